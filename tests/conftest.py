@@ -1,0 +1,39 @@
+"""Fixtures for every test: fixed seeds, untouched global state of torch, reference data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _seed_and_guard_torch():
+    """Seed every generator and fail a test that leaves torch's global settings changed."""
+    torch.manual_seed(0)
+    np.random.seed(0)
+    before = (torch.get_default_dtype(), torch.get_num_threads(), torch.is_grad_enabled())
+    yield
+    after = (torch.get_default_dtype(), torch.get_num_threads(), torch.is_grad_enabled())
+    assert before == after, f"the test changed torch's global state: {before} -> {after}"
+
+
+@pytest.fixture
+def golden() -> Path:
+    """Folder of the reference values."""
+    return Path(__file__).parent / "golden"
+
+
+@pytest.fixture
+def data_dir() -> Path:
+    """Folder of the real data (mnist/, cifar10/ in parquet), or skip."""
+    named = os.environ.get("ADAPTRNN_DATA_DIR")
+    folder = Path(named) if named else ROOT.parent / "shared" / "data"
+    if not (folder / "mnist").is_dir():
+        pytest.skip(f"no real data in {folder}; set ADAPTRNN_DATA_DIR to a folder with mnist/")
+    return folder
