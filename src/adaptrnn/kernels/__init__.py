@@ -1,0 +1,1 @@
+"""One folder per operation: what a time step means (reference), and how it runs fast (op)."""

@@ -1,0 +1,49 @@
+"""The meaning of the operation, in plain torch: the slow version that every other one must equal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from adaptrnn.activation import gamma
+
+ACTIVATIONS: dict[str, Callable[[Tensor, Tensor | None, Tensor | None], Tensor]] = {
+    "tanh": lambda a, n, s: torch.tanh(a),
+    "relu": lambda a, n, s: torch.relu(a),
+    "linear": lambda a, n, s: a,
+    "softplus": lambda a, n, s: torch.nn.functional.softplus(a),
+    "sigmoid": lambda a, n, s: torch.sigmoid(a),
+    "gamma": lambda a, n, s: gamma(a, n, s),  # type: ignore[arg-type]
+}
+"""f(a; n, s) by name; only gamma uses n and s."""
+
+
+def step(
+    current: Tensor,  # (..., N)
+    h: Tensor,  # (..., N)
+    weight_hh: Tensor,  # (N, N)
+    n: Tensor | None,  # () or (N,)
+    s: Tensor | None,  # () or (N,)
+    nonlinearity: str,
+) -> tuple[Tensor, Tensor]:  # a, h: (..., N)
+    """One time step: a = current + W_hh h, h = f(a; n, s)."""
+    a = current + torch.nn.functional.linear(h, weight_hh)
+    return a, ACTIVATIONS[nonlinearity](a, n, s)
+
+
+def gamma_rnn(
+    currents: Tensor,  # (T, B, N)
+    h0: Tensor,  # (B, N)
+    weight_hh: Tensor,  # (N, N)
+    n: Tensor | None,  # () or (N,)
+    s: Tensor | None,  # () or (N,)
+    nonlinearity: str,
+) -> tuple[Tensor, Tensor]:  # h of all steps (T, B, N), the last (B, N)
+    """All time steps. The input is unbound once: indexing it in the loop costs O(T^2) backward."""
+    h, outputs = h0, []
+    for current in currents.unbind(0):
+        _, h = step(current, h, weight_hh, n, s, nonlinearity)
+        outputs.append(h)
+    return torch.stack(outputs), h
