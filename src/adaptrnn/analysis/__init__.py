@@ -1,0 +1,1 @@
+"""The laboratory: one question, one file; each answer a labelled xarray.Dataset."""

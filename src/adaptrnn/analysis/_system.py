@@ -1,0 +1,435 @@
+"""Any recurrent network as one map on flat states, z_{t+1} = F(x_t, z_t), one row per sample.
+
+Every analysis starts with `system(network)` and then needs only this:
+
+    system.step(x, z, drive)        x (B, D) or None, z (B, S) -> next z (B, S)
+    system.run(x, z, drive)         x (T, B, D)                -> z after each step (T, B, S)
+    system.jvp(x, z, v)             v (B, S, k)                -> next z, J v (B, S, k)
+    system.activity(z)              (..., S)                   -> rates h of the neurons (..., N)
+    system.pack(state) / system.unpack(z)     the network's own state <-> z (B, S)
+    system.start(batch)             zeros (B, S)
+
+S counts all numbers of the state: N for an RNN, 2N for an LSTM, N(1+G) for an ARUN; with L layers,
+L times as many. What counts as a network, and who says what its state looks like:
+
+    our RNN, ARUN                    the network does
+    torch.nn.RNNCell, GRUCell, LSTMCell, and torch.nn.RNN, GRU, LSTM in one direction     likewise
+    a function step(x_t, state) -> state, or step(x_t, state, drive) -> state,
+    or an nn.Module called so        `state=`: an example, in tensors, tuples, named tuples, dicts
+
+`drive` is a current added to each neuron before its nonlinearity, (B, N): in our networks before
+the controller too, in torch's networks to W_ih x (for a GRU and an LSTM: of the candidate, the one
+gate with tanh), in a user's step to whatever the step does with it.
+
+Modules are copied, so an analysis neither changes a network nor notices later changes of it.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import jvp, vmap
+from torch.utils import _pytree as pytree
+
+from adaptrnn._error import bad
+
+__all__ = ["Network", "System", "system"]
+
+Network = Any
+"""RNN, ARUN, cell or network of torch.nn, `System`, or function (x_t, state) -> state."""
+
+Step = Callable[[Tensor | None, Tensor, Tensor | None], Tensor]
+Push = Callable[[Tensor | None, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor]]
+
+
+@dataclass(frozen=True)
+class System:
+    """A recurrent network as a map on flat states; built by `system`.
+
+    Attributes:
+        name: class or function name of the network.
+        step: (x (B, D) or None, z (B, S), drive (B, N) or None) -> next z (B, S).
+        size: S, how many numbers one state has.
+        neurons: N, how many of them are the rates that other parts see.
+        input_size: D, or None if unknown or without input.
+        takes_drive: whether `step` accepts a drive.
+        dtype: of state and parameters.
+        device: of state and parameters.
+        pack: the network's own state -> z (B, S).
+        unpack: z (B, S) -> the network's own state.
+        first_rate: index in z of the first of the N rates.
+        push: closed form of `jvp`, or None to differentiate `step` by torch.func.
+
+    Example:
+        >>> cell = system(torch.nn.GRUCell(2, 5))
+        >>> cell.size, cell.run(torch.zeros(7, 3, 2), cell.start(3)).shape
+        (5, torch.Size([7, 3, 5]))
+    """
+
+    name: str
+    step: Step
+    size: int
+    neurons: int
+    input_size: int | None
+    takes_drive: bool
+    dtype: torch.dtype
+    device: torch.device
+    pack: Callable[[Any], Tensor]
+    unpack: Callable[[Tensor], Any]
+    first_rate: int = 0
+    push: Push | None = None
+
+    def start(self, batch: int = 1) -> Tensor:
+        """Zero states (B, S), the paper's h_0 = 0, g_0 = 0."""
+        return torch.zeros(batch, self.size, dtype=self.dtype, device=self.device)
+
+    def activity(self, z: Tensor) -> Tensor:
+        """Rates h (..., N) in flat states (..., S); of the last layer if there are several."""
+        return z[..., self.first_rate : self.first_rate + self.neurons]
+
+    def signals(
+        self,
+        x: Tensor | None,
+        steps: int | None = None,
+        batch: int | None = None,
+        drive: Tensor | float | None = None,
+    ) -> tuple[int, list[Tensor | None], list[Tensor | None]]:
+        """Check inputs and drives and cut them into time steps.
+
+        Args:
+            x: (T, B, D), or (T, D) for one sequence given to every sample, or None.
+            steps: T; needed only without x.
+            batch: B of the states.
+            drive: current into the neurons: a number, or broadcastable to (T, B, N), or None.
+
+        Returns:
+            T, and for each step x_t (B, D) or None and drive_t (B, N) or None.
+
+        Raises:
+            InputError: a shape does not fit, T is unknown, or the network takes no drive.
+        """
+        if x is not None:
+            if x.ndim not in (2, 3) or (self.input_size and x.shape[-1] != self.input_size):
+                allowed = f"(T, B, {self.input_size or 'D'}), or (T, D) for the same input to all"
+                raise bad("x.shape", tuple(x.shape), allowed)
+            batch = batch or (x.shape[1] if x.ndim == 3 else 1)
+            if x.ndim == 2:
+                x = x[:, None, :].expand(-1, batch, -1)
+            if x.shape[1] not in (1, batch):
+                raise bad("x.shape", tuple(x.shape), f"(T, {batch}, D), one sequence per state")
+            if steps is not None and steps > x.shape[0]:
+                raise bad("steps", steps, f"at most {x.shape[0]}, the length of x")
+            x = x[:steps].expand(-1, batch, -1).to(self.device, self.dtype)
+            steps = x.shape[0]
+        if steps is None:
+            raise bad("steps", None, "the number of time steps when there is no x")
+        inputs: list[Tensor | None] = [None] * steps if x is None else list(x.unbind(0))
+        if drive is None:
+            return steps, inputs, [None] * steps
+        self.check_drive()
+        drive = torch.as_tensor(drive, dtype=self.dtype, device=self.device)
+        shape = (steps, batch or 1, self.neurons)
+        try:
+            drive = drive.expand(shape)
+        except RuntimeError:
+            raise bad(
+                "drive", tuple(drive.shape), f"a number or broadcastable to {shape}"
+            ) from None
+        return steps, inputs, list(drive.unbind(0))
+
+    def check_drive(self) -> None:
+        """Raise unless the network takes a drive."""
+        if not self.takes_drive:
+            advice = "Give it the form step(x_t, state, drive), or put the drive into the input."
+            raise bad("drive", "a drive", f"None, because {self.name} takes no drive", advice)
+
+    def run(
+        self,
+        x: Tensor | None = None,
+        z: Tensor | None = None,
+        drive: Tensor | float | None = None,
+        *,
+        steps: int | None = None,
+    ) -> Tensor:
+        """States after each step, without gradients.
+
+        Args:
+            x: input, (T, B, D), or (T, D) given to every sample, or None.
+            z: first states (B, S); zeros if None.
+            drive: current into the neurons: a number or broadcastable to (T, B, N), or None.
+            steps: T; needed only without x.
+
+        Returns:
+            z_1 ... z_T, (T, B, S); `activity` gives the rates in them.
+        """
+        batch = z.shape[0] if z is not None else None
+        steps, inputs, drives = self.signals(x, steps, batch, drive)
+        if z is None:
+            first = inputs[0] if inputs else None
+            z = self.start(1 if first is None else first.shape[0])
+        states = []
+        with torch.no_grad():
+            for x_t, drive_t in zip(inputs, drives, strict=True):
+                z = self.step(x_t, z, drive_t)
+                states.append(z)
+        return torch.stack(states) if states else z.new_empty(0, *z.shape)
+
+    def jvp(
+        self, x: Tensor | None, z: Tensor, v: Tensor, drive: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Next state and Jacobian times tangents, exact: F(x, z) and D_z F(x, z) v.
+
+        Args:
+            x: input (B, D) or None.
+            z: states (B, S).
+            v: k tangents per state, (B, S, k).
+            drive: (B, N) or None.
+
+        Returns:
+            Next states (B, S) and tangents (B, S, k).
+        """
+        if self.push is not None:
+            return self.push(x, z, v, drive)
+
+        def along(tangent: Tensor) -> Any:
+            return jvp(lambda state: self.step(x, state, drive), (z,), (tangent,))
+
+        dims: Any = (None, 2)  # the next state does not depend on the tangent
+        return vmap(along, in_dims=2, out_dims=dims)(v)
+
+    def jacobian(
+        self, x: Tensor | None, z: Tensor, drive: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Next states (B, S) and Jacobians D_z F (B, S, S)."""
+        eye = torch.eye(self.size, dtype=z.dtype, device=z.device).expand(z.shape[0], -1, -1)
+        return self.jvp(x, z, eye, drive)
+
+
+def system(
+    network: Network,
+    state: Any = None,
+    *,
+    input_size: int | None = None,
+    batch_dim: int | None = 0,
+    dtype: torch.dtype | None = None,
+) -> System:
+    """Turn any recurrent network into a map on flat states.
+
+    Args:
+        network: an `RNN`, an `ARUN`, a cell or one-directional network of torch.nn, a `System`
+            (returned as it is), or any callable (x_t, state) -> state or (x_t, state, drive) ->
+            state whose state is a tensor, or a tuple, named tuple, list or dict of tensors. A
+            callable must treat the samples of a batch independently.
+        state: for a callable: one example of its state, from which shapes and dtype are read. Its
+            first tensor holds the rates. Not needed for the others.
+        input_size: D, for a callable with input; the others know it.
+        batch_dim: for a callable: the axis of every state tensor that counts samples, or None if
+            the callable treats one sample at a time (it is then mapped over samples).
+        dtype: computing type; default that of the network. float64 is wise for exponents.
+
+    Returns:
+        The `System`.
+
+    Raises:
+        InputError: the network runs in both directions, is no callable, or has no example state.
+
+    Example:
+        >>> def henon(x, z):
+        ...     return torch.stack([1 - 1.4 * z[0] ** 2 + z[1], 0.3 * z[0]])
+        >>> model = system(henon, torch.zeros(2), batch_dim=None)
+        >>> model.run(z=model.start(), steps=2)[-1]
+        tensor([[-0.4000,  0.3000]])
+    """
+    if isinstance(network, System):
+        return network
+    if isinstance(network, nn.Module):
+        network = copy.deepcopy(network).requires_grad_(False).eval()
+        if dtype is not None:
+            network = network.to(dtype)
+    if getattr(network, "bidirectional", False):
+        raise bad(
+            "network", type(network).__name__, "of one direction", "A step needs a past only."
+        )
+    if isinstance(network, nn.RNNCellBase | nn.RNNBase):
+        return _torch_network(network)
+    if isinstance(network, nn.Module) and hasattr(network, "step"):
+        return _own_network(network)
+    if not callable(network):
+        raise bad("network", network, "a recurrent network or a function (x_t, state) -> state")
+    if state is None:
+        advice = "Give one example of the network's state: shapes and dtype are read from it."
+        raise bad("state", None, f"an example state for {_name(network)}", advice)
+    return _callable(network, state, input_size, batch_dim, dtype)
+
+
+def _name(network: Any) -> str:
+    return getattr(network, "__name__", type(network).__name__)
+
+
+def _packing(
+    example: Any, batch_dim: int | None
+) -> tuple[Callable[[Any], Tensor], Callable[[Tensor], Any], list[tuple[int, ...]]]:
+    """Functions state -> z (B, S) and z -> state, and each leaf's shape without the batch axis."""
+    leaves, tree = pytree.tree_flatten(example)
+    if not leaves or not all(isinstance(leaf, Tensor) for leaf in leaves):
+        raise bad("state", example, "a tensor, or a tuple, named tuple, list or dict of tensors")
+    if not all(leaf.is_floating_point() for leaf in leaves):
+        raise bad("state", [leaf.dtype for leaf in leaves], "of a floating dtype")
+    if batch_dim is not None and any(leaf.ndim <= batch_dim for leaf in leaves):
+        given = [tuple(leaf.shape) for leaf in leaves]
+        advice = "Give batch_dim=None for a step that treats one sample at a time."
+        raise bad("state", given, f"of tensors with samples along axis {batch_dim}", advice)
+    moved = [leaf if batch_dim is None else leaf.movedim(batch_dim, 0)[0] for leaf in leaves]
+    shapes = [tuple(leaf.shape) for leaf in moved]
+    sizes = [leaf.numel() for leaf in moved]
+
+    def pack(state: Any) -> Tensor:
+        leaves, found = pytree.tree_flatten(state)
+        if found != tree:
+            raise bad("state", state, f"of the form {tree}")
+        if batch_dim is None:
+            return torch.cat([leaf.reshape(1, -1) for leaf in leaves], 1)
+        rows = [leaf.movedim(batch_dim, 0) for leaf in leaves]
+        return torch.cat([row.reshape(row.shape[0], -1) for row in rows], 1)
+
+    def unpack(z: Tensor) -> Any:
+        parts = z.split(sizes, -1)
+        if batch_dim is None:
+            leaves = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+        else:
+            leaves = [
+                part.reshape(z.shape[0], *shape).movedim(0, batch_dim)
+                for part, shape in zip(parts, shapes, strict=True)
+            ]
+        return pytree.tree_unflatten(leaves, tree)
+
+    return pack, unpack, shapes
+
+
+def _callable(
+    network: Callable[..., Any],
+    example: Any,
+    input_size: int | None,
+    batch_dim: int | None,
+    dtype: torch.dtype | None,
+) -> System:
+    pack, unpack, shapes = _packing(example, batch_dim)
+    called = network.forward if isinstance(network, nn.Module) else network
+    takes_drive = "drive" in inspect.signature(called).parameters
+    first = pytree.tree_leaves(example)[0]
+
+    def one(x: Tensor | None, z: Tensor, drive: Tensor | None) -> Tensor:
+        extra = (drive,) if takes_drive else ()
+        packed = pack(network(x, unpack(z), *extra))
+        return packed[0] if batch_dim is None else packed
+
+    def step(x: Tensor | None, z: Tensor, drive: Tensor | None = None) -> Tensor:
+        if batch_dim is not None:
+            return one(x, z, drive)
+        dims = (None if x is None else 0, 0, None if drive is None else 0)
+        return vmap(one, in_dims=dims)(x, z, drive)
+
+    return System(
+        name=_name(network),
+        step=step,
+        size=sum(math.prod(shape) for shape in shapes),
+        neurons=math.prod(shapes[0]),
+        input_size=input_size,
+        takes_drive=takes_drive,
+        dtype=dtype or first.dtype,
+        device=first.device,
+        pack=pack,
+        unpack=unpack,
+    )
+
+
+def _torch_network(network: Any) -> System:
+    """Cells and networks of torch.nn, by torch's own cell functions, layer after layer."""
+    single = isinstance(network, nn.RNNCellBase)
+    kind = {"RNN": "rnn", "GRU": "gru", "LST": "lstm"}[type(network).__name__[:3]]
+    if getattr(network, "proj_size", 0):
+        raise bad("network.proj_size", network.proj_size, "0: projections are not supported")
+    if kind == "rnn":
+        kind = f"rnn_{network.nonlinearity}"
+    cell: Any = getattr(torch, f"{kind}_cell")
+    layers = 1 if single else int(network.num_layers)
+    neurons = int(network.hidden_size)
+    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    weights: list[list[Any]] = [
+        [getattr(network, name if single else f"{name}_l{layer}", None) for name in names]
+        for layer in range(layers)
+    ]
+    # rows of weight_ih that belong to the one nonlinearity a drive goes into
+    row = {"gru": 2 * neurons, "lstm": 2 * neurons}.get(kind, 0)
+    first_weight = weights[0][0]
+    into = torch.zeros(first_weight.shape[0], neurons).to(first_weight)
+    into[row : row + neurons] = torch.eye(neurons).to(into)
+
+    def step(x: Tensor | None, z: Tensor, drive: Tensor | None = None) -> Tensor:
+        below = z.new_zeros(z.shape[0], network.input_size) if x is None else x
+        halves = z.split(layers * neurons, 1)
+        olds = [half.split(neurons, 1) for half in halves]
+        news: list[list[Tensor]] = [[] for _ in halves]
+        for layer, (w_ih, w_hh, b_ih, b_hh) in enumerate(weights):
+            if drive is not None:
+                below = torch.cat([below, drive], 1)
+                w_ih = torch.cat([w_ih, into], 1)
+            old = tuple(part[layer] for part in olds)
+            out = cell(below, old if kind == "lstm" else old[0], w_ih, w_hh, b_ih, b_hh)
+            parts = out if kind == "lstm" else (out,)
+            for new, part in zip(news, parts, strict=True):
+                new.append(part)
+            below = parts[0]
+        return torch.cat([part for new in news for part in new], 1)
+
+    shape = (1, neurons) if single else (layers, 1, neurons)
+    example: Any = torch.zeros(shape).to(first_weight)
+    if kind == "lstm":
+        example = (example, example)
+    pack, unpack, shapes = _packing(example, 0 if single else 1)
+    return System(
+        name=type(network).__name__,
+        step=step,
+        size=sum(math.prod(shape) for shape in shapes),
+        neurons=neurons,
+        input_size=int(network.input_size),
+        takes_drive=True,
+        dtype=first_weight.dtype,
+        device=first_weight.device,
+        pack=pack,
+        unpack=unpack,
+        first_rate=(layers - 1) * neurons,
+    )
+
+
+def _own_network(network: Any) -> System:
+    """Our RNN and ARUN: their `step`, the form of their state read from a call on one zero."""
+    weight = network.weight_hh_l0
+    with torch.no_grad():
+        _, example = network(weight.new_zeros(1, 1, network.input_size))
+    pack, unpack, shapes = _packing(example, 1)
+
+    def step(x: Tensor | None, z: Tensor, drive: Tensor | None = None) -> Tensor:
+        x = z.new_zeros(z.shape[0], network.input_size) if x is None else x
+        return pack(network.step(x, unpack(z), drive))
+
+    return System(
+        name=type(network).__name__,
+        step=step,
+        size=sum(math.prod(shape) for shape in shapes),
+        neurons=int(network.hidden_size),
+        input_size=int(network.input_size),
+        takes_drive=True,
+        dtype=weight.dtype,
+        device=weight.device,
+        pack=pack,
+        unpack=unpack,
+        first_rate=(int(network.num_layers) - 1) * int(network.hidden_size),
+    )

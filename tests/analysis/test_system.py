@@ -1,0 +1,148 @@
+"""The adapter: the same numbers as the network's own call, exact Jacobians, one row per sample."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from adaptrnn._error import InputError
+from adaptrnn.analysis._system import system
+
+CELLS = [nn.RNNCell, nn.GRUCell, nn.LSTMCell]
+NETWORKS = [nn.RNN, nn.GRU, nn.LSTM]
+
+
+class Pair(NamedTuple):
+    h: Tensor
+    c: Tensor
+
+
+def numeric_jacobian(model, x, z, drive=None, size=1e-6):
+    """Central differences of the step, (B, S, S)."""
+    columns = []
+    for i in range(model.size):
+        shift = torch.zeros_like(z)
+        shift[:, i] = size
+        columns.append((model.step(x, z + shift, drive) - model.step(x, z - shift, drive)) / size)
+    return torch.stack(columns, 2) / 2
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_a_cell_steps_as_its_own_call(kind):
+    cell = kind(2, 5, dtype=torch.float64)
+    model = system(cell)
+    x = torch.randn(4, 3, 2, dtype=torch.float64)
+    states = model.run(x)
+    state = None
+    for x_t, z in zip(x, states, strict=True):
+        state = cell(x_t, state)
+        assert torch.allclose(model.pack(state), z, atol=1e-15)
+        h = state[0] if kind is nn.LSTMCell else state
+        assert torch.allclose(model.activity(z), h, atol=1e-15)
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_a_network_of_two_layers_steps_as_its_own_call(kind):
+    network = kind(2, 5, num_layers=2, dtype=torch.float64)
+    model = system(network)
+    x = torch.randn(6, 3, 2, dtype=torch.float64)
+    output, last = network(x)
+    states = model.run(x)
+    assert torch.allclose(model.activity(states), output, atol=1e-14)
+    assert torch.allclose(model.pack(last), states[-1], atol=1e-14)
+    again = model.pack(model.unpack(states[-1]))
+    assert torch.equal(again, states[-1])
+
+
+@pytest.mark.parametrize("kind", CELLS + NETWORKS)
+def test_jacobian_against_differences(kind):
+    model = system(kind(2, 4), dtype=torch.float64)
+    x, z, drive = (torch.randn(3, size, dtype=torch.float64) for size in (2, model.size, 4))
+    # central differences of step 1e-6: truncation 1e-12, rounding 1e-16 / 1e-6
+    _, exact = model.jacobian(x, z, drive)
+    assert torch.allclose(exact, numeric_jacobian(model, x, z, drive), atol=1e-8)
+
+
+@pytest.mark.parametrize("kind", CELLS)
+def test_the_drive_is_a_current_into_the_candidate(kind):
+    """The same current for all samples is a change of that gate's input bias."""
+    cell = kind(2, 5, dtype=torch.float64)
+    x, drive = torch.randn(3, 2, dtype=torch.float64), torch.randn(5, dtype=torch.float64)
+    z = torch.randn(3, system(cell).size, dtype=torch.float64)
+    driven = system(cell).step(x, z, drive.expand(3, 5))
+    first = 0 if kind is nn.RNNCell else 10
+    with torch.no_grad():
+        cell.bias_ih[first : first + 5] += drive
+    assert torch.allclose(driven, system(cell).step(x, z, None), atol=1e-15)
+
+
+def test_named_tuples_dicts_and_single_samples():
+    lstm = nn.LSTMCell(2, 5, dtype=torch.float64)
+    zeros = torch.zeros(1, 5, dtype=torch.float64)
+    x = torch.randn(7, 3, 2, dtype=torch.float64)
+    want = system(lstm).run(x)
+
+    def named(x_t: Tensor, state: Pair) -> Pair:
+        return Pair(*lstm(x_t, (state.h, state.c)))
+
+    def keyed(x_t: Tensor, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        h, c = lstm(x_t, (state["h"], state["c"]))
+        return {"h": h, "c": c}
+
+    def single(x_t: Tensor, state: Pair) -> Pair:
+        current = lstm.weight_ih @ x_t + lstm.bias_ih + lstm.weight_hh @ state.h + lstm.bias_hh
+        i, f, g, o = current.chunk(4)
+        c = f.sigmoid() * state.c + i.sigmoid() * g.tanh()
+        return Pair(o.sigmoid() * c.tanh(), c)
+
+    models = [
+        system(named, Pair(zeros, zeros)),
+        system(keyed, {"h": zeros, "c": zeros}),
+        system(single, Pair(zeros[0], zeros[0]), batch_dim=None),
+    ]
+    for model in models:
+        assert model.size == 10 and model.neurons == 5
+        assert torch.allclose(model.run(x), want, atol=1e-15)
+        exact = model.jacobian(x[0], want[3])[1]
+        assert torch.allclose(exact, system(lstm).jacobian(x[0], want[3])[1], atol=1e-14)
+
+
+def test_a_step_with_a_drive():
+    model = system(lambda x, h, drive: torch.tanh(h + drive), torch.zeros(1, 3))
+    got = model.run(z=torch.ones(2, 3), drive=0.5, steps=1)[0]
+    assert torch.allclose(got, torch.tanh(torch.full((2, 3), 1.5)))
+    with pytest.raises(InputError, match="takes no drive"):
+        system(lambda x, h: h, torch.zeros(1, 3)).run(drive=1.0, steps=2)
+
+
+def test_the_network_is_copied():
+    cell = nn.RNNCell(1, 3)
+    model = system(cell)
+    before = model.step(torch.ones(1, 1), model.start(), None)
+    with torch.no_grad():
+        cell.weight_ih += 1
+    assert torch.equal(model.step(torch.ones(1, 1), model.start(), None), before)
+    assert cell.weight_ih.requires_grad
+
+
+def test_errors():
+    with pytest.raises(InputError, match="one direction"):
+        system(nn.GRU(1, 2, bidirectional=True))
+    with pytest.raises(InputError, match="example state"):
+        system(lambda x, h: h)
+    with pytest.raises(InputError, match="batch_dim=None"):
+        system(lambda x, h: h, torch.zeros(()))
+    with pytest.raises(InputError, match="floating"):
+        system(lambda x, h: h, torch.zeros(2, 2, dtype=torch.int64))
+    model = system(nn.RNNCell(2, 3))
+    with pytest.raises(InputError, match=r"x\.shape"):
+        model.run(torch.zeros(4, 1, 3))
+    with pytest.raises(InputError, match="one sequence per state"):
+        model.run(torch.zeros(4, 3, 2), model.start(2))
+    with pytest.raises(InputError, match="steps=None"):
+        model.run()
+    with pytest.raises(InputError, match="broadcastable"):
+        model.run(torch.zeros(4, 3, 2), drive=torch.zeros(4))
