@@ -75,7 +75,8 @@ def test_reference_table(golden, dtype):
         for name, column in columns.items():
             # in float32 the point itself is rounded (x = .1 is not 1e-1): |n x| roundings of 6e-8
             moved = 0 if dtype is torch.float64 else 2e-7 * (1 + abs(row["n"] * row["x"]))
-            bound = (TOLERANCE[dtype] + moved) * max(sizes[name][1], abs(row[column]))
+            # the table is rounded at 1e-40: it has 0 where dgamma/dn at n x = 200 is -1e-87
+            bound = (TOLERANCE[dtype] + moved) * max(sizes[name][1], abs(row[column])) + 1e-40
             assert abs(got[name] - row[column]) <= bound, (row, name)
 
 

@@ -1,0 +1,53 @@
+"""Recurrent networks whose neurons learn, and adapt in real time, their own f-I curves.
+
+After Geadah, Horoi, Kerg, Wolf, Lajoie, PLOS Computational Biology 2024,
+doi 10.1371/journal.pcbi.1012567. The public names are imported when first used, so that the
+command line starts fast.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from adaptrnn._error import InputError, MissingExtraError
+    from adaptrnn.activation import Gamma, gamma
+    from adaptrnn.controller import AbstractController, AdaptationController
+    from adaptrnn.rnn import ARUN, RNN, ARUNState, Trace
+
+_HOME = {
+    "InputError": "_error",
+    "MissingExtraError": "_error",
+    "Gamma": "activation",
+    "gamma": "activation",
+    "AbstractController": "controller",
+    "AdaptationController": "controller",
+    "ARUN": "rnn",
+    "RNN": "rnn",
+    "ARUNState": "rnn",
+    "Trace": "rnn",
+}
+
+__all__ = [
+    "ARUN",
+    "RNN",
+    "ARUNState",
+    "AbstractController",
+    "AdaptationController",
+    "Gamma",
+    "InputError",
+    "MissingExtraError",
+    "Trace",
+    "gamma",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"adaptrnn.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'adaptrnn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

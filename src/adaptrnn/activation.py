@@ -9,6 +9,7 @@ is written so that nothing cancels and nothing overflows, for either sign of n:
 
     g1     = relu(u) / n + log1p(e) / n
     dg1/dn = -(|u| e q + log1p(e)) / n^2
+    g2          = q for u > 0, e q for u <= 0
     g2 (1 - g2) = e q^2
 """
 
@@ -25,7 +26,9 @@ __all__ = ["Gamma", "gamma", "gamma_dn", "gamma_ds", "gamma_dx", "gamma_sup_slop
 
 
 def gamma(x: Tensor, n: Tensor | float, s: Tensor | float) -> Tensor:
-    """The f-I curve gamma(x; n, s) = (1-s) ln(1+exp(n x))/n + s/(1+exp(-n x)).
+    """The f-I curve with gain n and saturation s.
+
+        gamma(x; n, s) = (1-s) ln(1+exp(n x))/n + s/(1+exp(-n x))
 
     Interpolates known activations (Geadah et al. 2024, Fig 1a): s=0, n=1 softplus; s=0, n->inf
     ReLU; s=1, n=1 sigmoid; s=1, n->inf Heaviside. Value and partial derivatives are accurate to
@@ -52,8 +55,7 @@ def gamma(x: Tensor, n: Tensor | float, s: Tensor | float) -> Tensor:
         >>> torch.allclose(gamma(x, 1.0, 1.0), torch.sigmoid(x))
         True
     """
-    x, n, s = _together(x, n, s)
-    return _Gamma.apply(x, n, s)
+    return _narrow(_value, x, n, s)
 
 
 def gamma_dx(x: Tensor, n: Tensor | float, s: Tensor | float) -> Tensor:
@@ -198,14 +200,14 @@ class Gamma(nn.Module):
 def _together(x: Tensor, n: Tensor | float, s: Tensor | float) -> tuple[Tensor, Tensor, Tensor]:
     if not isinstance(x, Tensor) or not x.is_floating_point():
         raise bad("x", getattr(x, "dtype", type(x).__name__), "a tensor of a floating dtype")
-    n = torch.as_tensor(n, dtype=x.dtype, device=x.device)
-    s = torch.as_tensor(s, dtype=x.dtype, device=x.device)
+    gain = torch.as_tensor(n, dtype=x.dtype, device=x.device)
+    saturation = torch.as_tensor(s, dtype=x.dtype, device=x.device)
     try:
-        x, n, s = torch.broadcast_tensors(x, n, s)
+        x, gain, saturation = torch.broadcast_tensors(x, gain, saturation)
     except RuntimeError:
-        shapes = f"x {tuple(x.shape)}, n {tuple(n.shape)}, s {tuple(s.shape)}"
+        shapes = f"x {tuple(x.shape)}, n {tuple(gain.shape)}, s {tuple(saturation.shape)}"
         raise bad("n, s", shapes, "of shapes that broadcast with x, such as () or (N,)") from None
-    return x, n, s
+    return x, gain, saturation
 
 
 def _wide(x: Tensor) -> torch.dtype:
@@ -227,9 +229,18 @@ def _log1p_exp(u: Tensor) -> Tensor:
 
 
 def _value(x: Tensor, n: Tensor, s: Tensor) -> Tensor:
+    """Written so that automatic differentiation, to any order, meets no cancellation either.
+
+    Both branches of each `where` continue the same smooth function, so the derivatives are right
+    also at u = 0, where those of relu and abs would not be.
+    """
     u = n * x
-    g1 = torch.where(u > 0, x, torch.zeros_like(x)) + _log1p_exp(u) / n
-    return (1 - s) * g1 + s * torch.sigmoid(u)
+    positive = u > 0
+    e = torch.exp(torch.where(positive, -u, u))
+    q = 1 / (1 + e)
+    g1 = torch.where(positive, x, torch.zeros_like(x)) + torch.log1p(e) / n
+    g2 = torch.where(positive, q, e * q)
+    return (1 - s) * g1 + s * g2
 
 
 def _slope_x(x: Tensor, n: Tensor, s: Tensor) -> Tensor:
@@ -248,39 +259,3 @@ def _slope_n(x: Tensor, n: Tensor, s: Tensor) -> Tensor:
 def _slope_s(x: Tensor, n: Tensor, s: Tensor) -> Tensor:
     u = n * x
     return torch.sigmoid(u) - torch.where(u > 0, x, torch.zeros_like(x)) - _log1p_exp(u) / n
-
-
-class _Gamma(torch.autograd.Function):
-    """Value with exact first derivatives; these are plain torch, so they differentiate again."""
-
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(x: Tensor, n: Tensor, s: Tensor) -> Tensor:  # type: ignore[override]
-        wide = _wide(x)
-        return _value(x.to(wide), n.to(wide), s.to(wide)).to(x.dtype)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-        ctx.save_for_forward(*inputs)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
-        x, n, s = ctx.saved_tensors
-        slopes = (_slope_x, _slope_n, _slope_s)
-        return tuple(
-            grad * _narrow(slope, x, n, s) if needed else None
-            for slope, needed in zip(slopes, ctx.needs_input_grad, strict=True)
-        )
-
-    @staticmethod
-    def jvp(ctx: Any, *tangents: Tensor | None) -> Tensor:
-        x, n, s = ctx.saved_tensors
-        slopes = (_slope_x, _slope_n, _slope_s)
-        terms = [
-            tangent * _narrow(slope, x, n, s)
-            for slope, tangent in zip(slopes, tangents, strict=True)
-            if tangent is not None
-        ]
-        return torch.stack(terms).sum(0) if len(terms) > 1 else terms[0]

@@ -1,0 +1,435 @@
+"""What recurrent layers share: layers, directions, layouts, packed sequences, as torch.nn.RNN."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+from torch.nn.utils.rnn import PackedSequence
+
+from adaptrnn._error import bad
+from adaptrnn.init import kaiming_, recurrent_
+
+State = tuple[Tensor, ...]
+Run = Callable[[Tensor, State], tuple[Tensor, State]]
+Segments = list[tuple[int, int, int]]
+
+INITS = ("torch", "paper")
+
+
+class Trace(NamedTuple):
+    """Every internal signal of one layer over time, in the layout of the layer's output.
+
+    Attributes:
+        a: total currents (activations), (T, B, N).
+        h: rates, (T, B, N).
+        n: gains, (T, B, N); None where the f-I curve has none.
+        s: saturations, (T, B, N); None where the f-I curve has none.
+        g: controller states, (T, B, N, G); None without a controller.
+    """
+
+    a: Tensor
+    h: Tensor
+    n: Tensor | None
+    s: Tensor | None
+    g: Tensor | None
+
+
+class Recurrent(nn.Module):
+    """Layers, directions, layouts and packed sequences, as torch.nn.RNN has them."""
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int,
+        bias: bool,
+        batch_first: bool,
+        dropout: float,
+        bidirectional: bool,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+        backend: str,
+    ) -> None:
+        super().__init__()
+        for name, value in (
+            ("input_size", input_size),
+            ("hidden_size", hidden_size),
+            ("num_layers", num_layers),
+        ):
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+                raise bad(name, value, "an integer >= 1")
+        if isinstance(dropout, bool) or not 0 <= dropout <= 1:
+            raise bad("dropout", dropout, "a probability, from 0 to 1")
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bias = bias
+        self.batch_first = batch_first
+        self.dropout = float(dropout)
+        self.bidirectional = bidirectional
+        self.backend = backend
+        directions = 2 if bidirectional else 1
+        suffixes = ["", "_reverse"][:directions]
+        self._suffixes = [f"_l{layer}{side}" for layer in range(num_layers) for side in suffixes]
+        for row, suffix in enumerate(self._suffixes):
+            width = input_size if row < directions else hidden_size * directions
+            shapes: dict[str, tuple[int, ...]] = {
+                "weight_ih": (hidden_size, width),
+                "weight_hh": (hidden_size, hidden_size),
+            }
+            if bias:
+                shapes |= {"bias_ih": (hidden_size,), "bias_hh": (hidden_size,)}
+            for name, shape in shapes.items():
+                empty = torch.empty(shape, device=device, dtype=dtype)
+                self.register_parameter(name + suffix, nn.Parameter(empty))
+
+    # What a layer is: defined by the subclasses. `row` counts layers and directions as h_n does.
+
+    def _initial(self, batch: int, like: Tensor) -> State:
+        """State at rest of all layers: tensors (L, B, ...)."""
+        raise NotImplementedError
+
+    def _unpack(self, hx: Any) -> State:
+        """The user's state as a plain tuple of tensors (L, B, ...)."""
+        raise NotImplementedError
+
+    def _pack(self, state: State) -> Any:
+        """A plain tuple of tensors as the state the user sees."""
+        raise NotImplementedError
+
+    def _state_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name and shape, after (L, B), of every tensor of the state."""
+        raise NotImplementedError
+
+    def _layer(self, row: int) -> Run:
+        """The layer as a function (currents (T, B, N), state) -> (rates (T, B, N), state)."""
+        raise NotImplementedError
+
+    def _layer_step(self, row: int, current: Tensor, state: State) -> State:
+        """One time step of the layer, for any leading shape."""
+        raise NotImplementedError
+
+    def _layer_trace(self, row: int, currents: Tensor, state: State) -> Trace:
+        raise NotImplementedError
+
+    def _parameter(self, name: str, row: int) -> Tensor:
+        return getattr(self, name + self._suffixes[row])
+
+    def _input_currents(self, x: Tensor, row: int) -> Tensor:
+        bias = None
+        if self.bias:
+            bias = self._parameter("bias_ih", row) + self._parameter("bias_hh", row)
+        return linear(x, self._parameter("weight_ih", row), bias)
+
+    @property
+    def num_directions(self) -> int:
+        """2 if bidirectional, else 1."""
+        return 2 if self.bidirectional else 1
+
+    @property
+    def all_weights(self) -> list[list[nn.Parameter]]:
+        """Weights and biases of every layer and direction, in torch.nn.RNN's order."""
+        names = ["weight_ih", "weight_hh"] + (["bias_ih", "bias_hh"] if self.bias else [])
+        return [[getattr(self, name + suffix) for name in names] for suffix in self._suffixes]
+
+    def flatten_parameters(self) -> None:
+        """Nothing to do: here so that code written for torch.nn.RNN runs unchanged."""
+
+    def forward(
+        self,
+        input: Tensor | PackedSequence,
+        hx: Any = None,
+        drive: Tensor | float | None = None,
+    ) -> tuple[Any, Any]:
+        """Run over a whole sequence.
+
+        Args:
+            input: (T, B, D), with `batch_first` (B, T, D), unbatched (T, D), or packed.
+            hx: initial state, (L, B, N) a tensor (unbatched (L, N)); rest if None. L counts
+                layers times directions.
+            drive: external current xi, added to the activation of every layer before the
+                f-I curve (and the controller): a number, or a tensor that broadcasts to the
+                shape of the currents, (T, B, N) in the layout of the input; for a packed
+                input (T, B, N) with T the longest length.
+
+        Returns:
+            output: rates of the last layer, (T, B, directions * N) in the layout of the input.
+            state: the state after the last step, in the form of `hx`.
+
+        Raises:
+            InputError: shapes that do not fit.
+        """
+        if isinstance(input, PackedSequence):
+            return self._forward_packed(input, hx, drive)
+        x, state, xi, batched = self._enter(input, hx, drive)
+        output, state = self._stack(x, state, xi, [(0, x.shape[0], x.shape[1])])
+        return self._leave(output, batched), self._leave_state(state, batched)
+
+    @torch.no_grad()
+    def trace(
+        self,
+        input: Tensor,
+        hx: Any = None,
+        drive: Tensor | float | None = None,
+        layer: int = 0,
+    ) -> Trace:
+        """Every internal signal over a sequence, without gradients.
+
+        Args:
+            input: as in the call, not packed.
+            hx: as in the call.
+            drive: as in the call.
+            layer: which row of the state (layers times directions) to record.
+
+        Returns:
+            The signals, each in the layout of the input. A reverse direction is given in the
+            time of the input.
+
+        Raises:
+            InputError: shapes that do not fit; no such layer.
+
+        Example:
+            >>> from adaptrnn import ARUN
+            >>> trace = ARUN(1, 3, controller_size=4).trace(torch.ones(5, 2, 1), drive=1.0)
+            >>> trace.n.shape, trace.g.shape
+            (torch.Size([5, 2, 3]), torch.Size([5, 2, 3, 4]))
+        """
+        rows = len(self._suffixes)
+        if not 0 <= layer < rows:
+            raise bad("layer", layer, f"an integer from 0 to {rows - 1}")
+        if isinstance(input, PackedSequence):
+            raise bad("input", "PackedSequence", "a tensor", "Pad it, or trace one at a time.")
+        x, state, xi, batched = self._enter(input, hx, drive)
+        segments = [(0, x.shape[0], x.shape[1])]
+        below = layer // self.num_directions
+        if below:
+            x, _ = self._stack(x, state, xi, segments, until=below)
+        currents = driven(self._input_currents(x, layer), xi)
+        reverse = self._suffixes[layer].endswith("_reverse")
+        if reverse:
+            currents = currents.flip(0)
+        trace = self._layer_trace(layer, currents, tuple(part[layer] for part in state))
+
+        def leave(signal: Tensor | None) -> Any:
+            if signal is None:
+                return None
+            return self._leave(signal.flip(0) if reverse else signal, batched)
+
+        return Trace(*map(leave, trace))
+
+    def step(self, x_t: Tensor, state: Any, drive: Tensor | float | None = None) -> Any:
+        """One time step as a pure function, with gradients; dropout is not applied.
+
+        Args:
+            x_t: input of one step, (B, D), or (D,) for one sample.
+            state: as the call returns it, (L, B, N), or (L, N) for one sample.
+            drive: external current, a number or broadcastable to (B, N).
+
+        Returns:
+            The next state, in the form of `state`.
+
+        Raises:
+            InputError: the layer is bidirectional; shapes that do not fit.
+
+        Example:
+            >>> from adaptrnn import RNN
+            >>> rnn, x = RNN(2, 3), torch.randn(4, 5, 2)
+            >>> state = torch.zeros(1, 5, 3)
+            >>> for x_t in x:
+            ...     state = rnn.step(x_t, state)
+            >>> torch.allclose(state, rnn(x)[1], atol=1e-6)
+            True
+        """
+        if self.bidirectional:
+            raise bad("bidirectional", True, "False", "Two directions have no single time step.")
+        if x_t.shape[-1] != self.input_size:
+            raise bad("x_t.shape", tuple(x_t.shape), f"(..., D) with D = {self.input_size}")
+        parts = self._unpack(state)
+        for (name, tail), part in zip(self._state_shapes().items(), parts, strict=True):
+            want = (self.num_layers, *x_t.shape[:-1], *tail)
+            if tuple(part.shape) != want:
+                raise bad(f"state ({name})", tuple(part.shape), f"of shape {want}")
+        rows, x = [], x_t
+        for row in range(self.num_layers):
+            current = driven(self._input_currents(x, row), drive)
+            rows.append(self._layer_step(row, current, tuple(part[row] for part in parts)))
+            x = rows[-1][0]
+        return self._pack(tuple(torch.stack(part) for part in zip(*rows, strict=True)))
+
+    def _enter(
+        self, input: Tensor, hx: Any, drive: Tensor | float | None
+    ) -> tuple[Tensor, State, Tensor | float | None, bool]:
+        """To time first and batched: input (T, B, D), state (L, B, ...), drive, was it batched."""
+        layout = "(B, T, D)" if self.batch_first else "(T, B, D)"
+        if input.ndim not in (2, 3) or input.shape[-1] != self.input_size:
+            allowed = f"{layout}, or (T, D) unbatched, with D = input_size = {self.input_size}"
+            raise bad("input.shape", tuple(input.shape), allowed)
+        batched = input.ndim == 3
+        swap = batched and self.batch_first
+        x = input.transpose(0, 1) if swap else input if batched else input.unsqueeze(1)
+        if 0 in x.shape:
+            raise bad("input.shape", tuple(input.shape), "without an empty dimension")
+        if isinstance(drive, Tensor) and drive.ndim:
+            size = (*input.shape[:-1], self.hidden_size)
+            _check_drive(drive, size)
+            if not batched and drive.ndim == 2:
+                drive = drive.unsqueeze(1)
+            elif swap and drive.ndim == 3:
+                drive = drive.transpose(0, 1)
+            elif swap and drive.ndim == 2:
+                drive = drive.unsqueeze(1)
+        return x, self._enter_state(hx, x, batched), drive, batched
+
+    def _enter_state(self, hx: Any, x: Tensor, batched: bool) -> State:
+        batch = x.shape[1]
+        if hx is None:
+            return self._initial(batch, x)
+        state, rows = self._unpack(hx), len(self._suffixes)
+        for (name, tail), part in zip(self._state_shapes().items(), state, strict=True):
+            want = (rows, batch, *tail) if batched else (rows, *tail)
+            if tuple(part.shape) != want:
+                raise bad(f"hx ({name})", tuple(part.shape), f"of shape {want}")
+        return state if batched else tuple(part.unsqueeze(1) for part in state)
+
+    def _leave(self, output: Tensor, batched: bool) -> Tensor:
+        if not batched:
+            return output.squeeze(1)
+        return output.transpose(0, 1) if self.batch_first else output
+
+    def _leave_state(self, state: State, batched: bool) -> Any:
+        return self._pack(state if batched else tuple(part.squeeze(1) for part in state))
+
+    def _forward_packed(
+        self, packed: PackedSequence, hx: Any, drive: Tensor | float | None
+    ) -> tuple[PackedSequence, Any]:
+        """Pad, run in segments of constant batch size (nothing is computed on padding), pack."""
+        data, sizes, order, back = packed
+        if data.ndim != 2 or data.shape[1] != self.input_size:
+            allowed = f"(sum of lengths, D) with D = input_size = {self.input_size}"
+            raise bad("input.data.shape", tuple(data.shape), allowed)
+        batch, steps = int(sizes[0]), len(sizes)
+        mask = (torch.arange(batch) < sizes.unsqueeze(1)).to(data.device)
+        x = data.new_zeros(steps, batch, self.input_size)
+        x[mask] = data
+        state = self._enter_state(hx, x, batched=True)
+        if order is not None:
+            state = tuple(part.index_select(1, order) for part in state)
+        if isinstance(drive, Tensor) and drive.ndim:
+            _check_drive(drive, (steps, batch, self.hidden_size))
+            if order is not None and drive.ndim >= 2 and drive.shape[-2] == batch:
+                drive = drive.index_select(-2, order)
+        output, state = self._stack(x, state, drive, _segments(sizes.tolist()))
+        if back is not None:
+            state = tuple(part.index_select(1, back) for part in state)
+        return PackedSequence(output[mask], sizes, order, back), self._pack(state)
+
+    def _stack(
+        self,
+        x: Tensor,
+        state: State,
+        drive: Tensor | float | None,
+        segments: Segments,
+        until: int | None = None,
+    ) -> tuple[Tensor, State]:
+        """All layers, or the first `until`: input (T, B, D), state (L, B, ...) -> output, state."""
+        last: list[State] = []
+        for layer in range(self.num_layers if until is None else until):
+            outputs = []
+            for direction in range(self.num_directions):
+                row = layer * self.num_directions + direction
+                currents = driven(self._input_currents(x, row), drive)
+                rest = tuple(part[row] for part in state)
+                scan = _scan_backward if direction else _scan_forward
+                output, final = scan(self._layer(row), currents, rest, segments)
+                outputs.append(output)
+                last.append(final)
+            x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
+            if self.dropout and layer < self.num_layers - 1:
+                x = nn.functional.dropout(x, self.dropout, self.training)
+        return x, tuple(torch.stack(part) for part in zip(*last, strict=True))
+
+    def extra_repr(self) -> str:
+        """Sizes and what differs from the defaults, for printing."""
+        text = f"{self.input_size}, {self.hidden_size}"
+        defaults = (("num_layers", 1), ("bias", True), ("batch_first", False), ("dropout", 0.0))
+        for name, default in (*defaults, ("bidirectional", False), ("backend", "auto")):
+            if getattr(self, name) != default:
+                text += f", {name}={getattr(self, name)!r}"
+        return text
+
+
+def reset_weights(core: Recurrent, init: str, recurrent_init: str) -> None:
+    bound = 1 / math.sqrt(core.hidden_size)
+    with torch.no_grad():
+        for weights in core.all_weights:
+            if init == "torch":
+                for weight in weights:
+                    weight.uniform_(-bound, bound)
+            else:
+                kaiming_(weights[0])
+                recurrent_(weights[1], recurrent_init)
+                for bias in weights[2:]:
+                    bias.zero_()
+
+
+def driven(currents: Tensor, drive: Tensor | float | None) -> Tensor:
+    if drive is None:
+        return currents
+    if isinstance(drive, Tensor):
+        _check_drive(drive, tuple(currents.shape))
+        drive = drive.to(currents)
+    return currents + drive
+
+
+def _check_drive(drive: Tensor, shape: tuple[int, ...]) -> None:
+    tail = shape[len(shape) - drive.ndim :] if drive.ndim <= len(shape) else None
+    if tail is None or any(d not in (1, want) for d, want in zip(drive.shape, tail, strict=True)):
+        raise bad("drive.shape", tuple(drive.shape), f"broadcastable to the currents, {shape}")
+
+
+def _segments(sizes: list[int]) -> Segments:
+    """Runs of constant batch size as (start, stop, size)."""
+    cuts = [0, *(t for t in range(1, len(sizes)) if sizes[t] != sizes[t - 1]), len(sizes)]
+    return [(a, b, sizes[a]) for a, b in itertools.pairwise(cuts)]
+
+
+def _widen(output: Tensor, batch: int) -> Tensor:
+    """Zeros for the samples that had ended: (T, b, N) -> (T, B, N)."""
+    return nn.functional.pad(output, (0, 0, 0, batch - output.shape[1]))
+
+
+def _scan_forward(
+    run: Run, currents: Tensor, state: State, segments: Segments
+) -> tuple[Tensor, State]:
+    """One direction over segments of falling batch size; a sample's state stays at its end."""
+    outputs: list[Tensor] = []
+    ended: list[State] = []
+    for start, stop, size in segments:
+        ended.append(tuple(part[size:] for part in state))
+        output, state = run(currents[start:stop, :size], tuple(part[:size] for part in state))
+        outputs.append(_widen(output, currents.shape[1]))
+    if len(segments) == 1:
+        return outputs[0], state
+    parts = [state, *reversed(ended)]
+    return torch.cat(outputs), tuple(torch.cat(part) for part in zip(*parts, strict=True))
+
+
+def _scan_backward(
+    run: Run, currents: Tensor, state: State, segments: Segments
+) -> tuple[Tensor, State]:
+    """The other direction: samples join, from their initial state, where they end."""
+    outputs: list[Tensor] = []
+    live = tuple(part[:0] for part in state)
+    for start, stop, size in reversed(segments):
+        joined = live[0].shape[0]
+        pairs = zip(live, state, strict=True)
+        live = tuple(torch.cat([part, rest[joined:size]]) for part, rest in pairs)
+        output, live = run(currents[start:stop, :size].flip(0), live)
+        outputs.insert(0, _widen(output.flip(0), currents.shape[1]))
+    return (outputs[0] if len(outputs) == 1 else torch.cat(outputs)), live
