@@ -1,0 +1,117 @@
+"""Activity of any network under a stimulus, with labelled dimensions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from adaptrnn._error import bad, choose
+from adaptrnn.analysis._system import system
+
+SIGNALS = ("h", "n", "s")
+UNITS = {"h": "rate", "n": "gain", "s": "saturation"}
+_DIMS = {1: ("time",), 2: ("time", "neuron"), 3: ("time", "trial", "neuron")}
+_CHUNK = 2**26  # numbers held at once while a trace is taken
+
+
+def labelled(values: Any, argument: str) -> xr.DataArray:
+    """Values as a DataArray in float64 whose first dimension is time.
+
+    Args:
+        values: a DataArray with a dimension "time", or an array or tensor (time,),
+            (time, neuron) or (time, trial, neuron).
+        argument: its name, for errors.
+
+    Returns:
+        The DataArray, time first.
+
+    Raises:
+        InputError: there is no time, no known layout, or a value is not finite.
+    """
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+    if not isinstance(values, xr.DataArray):
+        array = np.asarray(values, dtype=np.float64)
+        if array.ndim not in _DIMS or array.size == 0:
+            allowed = "(time,), (time, neuron) or (time, trial, neuron), or a DataArray"
+            raise bad(f"{argument}.shape", array.shape, allowed)
+        values = xr.DataArray(array, dims=_DIMS[array.ndim])
+    if "time" not in values.dims:
+        raise bad(f"{argument}.dims", values.dims, "dimensions that include 'time'")
+    values = values.transpose("time", ...).astype(np.float64)
+    if not np.isfinite(values.values).all():
+        count = int((~np.isfinite(values.values)).sum())
+        raise bad(argument, f"{count} values that are NaN or infinite", "finite everywhere")
+    return values
+
+
+def record(
+    network: Any,
+    stimulus: Tensor,
+    *,
+    into: str = "drive",
+    state: Any = None,
+    input_size: int | None = None,
+) -> dict[str, Tensor]:
+    """Rates, and where there are any gains and saturations, under a stimulus, from rest.
+
+    Args:
+        network: anything `system` takes.
+        stimulus: (T, B, N), or (T, B, 1) for the same to all neurons; into the input (T, B, D) or
+            (T, B, 1).
+        into: "drive": added to each neuron's current, no other input; "input": the input x_t.
+        state: example state of a user's own step function.
+        input_size: D of a user's own step function.
+
+    Returns:
+        "h", and if the network has them "n" and "s", each (T, B, N), on the CPU.
+
+    Raises:
+        InputError: an unknown `into`; the network takes no drive.
+    """
+    choose("into", into, ("drive", "input"))
+    steps = stimulus.shape[0]
+    traced = isinstance(network, nn.Module) and hasattr(network, "trace")
+    wrapped = None if traced else system(network, state, input_size=input_size)
+    holder = network if traced else wrapped
+    width = holder.input_size  # type: ignore[union-attr]
+    units = getattr(getattr(network, "controller", None), "controller_size", 0)
+    per_sample = steps * (wrapped.size if wrapped else network.hidden_size * (units + 4))
+    rows = max(1, _CHUNK // per_sample)
+    parts = []
+    for part in stimulus.split(rows, 1):
+        x = part.expand(-1, -1, width or 1) if into == "input" else None
+        drive = part if into == "drive" else None
+        if wrapped is not None:
+            z = wrapped.run(x, wrapped.start(part.shape[1]), drive, steps=steps)
+            parts.append({"h": wrapped.activity(z)})
+        else:
+            parts.append(_trace(network, x, drive, (steps, part.shape[1], width or 1)))
+    return {name: torch.cat([part[name] for part in parts], 1).cpu() for name in parts[0]}
+
+
+def _trace(
+    network: Any, x: Tensor | None, drive: Tensor | None, shape: tuple[int, ...]
+) -> dict[str, Tensor]:
+    weight = next(network.parameters())
+    x = weight.new_zeros(shape) if x is None else x.to(weight)
+    drive = None if drive is None else drive.to(weight)
+    if network.batch_first:
+        x, drive = x.transpose(0, 1), None if drive is None else drive.transpose(0, 1)
+    trace = network.trace(x, drive=drive, layer=network.num_layers - 1)
+    signals = {name: getattr(trace, name) for name in SIGNALS}
+    found = {name: signal for name, signal in signals.items() if signal is not None}
+    if network.batch_first:
+        found = {name: signal.transpose(0, 1) for name, signal in found.items()}
+    return found
+
+
+def neuron_count(network: Any, state: Any = None) -> int:
+    """N, the number of neurons of a network."""
+    if isinstance(network, nn.Module) and hasattr(network, "trace"):
+        return int(network.hidden_size)  # type: ignore[arg-type]
+    return system(network, state).neurons

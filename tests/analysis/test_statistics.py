@@ -1,0 +1,176 @@
+"""Tests and intervals against exact small cases, scipy, and their own promises of coverage."""
+
+from __future__ import annotations
+
+import itertools
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+import xarray as xr
+from hypothesis import given, settings
+from scipy import stats
+
+from adaptrnn._error import InputError
+from adaptrnn.analysis.statistics import (
+    correlation,
+    holm,
+    interval,
+    paired_test,
+    stars,
+    unpaired_test,
+)
+
+FEW = 199  # resamples, where the interval itself is not looked at
+
+
+def test_interval_covers_the_mean():
+    """A 95% BCa interval over 20 normal seeds holds the mean in about 93% of experiments."""
+    generator = np.random.default_rng(0)
+    samples = xr.DataArray(generator.normal(3, 2, (400, 20)), dims=("experiment", "seed"))
+    found = interval(samples, resamples=499)
+    hits = ((found.low <= 3) & (found.high >= 3)).mean()
+    # nominal .95; bootstrap intervals of n = 20 lose about .02; 3 sd of 400 trials are .04
+    assert 0.89 < hits < 0.98
+    assert np.allclose(found.estimate, samples.mean("seed"))
+    assert np.allclose(found.sd, samples.std("seed", ddof=1))
+
+
+def test_interval_is_bias_corrected_and_accelerated():
+    """For skewed data BCa is scipy's own, and not symmetric."""
+    sample = np.random.default_rng(1).exponential(size=15)
+    found = interval(sample)
+    want = stats.bootstrap((sample,), np.mean, method="BCa", rng=np.random.default_rng(0))
+    assert np.allclose([found.low, found.high], want.confidence_interval)
+    assert found.high - found.estimate > found.estimate - found.low
+
+
+def test_interval_needs_replicates():
+    assert np.isnan(interval([1.0, 2.0]).low)
+    assert np.isnan(interval([1.0, 1.0, 1.0]).low)
+    assert int(interval([1.0, np.nan, 3.0, 2.0], resamples=FEW).n) == 3
+
+
+def test_neurons_are_not_replicates():
+    data = xr.DataArray(np.zeros((5, 40)), dims=("seed", "neuron"))
+    with pytest.raises(InputError, match="average over"):
+        interval(data)
+    with pytest.raises(InputError, match="average over"):
+        paired_test(data, data)
+    assert int(interval(data.mean("neuron")).n) == 5
+    assert int(interval(data.isel(seed=0), unit="neuron").n) == 40
+    with pytest.raises(InputError, match="'seed'"):
+        interval(xr.DataArray(np.zeros(5), dims="xi"))
+
+
+def test_paired_test_is_exact_for_few_seeds():
+    """By hand: all 2^5 sign patterns of the differences."""
+    a, b = np.array([0.9, 0.8, 0.7, 0.95, 0.6]), np.array([0.8, 0.75, 0.72, 0.9, 0.5])
+    d = a - b
+    means = [np.mean(d * signs) for signs in itertools.product([1, -1], repeat=5)]
+    both = np.mean(np.abs(means) >= abs(d.mean()) - 1e-12)
+    found = paired_test(a, b, resamples=FEW)
+    assert np.isclose(found.p_permutation, both)
+    one_sided = paired_test(a, b, alternative="greater", resamples=FEW)
+    assert np.isclose(one_sided.p_permutation, np.mean(np.array(means) >= d.mean() - 1e-12))
+    assert np.isclose(found.p_t, stats.ttest_rel(a, b).pvalue)
+    assert np.isclose(found.p_wilcoxon, stats.wilcoxon(a, b).pvalue)
+    assert np.isclose(found.cohen_dz, d.mean() / d.std(ddof=1))
+    assert int(found.n) == 5
+
+
+def test_unpaired_test_is_exact_for_few_seeds():
+    """By hand: all divisions of 7 values into 3 and 4."""
+    a, b = np.array([3.0, 5.0, 4.0]), np.array([1.0, 2.5, 0.5, 3.5])
+    pool = np.concatenate([a, b])
+    found = unpaired_test(a, b, resamples=FEW)
+    differences = []
+    for chosen in itertools.combinations(range(7), 3):
+        rest = [i for i in range(7) if i not in chosen]
+        differences.append(pool[list(chosen)].mean() - pool[rest].mean())
+    # scipy doubles the smaller tail for two sides
+    upper = np.mean(np.array(differences) >= a.mean() - b.mean() - 1e-12)
+    assert np.isclose(found.p_permutation, 2 * upper)
+    assert np.isclose(found.p_t, stats.ttest_ind(a, b, equal_var=False).pvalue)
+    assert np.isclose(found.cliff_delta, (11 - 1) / 12)
+    assert (int(found.n_a), int(found.n_b)) == (3, 4)
+
+
+def test_unpaired_test_along_other_dimensions_with_other_seeds():
+    rng = np.random.default_rng(0)
+    coords = {"xi": [1.0, 5.0]}
+    a = xr.DataArray(
+        rng.normal(0, 1, (2, 5)), dims=("xi", "seed"), coords=coords | {"seed": range(5)}
+    )
+    b = xr.DataArray(
+        rng.normal(9, 1, (2, 4)), dims=("xi", "seed"), coords=coords | {"seed": range(10, 14)}
+    )
+    found = unpaired_test(a, b, resamples=FEW)
+    assert found.p_t.dims == ("xi",) and (found.hedges_g < -3).all()
+    with pytest.raises(InputError):
+        paired_test(a, b)
+    shifted = a.assign_coords(seed=range(20, 25))
+    with pytest.raises(InputError, match="same seeds"):
+        paired_test(a, shifted)
+
+
+def test_false_alarms_are_as_many_as_promised():
+    """Under the null, p < .05 in 5% of experiments, for every test."""
+    rng = np.random.default_rng(3)
+    a, b = (xr.DataArray(rng.normal(size=(600, 8)), dims=("trial_", "seed")) for _ in range(2))
+    paired = paired_test(a, b, resamples=9)
+    # 3 sd of 600 trials at .05 are .027; rank and permutation tests of n = 8 are coarse, below .05
+    for name in ("p_t", "p_wilcoxon", "p_permutation"):
+        assert 0.015 < (paired[name] <= 0.05).mean() < 0.077
+
+
+def test_effect_size_is_unbiased():
+    """Hedges' g of groups one standard deviation apart is 1 on average; Cohen's d is not."""
+    rng = np.random.default_rng(4)
+    a = xr.DataArray(rng.normal(1, 1, (1500, 4)), dims=("experiment", "seed"))
+    b = xr.DataArray(rng.normal(0, 1, (1500, 4)), dims=("experiment", "seed"))
+    g = unpaired_test(a, b, resamples=9).hedges_g
+    # sd of g about .8, so 3 standard errors are .062; d itself would be 1 / .8696 = 1.15
+    assert abs(g.mean() - 1) < 0.062
+
+
+def test_correlation():
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=30)
+    y = x + rng.normal(size=30)
+    for method, function in (("spearman", stats.spearmanr), ("pearson", stats.pearsonr)):
+        found = correlation(x, y, method=method, resamples=999)
+        assert np.isclose(found.r, function(x, y).statistic)
+        assert found.low < found.r < found.high and found.p_permutation < 0.01
+    exact = correlation([1, 2, 3, 4, 5], [2, 1, 3, 4, 5], resamples=FEW)
+    ranks = np.array([2, 1, 3, 4, 5])
+    every = [np.corrcoef(np.arange(5), p)[0, 1] for p in itertools.permutations(ranks)]
+    assert np.isclose(exact.p_permutation, np.mean(np.array(every) >= 0.9 - 1e-9) * 2)
+
+
+@settings(max_examples=50, deadline=None)
+@given(p=st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm(p):
+    adjusted = holm(p)
+    assert (adjusted >= np.array(p) - 1e-15).all() and (adjusted <= 1).all()
+    # the smallest is Bonferroni's; order is kept
+    assert np.isclose(adjusted[np.argmin(p)], min(1, min(p) * len(p)))
+    assert (np.diff(adjusted[np.argsort(p)]) >= 0).all()
+
+
+def test_stars_carry_n():
+    assert stars(0.0009, 5) == "*** (n=5)"
+    assert stars(0.049, 3) == "* (n=3)"
+    assert stars(0.05, 3) == "n.s. (n=3)"
+    with pytest.raises(InputError, match="n=1"):
+        stars(0.01, 1)
+    with pytest.raises(InputError, match="p=2"):
+        stars(2, 5)
+
+
+def test_nothing_differs():
+    same = paired_test([1.0, 2.0, 3.0], [1.0, 2.0, 3.0], resamples=FEW)
+    assert float(same.difference) == 0 and float(same.p_wilcoxon) == 1
+    assert float(same.p_permutation) == 1 and np.isnan(same.p_t)
+    with pytest.raises(InputError, match="at least 2"):
+        paired_test([1.0], [2.0])
