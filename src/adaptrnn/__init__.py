@@ -13,7 +13,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from adaptrnn._error import InputError, MissingExtraError
     from adaptrnn.activation import Gamma, gamma
+    from adaptrnn.classifier import Classifier, ConvEncoder, build_core, match_parameters
     from adaptrnn.controller import AbstractController, AdaptationController
+    from adaptrnn.gated import GRU, LSTM
+    from adaptrnn.perturb import NoisyDrive, SinusoidalContrast, StepDrive
     from adaptrnn.rnn import ARUN, RNN, ARUNState, Trace
 
 _HOME = {
@@ -27,19 +30,37 @@ _HOME = {
     "RNN": "rnn",
     "ARUNState": "rnn",
     "Trace": "rnn",
+    "Classifier": "classifier",
+    "ConvEncoder": "classifier",
+    "build_core": "classifier",
+    "match_parameters": "classifier",
+    "GRU": "gated",
+    "LSTM": "gated",
+    "NoisyDrive": "perturb",
+    "SinusoidalContrast": "perturb",
+    "StepDrive": "perturb",
 }
 
 __all__ = [
     "ARUN",
+    "GRU",
+    "LSTM",
     "RNN",
     "ARUNState",
     "AbstractController",
     "AdaptationController",
+    "Classifier",
+    "ConvEncoder",
     "Gamma",
     "InputError",
     "MissingExtraError",
+    "NoisyDrive",
+    "SinusoidalContrast",
+    "StepDrive",
     "Trace",
+    "build_core",
     "gamma",
+    "match_parameters",
 ]
 
 

@@ -277,7 +277,7 @@ class Recurrent(nn.Module):
             raise bad("input.shape", tuple(input.shape), "without an empty dimension")
         if isinstance(drive, Tensor) and drive.ndim:
             size = (*input.shape[:-1], self.hidden_size)
-            _check_drive(drive, size)
+            check_drive(drive, size)
             if not batched and drive.ndim == 2:
                 drive = drive.unsqueeze(1)
             elif swap and drive.ndim == 3:
@@ -321,7 +321,7 @@ class Recurrent(nn.Module):
         if order is not None:
             state = tuple(part.index_select(1, order) for part in state)
         if isinstance(drive, Tensor) and drive.ndim:
-            _check_drive(drive, (steps, batch, self.hidden_size))
+            check_drive(drive, (steps, batch, self.hidden_size))
             if order is not None and drive.ndim >= 2 and drive.shape[-2] == batch:
                 drive = drive.index_select(-2, order)
         output, state = self._stack(x, state, drive, _segments(sizes.tolist()))
@@ -382,12 +382,12 @@ def driven(currents: Tensor, drive: Tensor | float | None) -> Tensor:
     if drive is None:
         return currents
     if isinstance(drive, Tensor):
-        _check_drive(drive, tuple(currents.shape))
+        check_drive(drive, tuple(currents.shape))
         drive = drive.to(currents)
     return currents + drive
 
 
-def _check_drive(drive: Tensor, shape: tuple[int, ...]) -> None:
+def check_drive(drive: Tensor, shape: tuple[int, ...]) -> None:
     tail = shape[len(shape) - drive.ndim :] if drive.ndim <= len(shape) else None
     if tail is None or any(d not in (1, want) for d, want in zip(drive.shape, tail, strict=True)):
         raise bad("drive.shape", tuple(drive.shape), f"broadcastable to the currents, {shape}")

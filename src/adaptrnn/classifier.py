@@ -1,0 +1,271 @@
+"""Image classifiers: encoder -> recurrent core -> linear readout at the last step.
+
+Geadah et al. 2024, Methods; PAPER set-up: seven models, their sizes chosen for equal counts of
+parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from adaptrnn._error import bad, choose
+from adaptrnn.gated import GRU, LSTM
+from adaptrnn.rnn import ARUN, RNN
+
+__all__ = ["MODELS", "Classifier", "ConvEncoder", "Sizes", "build_core", "match_parameters"]
+
+MODELS = {
+    "relu": "RNN with a rectified-linear f-I curve",
+    "linear": "RNN without a nonlinearity",
+    "tanh": "RNN with a hyperbolic tangent",
+    "gamma-shared": "RNN+gamma: one learned gain n and saturation s, shared by all neurons",
+    "gamma": "RNN+gamma: a learned gain n and saturation s for every neuron",
+    "arun": "network of adaptive recurrent units: each neuron adapts its n and s in real time",
+    "lstm": "long short-term memory, the drive entering every gate",
+    "gru": "gated recurrent unit, the drive entering every gate",
+}
+"""The models by name, each with what it is."""
+
+
+def build_core(
+    model: str,
+    input_size: int,
+    hidden_size: int,
+    controller_size: int = 50,
+    device: torch.device | str | None = None,
+    dtype: torch.dtype | None = None,
+    **arguments: Any,
+) -> nn.Module:
+    """Build the recurrent core of that name, initialised as the paper does.
+
+    Args:
+        model: a name in `MODELS`.
+        input_size: D.
+        hidden_size: N.
+        controller_size: G; used by "arun" only.
+        device: device of the parameters.
+        dtype: dtype of the parameters.
+        **arguments: further arguments of the core's class (`RNN`, `ARUN`, `LSTM`, `GRU`).
+
+    Returns:
+        The core.
+
+    Raises:
+        InputError: an unknown name or a size that is not allowed.
+
+    Example:
+        >>> build_core("gamma", 1, 5)
+        RNN(1, 5, nonlinearity='gamma')
+    """
+    choose("model", model, MODELS)
+    given: dict[str, Any] = {
+        "input_size": input_size,
+        "hidden_size": hidden_size,
+        "device": device,
+        "dtype": dtype,
+        **arguments,
+    }
+    if model == "arun":
+        return ARUN(controller_size=controller_size, **given)
+    if model in ("lstm", "gru"):
+        return (LSTM if model == "lstm" else GRU)(**given)
+    return RNN(nonlinearity=model, **{"init": "paper", **given})
+
+
+class ConvEncoder(nn.Module):
+    """Convolutional encoder of an image; its last map is read as a sequence.
+
+    Four blocks of batch norm, ReLU, 3x3 convolution (padding 1) with 32, 64, 128 and 256
+    channels; 2x2 max-pooling after the second and the fourth (Geadah et al. 2024, Methods). The
+    last map, 8x8 for a 32x32 image, is read row by row: 64 steps of 256 features.
+
+    Args:
+        channels: channels of the image.
+
+    Shape:
+        input (B, C, H, W), H and W multiples of 4; output (T, B, 256) with T = H W / 16.
+
+    Raises:
+        InputError: an image of another number of channels, or not divisible by 4.
+
+    Example:
+        >>> ConvEncoder(3)(torch.zeros(2, 3, 32, 32)).shape
+        torch.Size([64, 2, 256])
+    """
+
+    features = 256
+
+    def __init__(self, channels: int = 3) -> None:
+        super().__init__()
+        self.channels = channels
+        layers: list[nn.Module] = []
+        for block, width in enumerate((32, 64, 128, 256)):
+            layers += [nn.BatchNorm2d(channels), nn.ReLU()]
+            layers += [nn.Conv2d(channels, width, 3, padding=1)]
+            if block % 2:
+                layers += [nn.MaxPool2d(2)]
+            channels = width
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Features (T, B, 256) of images (B, C, H, W)."""
+        if images.ndim != 4 or images.shape[1] != self.channels:
+            raise bad("images.shape", tuple(images.shape), f"(B, {self.channels}, H, W)")
+        if images.shape[2] % 4 or images.shape[3] % 4:
+            raise bad("images.shape", tuple(images.shape), "of height and width divisible by 4")
+        return self.layers(images).flatten(2).permute(2, 0, 1)
+
+
+class Classifier(nn.Module):
+    """Encoder, recurrent core, linear readout of the last rates: y = W_hy h_T + b_y.
+
+    The linear encoder of the paper is the core's own W_xh, so `encoder` is None for it. Any core
+    called as ``output, state = core(x, None, drive)`` with `hidden_size` will do.
+
+    Args:
+        core: the recurrent core, time first.
+        num_classes: K.
+        encoder: what turns the input into a sequence (T, B, D); None if it is one already.
+
+    Example:
+        >>> model = Classifier(build_core("arun", 1, 5, 4), 10)
+        >>> model(torch.rand(7, 2, 1), drive=1.0).shape
+        torch.Size([2, 10])
+    """
+
+    def __init__(self, core: nn.Module, num_classes: int, encoder: nn.Module | None = None) -> None:
+        super().__init__()
+        if num_classes < 2:
+            raise bad("num_classes", num_classes, "an integer >= 2")
+        if getattr(core, "batch_first", False) or not hasattr(core, "hidden_size"):
+            raise bad("core", core, "a recurrent core with hidden_size, time first")
+        self.encoder = nn.Identity() if encoder is None else encoder
+        self.core = core
+        parameter = next(core.parameters())
+        self.readout = nn.Linear(
+            int(core.hidden_size),  # type: ignore[arg-type]
+            num_classes,
+            device=parameter.device,
+            dtype=parameter.dtype,
+        )
+
+    def forward(self, input: Tensor, drive: Tensor | float | None = None) -> Tensor:
+        """Scores of the classes, (B, K).
+
+        Args:
+            input: a sequence (T, B, D), or what the encoder takes.
+            drive: external current of the core, a number or broadcastable to (T, B, N).
+        """
+        output, _ = self.core(self.encoder(input), None, drive)
+        return self.readout(output[-1])
+
+    def loss(
+        self, input: Tensor, targets: Tensor, drive: Tensor | float | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Mean cross entropy at the last step, and the scores.
+
+        Args:
+            input: as in the call.
+            targets: classes (B,), integers from 0 to K - 1.
+            drive: as in the call.
+
+        Returns:
+            The loss () and the scores (B, K).
+        """
+        scores = self(input, drive)
+        return nn.functional.cross_entropy(scores, targets), scores
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Sizes of models with nearly equal counts of parameters; prints as a table.
+
+    Attributes:
+        rows: for each model its hidden size, its parameters (core and readout) and their
+            difference from the reference's, as a fraction.
+        reference: name of the model that the others are matched to.
+    """
+
+    rows: dict[str, tuple[int, int, float]]
+    reference: str
+
+    def __getitem__(self, model: str) -> int:
+        """Hidden size of a model."""
+        return self.rows[choose("model", model, self.rows)][0]
+
+    def __str__(self) -> str:
+        """The table."""
+        lines = [f"{'model':<14}{'hidden size':>12}{'parameters':>12}{'difference':>12}"]
+        for model, (size, count, difference) in self.rows.items():
+            lines.append(f"{model:<14}{size:>12}{count:>12,}{difference:>+12.2%}")
+        return "\n".join(lines)
+
+
+def match_parameters(
+    models: Iterable[str] = tuple(MODELS),
+    input_size: int = 1,
+    num_classes: int = 10,
+    hidden_size: int = 400,
+    controller_size: int = 50,
+    reference: str = "arun",
+    tolerance: float = 0.02,
+) -> Sizes:
+    """Find hidden sizes that give every model nearly the count of parameters of the reference.
+
+    A model keeps the reference's hidden size where its count (core and readout) is within the
+    tolerance already, and gets the size with the nearest count otherwise.
+
+    Args:
+        models: names in `MODELS`.
+        input_size: D.
+        num_classes: K.
+        hidden_size: N of the reference.
+        controller_size: G.
+        reference: name of the model to match.
+        tolerance: largest relative difference allowed.
+
+    Returns:
+        The sizes; ``sizes["lstm"]`` is a hidden size, ``print(sizes)`` the table.
+
+    Raises:
+        InputError: an unknown name, or no size within the tolerance.
+
+    Example:
+        The table of the paper's set-up (there: LSTM 202, GRU 233):
+
+        >>> print(match_parameters(["relu", "gamma-shared", "gamma", "arun", "lstm", "gru"]))
+        model          hidden size  parameters  difference
+        relu                   400     165,210      -1.64%
+        gamma-shared           400     165,212      -1.64%
+        gamma                  400     166,010      -1.16%
+        arun                   400     167,962      +0.00%
+        lstm                   202     167,670      -0.17%
+        gru                    233     167,304      -0.39%
+    """
+
+    def count(model: str, size: int) -> int:
+        core = build_core(model, input_size, size, controller_size, device="meta")
+        return sum(p.numel() for p in core.parameters()) + (size + 1) * num_classes
+
+    target, rows = count(reference, hidden_size), {}
+    for model in models:
+        size = hidden_size
+        if abs(count(model, size) / target - 1) > tolerance:
+            low, high = 0, 1  # count(low) < target <= count(high)
+            while count(model, high) < target:
+                low, high = high, 2 * high
+            while high - low > 1:
+                middle = (low + high) // 2
+                low, high = (middle, high) if count(model, middle) < target else (low, middle)
+            size = min((s for s in (low, high) if s), key=lambda s: abs(count(model, s) - target))
+        found = count(model, size)
+        if abs(found / target - 1) > tolerance:
+            advice = f"The nearest is {model} with {size} units, {found:,} parameters."
+            raise bad("tolerance", tolerance, f">= {abs(found / target - 1):.4f} here", advice)
+        rows[model] = (size, found, found / target - 1)
+    return Sizes(rows, reference)
