@@ -1,4 +1,4 @@
-"""The meaning of the operation, in plain torch: the slow version that every other one must equal."""
+"""The meaning of the operation in plain torch, which every faster version must equal."""
 
 from __future__ import annotations
 

@@ -1,0 +1,559 @@
+// The layer of adaptive recurrent units for one tile: a few samples, all time steps.
+//
+// The samples of a tile lie side by side in one row of lanes, lane = s N + i, cut into blocks of P
+// vectors. The controller state of a block is [unit][lane of the block]: its product with W_gg needs
+// no sum across lanes and no padding of G. A step of a block is one pass: product, tanh, readouts,
+// gamma; backward likewise. The past is a row of slots, one per step, either of all T steps or of
+// one segment that is computed again from a kept state.
+#pragma once
+
+#include "../cpu/dense.hpp"
+#include "../cpu/head.hpp"
+#include "../cpu/problem.hpp"
+#include "../cpu/simd.hpp"
+
+namespace adaptrnn {
+namespace ADAPTRNN_ISA {
+namespace arun {
+
+constexpr int kChunk = 16;  // steps between two flushes of the sums over time
+constexpr int kRows = kManyRegisters ? 6 : 4;   // most rows of W_gg at a time (P < 5)
+constexpr int kSide = kManyRegisters ? 5 : 3;   // side of a register block of the gradient of W_gg
+constexpr int kGroup = 4;   // blocks whose share of that gradient is added in one go
+
+constexpr int rows_at_once(int P) { return P >= 5 ? 5 : kRows; }
+
+// Vectors of a block: the least padding, wide blocks preferred.
+template <class T> int block_width(int lanes) {
+  const int vectors = (lanes + kLanes<T> - 1) / kLanes<T>;
+  constexpr double cost[] = {0, 1.5, 1.2, 1.06, 1.02, 1};
+  int best = 1;
+  double least = 1e300;
+  for (int p = 1; p <= (kManyRegisters ? 5 : 3); ++p) {
+    const double c = double((vectors + p - 1) / p * p) * cost[p];
+    if (c <= least) least = c, best = p;
+  }
+  return best;
+}
+
+template <class T> int tile_samples(const Arun<T>& a) {
+  // enough lanes to fill blocks and to use the recurrent weights several times per step
+  const int wanted = (2000 + a.size - 1) / a.size;
+  int most = wanted < 5 ? 5 : wanted > 16 ? 16 : wanted;
+  while (most > 1 && double(most) * a.size * a.units > 2.5e5) --most;
+  return most;
+}
+
+template <class T> struct Packed {
+  T *hh, *hh_t, *gg, *gg_t;
+  void layout(Arena& arena, const Arun<T>& a) {
+    const Panels<T> panels(a.size);
+    hh = arena.take<T>(panels.packed());
+    gg = arena.take<T>(size_t(a.units) * a.units);
+    const bool both = a.mode != Mode::forward;
+    hh_t = both ? arena.take<T>(panels.packed()) : nullptr;
+    gg_t = both ? arena.take<T>(size_t(a.units) * a.units) : nullptr;
+  }
+};
+
+template <class T> size_t packed_bytes(const Arun<T>& a) {
+  Arena arena{nullptr};
+  Packed<T>().layout(arena, a);
+  return arena.used;
+}
+
+// [row block][j][row of the block]
+template <class T> void pack_units(int units, int most, const T* w, bool transposed, T* packed) {
+  const Split rows(units, most);
+  for (int b = 0; b < rows.parts; ++b)
+    for (int j = 0; j < units; ++j)
+      for (int i = rows.begin(b); i < rows.begin(b + 1); ++i)
+        *packed++ = transposed ? w[size_t(j) * units + i] : w[size_t(i) * units + j];
+}
+
+template <class T> void pack(const Arun<T>& a, char* memory) {
+  Arena arena{memory};
+  Packed<T> p;
+  p.layout(arena, a);
+  const Panels<T> panels(a.size);
+  const int most = rows_at_once(block_width<T>(tile_samples(a) * a.size));
+  pack_square(panels, a.weight_hh, false, p.hh);
+  pack_units(a.units, most, a.weight_gg, false, p.gg);
+  if (p.hh_t) {
+    pack_square(panels, a.weight_hh, true, p.hh_t);
+    pack_units(a.units, most, a.weight_gg, true, p.gg_t);
+  }
+}
+
+template <class T> GradientLayout gradient_layout(const Arun<T>& a) {
+  const Panels<T> panels(a.size);
+  const size_t g = a.units, k = a.head.classes;
+  return {size_t(a.size) * panels.pitch, size_t(panels.pitch),
+          g * g + 2 * g + g + g + 2 + k * a.size + k};
+}
+
+// Views of the doubles of Gradients, in this order.
+struct Small {
+  double *gg, *gc, *ag, *bg, *bgc, *head_weight, *head_bias;
+  Small(double* p, int units, int size, int classes) {
+    const size_t g = units;
+    gg = p, gc = gg + g * g, ag = gc + 2 * g, bg = ag + g, bgc = bg + g;
+    head_weight = bgc + 2, head_bias = head_weight + size_t(classes) * size;
+  }
+};
+
+template <class T> struct Slot {
+  T *g, *a, *n, *s, *h;
+};
+
+// One tile's work, and where its intermediate results are.
+template <class T, int P> struct Tile {
+  static constexpr int L = kLanes<T>;
+  static constexpr int wide = P * L;  // lanes of a block
+  static constexpr int R = rows_at_once(P);
+
+  const Arun<T>& c;
+  const Panels<T> panels;
+  Packed<T> w;
+  int samples, units, lanes, blocks, padded;
+  Split rows, sides;
+  bool keep_all;
+  int slots;
+  size_t slot_size, state_size;
+  T *past, *kept, *sums, *dh, *dg, *dz, *sum_gg, *sum_small, *mask;
+  T* da;
+  Outer<T> outer;
+
+  Tile(const Arun<T>& c_, int samples_)
+      : c(c_),
+        panels(c_.size),
+        samples(samples_),
+        units(c_.units),
+        lanes(samples_ * c_.size),
+        blocks((lanes + wide - 1) / wide),
+        padded(blocks * wide),
+        rows(units, R),
+        sides(units, kSide) {
+    keep_all = c.mode == Mode::fused && c.segment >= c.time;
+    const int length = c.segment < c.time ? c.segment : c.time;
+    slots = c.mode == Mode::forward ? 2 : length + 1;
+    state_size = size_t(units + 1) * padded;
+    slot_size = size_t(units + 4) * padded;
+  }
+
+  void layout(Arena& arena) {
+    past = arena.take<T>(slot_size * slots);
+    const int kept_states = (c.time - 1) / c.segment;
+    kept = c.mode == Mode::fused && !keep_all ? arena.take<T>(state_size * kept_states) : nullptr;
+    sums = arena.take<T>(size_t(samples) * panels.pitch);
+    if (c.mode == Mode::forward) return;
+    dh = arena.take<T>(padded);
+    da = arena.take<T>(padded);
+    mask = arena.take<T>(padded);
+    dg = arena.take<T>(size_t(units) * padded);
+    dz = arena.take<T>(size_t(units) * wide * kGroup);
+    sum_gg = arena.take<T>(size_t(units) * units * L);
+    sum_small = arena.take<T>(size_t(units) * 4 * L + 2 * L);
+    outer.layout(arena, panels, kChunk * samples);
+  }
+
+  Slot<T> slot(int k) const {
+    T* p = past + slot_size * k;
+    Slot<T> s;
+    s.g = p, p += size_t(units) * padded;
+    s.h = p, p += padded;  // g and h, the state, are together
+    s.a = p, p += padded, s.n = p, p += padded, s.s = p;
+    return s;
+  }
+
+  // states between (samples, N, G) and blocks
+  void import_units(const T* from, T* to) const {
+    if (lanes < padded) std::memset(to, 0, sizeof(T) * units * padded);
+    for (int lane = 0; lane < lanes; ++lane) {
+      T* column = to + size_t(lane / wide) * units * wide + lane % wide;
+      for (int i = 0; i < units; ++i) column[size_t(i) * wide] = from[size_t(lane) * units + i];
+    }
+  }
+  void export_units(const T* from, T* to) const {
+    for (int lane = 0; lane < lanes; ++lane) {
+      const T* column = from + size_t(lane / wide) * units * wide + lane % wide;
+      for (int i = 0; i < units; ++i) to[size_t(lane) * units + i] = column[size_t(i) * wide];
+    }
+  }
+
+  template <int N>
+  ADAPTRNN_INLINE void unit_rows(int i0, const T* g_before, T* g, const Vec<T> (&a)[P],
+                                 Vec<T> (&n)[P], Vec<T> (&s)[P]) const {
+    Vec<T> acc[N][P];
+#pragma GCC unroll 8
+    for (int r = 0; r < N; ++r) {
+      const Vec<T> wa = splat(c.weight_ag[i0 + r]), b = splat(c.bias_g[i0 + r]);
+#pragma GCC unroll 5
+      for (int p = 0; p < P; ++p) acc[r][p] = wa * a[p] + b;
+    }
+    const T* weights = w.gg + size_t(i0) * units;
+    for (int j = 0; j < units; ++j, weights += N, g_before += wide) {
+      Vec<T> x[P];
+#pragma GCC unroll 5
+      for (int p = 0; p < P; ++p) x[p] = load<T>(g_before + p * L);
+#pragma GCC unroll 8
+      for (int r = 0; r < N; ++r) {
+        const Vec<T> weight = splat(weights[r]);
+#pragma GCC unroll 5
+        for (int p = 0; p < P; ++p) acc[r][p] += weight * x[p];
+      }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < N; ++r) {
+      const Vec<T> wn = splat(c.weight_gc[i0 + r]), ws = splat(c.weight_gc[units + i0 + r]);
+#pragma GCC unroll 5
+      for (int p = 0; p < P; ++p) {
+        const Vec<T> value = tanh<T>(acc[r][p]);
+        store<T>(g + size_t(i0 + r) * wide + p * L, value);
+        n[p] += wn * value;
+        s[p] += ws * value;
+      }
+    }
+  }
+
+  // one step of one block
+  void forward_block(const T* g_before, T* g, const T* a_, T* n_, T* s_, T* h_) const {
+    Vec<T> a[P], n[P], s[P];
+    for (int p = 0; p < P; ++p) {
+      a[p] = load<T>(a_ + p * L);
+      n[p] = splat(c.bias_gc[0]);
+      s[p] = splat(c.bias_gc[1]);
+    }
+    for (int b = 0; b < rows.parts; ++b) {
+      const int i = rows.begin(b);
+      switch (rows.begin(b + 1) - i) {
+        case 1: unit_rows<1>(i, g_before, g, a, n, s); break;
+        case 2: unit_rows<2>(i, g_before, g, a, n, s); break;
+        case 3: unit_rows<3>(i, g_before, g, a, n, s); break;
+        case 4: unit_rows<4>(i, g_before, g, a, n, s); break;
+        case 5: if constexpr (R >= 5) unit_rows<5>(i, g_before, g, a, n, s); break;
+        case 6: if constexpr (R >= 6) unit_rows<6>(i, g_before, g, a, n, s); break;
+      }
+    }
+    for (int p = 0; p < P; ++p) {
+      store<T>(n_ + p * L, n[p]);
+      store<T>(s_ + p * L, s[p]);
+      store<T>(h_ + p * L, Curve<T>(a[p], n[p], s[p]).value());
+    }
+  }
+
+  void forward_step(int t, int first, const Slot<T>& before, const Slot<T>& now) const {
+    product(panels, samples, before.h, c.size, w.hh, sums);
+    const T* current = c.currents + (size_t(t) * c.batch + first) * c.size;
+    for (int s = 0; s < samples; ++s) {
+      T* a = now.a + size_t(s) * c.size;
+      const T *x = current + size_t(s) * c.size, *y = sums + size_t(s) * panels.pitch;
+      for (int i = 0; i < c.size; ++i) a[i] = x[i] + y[i];
+    }
+    for (int lane = lanes; lane < padded; ++lane) now.a[lane] = 0;
+    for (int b = 0; b < blocks; ++b) {
+      const size_t g = size_t(b) * units * wide, l = size_t(b) * wide;
+      forward_block(before.g + g, now.g + g, now.a + l, now.n + l, now.s + l, now.h + l);
+    }
+  }
+
+  void write_step(int t, int first, const Slot<T>& now) const {
+    const size_t at = (size_t(t) * c.batch + first) * c.size, bytes = sizeof(T) * lanes;
+    if (c.output) std::memcpy(c.output + at, now.h, bytes);
+    if (c.trace_a) std::memcpy(c.trace_a + at, now.a, bytes);
+    if (c.trace_n) std::memcpy(c.trace_n + at, now.n, bytes);
+    if (c.trace_s) std::memcpy(c.trace_s + at, now.s, bytes);
+    if (c.trace_g) export_units(now.g, c.trace_g + at * units);
+  }
+
+  template <int N>
+  ADAPTRNN_INLINE void transposed_rows(int i0, const T* z, T* out) const {
+    Vec<T> acc[N][P] = {};
+    const T* weights = w.gg_t + size_t(i0) * units;
+    for (int j = 0; j < units; ++j, weights += N, z += wide) {
+      Vec<T> x[P];
+#pragma GCC unroll 5
+      for (int p = 0; p < P; ++p) x[p] = load<T>(z + p * L);
+#pragma GCC unroll 8
+      for (int r = 0; r < N; ++r) {
+        const Vec<T> weight = splat(weights[r]);
+#pragma GCC unroll 5
+        for (int p = 0; p < P; ++p) acc[r][p] += weight * x[p];
+      }
+    }
+#pragma GCC unroll 8
+    for (int r = 0; r < N; ++r)
+#pragma GCC unroll 5
+      for (int p = 0; p < P; ++p) store<T>(out + size_t(i0 + r) * wide + p * L, acc[r][p]);
+  }
+
+  // one step back of one block: dh, dg -> dz, da, and dg of the step before
+  void backward_block(int b, const Slot<T>& now, T* z) {
+    const size_t lane = size_t(b) * wide;
+    const T* g = now.g + size_t(b) * units * wide;
+    T* d = dg + size_t(b) * units * wide;
+    Vec<T> a[P], da_[P], dn[P], ds[P];
+    Vec<T> total_n = {}, total_s = {};
+    for (int p = 0; p < P; ++p) {
+      const size_t l = lane + p * L;
+      a[p] = load<T>(now.a + l);
+      const Curve<T> curve(a[p], load<T>(now.n + l), load<T>(now.s + l));
+      const Vec<T> slope = load<T>(dh + l);
+      const Int<T> real = bits<T>(load<T>(mask + l));  // padding may hold anything
+      da_[p] = from_bits<T>(bits<T>(slope * curve.da()) & real);
+      dn[p] = from_bits<T>(bits<T>(slope * curve.dn()) & real);
+      ds[p] = from_bits<T>(bits<T>(slope * curve.ds()) & real);
+      total_n += dn[p];
+      total_s += ds[p];
+    }
+    T* small = sum_small;
+    for (int i = 0; i < units; ++i, g += wide, d += wide, small += 4 * L) {
+      const Vec<T> wn = splat(c.weight_gc[i]), ws = splat(c.weight_gc[units + i]),
+                   wa = splat(c.weight_ag[i]);
+      Vec<T> to_n = load<T>(small), to_s = load<T>(small + L), to_a = load<T>(small + 2 * L),
+             to_b = load<T>(small + 3 * L);
+#pragma GCC unroll 5
+      for (int p = 0; p < P; ++p) {
+        const Vec<T> value = load<T>(g + p * L);
+        const Vec<T> slope = load<T>(d + p * L) + dn[p] * wn + ds[p] * ws;
+        const Vec<T> inner = slope - slope * value * value;
+        store<T>(z + size_t(i) * wide + p * L, inner);
+        da_[p] += wa * inner;
+        to_n += dn[p] * value;
+        to_s += ds[p] * value;
+        to_a += inner * a[p];
+        to_b += inner;
+      }
+      store<T>(small, to_n);
+      store<T>(small + L, to_s);
+      store<T>(small + 2 * L, to_a);
+      store<T>(small + 3 * L, to_b);
+    }
+    store<T>(small, load<T>(small) + total_n);
+    store<T>(small + L, load<T>(small + L) + total_s);
+    for (int p = 0; p < P; ++p) store<T>(da + lane + p * L, da_[p]);
+    d = dg + size_t(b) * units * wide;
+    for (int k = 0; k < rows.parts; ++k) {
+      const int i = rows.begin(k);
+      switch (rows.begin(k + 1) - i) {
+        case 1: transposed_rows<1>(i, z, d); break;
+        case 2: transposed_rows<2>(i, z, d); break;
+        case 3: transposed_rows<3>(i, z, d); break;
+        case 4: transposed_rows<4>(i, z, d); break;
+        case 5: if constexpr (R >= 5) transposed_rows<5>(i, z, d); break;
+        case 6: if constexpr (R >= 6) transposed_rows<6>(i, z, d); break;
+      }
+    }
+  }
+
+  template <int I, int J>
+  ADAPTRNN_INLINE void unit_gradient(int count, const T* z, const T* g, T* out) const {
+    Vec<T> acc[I][J];
+#pragma GCC unroll 5
+    for (int i = 0; i < I; ++i)
+#pragma GCC unroll 5
+      for (int j = 0; j < J; ++j) acc[i][j] = load<T>(out + (i * J + j) * L);
+    for (int b = 0; b < count; ++b, z += size_t(units) * wide, g += size_t(units) * wide)
+      for (int p = 0; p < P; ++p) {
+        Vec<T> right[J];
+#pragma GCC unroll 5
+        for (int j = 0; j < J; ++j) right[j] = load<T>(g + j * wide + p * L);
+#pragma GCC unroll 5
+        for (int i = 0; i < I; ++i) {
+          const Vec<T> left = load<T>(z + i * wide + p * L);
+#pragma GCC unroll 5
+          for (int j = 0; j < J; ++j) acc[i][j] += left * right[j];
+        }
+      }
+#pragma GCC unroll 5
+    for (int i = 0; i < I; ++i)
+#pragma GCC unroll 5
+      for (int j = 0; j < J; ++j) store<T>(out + (i * J + j) * L, acc[i][j]);
+  }
+  template <int I>
+  ADAPTRNN_INLINE void unit_gradient_row(int columns, int count, const T* z, const T* g,
+                                         T* out) const {
+    switch (columns) {
+      case 1: return unit_gradient<I, 1>(count, z, g, out);
+      case 2: return unit_gradient<I, 2>(count, z, g, out);
+      case 3: return unit_gradient<I, 3>(count, z, g, out);
+      case 4: if constexpr (kSide >= 4) return unit_gradient<I, 4>(count, z, g, out); break;
+      case 5: if constexpr (kSide >= 5) return unit_gradient<I, 5>(count, z, g, out); break;
+    }
+  }
+  // the gradient of W_gg: sum_gg[i][j] += dz[i] g_before[j], lane by lane, over `count` blocks
+  void gradient_of_units(int count, const T* z, const T* g) {
+    for (int p = 0; p < sides.parts; p += 2)
+      for (int q = 0; q < sides.parts; ++q)
+        for (int o = p; o < p + 2 && o < sides.parts; ++o) {
+          const int i = sides.begin(o), height = sides.begin(o + 1) - i;
+          const int j = sides.begin(q), columns = sides.begin(q + 1) - j;
+          T* out = sum_gg + (size_t(i) * units + size_t(height) * j) * L;
+          const T *zi = z + size_t(i) * wide, *gj = g + size_t(j) * wide;
+          switch (height) {
+            case 1: unit_gradient_row<1>(columns, count, zi, gj, out); break;
+            case 2: unit_gradient_row<2>(columns, count, zi, gj, out); break;
+            case 3: unit_gradient_row<3>(columns, count, zi, gj, out); break;
+            case 4: if constexpr (kSide >= 4) unit_gradient_row<4>(columns, count, zi, gj, out); break;
+            case 5: if constexpr (kSide >= 5) unit_gradient_row<5>(columns, count, zi, gj, out); break;
+          }
+        }
+  }
+
+  // Adds the sums over lanes and recent steps to the tile's gradients, in double precision.
+  void flush(Gradients<T> out) {
+    const Small small(out.small, units, c.size, c.head.classes);
+    outer.flush(out.weight_hh);
+    const T* from = sum_gg;
+    for (int p = 0; p < sides.parts; ++p)
+      for (int q = 0; q < sides.parts; ++q)
+        for (int i = sides.begin(p); i < sides.begin(p + 1); ++i)
+          for (int j = sides.begin(q); j < sides.begin(q + 1); ++j, from += L)
+            small.gg[size_t(i) * units + j] += double(sum<T>(load<T>(from)));
+    from = sum_small;
+    for (int i = 0; i < units; ++i, from += 4 * L) {
+      small.gc[i] += double(sum<T>(load<T>(from)));
+      small.gc[units + i] += double(sum<T>(load<T>(from + L)));
+      small.ag[i] += double(sum<T>(load<T>(from + 2 * L)));
+      small.bg[i] += double(sum<T>(load<T>(from + 3 * L)));
+    }
+    small.bgc[0] += double(sum<T>(load<T>(from)));
+    small.bgc[1] += double(sum<T>(load<T>(from + L)));
+    clear();
+  }
+  void clear() {
+    std::memset(sum_gg, 0, sizeof(T) * units * units * L);
+    std::memset(sum_small, 0, sizeof(T) * (4 * units + 2) * L);
+  }
+
+  void backward_step(int t, int first, const Slot<T>& before, const Slot<T>& now,
+                     Gradients<T> out) {
+    for (int b = 0; b < blocks; b += kGroup) {
+      const int count = blocks - b < kGroup ? blocks - b : kGroup;
+      for (int k = 0; k < count; ++k) backward_block(b + k, now, dz + size_t(k) * units * wide);
+      gradient_of_units(count, dz, before.g + size_t(b) * units * wide);
+    }
+    if (c.grad_currents)
+      std::memcpy(c.grad_currents + (size_t(t) * c.batch + first) * c.size, da,
+                  sizeof(T) * lanes);
+    for (int s = 0; s < samples; ++s)
+      outer.push(da + size_t(s) * c.size, before.h + size_t(s) * c.size);
+    product(panels, samples, da, c.size, w.hh_t, sums);
+    const T* more = t && c.grad_output
+                        ? c.grad_output + (size_t(t - 1) * c.batch + first) * c.size
+                        : nullptr;
+    for (int s = 0; s < samples; ++s) {
+      T* to = dh + size_t(s) * c.size;
+      const T* y = sums + size_t(s) * panels.pitch;
+      if (more) {
+        const T* x = more + size_t(s) * c.size;
+        for (int i = 0; i < c.size; ++i) to[i] = x[i] + y[i];
+      } else {
+        for (int i = 0; i < c.size; ++i) to[i] = y[i];
+      }
+    }
+    if (t % kChunk == 0) flush(out);
+  }
+
+  // State before step t = k segment, k >= 1.
+  void keep(int k, int first, const Slot<T>& now) const {
+    if (kept) {
+      std::memcpy(kept + state_size * (k - 1), now.g, sizeof(T) * state_size);
+    } else if (c.kept_h) {
+      const size_t at = (size_t(k - 1) * c.batch + first) * c.size;
+      std::memcpy(c.kept_h + at, now.h, sizeof(T) * lanes);
+      export_units(now.g, c.kept_g + at * units);
+    }
+  }
+  void restore(int k, int first, const Slot<T>& to) const {
+    if (k == 0) {
+      const size_t at = size_t(first) * c.size;
+      std::memcpy(to.h, c.h0 + at, sizeof(T) * lanes);
+      import_units(c.g0 + at * units, to.g);
+    } else if (kept) {
+      std::memcpy(to.g, kept + state_size * (k - 1), sizeof(T) * state_size);
+    } else {
+      const size_t at = (size_t(k - 1) * c.batch + first) * c.size;
+      std::memcpy(to.h, c.kept_h + at, sizeof(T) * lanes);
+      import_units(c.kept_g + at * units, to.g);
+    }
+  }
+
+  void run(const char* packed, char* workspace, int first, Gradients<T> out) {
+    Arena weights{const_cast<char*>(packed)}, arena{workspace};
+    w.layout(weights, c);
+    layout(arena);
+    const size_t at = size_t(first) * c.size;
+    const int last_segment = (c.time - 1) / c.segment;
+    restore(0, first, slot(0));
+    if (c.mode != Mode::backward) {
+      Slot<T> now = slot(0);
+      for (int t = 0; t < c.time; ++t) {
+        if (t && t % c.segment == 0) keep(t / c.segment, first, now);
+        const Slot<T> next = slot(keep_all ? t + 1 : (t + 1) & 1);
+        forward_step(t, first, now, next);
+        write_step(t, first, next);
+        now = next;
+      }
+      if (c.h_last) std::memcpy(c.h_last + at, now.h, sizeof(T) * lanes);
+      if (c.g_last) export_units(now.g, c.g_last + at * units);
+      if (c.mode == Mode::forward) return;
+      const Small small(out.small, units, c.size, c.head.classes);
+      std::memset(dh, 0, sizeof(T) * padded);
+      cross_entropy(c.head, c.batch, c.size, first, samples, now.h, dh, small.head_weight,
+                    small.head_bias);
+      std::memset(dg, 0, sizeof(T) * units * padded);
+    } else {
+      std::memset(dh, 0, sizeof(T) * padded);
+      const size_t end = size_t(c.time - 1) * c.batch * c.size + at;
+      for (int l = 0; l < lanes; ++l)
+        dh[l] = (c.grad_output ? c.grad_output[end + l] : 0) +
+                (c.grad_h_last ? c.grad_h_last[at + l] : 0);
+      if (c.grad_g_last) import_units(c.grad_g_last + at * units, dg);
+      else std::memset(dg, 0, sizeof(T) * units * padded);
+    }
+    std::memset(mask, 0, sizeof(T) * padded);
+    std::memset(mask, 0xff, sizeof(T) * lanes);
+    clear();
+    for (int k = last_segment; k >= 0; --k) {
+      const int from = k * c.segment, to = c.time < from + c.segment ? c.time : from + c.segment;
+      if (!keep_all) {
+        restore(k, first, slot(0));
+        for (int t = from; t < to; ++t) forward_step(t, first, slot(t - from), slot(t - from + 1));
+      }
+      for (int t = to - 1; t >= from; --t)
+        backward_step(t, first, slot(t - from), slot(t - from + 1), out);
+    }
+    if (c.grad_h0) std::memcpy(c.grad_h0 + at, dh, sizeof(T) * lanes);
+    if (c.grad_g0) export_units(dg, c.grad_g0 + at * units);
+  }
+};
+
+template <class T> size_t workspace_bytes(const Arun<T>& a, int samples) {
+  Arena arena{nullptr};
+  const auto measure = [&](auto tile) { tile.layout(arena); };
+  switch (block_width<T>(tile_samples(a) * a.size)) {
+    case 1: measure(Tile<T, 1>(a, samples)); break;
+    case 2: measure(Tile<T, 2>(a, samples)); break;
+    case 3: measure(Tile<T, 3>(a, samples)); break;
+    case 4: if constexpr (kManyRegisters) measure(Tile<T, 4>(a, samples)); break;
+    case 5: if constexpr (kManyRegisters) measure(Tile<T, 5>(a, samples)); break;
+  }
+  return arena.used;
+}
+
+template <class T>
+void run(const Arun<T>& a, const char* packed, char* workspace, int first, int samples,
+         Gradients<T> out) {
+  switch (block_width<T>(tile_samples(a) * a.size)) {
+    case 1: return Tile<T, 1>(a, samples).run(packed, workspace, first, out);
+    case 2: return Tile<T, 2>(a, samples).run(packed, workspace, first, out);
+    case 3: return Tile<T, 3>(a, samples).run(packed, workspace, first, out);
+    case 4: if constexpr (kManyRegisters) Tile<T, 4>(a, samples).run(packed, workspace, first, out); break;
+    case 5: if constexpr (kManyRegisters) Tile<T, 5>(a, samples).run(packed, workspace, first, out); break;
+  }
+}
+
+}  // namespace arun
+}  // namespace ADAPTRNN_ISA
+}  // namespace adaptrnn

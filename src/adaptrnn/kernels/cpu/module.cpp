@@ -1,0 +1,305 @@
+// The Python module: arrays by name in, arrays filled; everything is checked again here so that no
+// wrong call can write outside an array.
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <chrono>
+#include <initializer_list>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "problem.hpp"
+#include "threads.hpp"
+
+namespace nb = nanobind;
+
+namespace adaptrnn {
+namespace {
+
+using Array = nb::ndarray<nb::c_contig, nb::device::cpu>;
+
+std::vector<const Table*> tables() {
+  std::vector<const Table*> found;
+#if defined(ADAPTRNN_X86)
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+    found.push_back(&avx512::table);
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+    found.push_back(&avx2::table);
+#endif
+  found.push_back(&portable::table);
+  return found;
+}
+
+std::vector<std::string> instruction_sets() {
+  std::vector<std::string> names;
+  for (const Table* table : tables()) names.push_back(table->name);
+  return names;
+}
+
+const Table& choose(const std::string& name) {
+  for (const Table* table : tables())
+    if (name.empty() || name == table->name) return *table;
+  throw std::invalid_argument("instruction set " + name + ": not one that this machine runs");
+}
+
+// Reads arrays out of a dictionary and checks dtype and size.
+class Arrays {
+ public:
+  explicit Arrays(const nb::dict& arrays) : arrays_(arrays) {}
+
+  template <class T> T* get(const char* name, std::initializer_list<int64_t> shape,
+                            bool needed = false) {
+    if (!arrays_.contains(name) || arrays_[name].is_none()) {
+      if (needed) throw std::invalid_argument(std::string(name) + ": missing");
+      return nullptr;
+    }
+    Array array;
+    if (!nb::try_cast<Array>(arrays_[name], array))
+      throw std::invalid_argument(std::string(name) + ": not a contiguous array in memory");
+    if (array.dtype() != nb::dtype<T>())
+      throw std::invalid_argument(std::string(name) + ": wrong dtype");
+    bool fits = array.ndim() == shape.size();
+    size_t axis = 0;
+    for (int64_t length : shape) {
+      fits = fits && int64_t(array.shape(axis)) == length;
+      if (!fits) break;
+      ++axis;
+    }
+    if (!fits) throw std::invalid_argument(std::string(name) + ": wrong shape");
+    held_.push_back(array);
+    return static_cast<T*>(array.data());
+  }
+  std::vector<int> shape(const char* name, size_t ndim) {
+    Array array;
+    if (!arrays_.contains(name) || !nb::try_cast<Array>(arrays_[name], array) ||
+        array.ndim() != ndim)
+      throw std::invalid_argument(std::string(name) + ": missing or of wrong dimension");
+    std::vector<int> lengths;
+    for (size_t axis = 0; axis < ndim; ++axis) {
+      if (array.shape(axis) < 1 || array.shape(axis) > (size_t(1) << 30))
+        throw std::invalid_argument(std::string(name) + ": a length that cannot be used");
+      lengths.push_back(int(array.shape(axis)));
+    }
+    return lengths;
+  }
+  bool is_double(const char* name) {
+    Array array;
+    return nb::try_cast<Array>(arrays_[name], array) && array.dtype() == nb::dtype<double>();
+  }
+  bool has(const char* name) { return arrays_.contains(name) && !arrays_[name].is_none(); }
+
+ private:
+  nb::dict arrays_;
+  std::vector<Array> held_;
+};
+
+template <class T>
+Head<T> head(Arrays& arrays, Mode mode, int batch, int size) {
+  Head<T> head = {};
+  if (mode != Mode::fused) return head;
+  const int classes = arrays.shape("weight_out", 2)[0];
+  head.classes = classes;
+  head.weight = arrays.get<T>("weight_out", {classes, size}, true);
+  head.bias = arrays.get<T>("bias_out", {classes}, true);
+  head.target = arrays.get<int64_t>("target", {batch}, true);
+  head.logits = arrays.get<T>("logits", {batch, classes}, true);
+  head.loss = arrays.get<double>("loss", {batch}, true);
+  for (int b = 0; b < batch; ++b)
+    if (head.target[b] < 0 || head.target[b] >= classes)
+      throw std::invalid_argument("target: a class outside 0 <= class < K");
+  return head;
+}
+
+// A tensor of gradients, and where its numbers stand in the sum over tiles.
+template <class T> struct Piece {
+  T* to;
+  size_t count;
+};
+
+template <class T>
+void write(const Total& total, T* weight_hh, int size, size_t pitch,
+           const std::vector<Piece<T>>& pieces) {
+  if (weight_hh)
+    for (int i = 0; i < size; ++i)
+      for (int j = 0; j < size; ++j)
+        weight_hh[size_t(i) * size + j] = T(total.weight_hh[size_t(i) * pitch + j]);
+  const double* from = total.small.data();
+  for (const Piece<T>& piece : pieces) {
+    if (piece.to)
+      for (size_t i = 0; i < piece.count; ++i) piece.to[i] = T(from[i]);
+    from += piece.count;
+  }
+}
+
+void check_segment(int segment, int time) {
+  if (segment < 1 || (segment < time && segment % 16))
+    throw std::invalid_argument("segment: must be a multiple of 16, or at least T");
+}
+
+Mode as_mode(const std::string& name) {
+  if (name == "forward") return Mode::forward;
+  if (name == "backward") return Mode::backward;
+  if (name == "fused") return Mode::fused;
+  throw std::invalid_argument("mode: must be forward, backward or fused");
+}
+
+template <class T>
+void arun_as(const Kernel<T, Arun<T>>& kernel, Arrays& arrays, Mode mode, int segment,
+             int threads) {
+  const std::vector<int> shape = arrays.shape("currents", 3);
+  const int64_t t = shape[0], b = shape[1], n = shape[2], g = arrays.shape("g0", 3)[2];
+  const int64_t k = (t - 1) / segment;
+  check_segment(segment, int(t));
+  Arun<T> p = {};
+  p.mode = mode, p.time = int(t), p.batch = int(b), p.size = int(n), p.units = int(g);
+  p.segment = segment;
+  p.currents = arrays.get<T>("currents", {t, b, n}, true);
+  p.h0 = arrays.get<T>("h0", {b, n}, true);
+  p.g0 = arrays.get<T>("g0", {b, n, g}, true);
+  p.weight_hh = arrays.get<T>("weight_hh", {n, n}, true);
+  p.weight_ag = arrays.get<T>("weight_ag", {g}, true);
+  p.weight_gg = arrays.get<T>("weight_gg", {g, g}, true);
+  p.bias_g = arrays.get<T>("bias_g", {g}, true);
+  p.weight_gc = arrays.get<T>("weight_gc", {2, g}, true);
+  p.bias_gc = arrays.get<T>("bias_gc", {2}, true);
+  p.output = arrays.get<T>("output", {t, b, n});
+  p.h_last = arrays.get<T>("h_last", {b, n});
+  p.g_last = arrays.get<T>("g_last", {b, n, g});
+  const bool needs_kept = mode == Mode::backward && k > 0;
+  p.kept_h = arrays.get<T>("kept_h", {k, b, n}, needs_kept);
+  p.kept_g = arrays.get<T>("kept_g", {k, b, n, g}, needs_kept || p.kept_h);
+  p.trace_a = arrays.get<T>("trace_a", {t, b, n});
+  p.trace_n = arrays.get<T>("trace_n", {t, b, n});
+  p.trace_s = arrays.get<T>("trace_s", {t, b, n});
+  p.trace_g = arrays.get<T>("trace_g", {t, b, n, g});
+  p.grad_output = arrays.get<T>("grad_output", {t, b, n});
+  p.grad_h_last = arrays.get<T>("grad_h_last", {b, n});
+  p.grad_g_last = arrays.get<T>("grad_g_last", {b, n, g});
+  p.grad_currents = arrays.get<T>("grad_currents", {t, b, n});
+  p.grad_h0 = arrays.get<T>("grad_h0", {b, n});
+  p.grad_g0 = arrays.get<T>("grad_g0", {b, n, g});
+  p.head = head<T>(arrays, mode, int(b), int(n));
+  const int64_t classes = p.head.classes;
+  T* weight_hh = arrays.get<T>("grad_weight_hh", {n, n});
+  const std::vector<Piece<T>> pieces = {
+      {arrays.get<T>("grad_weight_gg", {g, g}), size_t(g * g)},
+      {arrays.get<T>("grad_weight_gc", {2, g}), size_t(2 * g)},
+      {arrays.get<T>("grad_weight_ag", {g}), size_t(g)},
+      {arrays.get<T>("grad_bias_g", {g}), size_t(g)},
+      {arrays.get<T>("grad_bias_gc", {2}), 2},
+      {arrays.get<T>("grad_weight_out", {classes, n}), size_t(classes * n)},
+      {arrays.get<T>("grad_bias_out", {classes}), size_t(classes)}};
+  const nb::gil_scoped_release release;
+  Total total;
+  run_tiles(kernel, p, threads, total);
+  if (mode != Mode::forward) write(total, weight_hh, int(n), kernel.layout(p).pitch, pieces);
+}
+
+void arun(const std::string& mode, const nb::dict& dict, int segment, int threads,
+          const std::string& instruction_set) {
+  Arrays arrays(dict);
+  const Table& table = choose(instruction_set);
+  if (arrays.is_double("currents"))
+    arun_as<double>(table.arun_double, arrays, as_mode(mode), segment, threads);
+  else arun_as<float>(table.arun_float, arrays, as_mode(mode), segment, threads);
+}
+
+template <class T>
+void rnn_as(const Kernel<T, Rnn<T>>& kernel, Arrays& arrays, Mode mode, int nonlinearity,
+            int segment, int threads) {
+  const std::vector<int> shape = arrays.shape("currents", 3);
+  const int64_t t = shape[0], b = shape[1], n = shape[2], k = (t - 1) / segment;
+  check_segment(segment, int(t));
+  if (nonlinearity < 0 || nonlinearity > int(Nonlinearity::gamma))
+    throw std::invalid_argument("nonlinearity: unknown");
+  Rnn<T> p = {};
+  p.mode = mode, p.nonlinearity = Nonlinearity(nonlinearity);
+  p.time = int(t), p.batch = int(b), p.size = int(n), p.segment = segment;
+  const bool gamma = p.nonlinearity == Nonlinearity::gamma;
+  p.currents = arrays.get<T>("currents", {t, b, n}, true);
+  p.h0 = arrays.get<T>("h0", {b, n}, true);
+  p.weight_hh = arrays.get<T>("weight_hh", {n, n}, true);
+  p.n = arrays.get<T>("n", {n}, gamma);
+  p.s = arrays.get<T>("s", {n}, gamma);
+  p.output = arrays.get<T>("output", {t, b, n});
+  p.h_last = arrays.get<T>("h_last", {b, n});
+  p.past_h = arrays.get<T>("past_h", {t, b, n});
+  p.past_a = arrays.get<T>("past_a", {t, b, n});
+  p.kept_h = arrays.get<T>("kept_h", {k, b, n}, mode == Mode::backward && k > 0 && !p.past_h);
+  p.grad_output = arrays.get<T>("grad_output", {t, b, n});
+  p.grad_h_last = arrays.get<T>("grad_h_last", {b, n});
+  p.grad_currents = arrays.get<T>("grad_currents", {t, b, n});
+  p.grad_h0 = arrays.get<T>("grad_h0", {b, n});
+  p.head = head<T>(arrays, mode, int(b), int(n));
+  const int64_t classes = p.head.classes;
+  T* weight_hh = arrays.get<T>("grad_weight_hh", {n, n});
+  const std::vector<Piece<T>> pieces = {
+      {arrays.get<T>("grad_n", {n}), size_t(n)},
+      {arrays.get<T>("grad_s", {n}), size_t(n)},
+      {arrays.get<T>("grad_weight_out", {classes, n}), size_t(classes * n)},
+      {arrays.get<T>("grad_bias_out", {classes}), size_t(classes)}};
+  const nb::gil_scoped_release release;
+  Total total;
+  run_tiles(kernel, p, threads, total);
+  if (mode != Mode::forward) write(total, weight_hh, int(n), kernel.layout(p).pitch, pieces);
+}
+
+void rnn(const std::string& mode, int nonlinearity, const nb::dict& dict, int segment, int threads,
+         const std::string& instruction_set) {
+  Arrays arrays(dict);
+  const Table& table = choose(instruction_set);
+  if (arrays.is_double("currents"))
+    rnn_as<double>(table.rnn_double, arrays, as_mode(mode), nonlinearity, segment, threads);
+  else rnn_as<float>(table.rnn_float, arrays, as_mode(mode), nonlinearity, segment, threads);
+}
+
+int arun_tile(int batch, int size, int units, bool is_double, const std::string& instruction_set) {
+  if (batch < 1 || size < 1 || units < 1) throw std::invalid_argument("sizes must be at least 1");
+  const auto widest = [&](auto& kernel, auto problem) {
+    problem.batch = batch, problem.size = size, problem.units = units;
+    return std::min(batch, kernel.tile(problem));
+  };
+  const Table& table = choose(instruction_set);
+  return is_double ? widest(table.arun_double, Arun<double>{})
+                   : widest(table.arun_float, Arun<float>{});
+}
+
+// Multiply-adds of float32 per second, all threads together.
+double peak(int threads, double seconds, const std::string& instruction_set) {
+  const Table& table = choose(instruction_set);
+  const nb::gil_scoped_release release;
+  std::atomic<int64_t> total{0};
+  const auto start = std::chrono::steady_clock::now();
+  const auto elapsed = [&] {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  };
+  const auto work = [&] {
+    while (elapsed() < seconds) total += int64_t(table.multiply_adds(2000));
+  };
+  std::vector<std::thread> helpers;
+  for (int k = 1; k < threads; ++k) helpers.emplace_back(work);
+  work();
+  for (std::thread& helper : helpers) helper.join();
+  return double(total) / elapsed();
+}
+
+}  // namespace
+}  // namespace adaptrnn
+
+NB_MODULE(_cpu, m) {
+  using namespace nb::literals;
+  m.def("instruction_sets", &adaptrnn::instruction_sets, "Those this machine runs, best first.");
+  m.def("arun", &adaptrnn::arun, "mode"_a, "arrays"_a, "segment"_a, "threads"_a,
+        "instruction_set"_a = "");
+  m.def("rnn", &adaptrnn::rnn, "mode"_a, "nonlinearity"_a, "arrays"_a, "segment"_a, "threads"_a,
+        "instruction_set"_a = "");
+  m.def("arun_tile", &adaptrnn::arun_tile, "batch"_a, "size"_a, "units"_a, "double"_a,
+        "instruction_set"_a = "", "Samples of the widest tile.");
+  m.def("peak", &adaptrnn::peak, "threads"_a, "seconds"_a, "instruction_set"_a = "",
+        "Multiply-adds of float32 per second.");
+}

@@ -1,0 +1,92 @@
+// What the threads share: plain structures of pointers, and the table of functions that each
+// instruction set fills in. No code here that two instruction sets could both emit.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace adaptrnn {
+
+enum class Nonlinearity : int { tanh, relu, linear, softplus, sigmoid, gamma };
+
+// What a call is for. `fused` does the loss of the last step and the whole gradient in one visit.
+enum class Mode : int { forward, backward, fused };
+
+// Linear readout of the last rates and mean cross-entropy; null pointers and 0 where unused.
+template <class T> struct Head {
+  int classes;
+  const T* weight;        // (K, N)
+  const T* bias;          // (K,)
+  const int64_t* target;  // (B,)
+  T* logits;              // (B, K)
+  double* loss;           // (B,), of each sample
+};
+
+// Shapes as in the Python signatures, C order. Every pointer of an output may be null.
+template <class T> struct Arun {
+  Mode mode;
+  int time, batch, size, units;
+  int segment;  // steps between two kept states; >= time: the whole past is kept
+  const T *currents, *h0, *g0, *weight_hh, *weight_ag, *weight_gg, *bias_g, *weight_gc, *bias_gc;
+  T *output, *h_last, *g_last;
+  T *kept_h, *kept_g;  // (K, B, N), (K, B, N, G): states before steps segment, 2 segment, ...
+  T *trace_a, *trace_n, *trace_s, *trace_g;
+  const T *grad_output, *grad_h_last, *grad_g_last;
+  T *grad_currents, *grad_h0, *grad_g0;
+  Head<T> head;
+};
+
+template <class T> struct Rnn {
+  Mode mode;
+  Nonlinearity nonlinearity;
+  int time, batch, size;
+  int segment;
+  const T *currents, *h0, *weight_hh, *n, *s;  // n, s (N,), only gamma
+  T *output, *h_last;
+  T *kept_h;  // (K, B, N)
+  T *past_h, *past_a;  // (T, B, N): written by forward, read by backward; null: recomputed
+  const T *grad_output, *grad_h_last;
+  T *grad_currents, *grad_h0;
+  Head<T> head;
+};
+
+// Gradients of the weights: of one tile, or summed over all tiles. One block of numbers each, so
+// that tiles can be added in order without knowing what is what.
+struct GradientLayout {
+  size_t weight_hh;  // T: N rows of `pitch`
+  size_t pitch;
+  size_t small;  // doubles; the order is the kernel's own
+};
+
+template <class T> struct Gradients {
+  T* weight_hh;
+  double* small;
+};
+
+template <class T, class Problem> struct Kernel {
+  // Samples of a full tile.
+  int (*tile)(const Problem&);
+  // Bytes of the packed weights, and of one thread's workspace for tiles up to `samples`.
+  size_t (*packed_bytes)(const Problem&);
+  size_t (*workspace_bytes)(const Problem&, int samples);
+  void (*pack)(const Problem&, char* packed);
+  GradientLayout (*layout)(const Problem&);
+  void (*run)(const Problem&, const char* packed, char* workspace, int first, int samples,
+              Gradients<T>);
+};
+
+struct Table {
+  const char* name;
+  int bytes;  // of one vector
+  Kernel<float, Arun<float>> arun_float;
+  Kernel<double, Arun<double>> arun_double;
+  Kernel<float, Rnn<float>> rnn_float;
+  Kernel<double, Rnn<double>> rnn_double;
+  double (*multiply_adds)(long rounds);  // does rounds of them, returns how many
+};
+
+namespace avx512 { extern const Table table; }
+namespace avx2 { extern const Table table; }
+namespace portable { extern const Table table; }
+
+}  // namespace adaptrnn

@@ -1,0 +1,256 @@
+// One vector of numbers, as wide as the instruction set of the file being compiled, and the
+// elementary functions the kernels need. GCC and Clang vector extensions: SSE2, AVX2, AVX-512 and
+// NEON from one source. Everything lives in a namespace of its own per instruction set, so that no
+// inline function compiled for a newer machine can stand in for one that must run on an older.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#ifndef ADAPTRNN_ISA
+#define ADAPTRNN_ISA portable
+#endif
+
+#define ADAPTRNN_INLINE inline __attribute__((always_inline))
+
+namespace adaptrnn {
+namespace ADAPTRNN_ISA {
+
+#if defined(__AVX512F__)
+constexpr int kBytes = 64;
+constexpr bool kManyRegisters = true;
+#elif defined(__AVX2__)
+constexpr int kBytes = 32;
+constexpr bool kManyRegisters = false;
+#elif defined(__aarch64__)
+constexpr int kBytes = 16;
+constexpr bool kManyRegisters = true;
+#else
+constexpr int kBytes = 16;
+constexpr bool kManyRegisters = false;
+#endif
+
+template <class T> struct Lanes;
+
+template <> struct Lanes<float> {
+  typedef float V __attribute__((vector_size(kBytes)));
+  typedef float U __attribute__((vector_size(kBytes), aligned(4), may_alias));
+  typedef int32_t I __attribute__((vector_size(kBytes)));
+  static constexpr int count = kBytes / 4;
+  static constexpr int mantissa = 23;
+  static constexpr int32_t one_bits = 0x3f800000;
+  static constexpr int32_t sign_bit = INT32_MIN;
+  static constexpr float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
+  static constexpr float log2e = 1.4426950216293335f, log2e_low = 1.9259629911e-8f;
+  static constexpr float largest = 87.0f;  // exp(-87) is still a normal number
+};
+
+template <> struct Lanes<double> {
+  typedef double V __attribute__((vector_size(kBytes)));
+  typedef double U __attribute__((vector_size(kBytes), aligned(8), may_alias));
+  typedef int64_t I __attribute__((vector_size(kBytes)));
+  static constexpr int count = kBytes / 8;
+  static constexpr int mantissa = 52;
+  static constexpr int64_t one_bits = 0x3ff0000000000000;
+  static constexpr int64_t sign_bit = INT64_MIN;
+  static constexpr double magic = 6755399441055744.0;  // 1.5 * 2^52
+  static constexpr double log2e = 1.4426950408889634, log2e_low = 2.035527374093103e-17;
+  static constexpr double largest = 708.0;
+};
+
+template <class T> using Vec = typename Lanes<T>::V;
+template <class T> using Int = typename Lanes<T>::I;
+template <class T> constexpr int kLanes = Lanes<T>::count;
+
+template <class T> ADAPTRNN_INLINE Vec<T> load(const T* p) {
+  return *reinterpret_cast<const typename Lanes<T>::U*>(p);
+}
+template <class T> ADAPTRNN_INLINE void store(T* p, Vec<T> v) {
+  *reinterpret_cast<typename Lanes<T>::U*>(p) = v;
+}
+template <class T> ADAPTRNN_INLINE Vec<T> splat(T x) { return x - Vec<T>{}; }
+
+template <class T> ADAPTRNN_INLINE Int<T> bits(Vec<T> v) {
+  Int<T> i;
+  std::memcpy(&i, &v, sizeof v);
+  return i;
+}
+template <class T> ADAPTRNN_INLINE Vec<T> from_bits(Int<T> i) {
+  Vec<T> v;
+  std::memcpy(&v, &i, sizeof v);
+  return v;
+}
+template <class T> ADAPTRNN_INLINE Vec<T> absolute(Vec<T> v) {
+  return from_bits<T>(bits<T>(v) & ~Lanes<T>::sign_bit);
+}
+
+// max(v, bound), min(v, bound); NaN in v stays NaN.
+template <class T> ADAPTRNN_INLINE Vec<T> at_least(Vec<T> v, Vec<T> bound) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) return (Vec<T>)_mm512_max_ps((__m512)bound, (__m512)v);
+  else return (Vec<T>)_mm512_max_pd((__m512d)bound, (__m512d)v);
+#else
+  return bound > v ? bound : v;
+#endif
+}
+template <class T> ADAPTRNN_INLINE Vec<T> at_most(Vec<T> v, Vec<T> bound) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) return (Vec<T>)_mm512_min_ps((__m512)bound, (__m512)v);
+  else return (Vec<T>)_mm512_min_pd((__m512d)bound, (__m512d)v);
+#else
+  return bound < v ? bound : v;
+#endif
+}
+
+template <class T> ADAPTRNN_INLINE T sum(Vec<T> v) {
+  T total = 0;
+  for (int i = 0; i < kLanes<T>; ++i) total += v[i];
+  return total;
+}
+
+// (2^r - 1) / r for |r| <= 1/2: Chebyshev interpolation, relative error 1.2e-8 and 2e-17.
+template <class T> ADAPTRNN_INLINE Vec<T> exp2m1_over(Vec<T> r) {
+  if constexpr (sizeof(T) == 4) {
+    constexpr float c[] = {0.693147188026f,  0.240226507606f,   0.0555035711422f,
+                           0.00961808255728f, 0.00133908633647f, 0.000154531629451f};
+    Vec<T> p = splat<T>(c[5]);
+    for (int i = 4; i >= 0; --i) p = p * r + splat<T>(c[i]);
+    return p;
+  } else {
+    constexpr double c[] = {0.69314718055994530942,    0.2402265069591009822,
+                            0.055504108664821594339,   0.0096181291076068885273,
+                            0.001333355814641693531,   0.00015403530441736050155,
+                            0.000015252733829836118394, 1.3215442587921689653e-6,
+                            1.0178062445845773521e-7,  7.0725859492692236999e-9,
+                            4.4549605981865183938e-10};
+    Vec<T> p = splat<T>(c[10]);
+    for (int i = 9; i >= 0; --i) p = p * r + splat<T>(c[i]);
+    return p;
+  }
+}
+
+// atanh(z)/z as a polynomial in w = z^2 <= 1/9, relative error 4e-9 and 1.3e-18.
+template <class T> ADAPTRNN_INLINE Vec<T> atanh_over(Vec<T> w) {
+  if constexpr (sizeof(T) == 4) {
+    constexpr float c[] = {1.00000000384f, 0.333331608207f, 0.200122976154f, 0.139825788726f,
+                           0.140788891816f};
+    Vec<T> p = splat<T>(c[4]);
+    for (int i = 3; i >= 0; --i) p = p * w + splat<T>(c[i]);
+    return p;
+  } else {
+    constexpr double c[] = {1.0,
+                            0.33333333333333074797,
+                            0.20000000000092873734,
+                            0.14285714272727057267,
+                            0.11111112040373836587,
+                            0.090908704162524022551,
+                            0.076933070211520038808,
+                            0.066501870163373121685,
+                            0.060550843640346088273,
+                            0.041622532559304102879,
+                            0.085220817813906990645};
+    Vec<T> p = splat<T>(c[10]);
+    for (int i = 9; i >= 0; --i) p = p * w + splat<T>(c[i]);
+    return p;
+  }
+}
+
+// 2^k for k held in the low bits of m = magic + k, -126 <= k <= 127.
+template <class T> ADAPTRNN_INLINE Vec<T> power_of_two(Vec<T> m) {
+  return from_bits<T>((bits<T>(m) << Lanes<T>::mantissa) + Lanes<T>::one_bits);
+}
+
+// numerator / denominator for a denominator in [1, 2].
+template <class T> ADAPTRNN_INLINE Vec<T> divide(Vec<T> numerator, Vec<T> denominator) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {  // 2^-14, one Newton step to 2^-23.9, one correction
+    const Vec<T> r0 = (Vec<T>)_mm512_rcp14_ps((__m512)denominator);
+    const Vec<T> r = r0 * (splat<T>(2) - denominator * r0);
+    return numerator * r;
+  }
+#endif
+  return numerator / denominator;
+}
+
+// tanh through expm1(-2|x|) = t: tanh|x| = -t/(2+t); nothing cancels, 2 units in the last place.
+template <class T> ADAPTRNN_INLINE Vec<T> tanh(Vec<T> x) {
+  using L = Lanes<T>;
+  Vec<T> y = absolute<T>(x) * splat<T>(T(-2) * L::log2e);
+  y = at_least<T>(y, splat<T>(T(-100)));
+  const Vec<T> m = y + splat<T>(L::magic);
+  const Vec<T> r = y - (m - splat<T>(L::magic));
+  const Vec<T> scale = power_of_two<T>(m);
+  const Vec<T> t = r * exp2m1_over<T>(r) * scale + (scale - splat<T>(1));
+  const Vec<T> q = divide<T>(-t, t + splat<T>(2));
+  return from_bits<T>(bits<T>(q) | (bits<T>(x) & L::sign_bit));
+}
+
+// exp(-v) for v >= 0; never below the smallest normal number.
+template <class T> ADAPTRNN_INLINE Vec<T> exp_minus(Vec<T> v) {
+  using L = Lanes<T>;
+  v = at_most<T>(v, splat<T>(L::largest));
+  const Vec<T> m = splat<T>(L::magic) - v * splat<T>(L::log2e);
+  const Vec<T> k = m - splat<T>(L::magic);
+  const Vec<T> r = -(v * splat<T>(L::log2e) + k) - v * splat<T>(L::log2e_low);
+  return (splat<T>(1) + r * exp2m1_over<T>(r)) * power_of_two<T>(m);
+}
+
+// log(1 + e) for 0 <= e <= 1.
+template <class T> ADAPTRNN_INLINE Vec<T> log1p(Vec<T> e) {
+  const Vec<T> z = e / (e + splat<T>(2));
+  return (z + z) * atanh_over<T>(z * z);
+}
+
+// The f-I curve gamma(a; n, s) = (1-s) ln(1+exp(n a))/n + s/(1+exp(-n a)) and its derivatives,
+// with u = n a, e = exp(-|u|), q = 1/(1+e) so that nothing cancels for either sign of n.
+template <class T> struct Curve {
+  Vec<T> a, n, s, inverse, high, low, v, e, q, log;
+
+  ADAPTRNN_INLINE Curve(Vec<T> a_, Vec<T> n_, Vec<T> s_) : a(a_), n(n_), s(s_) {
+    const Vec<T> u = n * a, zero = {};
+    v = absolute<T>(u);
+    e = exp_minus<T>(v);
+    q = splat<T>(1) / (splat<T>(1) + e);
+    log = log1p<T>(e);
+    inverse = splat<T>(1) / n;
+    const Vec<T> eq = e * q;
+    high = u > zero ? q : eq;  // g2
+    low = u > zero ? eq : q;   // 1 - g2
+    first = (u > zero ? a : zero) + log * inverse;
+  }
+  Vec<T> first;  // g1
+
+  ADAPTRNN_INLINE Vec<T> value() const { return (splat<T>(1) - s) * first + s * high; }
+  ADAPTRNN_INLINE Vec<T> da() const { return high * ((splat<T>(1) - s) + s * n * low); }
+  ADAPTRNN_INLINE Vec<T> dn() const {
+    const Vec<T> eq = e * q, bounded = at_most<T>(v, splat<T>(Lanes<T>::largest));
+    return (s - splat<T>(1)) * (bounded * eq + log) * inverse * inverse + s * a * (eq * q);
+  }
+  ADAPTRNN_INLINE Vec<T> ds() const { return high - first; }
+};
+
+// A number over 0 <= i < size cut into equal parts of at most `most`.
+struct Split {
+  int parts, size;
+  ADAPTRNN_INLINE Split(int size_, int most) : parts((size_ + most - 1) / most), size(size_) {}
+  ADAPTRNN_INLINE int begin(int part) const { return int(int64_t(size) * part / parts); }
+};
+
+// Hands out aligned pieces of one allocation; with a null base it only measures.
+struct Arena {
+  char* base;
+  size_t used = 0;
+  template <class T> T* take(size_t count) {
+    T* piece = base ? reinterpret_cast<T*>(base + used) : nullptr;
+    used += (count * sizeof(T) + 127) / 64 * 64;  // at least one free line between pieces
+    return piece;
+  }
+};
+
+}  // namespace ADAPTRNN_ISA
+}  // namespace adaptrnn

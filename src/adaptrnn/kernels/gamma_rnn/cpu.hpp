@@ -1,0 +1,297 @@
+// The recurrent layer with a static nonlinearity for one tile: a few samples, all time steps.
+//
+// Lanes are the numbers of the tile's rows, lane = s N + i. Every nonlinearity but gamma has its
+// slope from its value, so that only gamma needs its activations again on the way back.
+#pragma once
+
+#include "../cpu/dense.hpp"
+#include "../cpu/head.hpp"
+#include "../cpu/problem.hpp"
+#include "../cpu/simd.hpp"
+
+namespace adaptrnn {
+namespace ADAPTRNN_ISA {
+namespace rnn {
+
+constexpr int kChunk = 16;  // steps between two flushes of the sums over time
+
+template <class T> int tile_samples(const Rnn<T>& a) {
+  return a.size >= 64 ? 2 * kMaxSamples : 4 * kMaxSamples;
+}
+
+template <class T> struct Packed {
+  T *hh, *hh_t;
+  void layout(Arena& arena, const Rnn<T>& a) {
+    const Panels<T> panels(a.size);
+    hh = arena.take<T>(panels.packed());
+    hh_t = a.mode != Mode::forward ? arena.take<T>(panels.packed()) : nullptr;
+  }
+};
+
+template <class T> size_t packed_bytes(const Rnn<T>& a) {
+  Arena arena{nullptr};
+  Packed<T>().layout(arena, a);
+  return arena.used;
+}
+
+template <class T> void pack(const Rnn<T>& a, char* memory) {
+  Arena arena{memory};
+  Packed<T> p;
+  p.layout(arena, a);
+  const Panels<T> panels(a.size);
+  pack_square(panels, a.weight_hh, false, p.hh);
+  if (p.hh_t) pack_square(panels, a.weight_hh, true, p.hh_t);
+}
+
+template <class T> GradientLayout gradient_layout(const Rnn<T>& a) {
+  const Panels<T> panels(a.size);
+  const size_t size = a.size, k = a.head.classes;
+  return {size * panels.pitch, size_t(panels.pitch), 2 * size + k * size + k};
+}
+
+template <class T> ADAPTRNN_INLINE Vec<T> value(Nonlinearity f, Vec<T> a) {
+  const Vec<T> zero = {}, one = splat<T>(1);
+  switch (f) {
+    case Nonlinearity::tanh: return tanh<T>(a);
+    case Nonlinearity::relu: return a < zero ? zero : a;  // NaN stays NaN
+    case Nonlinearity::softplus: return (a > zero ? a : zero) + log1p<T>(exp_minus<T>(absolute<T>(a)));
+    case Nonlinearity::sigmoid: {
+      const Vec<T> e = exp_minus<T>(absolute<T>(a)), q = one / (one + e);
+      return a > zero ? q : e * q;
+    }
+    default: return a;
+  }
+}
+
+// The slope at the value h.
+template <class T> ADAPTRNN_INLINE Vec<T> slope(Nonlinearity f, Vec<T> h) {
+  const Vec<T> zero = {}, one = splat<T>(1);
+  switch (f) {
+    case Nonlinearity::tanh: return one - h * h;
+    case Nonlinearity::relu: return h > zero ? one : (h == h ? zero : h);
+    case Nonlinearity::softplus: {  // 1 - exp(-h), without cancellation
+      const Vec<T> t = tanh<T>(h * splat<T>(T(0.5)));
+      return (t + t) / (one + t);
+    }
+    case Nonlinearity::sigmoid: return h * (one - h);
+    default: return one;
+  }
+}
+
+template <class T> struct Tile {
+  static constexpr int L = kLanes<T>;
+
+  const Rnn<T>& c;
+  const Panels<T> panels;
+  Packed<T> w;
+  int samples, lanes, padded, slots;
+  bool curve, recompute, keep_all;
+  size_t slot_size;
+  T *past, *kept, *sums, *n, *s, *dh, *da, *sum_n, *sum_s;
+  Outer<T> outer;
+
+  struct Step {
+    T *h, *a;
+  };
+
+  Tile(const Rnn<T>& c_, int samples_)
+      : c(c_), panels(c_.size), samples(samples_), lanes(samples_ * c_.size) {
+    padded = (lanes + L - 1) / L * L;
+    curve = c.nonlinearity == Nonlinearity::gamma;
+    keep_all = c.mode == Mode::fused && c.segment >= c.time;
+    recompute = c.mode == Mode::fused ? !keep_all : !c.past_h || (curve && !c.past_a);
+    const int length = c.segment < c.time ? c.segment : c.time;
+    slots = c.mode == Mode::forward || (c.mode == Mode::backward && !recompute) ? 2 : length + 1;
+    slot_size = 2 * size_t(padded);
+  }
+
+  void layout(Arena& arena) {
+    past = arena.take<T>(slot_size * slots);
+    kept = c.mode == Mode::fused && recompute
+               ? arena.take<T>(size_t(padded) * ((c.time - 1) / c.segment))
+               : nullptr;
+    sums = arena.take<T>(size_t(samples) * panels.pitch);
+    n = arena.take<T>(padded);
+    s = arena.take<T>(padded);
+    if (c.mode == Mode::forward) return;
+    dh = arena.take<T>(padded);
+    da = arena.take<T>(padded);
+    sum_n = arena.take<T>(padded);
+    sum_s = arena.take<T>(padded);
+    outer.layout(arena, panels, kChunk * samples);
+  }
+
+  Step slot(int k) const { return {past + slot_size * k, past + slot_size * k + padded}; }
+  size_t at(int t, int first) const { return (size_t(t) * c.batch + first) * c.size; }
+
+  void forward_step(int t, int first, const T* h_before, const Step& now) const {
+    product(panels, samples, h_before, c.size, w.hh, sums);
+    const T* current = c.currents + at(t, first);
+    for (int k = 0; k < samples; ++k) {
+      T* a = now.a + size_t(k) * c.size;
+      const T *x = current + size_t(k) * c.size, *y = sums + size_t(k) * panels.pitch;
+      for (int i = 0; i < c.size; ++i) a[i] = x[i] + y[i];
+    }
+    for (int lane = lanes; lane < padded; ++lane) now.a[lane] = 0;
+    switch (c.nonlinearity) {
+      case Nonlinearity::tanh: return apply<Nonlinearity::tanh>(now);
+      case Nonlinearity::relu: return apply<Nonlinearity::relu>(now);
+      case Nonlinearity::linear: return apply<Nonlinearity::linear>(now);
+      case Nonlinearity::softplus: return apply<Nonlinearity::softplus>(now);
+      case Nonlinearity::sigmoid: return apply<Nonlinearity::sigmoid>(now);
+      case Nonlinearity::gamma:
+        for (int l = 0; l < padded; l += L)
+          store<T>(now.h + l,
+                   Curve<T>(load<T>(now.a + l), load<T>(n + l), load<T>(s + l)).value());
+    }
+  }
+  template <Nonlinearity f> void apply(const Step& now) const {
+    for (int l = 0; l < padded; l += L) store<T>(now.h + l, value<T>(f, load<T>(now.a + l)));
+  }
+
+  // dh -> da at one step, given its values and, for gamma, its activations (each `lanes` long)
+  void slope_step(const T* h, const T* a) {
+    switch (c.nonlinearity) {
+      case Nonlinearity::tanh: return apply_slope<Nonlinearity::tanh>(h);
+      case Nonlinearity::relu: return apply_slope<Nonlinearity::relu>(h);
+      case Nonlinearity::linear: return apply_slope<Nonlinearity::linear>(h);
+      case Nonlinearity::softplus: return apply_slope<Nonlinearity::softplus>(h);
+      case Nonlinearity::sigmoid: return apply_slope<Nonlinearity::sigmoid>(h);
+      case Nonlinearity::gamma:
+        for (int l = 0; l < padded; l += L) {
+          const Curve<T> curve_(part(a, l), load<T>(n + l), load<T>(s + l));
+          const Vec<T> d = load<T>(dh + l);
+          store<T>(da + l, d * curve_.da());
+          store<T>(sum_n + l, load<T>(sum_n + l) + d * curve_.dn());
+          store<T>(sum_s + l, load<T>(sum_s + l) + d * curve_.ds());
+        }
+    }
+  }
+  template <Nonlinearity f> void apply_slope(const T* h) {
+    for (int l = 0; l < padded; l += L) store<T>(da + l, load<T>(dh + l) * slope<T>(f, part(h, l)));
+  }
+  // the vector at lane l of a row that ends at `lanes`
+  ADAPTRNN_INLINE Vec<T> part(const T* row, int l) const {
+    if (l + L <= lanes) return load<T>(row + l);
+    Vec<T> v = {};
+    for (int k = 0; l + k < lanes; ++k) v[k] = row[l + k];
+    return v;
+  }
+
+  void backward_step(int t, int first, const T* h_before, const T* h, const T* a,
+                     Gradients<T> out) {
+    slope_step(h, a);
+    if (c.grad_currents) std::memcpy(c.grad_currents + at(t, first), da, sizeof(T) * lanes);
+    for (int k = 0; k < samples; ++k)
+      outer.push(da + size_t(k) * c.size, h_before + size_t(k) * c.size);
+    product(panels, samples, da, c.size, w.hh_t, sums);
+    const T* more = t && c.grad_output ? c.grad_output + at(t - 1, first) : nullptr;
+    for (int k = 0; k < samples; ++k) {
+      T* to = dh + size_t(k) * c.size;
+      const T* y = sums + size_t(k) * panels.pitch;
+      if (more) {
+        const T* x = more + size_t(k) * c.size;
+        for (int i = 0; i < c.size; ++i) to[i] = x[i] + y[i];
+      } else {
+        for (int i = 0; i < c.size; ++i) to[i] = y[i];
+      }
+    }
+    if (t % kChunk == 0) flush(out);
+  }
+  void flush(Gradients<T> out) {
+    outer.flush(out.weight_hh);
+    if (!curve) return;
+    for (int lane = 0, i = 0; lane < lanes; ++lane, i = i + 1 == c.size ? 0 : i + 1) {
+      out.small[i] += double(sum_n[lane]);
+      out.small[c.size + i] += double(sum_s[lane]);
+    }
+    clear();
+  }
+  void clear() {
+    std::memset(sum_n, 0, sizeof(T) * padded);
+    std::memset(sum_s, 0, sizeof(T) * padded);
+  }
+
+  // h before step k segment
+  void restore(int k, int first, T* h) const {
+    const T* from = k == 0  ? c.h0 + at(0, first)
+                    : kept  ? kept + size_t(padded) * (k - 1)
+                    : c.past_h ? c.past_h + at(k * c.segment - 1, first)
+                               : c.kept_h + at(k - 1, first);
+    std::memcpy(h, from, sizeof(T) * lanes);
+  }
+
+  void run(const char* packed, char* workspace, int first, Gradients<T> out) {
+    Arena weights{const_cast<char*>(packed)}, arena{workspace};
+    w.layout(weights, c);
+    layout(arena);
+    const size_t bytes = sizeof(T) * lanes;
+    for (int lane = 0; lane < padded; ++lane) {
+      n[lane] = curve && lane < lanes ? c.n[lane % c.size] : T(1);
+      s[lane] = curve && lane < lanes ? c.s[lane % c.size] : T(0);
+    }
+    if (c.mode != Mode::backward) {
+      Step now = slot(0);
+      restore(0, first, now.h);
+      for (int t = 0; t < c.time; ++t) {
+        if (t && t % c.segment == 0) {
+          if (kept) std::memcpy(kept + size_t(padded) * (t / c.segment - 1), now.h, bytes);
+          else if (c.kept_h) std::memcpy(c.kept_h + at(t / c.segment - 1, first), now.h, bytes);
+        }
+        const Step next = slot(keep_all ? t + 1 : (t + 1) & 1);
+        forward_step(t, first, now.h, next);
+        if (c.output) std::memcpy(c.output + at(t, first), next.h, bytes);
+        if (c.past_h) std::memcpy(c.past_h + at(t, first), next.h, bytes);
+        if (c.past_a) std::memcpy(c.past_a + at(t, first), next.a, bytes);
+        now = next;
+      }
+      if (c.h_last) std::memcpy(c.h_last + at(0, first), now.h, bytes);
+      if (c.mode == Mode::forward) return;
+      double* head = out.small + 2 * size_t(c.size);
+      std::memset(dh, 0, sizeof(T) * padded);
+      cross_entropy(c.head, c.batch, c.size, first, samples, now.h, dh, head,
+                    head + size_t(c.head.classes) * c.size);
+    } else {
+      std::memset(dh, 0, sizeof(T) * padded);
+      for (int l = 0; l < lanes; ++l)
+        dh[l] = (c.grad_output ? c.grad_output[at(c.time - 1, first) + l] : 0) +
+                (c.grad_h_last ? c.grad_h_last[at(0, first) + l] : 0);
+    }
+    clear();
+    if (recompute || keep_all) {
+      for (int k = (c.time - 1) / c.segment; k >= 0; --k) {
+        const int from = k * c.segment, to = c.time < from + c.segment ? c.time : from + c.segment;
+        if (!keep_all) {
+          restore(k, first, slot(0).h);
+          for (int t = from; t < to; ++t)
+            forward_step(t, first, slot(t - from).h, slot(t - from + 1));
+        }
+        for (int t = to - 1; t >= from; --t) {
+          const Step now = slot(t - from + 1);
+          backward_step(t, first, slot(t - from).h, now.h, now.a, out);
+        }
+      }
+    } else {
+      for (int t = c.time - 1; t >= 0; --t)
+        backward_step(t, first, t ? c.past_h + at(t - 1, first) : c.h0 + at(0, first),
+                      c.past_h + at(t, first), curve ? c.past_a + at(t, first) : nullptr, out);
+    }
+    if (c.grad_h0) std::memcpy(c.grad_h0 + at(0, first), dh, bytes);
+  }
+};
+
+template <class T> size_t workspace_bytes(const Rnn<T>& a, int samples) {
+  Arena arena{nullptr};
+  Tile<T>(a, samples).layout(arena);
+  return arena.used;
+}
+
+template <class T>
+void run(const Rnn<T>& a, const char* packed, char* workspace, int first, int samples,
+         Gradients<T> out) {
+  Tile<T>(a, samples).run(packed, workspace, first, out);
+}
+
+}  // namespace rnn
+}  // namespace ADAPTRNN_ISA
+}  // namespace adaptrnn
