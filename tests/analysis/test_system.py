@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
@@ -9,7 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from adaptrnn._error import InputError
+from adaptrnn.analysis._closed import CURVES
 from adaptrnn.analysis._system import system
+from adaptrnn.controller import AbstractController
+from adaptrnn.rnn import ARUN, RNN
 
 CELLS = [nn.RNNCell, nn.GRUCell, nn.LSTMCell]
 NETWORKS = [nn.RNN, nn.GRU, nn.LSTM]
@@ -77,6 +81,58 @@ def test_the_drive_is_a_current_into_the_candidate(kind):
     with torch.no_grad():
         cell.bias_ih[first : first + 5] += drive
     assert torch.allclose(driven, system(cell).step(x, z, None), atol=1e-15)
+
+
+class Leaky(AbstractController):
+    """A controller the package does not know."""
+
+    def __init__(self, controller_size=1, device=None, dtype=None):
+        super().__init__()
+        self.controller_size = controller_size
+
+    def forward(self, a, g):
+        g = 0.9 * g + 0.1 * torch.tanh(a).unsqueeze(-1)
+        return g, 3 + g.sum(-1), 0.2 * g[..., 0]
+
+
+def wild(network):
+    """Weights large enough that every term of a Jacobian counts."""
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    return network
+
+
+OURS = {
+    **{f"RNN-{name}": lambda name=name: RNN(2, 4, nonlinearity=name) for name in CURVES},
+    "RNN-gamma": lambda: RNN(2, 4, nonlinearity="gamma"),
+    "RNN-gamma-shared": lambda: RNN(2, 4, nonlinearity="gamma-shared", bias=False),
+    "RNN-layers": lambda: RNN(2, 4, 2, nonlinearity="gamma"),
+    "ARUN": lambda: ARUN(2, 4, 3),
+    "ARUN-no-bias": lambda: ARUN(2, 4, 3, bias=False),
+    "ARUN-layers": lambda: ARUN(2, 4, 3, num_layers=2),
+    "ARUN-own-controller": lambda: ARUN(2, 4, controller=Leaky),
+}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_our_networks(name):
+    """The call itself, closed forms against differences, and with the automatic derivative."""
+    network = wild(OURS[name]().double())
+    model = system(network)
+    x, drive = (torch.randn(5, 3, size, dtype=torch.float64) for size in (2, 4))
+    with torch.no_grad():
+        output, last = network(x, drive=drive)
+    states = model.run(x, drive=drive)
+    assert torch.allclose(model.activity(states), output, atol=1e-12)
+    assert torch.allclose(model.states(last), states[-1], atol=1e-12)
+    z = torch.randn(3, model.size, dtype=torch.float64)
+    nxt, exact = model.jacobian(x[0], z, drive[0])
+    # central differences of step 1e-6: truncation 1e-12 of third derivatives up to about n^2 = 50
+    assert torch.allclose(exact, numeric_jacobian(model, x[0], z, drive[0]), atol=1e-7)
+    by_torch = replace(model, slope=None, push=None).jacobian(x[0], z, drive[0])
+    assert torch.allclose(by_torch[1], exact, atol=1e-12)
+    assert torch.allclose(by_torch[0], nxt, atol=1e-12)
 
 
 def test_named_tuples_dicts_and_single_samples():

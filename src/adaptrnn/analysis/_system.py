@@ -30,23 +30,24 @@ import copy
 import inspect
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import jvp, vmap
+from torch.nn.functional import linear
 from torch.utils import _pytree as pytree
 
 from adaptrnn._error import bad
+from adaptrnn.analysis._closed import CURVES, Curve, Push, Slope, Step, arun_push, gamma_curve
+from adaptrnn.controller import AdaptationController
+from adaptrnn.rnn import ARUN, RNN
 
-__all__ = ["Network", "System", "system"]
+__all__ = ["Network", "System", "static_system", "system"]
 
 Network = Any
 """RNN, ARUN, cell or network of torch.nn, `System`, or function (x_t, state) -> state."""
-
-Step = Callable[[Tensor | None, Tensor, Tensor | None], Tensor]
-Push = Callable[[Tensor | None, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class System:
         unpack: z (B, S) -> the network's own state.
         first_rate: index in z of the first of the N rates.
         push: closed form of `jvp`, or None to differentiate `step` by torch.func.
+        weight: W (N, N) if the Jacobian is diag(slope) W, else None.
+        slope: then (x, z, drive) -> next z (B, S) and slopes of the f-I curves (B, S).
 
     Example:
         >>> cell = system(torch.nn.GRUCell(2, 5))
@@ -85,10 +88,24 @@ class System:
     unpack: Callable[[Tensor], Any]
     first_rate: int = 0
     push: Push | None = None
+    weight: Tensor | None = None
+    slope: Slope | None = None
 
     def start(self, batch: int = 1) -> Tensor:
         """Zero states (B, S), the paper's h_0 = 0, g_0 = 0."""
         return torch.zeros(batch, self.size, dtype=self.dtype, device=self.device)
+
+    def states(self, state: Any) -> Tensor:
+        """Flat states (B, S) from the network's own state, or from flat states.
+
+        Raises:
+            InputError: the state has neither form.
+        """
+        if not (isinstance(state, Tensor) and state.ndim == 2 and state.shape[1] == self.size):
+            state = self.pack(state)
+            if state.shape[1] != self.size:
+                raise bad("state", tuple(state.shape), f"(B, {self.size}), or the network's own")
+        return state.detach().to(self.device, self.dtype)
 
     def activity(self, z: Tensor) -> Tensor:
         """Rates h (..., N) in flat states (..., S); of the last layer if there are several."""
@@ -195,6 +212,9 @@ class System:
         Returns:
             Next states (B, S) and tangents (B, S, k).
         """
+        if self.slope is not None and self.weight is not None:
+            state, slope = self.slope(x, z, drive)
+            return state, slope.unsqueeze(-1) * (self.weight @ v)
         if self.push is not None:
             return self.push(x, z, v, drive)
 
@@ -267,6 +287,55 @@ def system(
         advice = "Give one example of the network's state: shapes and dtype are read from it."
         raise bad("state", None, f"an example state for {_name(network)}", advice)
     return _callable(network, state, input_size, batch_dim, dtype)
+
+
+def static_system(
+    name: str,
+    curve: Curve,
+    weight_hh: Tensor,
+    weight_ih: Tensor | None = None,
+    bias: Tensor | None = None,
+    *,
+    takes_drive: bool = True,
+) -> System:
+    """The map h -> f(W_ih x + b + W_hh h + drive), whose Jacobian is diag(f') W_hh.
+
+    Args:
+        name: of the network.
+        curve: currents a (B, N) -> rates f(a) and slopes f'(a).
+        weight_hh: (N, N).
+        weight_ih: (N, D), or None for a network without input.
+        bias: (N,) or None.
+        takes_drive: whether a drive is allowed.
+
+    Returns:
+        The `System`; its state is h, (B, N).
+    """
+    neurons = weight_hh.shape[0]
+
+    def slope(x: Tensor | None, z: Tensor, drive: Tensor | None) -> tuple[Tensor, Tensor]:
+        a = linear(z, weight_hh, bias)
+        if x is not None and weight_ih is not None:
+            a = a + linear(x, weight_ih)
+        return curve(a if drive is None else a + drive)
+
+    def step(x: Tensor | None, z: Tensor, drive: Tensor | None = None) -> Tensor:
+        return slope(x, z, drive)[0]
+
+    return System(
+        name=name,
+        step=step,
+        size=neurons,
+        neurons=neurons,
+        input_size=None if weight_ih is None else weight_ih.shape[1],
+        takes_drive=takes_drive,
+        dtype=weight_hh.dtype,
+        device=weight_hh.device,
+        pack=lambda state: state,
+        unpack=lambda z: z,
+        weight=weight_hh,
+        slope=slope,
+    )
 
 
 def _name(network: Any) -> str:
@@ -394,6 +463,11 @@ def _torch_network(network: Any) -> System:
     if kind == "lstm":
         example = (example, example)
     pack, unpack, shapes = _packing(example, 0 if single else 1)
+    if layers == 1 and kind.startswith("rnn"):
+        w_ih, w_hh, b_ih, b_hh = weights[0]
+        bias, curve = None if b_ih is None else b_ih + b_hh, CURVES[network.nonlinearity]
+        closed = static_system(type(network).__name__, curve, w_hh, w_ih, bias)
+        return replace(closed, pack=pack, unpack=unpack)
     return System(
         name=type(network).__name__,
         step=step,
@@ -420,9 +494,14 @@ def _own_network(network: Any) -> System:
         x = z.new_zeros(z.shape[0], network.input_size) if x is None else x
         return pack(network.step(x, unpack(z), drive))
 
+    alone = network.num_layers == 1
+    if isinstance(network, RNN) and alone:
+        return replace(layer_of(network), pack=pack, unpack=unpack)
+    native = isinstance(network, ARUN) and type(network.controller) is AdaptationController
     return System(
         name=type(network).__name__,
         step=step,
+        push=arun_push(network) if native and alone else None,
         size=sum(math.prod(shape) for shape in shapes),
         neurons=int(network.hidden_size),
         input_size=int(network.input_size),
@@ -433,3 +512,25 @@ def _own_network(network: Any) -> System:
         unpack=unpack,
         first_rate=(int(network.num_layers) - 1) * int(network.hidden_size),
     )
+
+
+def layer_of(network: Any, *, recurrent_only: bool = False, curve: Curve | None = None) -> System:
+    """The first layer of an RNN, or of an ARUN with its f-I curves replaced by given ones.
+
+    Args:
+        network: an RNN, an ARUN, or a torch.nn.RNN.
+        recurrent_only: leave out input, biases and drive: h -> f(W_hh h).
+        curve: f; by default that of an RNN.
+
+    Returns:
+        The `System` on h alone.
+    """
+    name, weight = type(network).__name__, network.weight_hh_l0
+    if curve is None and network.nonlinearity.startswith("gamma"):
+        curve = gamma_curve(network.n_l0, network.s_l0)
+    elif curve is None:
+        curve = CURVES[network.nonlinearity]
+    if recurrent_only:
+        return static_system(name, curve, weight, takes_drive=False)
+    bias = network.bias_ih_l0 + network.bias_hh_l0 if network.bias else None
+    return static_system(name, curve, weight, network.weight_ih_l0, bias)

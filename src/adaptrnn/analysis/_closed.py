@@ -1,0 +1,65 @@
+"""Closed forms of the derivatives of one time step, for the networks whose equations we know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from adaptrnn.activation import gamma, gamma_dn, gamma_ds, gamma_dx
+
+Step = Callable[[Tensor | None, Tensor, Tensor | None], Tensor]
+Push = Callable[[Tensor | None, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor]]
+Slope = Callable[[Tensor | None, Tensor, Tensor | None], tuple[Tensor, Tensor]]
+Curve = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
+def gamma_curve(n: Tensor, s: Tensor) -> Curve:
+    """Value and slope of gamma at gains n and saturations s, each (N,), (B, N) or ()."""
+    return lambda a: (gamma(a, n, s), gamma_dx(a, n, s))
+
+
+CURVES: dict[str, Curve] = {
+    "tanh": lambda a: (torch.tanh(a), 1 - torch.tanh(a) ** 2),
+    "relu": lambda a: (torch.relu(a), (a > 0).to(a.dtype)),
+    "linear": lambda a: (a, torch.ones_like(a)),
+    "softplus": lambda a: (nn.functional.softplus(a), torch.sigmoid(a)),
+    "sigmoid": lambda a: (torch.sigmoid(a), torch.sigmoid(a) * torch.sigmoid(-a)),
+}
+
+
+def arun_push(network: Any) -> Push:
+    """Tangents of (h, g) through one step of an ARUN with the paper's controller.
+
+    With dh (B, N, k) and dg (B, N, G, k), and q = g_t:
+    da = W_hh dh, dq = (1 - q^2)(W_ag da + W_gg dg), [dn, ds] = W_gc dq,
+    dh' = gamma_x da + gamma_n dn + gamma_s ds.
+    """
+    weight_ag, weight_gg, bias_g, weight_gc, bias_gc = network.controller.weights()
+    weight_hh, neurons, units = network.weight_hh_l0, network.hidden_size, len(bias_g)
+    bias = network.bias_ih_l0 + network.bias_hh_l0 if network.bias else None
+
+    def push(x: Tensor | None, z: Tensor, v: Tensor, drive: Tensor | None) -> tuple[Tensor, Tensor]:
+        batch, count = z.shape[0], v.shape[-1]
+        h, g = z[:, :neurons], z[:, neurons:].reshape(batch, neurons, units)
+        dh, dg = v[:, :neurons], v[:, neurons:].reshape(batch, neurons, units, count)
+        a = linear(h, weight_hh, bias)
+        if x is not None:
+            a = a + linear(x, network.weight_ih_l0)
+        if drive is not None:
+            a = a + drive
+        q = torch.tanh(linear(g, weight_gg, bias_g) + a.unsqueeze(-1) * weight_ag)
+        n, s = linear(q, weight_gc, bias_gc).unbind(-1)
+        da = weight_hh @ dh
+        dq = weight_gg @ dg
+        dq.addcmul_(weight_ag[:, None], da.unsqueeze(2)).mul_((1 - q * q).unsqueeze(-1))
+        dn, ds = (weight_gc @ dq).unbind(2)
+        slopes = (gamma_dx(a, n, s), gamma_dn(a, n, s), gamma_ds(a, n, s))
+        new = sum(m.unsqueeze(-1) * d for m, d in zip(slopes, (da, dn, ds), strict=True))
+        state = torch.cat([gamma(a, n, s), q.flatten(1)], 1)
+        return state, torch.cat([new, dq.flatten(1, 2)], 1)
+
+    return push
