@@ -14,22 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from adaptrnn._error import bad, choose
+from adaptrnn._names import MODELS
 from adaptrnn.gated import GRU, LSTM
 from adaptrnn.rnn import ARUN, RNN
 
 __all__ = ["MODELS", "Classifier", "ConvEncoder", "Sizes", "build_core", "match_parameters"]
-
-MODELS = {
-    "relu": "RNN with a rectified-linear f-I curve",
-    "linear": "RNN without a nonlinearity",
-    "tanh": "RNN with a hyperbolic tangent",
-    "gamma-shared": "RNN+gamma: one learned gain n and saturation s, shared by all neurons",
-    "gamma": "RNN+gamma: a learned gain n and saturation s for every neuron",
-    "arun": "network of adaptive recurrent units: each neuron adapts its n and s in real time",
-    "lstm": "long short-term memory, the drive entering every gate",
-    "gru": "gated recurrent unit, the drive entering every gate",
-}
-"""The models by name, each with what it is."""
 
 
 def build_core(

@@ -1,0 +1,194 @@
+"""Configurations: frozen, validated, plain values; the command line is made from them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from adaptrnn._error import InputError, bad, choose
+from adaptrnn._names import MODELS
+
+__all__ = ["TrainConfig", "from_dict", "to_dict"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run, from data to weights.
+
+    Every default is the paper's (Geadah et al. 2024, Methods).
+
+    Example:
+        >>> TrainConfig("digits", model="arun", epochs=2).learning_rate
+        0.0001
+        >>> TrainConfig("digits", model="arum")
+        Traceback (most recent call last):
+        adaptrnn._error.InputError: model='arum': must be one of ... Did you mean 'arun'?
+    """
+
+    task: Annotated[str, tyro.conf.Positional]
+    """digits, psmnist, scifar10, scifar10-conv, or owner/name of a data set of the hub."""
+    model: str = "arun"
+    """relu, linear, tanh, gamma-shared, gamma, arun, lstm or gru (see `adaptrnn models`)."""
+    out: Path | None = None
+    """Folder of the run; default runs/TASK-MODEL-seedSEED. A run that is there is continued."""
+    data_dir: Path | None = None
+    """Folder with mnist/ or cifar10/ parquet files; default: the Hugging Face hub."""
+    image_size: int | None = None
+    """Downsample images to this many pixels a side (psmnist at 14: 196 steps)."""
+    train_size: int | None = None
+    """Train on the first so many images of the training split."""
+    permutation_seed: int | None = None
+    """Another permutation of the pixels; default: the published one, for every seed the same."""
+    hidden_size: int | None = None
+    """Neurons; default 400, for lstm and gru the size of equal parameter count (202, 233)."""
+    controller_size: int = 50
+    """Units of the adaptation controller (arun)."""
+    n: str = "paper"
+    """Initial gain (gamma models): paper for N(5, 2^2), code for one shared draw, or a number."""
+    s: float = 0.0
+    """Initial saturation (gamma models)."""
+    learn_curve: bool = True
+    """Whether n and s are trained (gamma models)."""
+    controller_from: Path | None = None
+    """Run whose controller is transplanted and frozen (arun)."""
+    recurrent_init: Literal["henaff", "haar", "uniform", "identity"] = "henaff"
+    """Initial recurrent matrix (all but lstm and gru)."""
+    epochs: int = 100
+    """Passes over the training split."""
+    batch_size: int = 100
+    """Images in a step, over all devices."""
+    lr: float | None = None
+    """Adam's learning rate, the peak of one-cycle; default 1e-4 (scifar10 1e-5)."""
+    schedule: Literal["plateau", "one-cycle", "constant"] = "plateau"
+    """Learning rate over time; plateau divides it by 10 when the validation loss stalls."""
+    clip: float | None = None
+    """Largest gradient norm; default: no clipping."""
+    seed: int = 0
+    """Seed of the initial weights and of the order of the images."""
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    """Where to train."""
+    devices: int = 1
+    """How many devices; more than one trains in parallel (DDP)."""
+    backend: str = "auto"
+    """Implementation of the recurrent layers: auto takes the fastest that can."""
+    checkpoint_seconds: float = 60.0
+    """How often the state is saved within an epoch; it always is after each."""
+
+    def __post_init__(self) -> None:
+        choose("model", self.model, MODELS)
+        for name in ("image_size", "train_size", "hidden_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise bad(name, value, "an integer >= 1")
+        for name in ("controller_size", "epochs", "batch_size", "devices"):
+            if getattr(self, name) < 1:
+                raise bad(name, getattr(self, name), "an integer >= 1")
+        for name in ("lr", "clip"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise bad(name, value, "a number > 0")
+        if not 0 <= self.seed < 2**32:
+            raise bad("seed", self.seed, "an integer, 0 <= seed < 2^32")
+        if not math.isfinite(self.s):
+            raise bad("s", self.s, "a finite number")
+        if not self.checkpoint_seconds >= 0:
+            raise bad("checkpoint_seconds", self.checkpoint_seconds, "a number >= 0")
+        if self.controller_from is not None and self.model != "arun":
+            raise bad("controller_from", str(self.controller_from), "used with model arun")
+        self.initial_gain  # noqa: B018 - checks n
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate, the paper's where none is given."""
+        return self.lr or (1e-5 if self.task == "scifar10" else 1e-4)
+
+    @property
+    def initial_gain(self) -> str | float:
+        """`n` as a name or a number."""
+        if self.n in ("paper", "code"):
+            return self.n
+        try:
+            gain = float(self.n)
+        except ValueError:
+            gain = 0.0
+        if gain == 0 or not math.isfinite(gain):
+            raise bad("n", self.n, "paper, code or a number other than 0")
+        return gain
+
+    @property
+    def folder(self) -> Path:
+        """Where the run is kept."""
+        if self.out is not None:
+            return self.out
+        return Path("runs") / f"{self.task.replace('/', '-')}-{self.model}-seed{self.seed}"
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A configuration as plain values (JSON).
+
+    Example:
+        >>> to_dict(TrainConfig("digits"))["batch_size"]
+        100
+    """
+    values = dataclasses.asdict(config)
+    return {name: str(v) if isinstance(v, Path) else v for name, v in values.items()}
+
+
+def from_dict(values: Any, source: str = "config") -> TrainConfig:
+    """Read a `TrainConfig` back from plain values, checking names, types and ranges.
+
+    Args:
+        values: what `to_dict` gave, e.g. read from config.json.
+        source: name of the file, for messages.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        InputError: not a mapping, an unknown name, a missing task, a wrong type or value.
+
+    Example:
+        >>> from_dict({"task": "digits", "epoch": 3})
+        Traceback (most recent call last):
+        adaptrnn._error.InputError: config='epoch': must be one of ... Did you mean 'epochs'?
+    """
+    if not isinstance(values, dict):
+        raise bad(source, values, "a mapping of option names to values")
+    names = [field.name for field in dataclasses.fields(TrainConfig)]
+    for name, value in values.items():
+        choose(source, name, names)
+        if not _fits(name, value):
+            raise bad(f"{source}: {name}", value, _KINDS[name][1])
+    if "task" not in values:
+        raise InputError(f"{source}: must name a task.")
+    paths = ("out", "data_dir", "controller_from")
+    given: dict[str, Any] = {k: Path(v) if k in paths and v else v for k, v in values.items()}
+    return TrainConfig(**given)
+
+
+_TEXT: tuple[tuple[type, ...], str] = ((str,), "a text")
+_PATH: tuple[tuple[type, ...], str] = ((str, type(None)), "a path or null")
+_SIZE: tuple[tuple[type, ...], str] = ((int,), "an integer")
+_SIZE_OR_NONE: tuple[tuple[type, ...], str] = ((int, type(None)), "an integer or null")
+_REAL: tuple[tuple[type, ...], str] = ((int, float), "a number")
+_REAL_OR_NONE: tuple[tuple[type, ...], str] = ((int, float, type(None)), "a number or null")
+_KINDS = (
+    dict.fromkeys(("task", "model", "n", "recurrent_init", "schedule"), _TEXT)
+    | dict.fromkeys(("accelerator", "backend"), _TEXT)
+    | dict.fromkeys(("out", "data_dir", "controller_from"), _PATH)
+    | dict.fromkeys(("image_size", "train_size", "permutation_seed", "hidden_size"), _SIZE_OR_NONE)
+    | dict.fromkeys(("controller_size", "epochs", "batch_size", "seed", "devices"), _SIZE)
+    | dict.fromkeys(("s", "checkpoint_seconds"), _REAL)
+    | dict.fromkeys(("lr", "clip"), _REAL_OR_NONE)
+    | {"learn_curve": ((bool,), "true or false")}
+)
+
+
+def _fits(name: str, value: object) -> bool:
+    kinds, _ = _KINDS[name]
+    return isinstance(value, kinds) and (not isinstance(value, bool) or bool in kinds)

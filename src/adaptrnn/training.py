@@ -1,0 +1,423 @@
+"""One training run, start to finish, by PyTorch Lightning; killed and started again, it goes on.
+
+Interrupted equals uninterrupted, bit for bit: a checkpoint holds the weights, the optimiser, the
+schedule, the position in the epoch's order of images and the sums of the epoch's metrics.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from safetensors.torch import save
+from torch import Tensor
+
+from adaptrnn._error import bad
+from adaptrnn.classifier import Classifier
+from adaptrnn.config import TrainConfig
+from adaptrnn.run import Run, build_model, load_task, write_atomic
+from adaptrnn.tasks import Split, Task
+
+__all__ = ["Batches", "TrainingError", "train"]
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says where it stopped and what to do."""
+
+
+class Batches:
+    """Batches of a split as the network reads them; remembers its place.
+
+    The order of an epoch is ``RandomState([seed, epoch]).permutation(n)``: it depends on nothing
+    else. With several devices, each takes every `world`-th image of every batch.
+
+    Args:
+        task: what turns images into inputs.
+        split: the labelled images.
+        batch_size: images of a batch, over all devices.
+        seed: of the order; None for the split's own order.
+        rank: which device this is.
+        world: number of devices.
+
+    Example:
+        >>> from adaptrnn.tasks import load
+        >>> task = load("digits")
+        >>> batches = Batches(task, task.train, 100, seed=0)
+        >>> len(batches), next(iter(batches))[0].shape
+        (11, torch.Size([64, 100, 1]))
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        split: Split,
+        batch_size: int,
+        seed: int | None = None,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        if batch_size < world:
+            raise bad("batch_size", batch_size, f">= {world}, one image for each device")
+        self.task, self.split, self.batch_size = task, split, batch_size
+        self.seed, self.rank, self.world = seed, rank, world
+        self.epoch, self.position = 0, 0
+        self._resumed = False
+
+    @property
+    def sampler(self) -> Batches:
+        """Where Lightning looks for `set_epoch`."""
+        return self
+
+    @property
+    def batch_sampler(self) -> None:
+        """Looked for by Lightning too."""
+        return None
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch whose order comes next; called by Lightning."""
+        if epoch != self.epoch:
+            self.epoch, self.position, self._resumed = epoch, 0, False
+
+    def __len__(self) -> int:
+        whole, rest = divmod(len(self.split), self.batch_size)
+        return whole + (rest >= self.world)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        if not self._resumed:
+            self.position = 0
+        self._resumed = False
+        order = np.arange(len(self.split))
+        if self.seed is not None:
+            order = np.random.RandomState([self.seed, self.epoch]).permutation(len(self.split))
+        while self.position < len(self):
+            start = self.position * self.batch_size
+            self.position += 1
+            chosen = torch.from_numpy(order[start : start + self.batch_size])
+            chosen = chosen[: len(chosen) // self.world * self.world][self.rank :: self.world]
+            yield self.task.inputs(self.split.images[chosen]), self.split.labels[chosen]
+
+    def state_dict(self) -> dict[str, int]:
+        """The place: epoch and number of batches given."""
+        return {"epoch": self.epoch, "position": self.position}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on from a place; a finished epoch is not given again."""
+        self.epoch, self.position = state["epoch"], state["position"]
+        self._resumed = self.position < len(self)
+
+
+class _Module(pl.LightningModule):
+    """The classifier, its optimiser and schedule, and the metrics of an epoch."""
+
+    def __init__(self, config: TrainConfig, model: Classifier, task: Task, run: Run) -> None:
+        super().__init__()
+        self.config, self.model, self.task, self.run = config, model, task, run
+        self.show_epoch: Callable[[dict[str, float]], None] | None = None
+        self.history: list[dict[str, float]] = []
+        self._train = torch.zeros(3, dtype=torch.float64)  # sums of loss, hits, images
+        self._validation = torch.zeros(3, dtype=torch.float64)
+        self._plateau: Any = None
+        self._began = time.monotonic()
+
+    def _loader(self, split: Split, batch_size: int, seed: int | None) -> Batches:
+        rank, world = self.trainer.global_rank, self.trainer.world_size
+        return Batches(self.task, split, batch_size, seed, rank, world)
+
+    def train_dataloader(self) -> Batches:
+        return self._loader(self.task.train, self.config.batch_size, self.config.seed)
+
+    def val_dataloader(self) -> Batches:
+        # a fixed size, so that the sums do not depend on the training batch
+        return self._loader(self.task.validation, max(100, self.trainer.world_size), None)
+
+    def configure_optimizers(self) -> Any:
+        config, rate = self.config, self.config.learning_rate
+        weights = [p for p in self.model.parameters() if p.requires_grad]
+        optimiser = torch.optim.Adam(weights, lr=rate)
+        if config.schedule == "one-cycle":
+            steps = config.epochs * len(self.train_dataloader())
+            cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps)
+            return [optimiser], [{"scheduler": cycle, "interval": "step"}]
+        if config.schedule == "plateau":
+            # stepped and saved here: Lightning steps it after the checkpoint of an epoch
+            self._plateau = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser)
+            if self._plateau_state is not None:
+                self._plateau.load_state_dict(self._plateau_state)
+        return optimiser
+
+    _plateau_state: dict[str, Any] | None = None
+
+    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
+        x, targets = batch
+        loss, scores = self.model.loss(x, targets)
+        value = float(loss.detach())
+        if not np.isfinite(value):
+            raise self._not_finite(value, index, x)
+        hits = float((scores.argmax(-1) == targets).sum())
+        count = len(targets)
+        self._train += torch.tensor([value * count, hits, count], dtype=torch.float64)
+        self.log("train_loss_step", value)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
+        x, targets = batch
+        loss, scores = self.model.loss(x, targets)
+        hits, count = float((scores.argmax(-1) == targets).sum()), len(targets)
+        self._validation += torch.tensor([float(loss) * count, hits, count], dtype=torch.float64)
+
+    def on_train_epoch_end(self) -> None:
+        sums = torch.stack([self._train, self._validation]).to(self.device)
+        sums = self.trainer.strategy.reduce(sums, reduce_op="sum").cpu()
+        (train_loss, train_hits, train_count), (loss, hits, count) = sums.tolist()
+        self._train.zero_()
+        self._validation.zero_()
+        now = time.monotonic()
+        row = {
+            "epoch": self.current_epoch,
+            "step": self.global_step,
+            "lr": self.trainer.optimizers[0].param_groups[0]["lr"],
+            "train_loss": train_loss / train_count,
+            "train_accuracy": train_hits / train_count,
+            "validation_loss": loss / count,
+            "validation_accuracy": hits / count,
+            "seconds": now - self._began,
+        }
+        self._began = now
+        if not np.isfinite(row["validation_loss"]):
+            raise self._not_finite(row["validation_loss"], None, None)
+        best = max((old["validation_accuracy"] for old in self.history), default=-1.0)
+        self.history.append(row)
+        if self._plateau is not None:
+            self._plateau.step(row["validation_loss"])
+        self.log_dict({name: value for name, value in row.items() if name not in ("epoch", "step")})
+        if self.trainer.is_global_zero:
+            if row["validation_accuracy"] > best:
+                weights = {k: v.contiguous().cpu() for k, v in self.model.state_dict().items()}
+                write_atomic(self.run.weights_path, save(weights))
+            table = io.BytesIO()
+            pd.DataFrame(self.history).to_parquet(table, index=False)
+            write_atomic(self.run.metrics_path, table.getvalue())
+            if self.show_epoch is not None:
+                self.show_epoch(row)
+
+    def _not_finite(self, value: float, batch: int | None, x: Tensor | None) -> TrainingError:
+        bad_weights = [n for n, p in self.model.named_parameters() if not p.isfinite().all()]
+        if x is not None and not x.isfinite().all():
+            cause = "The input has values that are not finite."
+        elif bad_weights:
+            cause = f"Weights that are not finite: {', '.join(bad_weights)}."
+        else:
+            cause = "Input and weights are finite: the network's state grew without bound."
+        where = "at validation" if batch is None else f"batch {batch}"
+        kept = self.run.checkpoint_path
+        kept_text = (
+            f"The last good state is {kept}." if kept.exists() else "No state was saved yet."
+        )
+        return TrainingError(
+            f"loss={value} in epoch {self.current_epoch}, {where} (step {self.global_step}). "
+            f"{cause} {kept_text} Try a smaller --lr, or --clip 1, in another folder (--out)."
+        )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        plateau = None if self._plateau is None else self._plateau.state_dict()
+        checkpoint["adaptrnn"] = {
+            "history": self.history,
+            "train": self._train.tolist(),
+            "plateau": plateau,
+        }
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        state = checkpoint["adaptrnn"]
+        self.history = list(state["history"])
+        self._train = torch.tensor(state["train"], dtype=torch.float64)
+        self._plateau_state = state["plateau"]
+        if self._plateau is not None:
+            self._plateau.load_state_dict(state["plateau"])
+
+
+class _AtomicIO(TorchCheckpointIO):
+    """Checkpoints that are whole or not there, and that run no code when read."""
+
+    def save_checkpoint(self, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
+        data = io.BytesIO()
+        torch.save(checkpoint, data)
+        write_atomic(Path(path), data.getvalue())
+
+    def load_checkpoint(
+        self, path: Any, map_location: Any = None, weights_only: bool | None = None
+    ) -> Any:
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+class _Checkpoint(pl.callbacks.Checkpoint):
+    """Saves the state after every epoch, and within one every so many seconds."""
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        self.path, self.seconds, self.last = path, seconds, time.monotonic()
+
+    def _save(self, trainer: pl.Trainer) -> None:
+        trainer.save_checkpoint(self.path)
+        self.last = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        # not after the last batch: the epoch's validation would be skipped when going on
+        due = trainer.world_size == 1 and time.monotonic() - self.last >= self.seconds
+        if due and batch_idx + 1 < trainer.num_training_batches:
+            self._save(trainer)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
+        self._save(trainer)
+
+
+class _Bar(pl.Callback):
+    """One line for the whole run: epoch, loss, validation accuracy, time left."""
+
+    def __init__(self, console: Console, epochs: int) -> None:
+        self.console, self.epochs = console, epochs
+        self.progress: Progress | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, module: Any) -> None:
+        if not trainer.is_global_zero:
+            return
+        self.progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("loss {task.fields[loss]:.3f}  validation {task.fields[accuracy]:.1%}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self.console,
+            transient=True,
+        )
+        self.bar = self.progress.add_task(
+            "epoch",
+            total=int(trainer.num_training_batches) * self.epochs,
+            loss=float("nan"),
+            accuracy=0.0,
+        )
+        if self.console.is_terminal:
+            self.progress.start()
+        self._show(trainer, module)
+
+    def _show(self, trainer: pl.Trainer, module: Any, **values: float) -> None:
+        if self.progress is None:
+            return
+        if module.history:
+            values["accuracy"] = module.history[-1]["validation_accuracy"]
+        text = f"epoch {trainer.current_epoch + 1}/{self.epochs}"
+        self.progress.update(self.bar, completed=trainer.global_step, description=text, **values)  # type: ignore[arg-type]
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        self._show(trainer, module, loss=float(outputs["loss"]))
+
+    def show_epoch(self, row: dict[str, float]) -> None:
+        """One line for each epoch where the output is not a terminal."""
+        if not self.console.is_terminal:
+            self.console.print(
+                f"epoch {row['epoch'] + 1:.0f}  train loss {row['train_loss']:.4f}  validation "
+                f"loss {row['validation_loss']:.4f} accuracy {row['validation_accuracy']:.2%}  "
+                f"{row['seconds']:.1f} s",
+                highlight=False,
+            )
+
+    def teardown(self, trainer: pl.Trainer, module: Any, stage: str) -> None:
+        if self.progress is not None and self.console.is_terminal:
+            self.progress.stop()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Lightning's notices of hardware and its advice on data loaders."""
+    logger = logging.getLogger("pytorch_lightning")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="pytorch_lightning")
+            warnings.filterwarnings("ignore", module="lightning_fabric")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def train(config: TrainConfig, console: Console | None = None) -> Run:
+    """Train a network, or go on with a run that was interrupted.
+
+    Args:
+        config: what to train and how.
+        console: where progress is shown; None for nowhere.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        InputError: the folder holds another run; data or an option cannot be used.
+        TrainingError: the loss is not finite; the last good checkpoint stays.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     config = TrainConfig("digits", model="gru", hidden_size=8, epochs=1, out=folder)
+        ...     run = train(config)
+        ...     run.record()["state"]
+        'finished'
+    """
+    if config.accelerator == "gpu" and not torch.cuda.is_available():
+        raise bad("accelerator", "gpu", "cpu or auto here", "torch sees no GPU on this machine.")
+    task = load_task(config)
+    model, run = build_model(config, task), Run(config.folder)
+    run.start(config, task, model)
+    if run.record()["state"] == "finished":
+        return run
+    module = _Module(config, model, task, run)
+    resume = run.checkpoint_path if run.checkpoint_path.exists() else None
+    callbacks: list[pl.Callback] = [_Checkpoint(run.checkpoint_path, config.checkpoint_seconds)]
+    if console is not None:
+        bar = _Bar(console, config.epochs)
+        callbacks.append(bar)
+        module.show_epoch = bar.show_epoch
+    with _quiet():
+        trainer = pl.Trainer(
+            accelerator=config.accelerator,
+            devices=config.devices,
+            strategy="ddp" if config.devices > 1 else "auto",
+            max_epochs=config.epochs,
+            gradient_clip_val=config.clip,
+            callbacks=callbacks,
+            logger=[
+                TensorBoardLogger(run.folder, name="logs", version="tensorboard"),
+                CSVLogger(run.folder / "logs", name="csv"),
+            ],
+            plugins=[_AtomicIO()],
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,
+            log_every_n_steps=10,
+        )
+        trainer.fit(module, ckpt_path=resume, weights_only=True)
+    if trainer.interrupted:
+        raise KeyboardInterrupt
+    if trainer.is_global_zero:
+        best = max(row["validation_accuracy"] for row in module.history)
+        seconds = sum(row["seconds"] for row in module.history)
+        run.update({"state": "finished", "validation_accuracy": best, "seconds": seconds})
+    return run
