@@ -260,14 +260,15 @@ class NoisyDrive(Perturbation):
         """The noise, (T, B, N): 0 outside the window. See `Perturbation.drive`."""
         _check_sizes(T, B, N, first)
         begin, end = _window(self.start, self.stop, T)
-        noise = np.empty((B, end - begin, N), np.float32)
+        window = np.empty((end - begin, B, N), np.float32)
+        sample = np.empty((end - begin, N), np.float32)
         for i in range(B):
             stream = np.random.Generator(np.random.Philox(key=[self.seed, first + i]))
-            stream.standard_normal(dtype=np.float32, out=noise[i])
-        noise *= math.sqrt(self.variance)
-        noise += self.mean
+            stream.standard_normal(dtype=np.float32, out=sample)
+            sample *= math.sqrt(self.variance)
+            np.add(sample, self.mean, out=window[:, i])
         drive = torch.zeros(T, B, N, device=device, dtype=dtype)
-        drive[begin:end] = torch.from_numpy(noise).to(drive.device).transpose(0, 1)
+        drive[begin:end] = torch.from_numpy(window)
         return drive
 
 
