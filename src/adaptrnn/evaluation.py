@@ -12,7 +12,7 @@ from torch import nn
 
 from adaptrnn._error import InputError, choose
 from adaptrnn.classifier import Classifier
-from adaptrnn.perturb import PAPER_PERTURBATIONS, Perturbation
+from adaptrnn.perturb import PAPER_PERTURBATIONS, Perturbation, Sum
 from adaptrnn.run import Run, write_atomic
 from adaptrnn.tasks import Task
 
@@ -73,7 +73,7 @@ def evaluate(
         359
     """
     data = getattr(task, choose("split", split, SPLITS))
-    perturbation = Perturbation() if perturbation is None else perturbation
+    perturbation = Sum(()) if perturbation is None else perturbation
     device, was_training = model.readout.weight.device, model.training
     size, image = int(model.core.hidden_size), task.kind == "image"  # type: ignore[arg-type]
     steps = task.sequence_length or task.image_shape[1] * task.image_shape[2] // 16
@@ -98,7 +98,7 @@ def evaluate(
 
 def evaluate_run(
     run: Run,
-    perturbations: Mapping[str, Perturbation | None] = PAPER_PERTURBATIONS,
+    perturbations: Mapping[str, Perturbation] = PAPER_PERTURBATIONS,
     split: str = "test",
     show: Callable[[str, Evaluation], None] | None = None,
 ) -> pd.DataFrame:
@@ -122,7 +122,7 @@ def evaluate_run(
     model: Classifier | None = None
     rows = []
     for name, perturbation in perturbations.items():
-        text = "" if perturbation is None else str(perturbation)
+        text = str(perturbation)
         same = kept[(kept["perturbation"] == text) & (kept["split"] == split)]
         if len(same):
             row = same.iloc[0].to_dict() | {"name": name}
