@@ -67,7 +67,9 @@ def from_folder(folder: Path, hub: str, options: Mapping[str, Any]) -> tuple[Pix
 
     Raises:
         InputError: a file is missing, cut or empty, or holds something else.
+        MissingExtraError: the extra "train" is not installed.
     """
+    require("safetensors", "train")
     advice = f"Put the parquet files of the data set {hub} there, or leave data_dir out."
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder. {advice}")
@@ -82,7 +84,7 @@ def from_folder(folder: Path, hub: str, options: Mapping[str, Any]) -> tuple[Pix
     origin = {name: [hashes[path] for path in paths] for name, paths in files.items()}
 
     def tables() -> dict[str, _Table]:
-        return {name: _open_files(folder, paths, hub) for name, paths in files.items()}
+        return {name: _open_files(paths, hub) for name, paths in files.items()}
 
     return _cached(origin, options, tables), f"{hub}, from files: {source}"
 
@@ -104,7 +106,7 @@ def from_hub(
     Raises:
         InputError: the hub cannot be reached or does not give the data set.
     """
-    require("datasets", "train")
+    require("safetensors", "train")
     folder = hub.rpartition("/")[2]
     advice = (
         "Check the name and the network; or pass data_dir (--data-dir DIR) with the data set's "
@@ -115,8 +117,7 @@ def from_hub(
         commit = _newest_commit(hub, revision, advice)
 
     def download(folder: str) -> dict[str, _Table]:
-        import datasets
-
+        datasets = require("datasets", "train")
         log.info("Loading %s from the Hugging Face hub.", hub)
         with _hub_errors(hub, advice):
             found = datasets.load_dataset(hub, subset, revision=commit, cache_dir=folder)
@@ -135,12 +136,11 @@ def from_hub(
 
 def _newest_commit(hub: str, revision: str | None, advice: str) -> str:
     """The commit that a branch or tag stands for now, or stood for when the hub was last seen."""
-    from huggingface_hub import HfApi
-
     question = f"{hub}@{revision}"
+    api = require("huggingface_hub", "train").HfApi()
     try:
         with _hub_errors(hub, advice):
-            commit = str(HfApi().dataset_info(hub, revision=revision, timeout=20).sha)
+            commit = str(api.dataset_info(hub, revision=revision, timeout=20).sha)
     except InputError as error:
         known = cache.recall(question)
         if known is None:
@@ -312,8 +312,8 @@ def _column(table: _Table, kind: type, named: str | None, argument: str) -> str:
     raise InputError(f"{table.place}: it has {count} {kind.__name__} among {shown}. {advice}")
 
 
-def _open_files(folder: Path, paths: list[Path], hub: str) -> _Table:
-    import datasets
+def _open_files(paths: list[Path], hub: str) -> _Table:
+    datasets = require("datasets", "train")
     import pyarrow
     import pyarrow.parquet
 
