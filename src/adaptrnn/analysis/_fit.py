@@ -87,12 +87,13 @@ def fit(x: Array, y: xr.DataArray, model: str, dim: str, confidence: float = 0.9
     with np.errstate(divide="ignore", invalid="ignore"):
         aic = m * np.log(rss / m) + 2 * (k + 1)
         r2 = np.where(total > 0, 1 - rss / total, np.nan)
-    extra = 2 * (k + 1) * (k + 2) / (m - k - 2) if m > k + 2 else np.inf
+        # as many numbers as points, or more: nothing can be said
+        aicc = aic + 2 * (k + 1) * (k + 2) / (m - k - 2) if m > k + 2 else np.full_like(aic, np.nan)
     shape = [y.sizes[name] for name in others]
 
     def packed(values: Array) -> Array:
         masked = np.where(good, values, np.nan)
-        return masked.reshape(*values.shape[:-1], *shape)
+        return masked.reshape([*values.shape[:-1], *shape])
 
     found: dict[str, Any] = {
         name: (("parameter", *others), packed(values))
@@ -100,7 +101,7 @@ def fit(x: Array, y: xr.DataArray, model: str, dim: str, confidence: float = 0.9
     }
     found |= {
         name: (others, packed(values))
-        for name, values in {"r2": r2, "rss": rss, "aic": aic, "aicc": aic + extra}.items()
+        for name, values in {"r2": r2, "rss": rss, "aic": aic, "aicc": aicc}.items()
     }
     coords = {k: v for k, v in y.coords.items() if dim not in v.dims}
     return xr.Dataset(found, coords=coords | {"parameter": ["a", "b", "c"]})
@@ -125,11 +126,11 @@ def fit_all(x: Array, y: xr.DataArray, dim: str, confidence: float = 0.95) -> xr
 
 
 def _grid(x: Array, model: str) -> Array:
-    """Values of b to try: from nearly straight to gone within a small part of the range."""
+    """Values of b to try: from straight over the whole range to gone at the second point."""
     if model == "power":
         return np.concatenate([-np.geomspace(8, 1e-3, _GRID // 2), np.geomspace(1e-3, 8, _GRID)])
-    span = float(np.ptp(x))
-    return np.geomspace(1e-3, 1e2, _GRID) / span
+    steps = np.diff(np.unique(x))
+    return np.geomspace(1e-3 / steps.sum(), 20 / steps.min(), _GRID)
 
 
 def _line(shapes: Array, y: Array) -> tuple[Array, Array, Array]:

@@ -91,7 +91,7 @@ def record(
             parts.append({"h": wrapped.activity(z)})
         else:
             parts.append(_trace(network, x, drive, (steps, part.shape[1], width or 1)))
-    return {name: torch.cat([part[name] for part in parts], 1).cpu() for name in parts[0]}
+    return {name: torch.cat([part[name] for part in parts], 1).detach().cpu() for name in parts[0]}
 
 
 def _trace(

@@ -1,0 +1,198 @@
+"""Step responses: what do rates, gains and saturations do when a constant drive is switched on?
+
+Geadah et al. 2024, Fig 4a. A signal q (a rate h, a gain n, a saturation s) has a baseline q_0
+before the step, jumps to an onset value, and relaxes to a steady value. Over the step, from t_on,
+
+    q(t) = c + a exp(-b (t - t_on)),   time constant tau = 1/b steps
+
+    jump             q(t_on) - q_0
+    steady state     mean of the last tenth of the step
+    adaptation index (|jump| - |steady - q_0|) / (|jump| + |steady - q_0|), from -1 to 1:
+                     1 adapts fully (the steady value is the baseline), 0 does not adapt,
+                     -1 does not respond at first. For positive values the signal adapts,
+                     for negative ones it sensitises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+
+from adaptrnn._error import bad
+from adaptrnn.analysis._fit import fit
+from adaptrnn.analysis._record import UNITS, labelled, neuron_count, record
+
+__all__ = ["describe_step", "step_response"]
+
+
+def step_response(
+    network: Any,
+    amplitudes: Sequence[float] = (1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0),
+    *,
+    durations: tuple[int, int, int] = (200, 200, 200),
+    noise: float = 0.0,
+    trials: int = 1,
+    into: str = "drive",
+    state: Any = None,
+    input_size: int | None = None,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Responses of every neuron to steps of drive, and what `describe_step` says of them (E19).
+
+    The network starts at rest and gets no other input.
+
+    Args:
+        network: any recurrent network (see `adaptrnn.analysis._system`).
+        amplitudes: xi of the steps.
+        durations: numbers of time steps before, during and after the step.
+        noise: standard deviation of Gaussian noise added to the drive, independent for each
+            time, neuron and trial.
+        trials: number of noisy repetitions, averaged.
+        into: "drive", a current into every neuron; or "input", into the network's input.
+        state: example state of a user's own step function.
+        input_size: D of a user's own step function.
+        seed: of the noise.
+
+    Returns:
+        h, and if the network has them n and s, (time, xi, neuron); of each signal q, over
+        (xi, neuron), what `describe_step` gives, as q_baseline, q_onset, q_jump, q_steady,
+        q_adaptation, q_tau, q_tau_low, q_tau_high, q_r2; the same of the mean over neurons, over
+        (xi,), as q_mean_baseline and so on.
+
+    Raises:
+        InputError: no time before the step, a step shorter than 10, trials < 1.
+
+    Example:
+        >>> found = step_response(torch.nn.GRUCell(1, 3), [1.0, 5.0], durations=(20, 40, 20))
+        >>> found.h.sizes["time"], found.h_steady.dims, "n" in found
+        (80, ('xi', 'neuron'), False)
+    """
+    before, during, after = _durations(durations)
+    if trials < 1:
+        raise bad("trials", trials, "an integer >= 1")
+    xi = torch.as_tensor(amplitudes, dtype=torch.float32)
+    stimulus = torch.zeros(before + during + after, trials, len(xi), 1)
+    stimulus[before : before + during] = xi[:, None]
+    if noise:
+        units = neuron_count(network, state) if into == "drive" else (input_size or 1)
+        generator = torch.Generator().manual_seed(seed)
+        shape = (*stimulus.shape[:3], units)
+        stimulus = stimulus + noise * torch.randn(shape, generator=generator)
+    seen = record(network, stimulus.flatten(1, 2), into=into, state=state, input_size=input_size)
+    found = xr.Dataset(
+        coords={"time": np.arange(len(stimulus)), "xi": np.asarray(amplitudes, dtype=float)},
+        attrs={
+            "definition": "responses to a step of drive xi from rest; of each signal: "
+            + _DEFINITION,
+            "step": [before, before + during],
+            "noise_sd": noise,
+            "trials": trials,
+            "seed": seed,
+            "into": into,
+            "time_units": "step",
+        },
+    )
+    for name, signal in seen.items():
+        mean = signal.double().unflatten(1, (trials, len(xi))).mean(1).numpy()
+        found[name] = ("time", "xi", "neuron"), mean, {"units": UNITS[name]}
+        for prefix, values in ((name, found[name]), (f"{name}_mean", found[name].mean("neuron"))):
+            described = describe_step(values, (before, before + during))
+            found = found.merge({f"{prefix}_{key}": described[key] for key in described.data_vars})
+    return found
+
+
+def describe_step(
+    response: Any, step: tuple[int, int], *, baseline: int | None = None, confidence: float = 0.95
+) -> xr.Dataset:
+    """Onset, steady state, exponential fit and adaptation of any responses to a step.
+
+    The definitions stand at the top of this module. The exponential is fitted by least squares
+    over the whole step; the interval of tau comes from that of the rate b (t times the standard
+    error from the Jacobian) and reaches infinity where b may be 0.
+
+    Args:
+        response: a DataArray with a dimension "time", or an array or tensor (time,),
+            (time, neuron) or (time, trial, neuron).
+        step: [start, stop) of the step, in samples.
+        baseline: number of samples before the step to average; a tenth of those there are if None.
+        confidence: of the interval.
+
+    Returns:
+        baseline, onset, jump, steady, adaptation, amplitude (a), asymptote (c), tau, tau_low,
+        tau_high in samples, r2 of the fit; along the other dimensions. Of a signal that does not
+        change during the step, tau and r2 are NaN.
+
+    Raises:
+        InputError: the step is not inside the recording, or shorter than 10 samples.
+
+    Example:
+        >>> t = np.arange(100)
+        >>> r = np.where(t < 20, 0.0, 1 + 3 * np.exp(-(t - 20) / 7.0))
+        >>> found = describe_step(r, (20, 100))
+        >>> round(float(found.tau), 3), float(found.jump), round(float(found.adaptation), 3)
+        (7.0, 4.0, 0.6)
+    """
+    q = labelled(response, "response")
+    start, stop = step
+    if not 0 < start < stop <= q.sizes["time"]:
+        raise bad(
+            "step", step, f"0 < start < stop <= {q.sizes['time']}, the length of the recording"
+        )
+    if stop - start < 10:
+        raise bad("step", step, "at least 10 samples long")
+    count = max(1, start // 10) if baseline is None else baseline
+    if not 1 <= count <= start:
+        raise bad("baseline", count, f"from 1 to {start} samples, those before the step")
+    during = q.isel(time=slice(start, stop))
+    rest = q.isel(time=slice(start - count, start)).mean("time")
+    onset = during.isel(time=0, drop=True)
+    steady = during.isel(time=slice(-max(1, (stop - start) // 10), None)).mean("time")
+    jump, left = onset - rest, steady - rest
+    size = abs(jump) + abs(left)
+    fitted = fit(np.arange(stop - start, dtype=float), during, "exponential", "time", confidence)
+    a, b, c = (fitted.value.sel(parameter=name, drop=True) for name in "abc")
+    flat = during.max("time") - during.min("time") <= 1e-9 * abs(during).max("time")
+    b_low = fitted.low.sel(parameter="b", drop=True)
+    b_high = fitted.high.sel(parameter="b", drop=True)
+    found = {
+        "baseline": rest,
+        "onset": onset,
+        "jump": jump,
+        "steady": steady,
+        "adaptation": xr.where(size > 0, (abs(jump) - abs(left)) / size.where(size > 0), np.nan),
+        "amplitude": a.where(~flat),
+        "asymptote": c.where(~flat),
+        "tau": (1 / b).where(~flat),
+        "tau_low": (1 / b_high).where(~flat),
+        "tau_high": xr.where(b_low > 0, 1 / b_low.where(b_low > 0), np.inf).where(~flat),
+        "r2": fitted.r2.where(~flat),
+    }
+    data = {name: values.drop_vars("time", errors="ignore") for name, values in found.items()}
+    return xr.Dataset(
+        data,
+        attrs={
+            "definition": _DEFINITION,
+            "step": list(step),
+            "baseline_samples": count,
+            "interval": f"{confidence:g}",
+            "time_units": "sample",
+        },
+    )
+
+
+_DEFINITION = (
+    "q(t) = asymptote + amplitude exp(-(t - start)/tau) over the step; onset: first value; "
+    "steady: mean of the last tenth; adaptation: (|jump| - |steady - baseline|) / "
+    "(|jump| + |steady - baseline|), 1 adapts fully, < 0 sensitises"
+)
+
+
+def _durations(durations: tuple[int, int, int]) -> tuple[int, int, int]:
+    before, during, after = durations
+    if before < 1 or during < 10 or after < 0:
+        raise bad("durations", durations, "(before >= 1, during >= 10, after >= 0)")
+    return before, during, after

@@ -1,0 +1,171 @@
+"""Gain scaling of neurons whose scaling law is planted, and the fits against known answers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from scipy.optimize import curve_fit
+
+from adaptrnn import ARUN, RNN
+from adaptrnn._error import InputError
+from adaptrnn.analysis.gain_scaling import AMPLITUDES, fit_scaling, freeze, gain_scaling
+from adaptrnn.controller import AbstractController
+
+XI = np.array(AMPLITUDES)
+
+
+def steady(values):
+    return xr.DataArray(values, dims="xi", coords={"xi": XI})
+
+
+def law(model, a, b, c):
+    return a * XI**-b + c if model == "power" else a * np.exp(-b * XI) + c
+
+
+@pytest.mark.parametrize("model", ["power", "exponential"])
+@pytest.mark.parametrize("a, b, c", [(3.0, 0.5, 1.0), (-2.0, 0.2, 4.0), (1.0, 1.0, -1.0)])
+def test_planted_laws_are_recovered(model, a, b, c):
+    found = fit_scaling(steady(law(model, a, b, c)))
+    # golden section finds b to about 1e-8
+    assert np.allclose(found.value.sel(model=model), [a, b, c], rtol=1e-5)
+    assert found.r2.sel(model=model) > 1 - 1e-9
+    assert found.delta_aic.sel(model=model) < -10
+    best = found.aic.idxmin("model")
+    assert best == model
+
+
+def test_fits_and_intervals_are_those_of_scipy():
+    noisy = law("power", 3.0, 0.5, 1.0) + 0.02 * np.random.default_rng(0).standard_normal(len(XI))
+    found = fit_scaling(steady(noisy)).sel(model="power")
+    want, covariance = curve_fit(lambda x, a, b, c: a * x**-b + c, XI, noisy, p0=(3, 0.5, 1))
+    # curve_fit stops at 1.5e-8 relative change of the cost, so at about 1e-4 of the parameters
+    assert np.allclose(found.value, want, rtol=1e-3)
+    from scipy.stats import t
+
+    width = t.ppf(0.975, len(XI) - 3) * np.sqrt(np.diag(covariance))
+    assert np.allclose(found.high - found.value, width, rtol=1e-2)
+    residual = noisy - (want[0] * XI ** -want[1] + want[2])
+    m, k = len(XI), 4
+    aic = m * np.log((residual**2).sum() / m) + 2 * k
+    assert np.isclose(found.aic, aic, atol=1e-4)
+    assert np.isclose(found.aicc - found.aic, 2 * k * (k + 1) / (m - k - 1))
+
+
+def test_intervals_cover():
+    rng = np.random.default_rng(0)
+    many = law("power", 3.0, 0.5, 1.0)[:, None] + 0.02 * rng.standard_normal((len(XI), 1000))
+    many = xr.DataArray(many, dims=("xi", "neuron"), coords={"xi": XI})
+    found = fit_scaling(many).sel(model="power")
+    truth = xr.DataArray([3.0, 0.5, 1.0], dims="parameter")
+    hits = ((found.low <= truth) & (truth <= found.high)).mean("neuron")
+    # nominal .95; linearisation with 4 degrees of freedom costs up to .03; 3 sd are .02
+    assert (hits > 0.9).all() and (hits < 0.98).all()
+
+
+def test_a_line_is_a_line():
+    noise = 0.01 * np.random.default_rng(0).standard_normal(len(XI))
+    found = fit_scaling(steady(2 * XI - 1 + noise))
+    assert np.allclose(found.value.sel(model="linear")[[0, 2]], [2, -1], atol=0.05)
+    # two more parameters' worth of AIC at most: the line is not worse by more than chance
+    assert (found.delta_aicc > -2).all()
+
+
+class Divisive(AbstractController):
+    """n = 1 / (1 + |a| averaged over time): a gain that falls with the input's amplitude."""
+
+    controller_size = 1
+
+    def __init__(self, controller_size=1, device=None, dtype=None):
+        super().__init__()
+        self.controller_size = controller_size
+
+    def forward(self, a, g):
+        g = 0.95 * g + 0.05 * a.abs().unsqueeze(-1)
+        return g, 6 / (1 + g[..., 0]), torch.zeros_like(a) + 0.3 + 0.5 * torch.exp(-g[..., 0])
+
+
+def silent(core):
+    """Without recurrence and bias: the current is the drive."""
+    with torch.no_grad():
+        for name, value in core.named_parameters():
+            if name.startswith(("weight_hh", "bias")):
+                value.zero_()
+    return core
+
+
+def test_a_planted_controller():
+    core = silent(ARUN(1, 20, controller_size=1, controller=Divisive))
+    found = gain_scaling(core, trials=4)
+    # E|N(0, xi^2)| = xi sqrt(2/pi); g averages it, so n and s are near these values
+    mean = XI * np.sqrt(2 / np.pi)
+    got = found.n_steady.mean("neuron")
+    # the leaky average fluctuates by sqrt(.05/2 (pi/2-1)) = 12% and 1/(1+g) is convex: + 1.4%
+    assert np.allclose(got, 6 / (1 + mean), rtol=0.05)
+    assert found.n_delta_aic.sel(model="power") < 0
+    assert found.n_r2.sel(model="power") > 0.9
+    assert found.s_r2.sel(model="exponential") > 0.9
+    assert found.n_steady.dims == ("xi", "neuron") and found.n_mean.dims == ("time", "xi")
+    # back at low noise the gain recovers
+    assert (found.n_mean.isel(time=-1) > found.n_mean.isel(time=399)).all()
+
+
+def test_output_variance_of_a_linear_network_has_slope_two():
+    core = silent(RNN(1, 30, nonlinearity="linear"))
+    found = gain_scaling(core, trials=3)
+    # the variance of c xi noise is xi^2 times the same number for every xi
+    assert np.isclose(found.slope.sel(condition="adaptive"), 2, atol=1e-5)
+    assert found.condition.values.tolist() == ["adaptive"] and "n_steady" not in found
+    assert (found.slope_low <= found.slope).all() and (found.slope <= found.slope_high).all()
+
+
+def test_adaptation_flattens_the_output():
+    """A gain that saturates (s = 1 in effect) with frozen n; smaller slope when n falls."""
+
+    class Sharp(Divisive):
+        def forward(self, a, g):
+            g, n, _ = super().forward(a, g)
+            return g, n, 1 - n / 12
+
+    core = silent(ARUN(1, 20, controller_size=1, controller=Sharp))
+    found = gain_scaling(core, trials=4)
+    slope = found.slope
+    assert slope.sel(condition="adaptive") < slope.sel(condition="frozen")
+    assert "output_variance_frozen" in found
+
+
+def test_freezing():
+    torch.manual_seed(0)
+    core = ARUN(2, 4, controller_size=3, dtype=torch.float64)
+    n, s = torch.rand(4, dtype=torch.float64) + 1, torch.rand(4, dtype=torch.float64)
+    # a controller that reads nothing gives the same n and s to all: compare with such a one
+    with torch.no_grad():
+        core.controller.weight_gc.zero_()
+        core.controller.bias_gc.copy_(torch.tensor([n[0], s[0]]))
+    static = freeze(core, n[0].expand(4), s[0].expand(4))
+    x = torch.randn(6, 3, 2, dtype=torch.float64)
+    assert torch.allclose(core(x)[0], static(x)[0], atol=1e-12)
+    with pytest.raises(InputError, match="ARUN"):
+        freeze(torch.nn.GRU(1, 2), n, s)
+
+
+def test_any_network():
+    kwargs = {"durations": (8, 12, 4), "trials": 2}
+    for cell in (torch.nn.GRUCell(3, 4), torch.nn.LSTM(1, 4), RNN(2, 4, nonlinearity="gamma")):
+        for into in ("drive", "input"):
+            found = gain_scaling(cell, [1, 2, 3, 4], into=into, **kwargs)
+            assert found.output_variance.dims == ("xi", "neuron")
+            assert np.isfinite(found.slope).all()
+
+
+def test_errors():
+    cell = torch.nn.GRUCell(1, 2)
+    with pytest.raises(InputError, match="amplitudes"):
+        gain_scaling(cell, [1, 2, 3])
+    with pytest.raises(InputError, match="amplitudes"):
+        gain_scaling(cell, [0, 1, 2, 3])
+    with pytest.raises(InputError, match="durations"):
+        gain_scaling(cell, durations=(3, 20, 20))
+    with pytest.raises(InputError, match="xi"):
+        fit_scaling(xr.DataArray(np.zeros(5), dims="seed"))
