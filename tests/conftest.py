@@ -23,6 +23,14 @@ def _seed_and_guard_torch():
     assert before == after, f"the test changed torch's global state: {before} -> {after}"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache(tmp_path_factory):
+    """Decoded images of one test session, apart from the user's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ADAPTRNN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def golden() -> Path:
     """Folder of the reference values."""

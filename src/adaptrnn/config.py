@@ -13,7 +13,7 @@ import tyro
 from adaptrnn._error import InputError, bad, choose
 from adaptrnn._names import MODELS
 
-__all__ = ["TrainConfig", "from_dict", "to_dict"]
+__all__ = ["EvaluateConfig", "ModelsConfig", "TrainConfig", "from_dict", "to_dict"]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class TrainConfig:
         adaptrnn._error.InputError: model='arum': must be one of ... Did you mean 'arun'?
     """
 
-    task: Annotated[str, tyro.conf.Positional]
+    task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
     """digits, psmnist, scifar10, scifar10-conv, or owner/name of a data set of the hub."""
     model: str = "arun"
     """relu, linear, tanh, gamma-shared, gamma, arun, lstm or gru (see `adaptrnn models`)."""
@@ -126,6 +126,32 @@ class TrainConfig:
         if self.out is not None:
             return self.out
         return Path("runs") / f"{self.task.replace('/', '-')}-{self.model}-seed{self.seed}"
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """Which runs are evaluated, and under what."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")]
+    """Folders of runs."""
+    perturb: tuple[str, ...] = ()
+    """Perturbations such as step:xi=5 or noise:mean=5+contrast; default: the paper's three."""
+    split: Literal["test", "validation", "train"] = "test"
+    """Which images."""
+
+
+@dataclass(frozen=True)
+class ModelsConfig:
+    """Sizes of the network that all models are matched to."""
+
+    hidden_size: int = 400
+    """Neurons of the ARUN that the others are matched to."""
+    controller_size: int = 50
+    """Units of its controller."""
+    input_size: int = 1
+    """Features of one step."""
+    num_classes: int = 10
+    """Classes."""
 
 
 def to_dict(config: Any) -> dict[str, Any]:

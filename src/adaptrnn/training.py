@@ -131,6 +131,8 @@ class _Module(pl.LightningModule):
         self._train = torch.zeros(3, dtype=torch.float64)  # sums of loss, hits, images
         self._validation = torch.zeros(3, dtype=torch.float64)
         self._plateau: Any = None
+        self._plateau_state: dict[str, Any] | None = None
+        self._rate = config.learning_rate
         self._began = time.monotonic()
 
     def _loader(self, split: Split, batch_size: int, seed: int | None) -> Batches:
@@ -159,8 +161,6 @@ class _Module(pl.LightningModule):
                 self._plateau.load_state_dict(self._plateau_state)
         return optimiser
 
-    _plateau_state: dict[str, Any] | None = None
-
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         x, targets = batch
         loss, scores = self.model.loss(x, targets)
@@ -170,6 +170,7 @@ class _Module(pl.LightningModule):
         hits = float((scores.argmax(-1) == targets).sum())
         count = len(targets)
         self._train += torch.tensor([value * count, hits, count], dtype=torch.float64)
+        self._rate = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.log("train_loss_step", value)
         return loss
 
@@ -189,7 +190,7 @@ class _Module(pl.LightningModule):
         row = {
             "epoch": self.current_epoch,
             "step": self.global_step,
-            "lr": self.trainer.optimizers[0].param_groups[0]["lr"],
+            "lr": self._rate,
             "train_loss": train_loss / train_count,
             "train_accuracy": train_hits / train_count,
             "validation_loss": loss / count,

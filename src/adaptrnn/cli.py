@@ -1,0 +1,191 @@
+"""The command line, thin: parse, call, print. Nothing heavy is imported before it is used."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import importlib
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from adaptrnn._error import InputError, MissingExtraError, bad, require
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from adaptrnn.config import EvaluateConfig, ModelsConfig, TrainConfig
+
+__all__ = ["main"]
+
+
+def _train(config: TrainConfig, console: Console) -> None:
+    from adaptrnn.training import train
+
+    run = train(config, console)
+    record = run.record()
+    console.print(
+        f"{run.folder}: validation accuracy {record['validation_accuracy']:.2%}, "
+        f"{record['parameters']:,} parameters, {record['seconds']:.0f} s. "
+        f"Next: adaptrnn evaluate {run.folder}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _evaluate(config: EvaluateConfig, console: Console) -> None:
+    from rich.table import Table
+
+    from adaptrnn.evaluation import Evaluation, evaluate_run
+    from adaptrnn.perturb import PAPER_PERTURBATIONS, parse
+    from adaptrnn.run import Run
+
+    if not config.runs:
+        raise bad("runs", [], "at least one folder of a run")
+    chosen = {text: parse(text) for text in config.perturb} or PAPER_PERTURBATIONS
+    runs = [Run(folder) for folder in config.runs]
+    for run in runs:
+        run.config()  # a wrong folder is found before any work
+    for run in runs:
+        table = Table("perturbation", "accuracy", "loss", "images", title=str(run.folder))
+
+        def show(name: str, result: Evaluation, table: Table = table) -> None:
+            table.add_row(name, f"{result.accuracy:.2%}", f"{result.loss:.4f}", f"{result.images}")
+
+        with console.status(f"evaluating {run.folder}"):
+            evaluate_run(run, chosen, config.split, show)
+        console.print(table)
+
+
+def _models(config: ModelsConfig, console: Console) -> None:
+    from adaptrnn._names import MODELS
+    from adaptrnn.classifier import match_parameters
+
+    for name, text in MODELS.items():
+        console.print(f"{name:<14}{text}", highlight=False, soft_wrap=True)
+    console.print()
+    sizes = match_parameters(MODELS, **dataclasses.asdict(config))
+    console.print(str(sizes), highlight=False, soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class _Command:
+    """One command: its configuration, what it does, one line of help and examples."""
+
+    config: str  # module:class, imported when the command is used
+    run: Callable[[Any, Console], object]
+    summary: str
+    examples: tuple[str, ...]
+
+
+COMMANDS = {
+    "train": _Command(
+        "adaptrnn.config:TrainConfig",
+        _train,
+        "train a network, or go on with a run that was interrupted",
+        (
+            "adaptrnn train digits --model arun --hidden-size 64 --controller-size 10 --lr 3e-3",
+            "adaptrnn train psmnist --data-dir data --image-size 14 --model gamma --epochs 8",
+        ),
+    ),
+    "evaluate": _Command(
+        "adaptrnn.config:EvaluateConfig",
+        _evaluate,
+        "accuracy and loss of trained runs, clean and perturbed",
+        (
+            "adaptrnn evaluate runs/digits-arun-seed0",
+            "adaptrnn evaluate runs/* --perturb step:xi=5 noise contrast:amplitude=.8",
+        ),
+    ),
+    "models": _Command(
+        "adaptrnn.config:ModelsConfig",
+        _models,
+        "the models, and their sizes at equal counts of parameters",
+        ("adaptrnn models", "adaptrnn models --hidden-size 100 --controller-size 20"),
+    ),
+}
+
+
+def _help(console: Console) -> None:
+    console.print("usage: adaptrnn COMMAND [OPTIONS]\n", highlight=False, markup=False)
+    console.print("Recurrent networks whose neurons learn and adapt their own f-I curves.\n")
+    for name, command in COMMANDS.items():
+        console.print(f"  {name:<11}{command.summary}", highlight=False)
+    console.print("\nexamples:", highlight=False)
+    for command in COMMANDS.values():
+        console.print(f"  {command.examples[0]}", highlight=False, soft_wrap=True)
+    console.print("\nadaptrnn COMMAND --help shows the options of a command.", highlight=False)
+
+
+def _fail(console: Console, message: str, code: int) -> int:
+    console.print(f"error: {message}", highlight=False, markup=False, soft_wrap=True)
+    return code
+
+
+def _version() -> str:
+    from importlib import metadata
+
+    return metadata.version("adaptrnn")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: the words after `adaptrnn`; default: those of this process.
+
+    Returns:
+        The exit code: 0 done, 1 failed, 2 wrong input, 130 interrupted (start again to go on).
+
+    Example:
+        >>> main(["models", "--hidden-size", "64", "--controller-size", "10"])
+        relu  ...
+        0
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        from rich.console import Console
+    except ModuleNotFoundError:
+        sys.stderr.write(
+            "error: the command line needs the extra 'train': pip install 'adaptrnn[train]'\n"
+        )
+        return 2
+    console, errors = Console(), Console(stderr=True)
+    if not words or words[0] in ("-h", "--help", "help"):
+        _help(console)
+        return 0
+    if words[0] == "--version":
+        console.print(_version(), highlight=False)
+        return 0
+    name = words[0]
+    if name not in COMMANDS:
+        near = difflib.get_close_matches(name, COMMANDS, 1, 0.4)
+        advice = f" Did you mean {near[0]!r}?" if near else ""
+        message = f"no command {name!r}; there are: {', '.join(COMMANDS)}.{advice}"
+        return _fail(errors, message, 2)
+    command = COMMANDS[name]
+    try:
+        tyro = require("tyro", "train")
+        examples = "\n".join(f"    {example}" for example in command.examples)
+        text = f"{command.summary[0].upper()}{command.summary[1:]}.\n\nexamples:\n{examples}"
+        module, _, kind = command.config.partition(":")
+        config_class = getattr(importlib.import_module(module), kind)
+        config = tyro.cli(config_class, prog=f"adaptrnn {name}", args=words[1:], description=text)
+        command.run(config, console)
+    except (InputError, MissingExtraError) as error:
+        return _fail(errors, str(error), 2)
+    except KeyboardInterrupt:
+        return _fail(errors, "interrupted; the same command goes on from the last checkpoint.", 130)
+    except BrokenPipeError:  # the reader of the output has gone, as `head` does
+        return 0
+    except (RuntimeError, OSError) as error:
+        if os.environ.get("ADAPTRNN_TRACEBACK"):
+            raise
+        return _fail(errors, f"{error} (ADAPTRNN_TRACEBACK=1 shows where.)", 1)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,86 @@
+"""The command line: every command, exit codes, suggestions, nothing heavy before it is needed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from adaptrnn.cli import COMMANDS, main
+
+
+def test_help_names_every_command(capsys):
+    assert main(["--help"]) == 0 and main([]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_every_command_has_examples(command, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main([command, "--help"])
+    assert stop.value.code == 0
+    assert "examples:" in capsys.readouterr().out
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from adaptrnn.cli import main; main(['--help']);"
+        "heavy = {'torch', 'numpy', 'pandas', 'pytorch_lightning', 'datasets', 'matplotlib'};"
+        "sys.exit(bool(heavy & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
+
+
+def test_train_and_evaluate(tmp_path, capsys):
+    words = ["train", "digits", "--model", "gru", "--hidden-size", "6", "--epochs", "1"]
+    assert main([*words, "--train-size", "200", "--out", str(tmp_path / "run")]) == 0
+    assert "validation accuracy" in capsys.readouterr().out
+    assert main(["evaluate", str(tmp_path / "run")]) == 0
+    text = capsys.readouterr().out
+    assert all(name in text for name in ("clean", "noisy-drive", "step-drive", "contrast"))
+    assert main(["evaluate", str(tmp_path / "run"), "--perturb", "step:xi=5"]) == 0
+    assert "step:xi=5" in capsys.readouterr().out
+
+
+def test_models(capsys):
+    assert main(["models"]) == 0
+    text = capsys.readouterr().out
+    assert "167,962" in text and "202" in text and "233" in text
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["trian"], "Did you mean 'train'"),
+        (["evaluate", "nowhere"], "not a run"),
+        (["evaluate"], "at least one folder"),
+        (["train", "digit"], "Did you mean 'digits'"),
+        (["train", "psmnist", "--data-dir", "nowhere"], "nowhere"),
+        (["train", "digits", "--image-size", "9", "--epochs", "1"], "image_size=9"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_2(words, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.startswith("error: ") and "Traceback" not in error
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        (["train", "digits", "--modle", "arun"], "--model"),
+        (["train", "digits", "--model", "arum"], "'arun'"),
+        (["train", "digits", "--epochs", "0"], "epochs"),
+        (["train", "digits", "--epochs", "many"], "--epochs"),
+        (["train"], "TASK"),
+    ],
+)
+def test_wrong_options_exit_with_2(words, message, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
+    captured = capsys.readouterr()
+    assert message in captured.out + captured.err

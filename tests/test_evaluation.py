@@ -1,0 +1,97 @@
+"""Evaluation: means over the whole set whatever the batches, perturbations, what is kept."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+import torch
+
+from adaptrnn import InputError
+from adaptrnn.config import TrainConfig
+from adaptrnn.evaluation import evaluate, evaluate_run
+from adaptrnn.perturb import NoisyDrive, SinusoidalContrast, StepDrive
+from adaptrnn.run import build_model, load_task
+from adaptrnn.training import train
+
+TINY = TrainConfig("digits", "gamma", hidden_size=6, epochs=1, train_size=200, lr=0.01)
+
+
+@pytest.fixture(scope="module")
+def network():
+    task = load_task(TINY)
+    return build_model(TINY, task), task
+
+
+@pytest.mark.parametrize("perturbation", [None, StepDrive(2.0), NoisyDrive(), SinusoidalContrast()])
+def test_the_batch_size_does_not_matter(network, perturbation):
+    model, task = network
+    results = [evaluate(model, task, perturbation, batch_size=size) for size in (None, 1, 100)]
+    for result in results[1:]:
+        assert result.accuracy == results[0].accuracy and result.images == 359
+        # float32 rounding of the recurrent sums in other batches
+        assert abs(result.loss - results[0].loss) < 1e-5
+
+
+def test_what_is_computed(network):
+    model, task = network
+    x, y = task.inputs(task.test.images), task.test.labels
+    drive = StepDrive(2.0).drive(64, 359, 6)
+    for perturbation, scores in (
+        (None, model(x)),
+        (StepDrive(2.0), model(x, drive)),
+        (SinusoidalContrast(), model(SinusoidalContrast().stimulus(x))),
+    ):
+        result = evaluate(model, task, perturbation)
+        assert abs(result.loss - torch.nn.functional.cross_entropy(scores, y).item()) < 1e-5
+        assert result.accuracy == (scores.argmax(-1) == y).double().mean().item()
+
+
+def test_mode_is_left_as_it_was(network):
+    model, task = network
+    model.train()
+    evaluate(model, task)
+    assert model.training
+
+
+def test_convolutional_network_takes_drive_and_contrast(write_parquet_cifar):
+    config = TrainConfig("scifar10-conv", "arun", hidden_size=5, controller_size=3)
+    task = write_parquet_cifar
+    model = build_model(config, task)
+    clean = evaluate(model, task)
+    for perturbation in (StepDrive(5.0), NoisyDrive(), SinusoidalContrast()):
+        assert evaluate(model, task, perturbation).loss != clean.loss
+
+
+@pytest.fixture
+def write_parquet_cifar():
+    """A task of 12 random colour images of 8 x 8 pixels."""
+    from adaptrnn.tasks import Split, Task
+
+    split = Split(torch.randint(0, 256, (12, 3, 8, 8), dtype=torch.uint8), torch.arange(12) % 10)
+    names = tuple("abcdefghij")
+    return Task("random", "image", split, split, split, names, 255, None, None, "", None, "", "")
+
+
+def test_rows_are_kept_and_not_computed_again(tmp_path):
+    run = train(replace(TINY, out=tmp_path))
+    table = evaluate_run(run)
+    assert table["name"].tolist() == ["clean", "noisy-drive", "step-drive", "contrast"]
+    run.weights_path.rename(tmp_path / "moved")
+    pd.testing.assert_frame_equal(evaluate_run(run), table)
+    with pytest.raises(InputError, match="no weights"):
+        evaluate_run(run, {"strong": StepDrive(9.0)})
+    (tmp_path / "moved").rename(run.weights_path)
+    assert len(evaluate_run(run, {"strong": StepDrive(9.0)})) == 1
+    assert len(pd.read_parquet(run.evaluation_path)) == 5
+    run.evaluation_path.write_bytes(b"PAR1 not a table")
+    with pytest.raises(InputError, match=r"evaluation.parquet: damaged"):
+        evaluate_run(run)
+
+
+def test_split_names(network):
+    model, task = network
+    assert evaluate(model, task, split="validation").images == 359
+    with pytest.raises(InputError, match="Did you mean 'test'"):
+        evaluate(model, task, split="tset")
