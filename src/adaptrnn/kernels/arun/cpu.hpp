@@ -134,7 +134,7 @@ template <class T, int P> struct Tile {
         padded(blocks * wide),
         rows(units, R),
         sides(units, kSide) {
-    keep_all = c.mode == Mode::fused && c.segment >= c.time;
+    keep_all = c.past || (c.mode == Mode::fused && c.segment >= c.time);
     const int length = c.segment < c.time ? c.segment : c.time;
     slots = c.mode == Mode::forward ? 2 : length + 1;
     state_size = size_t(units + 1) * padded;
@@ -142,7 +142,7 @@ template <class T, int P> struct Tile {
   }
 
   void layout(Arena& arena) {
-    past = arena.take<T>(slot_size * slots);
+    past = c.past ? nullptr : arena.take<T>(slot_size * slots);
     const int kept_states = (c.time - 1) / c.segment;
     kept = c.mode == Mode::fused && !keep_all ? arena.take<T>(state_size * kept_states) : nullptr;
     sums = arena.take<T>(size_t(samples) * panels.pitch);
@@ -479,14 +479,19 @@ template <class T, int P> struct Tile {
     }
   }
 
-  void run(const char* packed, char* workspace, int first, Gradients<T> out) {
+  void run(const char* packed, char* workspace, T* whole_past, int first, Gradients<T> out) {
     Arena weights{const_cast<char*>(packed)}, arena{workspace};
     w.layout(weights, c);
     layout(arena);
+    if (whole_past) {
+      past = whole_past;
+      // what no step writes: it is an output, and outputs are to be the same every time
+      if (c.mode == Mode::forward) std::memset(past, 0, sizeof(T) * slot_size);
+    }
     const size_t at = size_t(first) * c.size;
     const int last_segment = (c.time - 1) / c.segment;
-    restore(0, first, slot(0));
     if (c.mode != Mode::backward) {
+      restore(0, first, slot(0));
       Slot<T> now = slot(0);
       for (int t = 0; t < c.time; ++t) {
         if (t && t % c.segment == 0) keep(t / c.segment, first, now);
@@ -529,29 +534,37 @@ template <class T, int P> struct Tile {
   }
 };
 
+// Calls `use` with the tile of the block width that suits the whole problem.
+template <class T, class Use> void with_tile(const Arun<T>& a, int samples, Use use) {
+  switch (block_width<T>(tile_samples(a) * a.size)) {
+    case 1: { Tile<T, 1> tile(a, samples); use(tile); break; }
+    case 2: { Tile<T, 2> tile(a, samples); use(tile); break; }
+    case 3: { Tile<T, 3> tile(a, samples); use(tile); break; }
+    case 4:
+      if constexpr (kManyRegisters) { Tile<T, 4> tile(a, samples); use(tile); }
+      break;
+    case 5:
+      if constexpr (kManyRegisters) { Tile<T, 5> tile(a, samples); use(tile); }
+      break;
+  }
+}
+
 template <class T> size_t workspace_bytes(const Arun<T>& a, int samples) {
   Arena arena{nullptr};
-  const auto measure = [&](auto tile) { tile.layout(arena); };
-  switch (block_width<T>(tile_samples(a) * a.size)) {
-    case 1: measure(Tile<T, 1>(a, samples)); break;
-    case 2: measure(Tile<T, 2>(a, samples)); break;
-    case 3: measure(Tile<T, 3>(a, samples)); break;
-    case 4: if constexpr (kManyRegisters) measure(Tile<T, 4>(a, samples)); break;
-    case 5: if constexpr (kManyRegisters) measure(Tile<T, 5>(a, samples)); break;
-  }
+  with_tile(a, samples, [&](auto& tile) { tile.layout(arena); });
   return arena.used;
 }
 
+template <class T> size_t past_numbers(const Arun<T>& a, int samples) {
+  size_t numbers = 0;
+  with_tile(a, samples, [&](auto& tile) { numbers = tile.slot_size * (size_t(a.time) + 1); });
+  return numbers;
+}
+
 template <class T>
-void run(const Arun<T>& a, const char* packed, char* workspace, int first, int samples,
+void run(const Arun<T>& a, const char* packed, char* workspace, T* past, int first, int samples,
          Gradients<T> out) {
-  switch (block_width<T>(tile_samples(a) * a.size)) {
-    case 1: return Tile<T, 1>(a, samples).run(packed, workspace, first, out);
-    case 2: return Tile<T, 2>(a, samples).run(packed, workspace, first, out);
-    case 3: return Tile<T, 3>(a, samples).run(packed, workspace, first, out);
-    case 4: if constexpr (kManyRegisters) Tile<T, 4>(a, samples).run(packed, workspace, first, out); break;
-    case 5: if constexpr (kManyRegisters) Tile<T, 5>(a, samples).run(packed, workspace, first, out); break;
-  }
+  with_tile(a, samples, [&](auto& tile) { tile.run(packed, workspace, past, first, out); });
 }
 
 }  // namespace arun

@@ -1,13 +1,30 @@
-"""Checks and dispatch of the layer of adaptive recurrent units."""
+"""Checks, dispatch and derivatives of the layer of adaptive recurrent units."""
 
 from __future__ import annotations
 
-from torch import Tensor
+from collections.abc import Sequence
+from typing import Any
 
-from adaptrnn._error import bad, choose
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, linear
+
+from adaptrnn._error import bad
+from adaptrnn.kernels import native
 from adaptrnn.kernels.arun import reference
 
-BACKENDS = ("auto", "reference")
+NAMES = (
+    "currents",
+    "h0",
+    "g0",
+    "weight_hh",
+    "weight_ag",
+    "weight_gg",
+    "bias_g",
+    "weight_gc",
+    "bias_gc",
+)
+"""The tensors of the operation, in order."""
 
 
 def arun(
@@ -21,7 +38,9 @@ def arun(
     weight_gc: Tensor,
     bias_gc: Tensor,
     *,
+    last_only: bool = False,
     backend: str = "auto",
+    memory_budget: int = native.MEMORY_BUDGET,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Rates of a layer of adaptive recurrent units (Geadah et al. 2024, Methods).
 
@@ -40,13 +59,19 @@ def arun(
         bias_g: (G,).
         weight_gc: (2, G), readout of n (row 0) and s (row 1).
         bias_gc: (2,).
-        backend: "auto" or "reference".
+        last_only: whether only the last rates are wanted; saves (T, B, N) numbers.
+        backend: "auto" takes the native kernels where they can run; "reference" is plain torch;
+            "cpu" is the native kernels or an error.
+        memory_budget: bytes, >= 0. If the whole past fits it is kept for the backward pass, else
+            a state every ~sqrt(T) steps, and the steps between are computed again. Either way the
+            numbers are the same, bit by bit.
 
     Returns:
-        Rates of all steps (T, B, N), of the last (B, N), and the last controller state (B, N, G).
+        Rates of all steps (T, B, N), or (0, B, N) if `last_only`; of the last (B, N); and the last
+        controller state (B, N, G).
 
     Raises:
-        InputError: shapes that do not fit, an unknown name.
+        InputError: shapes that do not fit, an unknown name, a backend that cannot run this.
 
     Example:
         >>> import torch
@@ -56,10 +81,122 @@ def arun(
         >>> torch.allclose(h, torch.nn.functional.softplus(torch.ones(5, 2, 3)))
         True
     """
-    controller = (weight_ag, weight_gg, bias_g, weight_gc, bias_gc)
-    _check(currents, h0, g0, weight_hh, *controller)
-    choose("backend", backend, BACKENDS)
-    return reference.arun(currents, h0, g0, weight_hh, *controller)
+    tensors = (
+        currents,
+        h0,
+        g0,
+        weight_hh,
+        weight_ag,
+        weight_gg,
+        bias_g,
+        weight_gc,
+        bias_gc,
+    )
+    _check(*tensors, memory_budget=memory_budget)
+    if not native.takes(backend, *tensors):
+        output, h, g = reference.arun(*tensors)
+        return (output[:0] if last_only else output), h, g
+    segment, keep = 0, False
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+        steps, batch, size = currents.shape
+        past = steps * batch * size * (g0.shape[-1] + 4) * currents.element_size()
+        keep = past <= memory_budget and not torch.compiler.is_compiling()
+        segment = steps if keep else native.segment_length(steps, batch)
+    return torch.ops.adaptrnn.arun(*tensors, last_only, segment, keep)[:3]
+
+
+def arun_cross_entropy(
+    currents: Tensor,
+    h0: Tensor,
+    g0: Tensor,
+    weight_hh: Tensor,
+    weight_ag: Tensor,
+    weight_gg: Tensor,
+    bias_g: Tensor,
+    weight_gc: Tensor,
+    bias_gc: Tensor,
+    weight_out: Tensor,
+    bias_out: Tensor,
+    target: Tensor,
+    *,
+    backend: str = "auto",
+    memory_budget: int = native.MEMORY_BUDGET,
+) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy of a linear readout of the last rates, the fastest way to train.
+
+        loss = mean over b of -ln softmax(W_out h_T + b_out)[target]
+
+    The same as `arun`, a linear layer and cross_entropy. The native kernel computes loss and
+    gradient of a few samples in one visit: it keeps their whole past, while that fits in the
+    memory budget, and computes nothing twice.
+
+    Args:
+        currents: (T, B, N), and so on to `bias_gc` as for `arun`.
+        h0: (B, N).
+        g0: (B, N, G).
+        weight_hh: (N, N).
+        weight_ag: (G,).
+        weight_gg: (G, G).
+        bias_g: (G,).
+        weight_gc: (2, G).
+        bias_gc: (2,).
+        weight_out: (K, N), the readout.
+        bias_out: (K,).
+        target: (B,), int64, the classes, 0 to K-1.
+        backend: as for `arun`.
+        memory_budget: bytes that all threads together may use to keep the past; as for `arun`.
+
+    Returns:
+        The loss () and the scores W_out h_T + b_out (B, K); the scores carry no gradient.
+
+    Raises:
+        InputError: as `arun`; a class outside 0 to K-1.
+
+    Example:
+        >>> zero = torch.zeros
+        >>> loss, scores = arun_cross_entropy(
+        ...     torch.ones(5, 2, 3), zero(2, 3), zero(2, 3, 4), zero(3, 3), zero(4), zero(4, 4),
+        ...     zero(4), zero(2, 4), torch.tensor([1.0, 0.0]), zero(10, 3), zero(10),
+        ...     torch.tensor([3, 7]))
+        >>> float(loss), scores.shape  # ln 10
+        (2.302..., torch.Size([2, 10]))
+    """
+    tensors = (
+        currents,
+        h0,
+        g0,
+        weight_hh,
+        weight_ag,
+        weight_gg,
+        bias_g,
+        weight_gc,
+        bias_gc,
+    )
+    _check(*tensors, memory_budget=memory_budget)
+    (_, batch, size), classes = currents.shape, weight_out.shape[0]
+    if weight_out.ndim != 2 or classes < 1 or weight_out.shape[1] != size:
+        raise bad("weight_out.shape", tuple(weight_out.shape), f"(K, N) = (K, {size})")
+    if bias_out.shape != (classes,):
+        raise bad("bias_out.shape", tuple(bias_out.shape), f"(K,) = ({classes},)")
+    if target.shape != (batch,) or target.dtype != torch.int64:
+        shown = f"{tuple(target.shape)} of {target.dtype}"
+        raise bad("target.shape", shown, f"(B,) = ({batch},) of torch.int64")
+    needed = [tensor.requires_grad for tensor in (*tensors, weight_out, bias_out)]
+    if not native.takes(backend, *tensors, weight_out, bias_out) or target.device.type != "cpu":
+        return _reference_loss(*tensors, weight_out, bias_out, target)
+    if (
+        not torch.compiler.is_compiling()
+        and not 0 <= int(target.min()) <= int(target.max()) < classes
+    ):
+        raise bad("target", target, f"classes from 0 to K-1 = {classes - 1}")
+    if not (torch.is_grad_enabled() and any(needed)):
+        _, h, _ = arun(*tensors, last_only=True, backend=backend)
+        scores = linear(h, weight_out, bias_out)
+        return cross_entropy(scores, target), scores
+    loss, scores = torch.ops.adaptrnn.arun_cross_entropy(
+        *tensors, weight_out, bias_out, target, memory_budget, needed[0]
+    )[:2]
+    return loss, scores.detach()
 
 
 def arun_trace(
@@ -77,6 +214,8 @@ def arun_trace(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Every internal signal (a, g, n, s, h) of all time steps; arguments as `arun`.
 
+    The native kernels give these without gradients; the reference runs where they are wanted.
+
     Returns:
         a, g, n, s, h: each (T, B, N), g (T, B, N, G).
 
@@ -88,10 +227,203 @@ def arun_trace(
         >>> g.shape, float(n.min())
         (torch.Size([5, 2, 3, 4]), 1.0)
     """
-    controller = (weight_ag, weight_gg, bias_g, weight_gc, bias_gc)
-    _check(currents, h0, g0, weight_hh, *controller)
-    choose("backend", backend, BACKENDS)
-    return reference.arun_trace(currents, h0, g0, weight_hh, *controller)
+    tensors = (
+        currents,
+        h0,
+        g0,
+        weight_hh,
+        weight_ag,
+        weight_gg,
+        bias_g,
+        weight_gc,
+        bias_gc,
+    )
+    _check(*tensors, memory_budget=0)
+    gradients = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    if not native.takes(backend, *tensors) or gradients:
+        return reference.arun_trace(*tensors)
+    return torch.ops.adaptrnn.arun_trace(*tensors)
+
+
+# The operations that torch knows: forward and backward are each one node of a graph.
+
+_TENSORS = ", ".join(f"Tensor {name}" for name in NAMES)
+
+
+def _results(count: int) -> str:
+    return "(" + ", ".join(["Tensor"] * count) + ")"
+
+
+@torch.library.custom_op(
+    "adaptrnn::arun",
+    mutates_args=(),
+    schema=f"({_TENSORS}, bool last_only, SymInt segment, bool keep) -> {_results(6)}",
+)
+def _arun(*inputs: Any) -> tuple[Tensor, ...]:
+    """output, h_last, g_last, and for the backward pass: kept_h, kept_g, or the whole past."""
+    tensors, segment = native.contiguous(inputs[:9]), inputs[10]
+    results = _arun_results(*inputs)
+    names = ("output", "h_last", "g_last", "kept_h", "kept_g", "past")
+    arrays = dict(zip((*NAMES, *names), (*tensors, *results), strict=True))
+    native.run("arun", "forward", arrays=arrays, segment=segment or inputs[0].shape[0])
+    return results
+
+
+@_arun.register_fake
+def _arun_results(*inputs: Any) -> tuple[Tensor, ...]:
+    currents, _, g0, *_, last_only, segment, keep = inputs
+    (steps, batch, size), units = currents.shape, g0.shape[-1]
+    states = (steps - 1) // segment if segment else 0
+    past = native.arun_past(steps, batch, size, units, currents.dtype)[0] if keep else 0
+    return (
+        currents.new_empty(0 if last_only else steps, batch, size),
+        currents.new_empty(batch, size),
+        currents.new_empty(batch, size, units),
+        currents.new_empty(0 if keep else states, batch, size),
+        currents.new_empty(0 if keep else states, batch, size, units),
+        currents.new_empty(past),
+    )
+
+
+@torch.library.custom_op(
+    "adaptrnn::arun_backward",
+    mutates_args=(),
+    schema=f"(Tensor? grad_output, Tensor? grad_h_last, Tensor? grad_g_last, {_TENSORS}, "
+    f"Tensor kept_h, Tensor kept_g, Tensor past, SymInt segment, bool[] needed) -> {_results(9)}",
+)
+def _arun_backward(*inputs: Any) -> tuple[Tensor, ...]:
+    """Gradients of the nine tensors; those not needed are empty."""
+    *tensors, segment, _ = inputs
+    results = _arun_backward_results(*inputs)
+    names = (
+        *("grad_output", "grad_h_last", "grad_g_last", *NAMES, "kept_h", "kept_g", "past"),
+        *(f"grad_{name}" for name in NAMES),
+    )
+    arrays = dict(zip(names, (*native.contiguous(tensors), *results), strict=True))
+    native.run("arun", "backward", arrays=arrays, segment=segment)
+    return results
+
+
+@_arun_backward.register_fake
+def _arun_backward_results(*inputs: Any) -> tuple[Tensor, ...]:
+    return native.empty_gradients(inputs[3:12], inputs[-1])
+
+
+def _arun_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.segment = inputs[10]
+    ctx.set_materialize_grads(False)
+    ctx.mark_non_differentiable(*output[3:])
+    ctx.save_for_backward(*inputs[:9], *output[3:])
+
+
+def _arun_gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+    needed = list(ctx.needs_input_grad[:9])
+    if all(grad is None for grad in grads[:3]):
+        return (None,) * 12
+    found = torch.ops.adaptrnn.arun_backward(*grads[:3], *ctx.saved_tensors, ctx.segment, needed)
+    return (*(g if need else None for g, need in zip(found, needed, strict=True)), None, None, None)
+
+
+def _arun_backward_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(*inputs[:12])
+
+
+def _arun_second_gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+    """Derivatives of the gradients, by the reference."""
+    weights, tensors = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
+    found = native.second_gradient(reference.arun, tensors, weights, grads)
+    return (*found, None, None, None, None, None)
+
+
+_arun.register_autograd(_arun_gradient, setup_context=_arun_context)
+_arun_backward.register_autograd(_arun_second_gradient, setup_context=_arun_backward_context)
+
+
+@torch.library.custom_op(
+    "adaptrnn::arun_trace", mutates_args=(), schema=f"({_TENSORS}) -> {_results(5)}"
+)
+def _arun_trace(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """a, g, n, s, h of all steps."""
+    results = _arun_trace_results(*tensors)
+    names = (*NAMES, "trace_a", "trace_g", "trace_n", "trace_s", "output")
+    arrays = dict(zip(names, (*native.contiguous(tensors), *results), strict=True))
+    native.run("arun", "forward", arrays=arrays, segment=tensors[0].shape[0])
+    return results
+
+
+@_arun_trace.register_fake
+def _arun_trace_results(*tensors: Tensor) -> tuple[Tensor, ...]:
+    currents, _, g0, *_ = tensors
+    a, n, s, h = (currents.new_empty(currents.shape) for _ in range(4))
+    return a, currents.new_empty(*currents.shape, g0.shape[-1]), n, s, h
+
+
+@torch.library.custom_op(
+    "adaptrnn::arun_cross_entropy",
+    mutates_args=(),
+    schema=f"({_TENSORS}, Tensor weight_out, Tensor bias_out, Tensor target, "
+    f"SymInt memory_budget, bool needs_currents) -> {_results(13)}",
+)
+def _arun_cross_entropy(*inputs: Any) -> tuple[Tensor, ...]:
+    """The mean loss, the scores, and the loss's gradients of the eleven tensors."""
+    (currents, _, g0, *_, target), (budget, _) = inputs[:12], inputs[12:]
+    (steps, batch, size), units = currents.shape, g0.shape[-1]
+    _, scores, *gradients = _arun_cross_entropy_results(*inputs)
+    losses = currents.new_empty(batch, dtype=torch.float64)
+    names = (*NAMES, "weight_out", "bias_out", "target")
+    arrays = dict(zip(names, native.contiguous(inputs[:12]), strict=True))
+    arrays |= {f"grad_{n}": g for n, g in zip(names[:11], gradients, strict=True)}
+    arrays |= {"loss": losses, "logits": scores}
+    _, each = native.arun_past(steps, batch, size, units, currents.dtype)
+    fits = each * min(torch.get_num_threads(), batch) <= budget
+    segment = steps if fits else native.segment_length(steps, 10)
+    native.run("arun", "fused", arrays=arrays, segment=segment)
+    return losses.mean().to(currents.dtype), scores, *gradients
+
+
+@_arun_cross_entropy.register_fake
+def _arun_cross_entropy_results(*inputs: Any) -> tuple[Tensor, ...]:
+    currents, weight_out = inputs[0], inputs[9]
+    scores = currents.new_empty(currents.shape[1], weight_out.shape[0])
+    needed = [inputs[13], *[True] * 10]
+    return currents.new_empty(()), scores, *native.empty_gradients(inputs[:11], needed)
+
+
+def _loss_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.set_materialize_grads(False)
+    ctx.mark_non_differentiable(*output[1:])
+    ctx.save_for_backward(*inputs[:12], *output[2:])
+
+
+def _loss_gradient(ctx: Any, grad: Tensor | None, *_: Tensor | None) -> tuple[Any, ...]:
+    needed = ctx.needs_input_grad[:11]
+    if grad is None:
+        return (None,) * 14
+    inputs, gradients = ctx.saved_tensors[:12], ctx.saved_tensors[12:]
+    if torch.is_grad_enabled():  # the gradient is to be differentiated again
+        inputs = tuple(
+            i if i.requires_grad or not need else i.detach().requires_grad_()
+            for i, need in zip(inputs, (*needed, False), strict=True)
+        )
+        loss, _ = _reference_loss(*inputs)
+        wanted = [i for i, need in zip(inputs[:11], needed, strict=True) if need]
+        found = iter(torch.autograd.grad(loss, wanted, grad, create_graph=True))
+        return (*(next(found) if need else None for need in needed), None, None, None)
+    # a value can be looked at only outside of a graph being traced
+    one = type(grad) is Tensor and float(grad) == 1
+    found = gradients if one else [gradient * grad for gradient in gradients]
+    return (*(g if n else None for g, n in zip(found, needed, strict=True)), None, None, None)
+
+
+_arun_cross_entropy.register_autograd(_loss_gradient, setup_context=_loss_context)
+
+
+def _reference_loss(*tensors: Tensor) -> tuple[Tensor, Tensor]:
+    *inputs, weight_out, bias_out, target = tensors
+    _, h, _ = reference.arun(*inputs)
+    scores = linear(h, weight_out, bias_out)
+    return cross_entropy(scores, target), scores.detach()
 
 
 def _check(
@@ -104,6 +436,7 @@ def _check(
     bias_g: Tensor,
     weight_gc: Tensor,
     bias_gc: Tensor,
+    memory_budget: int,
 ) -> None:
     if currents.ndim != 3 or 0 in currents.shape:
         raise bad("currents.shape", tuple(currents.shape), "(T, B, N), each at least 1")
@@ -122,3 +455,5 @@ def _check(
     ):
         if tuple(value.shape) != shape:
             raise bad(f"{name}.shape", tuple(value.shape), f"({axes}) = {shape}")
+    if memory_budget < 0:
+        raise bad("memory_budget", memory_budget, "a number of bytes, >= 0")

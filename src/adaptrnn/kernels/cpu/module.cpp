@@ -2,6 +2,7 @@
 // wrong call can write outside an array.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -9,6 +10,7 @@
 #include <initializer_list>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "problem.hpp"
@@ -170,7 +172,11 @@ void arun_as(const Kernel<T, Arun<T>>& kernel, Arrays& arrays, Mode mode, int se
   p.output = arrays.get<T>("output", {t, b, n});
   p.h_last = arrays.get<T>("h_last", {b, n});
   p.g_last = arrays.get<T>("g_last", {b, n, g});
-  const bool needs_kept = mode == Mode::backward && k > 0;
+  if (arrays.has("past") && segment < t)
+    throw std::invalid_argument("past: goes with segment >= T");
+  if (arrays.has("past"))
+    p.past = arrays.get<T>("past", {int64_t(past_offsets(kernel, p).back())});
+  const bool needs_kept = mode == Mode::backward && k > 0 && !p.past;
   p.kept_h = arrays.get<T>("kept_h", {k, b, n}, needs_kept);
   p.kept_g = arrays.get<T>("kept_g", {k, b, n, g}, needs_kept || p.kept_h);
   p.trace_a = arrays.get<T>("trace_a", {t, b, n});
@@ -220,6 +226,7 @@ void rnn_as(const Kernel<T, Rnn<T>>& kernel, Arrays& arrays, Mode mode, int nonl
   Rnn<T> p = {};
   p.mode = mode, p.nonlinearity = Nonlinearity(nonlinearity);
   p.time = int(t), p.batch = int(b), p.size = int(n), p.segment = segment;
+  if (mode == Mode::fused) throw std::invalid_argument("mode: must be forward or backward");
   const bool gamma = p.nonlinearity == Nonlinearity::gamma;
   p.currents = arrays.get<T>("currents", {t, b, n}, true);
   p.h0 = arrays.get<T>("h0", {b, n}, true);
@@ -235,14 +242,9 @@ void rnn_as(const Kernel<T, Rnn<T>>& kernel, Arrays& arrays, Mode mode, int nonl
   p.grad_h_last = arrays.get<T>("grad_h_last", {b, n});
   p.grad_currents = arrays.get<T>("grad_currents", {t, b, n});
   p.grad_h0 = arrays.get<T>("grad_h0", {b, n});
-  p.head = head<T>(arrays, mode, int(b), int(n));
-  const int64_t classes = p.head.classes;
   T* weight_hh = arrays.get<T>("grad_weight_hh", {n, n});
-  const std::vector<Piece<T>> pieces = {
-      {arrays.get<T>("grad_n", {n}), size_t(n)},
-      {arrays.get<T>("grad_s", {n}), size_t(n)},
-      {arrays.get<T>("grad_weight_out", {classes, n}), size_t(classes * n)},
-      {arrays.get<T>("grad_bias_out", {classes}), size_t(classes)}};
+  const std::vector<Piece<T>> pieces = {{arrays.get<T>("grad_n", {n}), size_t(n)},
+                                        {arrays.get<T>("grad_s", {n}), size_t(n)}};
   const nb::gil_scoped_release release;
   Total total;
   run_tiles(kernel, p, threads, total);
@@ -258,15 +260,25 @@ void rnn(const std::string& mode, int nonlinearity, const nb::dict& dict, int se
   else rnn_as<float>(table.rnn_float, arrays, as_mode(mode), nonlinearity, segment, threads);
 }
 
-int arun_tile(int batch, int size, int units, bool is_double, const std::string& instruction_set) {
-  if (batch < 1 || size < 1 || units < 1) throw std::invalid_argument("sizes must be at least 1");
-  const auto widest = [&](auto& kernel, auto problem) {
-    problem.batch = batch, problem.size = size, problem.units = units;
-    return std::min(batch, kernel.tile(problem));
-  };
+// Numbers in the whole past of a call, the array `past` that forward fills for backward; and the
+// bytes that one thread needs in a fused call that keeps its tile's whole past.
+template <class T>
+std::pair<int64_t, int64_t> past_as(const Kernel<T, Arun<T>>& kernel, int time, int batch, int size,
+                                    int units) {
+  Arun<T> p = {};
+  p.time = time, p.batch = batch, p.size = size, p.units = units, p.segment = time;
+  const int64_t numbers = int64_t(past_offsets(kernel, p).back());
+  p.mode = Mode::fused;
+  return {numbers, int64_t(kernel.workspace_bytes(p, plan(batch, kernel.tile(p))[0].samples))};
+}
+
+std::pair<int64_t, int64_t> arun_past(int time, int batch, int size, int units, bool is_double,
+                                      const std::string& instruction_set) {
+  if (time < 1 || batch < 1 || size < 1 || units < 1)
+    throw std::invalid_argument("sizes must be at least 1");
   const Table& table = choose(instruction_set);
-  return is_double ? widest(table.arun_double, Arun<double>{})
-                   : widest(table.arun_float, Arun<float>{});
+  return is_double ? past_as<double>(table.arun_double, time, batch, size, units)
+                   : past_as<float>(table.arun_float, time, batch, size, units);
 }
 
 // Multiply-adds of float32 per second, all threads together.
@@ -298,8 +310,9 @@ NB_MODULE(_cpu, m) {
         "instruction_set"_a = "");
   m.def("rnn", &adaptrnn::rnn, "mode"_a, "nonlinearity"_a, "arrays"_a, "segment"_a, "threads"_a,
         "instruction_set"_a = "");
-  m.def("arun_tile", &adaptrnn::arun_tile, "batch"_a, "size"_a, "units"_a, "double"_a,
-        "instruction_set"_a = "", "Samples of the widest tile.");
+  m.def("arun_past", &adaptrnn::arun_past, "time"_a, "batch"_a, "size"_a, "units"_a, "double"_a,
+        "instruction_set"_a = "",
+        "Numbers of the whole past of a call, and bytes of a thread of a fused call that keeps it.");
   m.def("peak", &adaptrnn::peak, "threads"_a, "seconds"_a, "instruction_set"_a = "",
         "Multiply-adds of float32 per second.");
 }

@@ -26,7 +26,8 @@ template <class T> struct Head {
 template <class T> struct Arun {
   Mode mode;
   int time, batch, size, units;
-  int segment;  // steps between two kept states; >= time: the whole past is kept
+  int segment;  // steps between two kept states; fused and >= time: the whole past is kept
+  T* past;      // the whole past of all tiles, written by forward and read by backward
   const T *currents, *h0, *g0, *weight_hh, *weight_ag, *weight_gg, *bias_g, *weight_gc, *bias_gc;
   T *output, *h_last, *g_last;
   T *kept_h, *kept_g;  // (K, B, N), (K, B, N, G): states before steps segment, 2 segment, ...
@@ -45,9 +46,9 @@ template <class T> struct Rnn {
   T *output, *h_last;
   T *kept_h;  // (K, B, N)
   T *past_h, *past_a;  // (T, B, N): written by forward, read by backward; null: recomputed
+  T* past;             // unused
   const T *grad_output, *grad_h_last;
   T *grad_currents, *grad_h0;
-  Head<T> head;
 };
 
 // Gradients of the weights: of one tile, or summed over all tiles. One block of numbers each, so
@@ -71,7 +72,9 @@ template <class T, class Problem> struct Kernel {
   size_t (*workspace_bytes)(const Problem&, int samples);
   void (*pack)(const Problem&, char* packed);
   GradientLayout (*layout)(const Problem&);
-  void (*run)(const Problem&, const char* packed, char* workspace, int first, int samples,
+  // Numbers of one tile's whole past.
+  size_t (*past_numbers)(const Problem&, int samples);
+  void (*run)(const Problem&, const char* packed, char* workspace, T* past, int first, int samples,
               Gradients<T>);
 };
 

@@ -58,16 +58,27 @@ class FlushToZero {
 #endif
 };
 
+constexpr size_t kLargePage = size_t(1) << 21;
+
+// The large pages that lie wholly inside a piece of memory.
+inline void ask_for_large_pages(void* data, size_t bytes) {
+#if defined(__linux__)
+  const uintptr_t from = (reinterpret_cast<uintptr_t>(data) + kLargePage - 1) / kLargePage;
+  const uintptr_t to = (reinterpret_cast<uintptr_t>(data) + bytes) / kLargePage;
+  if (from < to)
+    madvise(reinterpret_cast<void*>(from * kLargePage), (to - from) * kLargePage, MADV_HUGEPAGE);
+#else
+  (void)data, (void)bytes;
+#endif
+}
+
 // Aligned memory; large pieces ask for large pages.
 class Memory {
  public:
   explicit Memory(size_t bytes) {
-    constexpr size_t large = size_t(1) << 21;
-    align_ = bytes >= 2 * large ? large : 64;
+    align_ = bytes >= 2 * kLargePage ? kLargePage : 64;
     data_ = static_cast<char*>(::operator new(std::max<size_t>(bytes, 64), std::align_val_t(align_)));
-#if defined(__linux__)
-    if (align_ == large) madvise(data_, bytes / large * large, MADV_HUGEPAGE);
-#endif
+    if (align_ == kLargePage) ask_for_large_pages(data_, bytes);
   }
   ~Memory() { ::operator delete(data_, std::align_val_t(align_)); }
   Memory(const Memory&) = delete;
@@ -148,6 +159,16 @@ template <class T> class InOrder {
   std::vector<Buffer<T>> free_;
 };
 
+// Numbers of the whole past of all tiles, each tile's on pages of its own.
+template <class T, class Problem>
+std::vector<size_t> past_offsets(const Kernel<T, Problem>& kernel, const Problem& problem) {
+  std::vector<size_t> offsets{0};
+  for (const TileRange& tile : plan(problem.batch, kernel.tile(problem)))
+    offsets.push_back(offsets.back() +
+                      (kernel.past_numbers(problem, tile.samples) + 1023) / 1024 * 1024);
+  return offsets;
+}
+
 template <class T, class Problem>
 void run_tiles(const Kernel<T, Problem>& kernel, const Problem& problem, int threads, Total& total) {
   const std::vector<TileRange> tiles = plan(problem.batch, kernel.tile(problem));
@@ -161,6 +182,16 @@ void run_tiles(const Kernel<T, Problem>& kernel, const Problem& problem, int thr
   const bool gradients = problem.mode != Mode::forward;
   InOrder<T> sums(gradients ? kernel.layout(problem) : GradientLayout{0, 0, 0}, total);
   const size_t bytes = kernel.workspace_bytes(problem, widest);
+  std::vector<size_t> offsets;
+  if (problem.past) {
+    offsets = past_offsets(kernel, problem);
+    ask_for_large_pages(problem.past, offsets.back() * sizeof(T));
+    if (problem.mode == Mode::forward)
+      for (size_t k = 0; k < tiles.size(); ++k) {
+        const size_t end = offsets[k] + kernel.past_numbers(problem, tiles[k].samples);
+        std::fill(problem.past + end, problem.past + offsets[k + 1], T(0));
+      }
+  }
 
   std::atomic<int> next{0};
   std::mutex failure_mutex;
@@ -172,8 +203,9 @@ void run_tiles(const Kernel<T, Problem>& kernel, const Problem& problem, int thr
       for (int k = next++; k < int(tiles.size()); k = next++) {
         Buffer<T> buffer;
         if (gradients) buffer = sums.fresh();
-        kernel.run(problem, packed.data(), workspace.data(), tiles[k].first, tiles[k].samples,
-                   {buffer.weight_hh.get(), buffer.small.get()});
+        kernel.run(problem, packed.data(), workspace.data(),
+                   problem.past ? problem.past + offsets[k] : nullptr, tiles[k].first,
+                   tiles[k].samples, {buffer.weight_hh.get(), buffer.small.get()});
         if (gradients) sums.add(k, std::move(buffer));
       }
     } catch (...) {

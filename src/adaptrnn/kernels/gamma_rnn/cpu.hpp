@@ -5,7 +5,6 @@
 #pragma once
 
 #include "../cpu/dense.hpp"
-#include "../cpu/head.hpp"
 #include "../cpu/problem.hpp"
 #include "../cpu/simd.hpp"
 
@@ -45,8 +44,8 @@ template <class T> void pack(const Rnn<T>& a, char* memory) {
 
 template <class T> GradientLayout gradient_layout(const Rnn<T>& a) {
   const Panels<T> panels(a.size);
-  const size_t size = a.size, k = a.head.classes;
-  return {size * panels.pitch, size_t(panels.pitch), 2 * size + k * size + k};
+  const size_t size = a.size;
+  return {size * panels.pitch, size_t(panels.pitch), 2 * size};
 }
 
 template <class T> ADAPTRNN_INLINE Vec<T> value(Nonlinearity f, Vec<T> a) {
@@ -85,9 +84,9 @@ template <class T> struct Tile {
   const Panels<T> panels;
   Packed<T> w;
   int samples, lanes, padded, slots;
-  bool curve, recompute, keep_all;
+  bool curve, recompute;
   size_t slot_size;
-  T *past, *kept, *sums, *n, *s, *dh, *da, *sum_n, *sum_s;
+  T *past, *sums, *n, *s, *dh, *da, *sum_n, *sum_s;
   Outer<T> outer;
 
   struct Step {
@@ -98,18 +97,14 @@ template <class T> struct Tile {
       : c(c_), panels(c_.size), samples(samples_), lanes(samples_ * c_.size) {
     padded = (lanes + L - 1) / L * L;
     curve = c.nonlinearity == Nonlinearity::gamma;
-    keep_all = c.mode == Mode::fused && c.segment >= c.time;
-    recompute = c.mode == Mode::fused ? !keep_all : !c.past_h || (curve && !c.past_a);
+    recompute = c.mode == Mode::backward && (!c.past_h || (curve && !c.past_a));
     const int length = c.segment < c.time ? c.segment : c.time;
-    slots = c.mode == Mode::forward || (c.mode == Mode::backward && !recompute) ? 2 : length + 1;
+    slots = recompute ? length + 1 : 2;
     slot_size = 2 * size_t(padded);
   }
 
   void layout(Arena& arena) {
     past = arena.take<T>(slot_size * slots);
-    kept = c.mode == Mode::fused && recompute
-               ? arena.take<T>(size_t(padded) * ((c.time - 1) / c.segment))
-               : nullptr;
     sums = arena.take<T>(size_t(samples) * panels.pitch);
     n = arena.take<T>(padded);
     s = arena.take<T>(padded);
@@ -214,8 +209,7 @@ template <class T> struct Tile {
 
   // h before step k segment
   void restore(int k, int first, T* h) const {
-    const T* from = k == 0  ? c.h0 + at(0, first)
-                    : kept  ? kept + size_t(padded) * (k - 1)
+    const T* from = k == 0     ? c.h0 + at(0, first)
                     : c.past_h ? c.past_h + at(k * c.segment - 1, first)
                                : c.kept_h + at(k - 1, first);
     std::memcpy(h, from, sizeof(T) * lanes);
@@ -230,15 +224,13 @@ template <class T> struct Tile {
       n[lane] = curve && lane < lanes ? c.n[lane % c.size] : T(1);
       s[lane] = curve && lane < lanes ? c.s[lane % c.size] : T(0);
     }
-    if (c.mode != Mode::backward) {
+    if (c.mode == Mode::forward) {
       Step now = slot(0);
       restore(0, first, now.h);
       for (int t = 0; t < c.time; ++t) {
-        if (t && t % c.segment == 0) {
-          if (kept) std::memcpy(kept + size_t(padded) * (t / c.segment - 1), now.h, bytes);
-          else if (c.kept_h) std::memcpy(c.kept_h + at(t / c.segment - 1, first), now.h, bytes);
-        }
-        const Step next = slot(keep_all ? t + 1 : (t + 1) & 1);
+        if (c.kept_h && t && t % c.segment == 0)
+          std::memcpy(c.kept_h + at(t / c.segment - 1, first), now.h, bytes);
+        const Step next = slot((t + 1) & 1);
         forward_step(t, first, now.h, next);
         if (c.output) std::memcpy(c.output + at(t, first), next.h, bytes);
         if (c.past_h) std::memcpy(c.past_h + at(t, first), next.h, bytes);
@@ -246,26 +238,18 @@ template <class T> struct Tile {
         now = next;
       }
       if (c.h_last) std::memcpy(c.h_last + at(0, first), now.h, bytes);
-      if (c.mode == Mode::forward) return;
-      double* head = out.small + 2 * size_t(c.size);
-      std::memset(dh, 0, sizeof(T) * padded);
-      cross_entropy(c.head, c.batch, c.size, first, samples, now.h, dh, head,
-                    head + size_t(c.head.classes) * c.size);
-    } else {
-      std::memset(dh, 0, sizeof(T) * padded);
-      for (int l = 0; l < lanes; ++l)
-        dh[l] = (c.grad_output ? c.grad_output[at(c.time - 1, first) + l] : 0) +
-                (c.grad_h_last ? c.grad_h_last[at(0, first) + l] : 0);
+      return;
     }
+    std::memset(dh, 0, sizeof(T) * padded);
+    for (int l = 0; l < lanes; ++l)
+      dh[l] = (c.grad_output ? c.grad_output[at(c.time - 1, first) + l] : 0) +
+              (c.grad_h_last ? c.grad_h_last[at(0, first) + l] : 0);
     clear();
-    if (recompute || keep_all) {
+    if (recompute) {
       for (int k = (c.time - 1) / c.segment; k >= 0; --k) {
         const int from = k * c.segment, to = c.time < from + c.segment ? c.time : from + c.segment;
-        if (!keep_all) {
-          restore(k, first, slot(0).h);
-          for (int t = from; t < to; ++t)
-            forward_step(t, first, slot(t - from).h, slot(t - from + 1));
-        }
+        restore(k, first, slot(0).h);
+        for (int t = from; t < to; ++t) forward_step(t, first, slot(t - from).h, slot(t - from + 1));
         for (int t = to - 1; t >= from; --t) {
           const Step now = slot(t - from + 1);
           backward_step(t, first, slot(t - from).h, now.h, now.a, out);
@@ -286,8 +270,10 @@ template <class T> size_t workspace_bytes(const Rnn<T>& a, int samples) {
   return arena.used;
 }
 
+template <class T> size_t past_numbers(const Rnn<T>&, int) { return 0; }
+
 template <class T>
-void run(const Rnn<T>& a, const char* packed, char* workspace, int first, int samples,
+void run(const Rnn<T>& a, const char* packed, char* workspace, T*, int first, int samples,
          Gradients<T> out) {
   Tile<T>(a, samples).run(packed, workspace, first, out);
 }

@@ -1,14 +1,23 @@
-"""Checks and dispatch of the recurrent layer with a static nonlinearity."""
+"""Checks, dispatch and derivatives of the recurrent layer with a static nonlinearity."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from adaptrnn._error import bad, choose
+from adaptrnn.kernels import native
 from adaptrnn.kernels.gamma_rnn import reference
 
-BACKENDS = ("auto", "reference")
+NAMES = ("currents", "h0", "weight_hh", "n", "s")
+"""The tensors of the operation, in order."""
+
+_NUMBERS = {
+    name: number
+    for number, name in enumerate(("tanh", "relu", "linear", "softplus", "sigmoid", "gamma"))
+}
 
 
 def gamma_rnn(
@@ -19,7 +28,9 @@ def gamma_rnn(
     s: Tensor | None = None,
     nonlinearity: str = "gamma",
     *,
+    last_only: bool = False,
     backend: str = "auto",
+    memory_budget: int = native.MEMORY_BUDGET,
 ) -> tuple[Tensor, Tensor]:
     """Rates h_t = f(currents_t + W_hh h_{t-1}; n, s) over a whole sequence.
 
@@ -30,13 +41,17 @@ def gamma_rnn(
         n: gain, () shared or (N,) one per neuron; only for "gamma".
         s: saturation, as `n`.
         nonlinearity: "tanh", "relu", "linear", "softplus", "sigmoid" or "gamma".
-        backend: "auto" or "reference".
+        last_only: whether only the last rates are wanted; saves (T, B, N) numbers.
+        backend: "auto" takes the native kernels where they can run; "reference" is plain torch;
+            "cpu" is the native kernels or an error.
+        memory_budget: bytes, >= 0. What the backward pass needs beside the output is kept if it
+            fits, else computed again from a state every ~sqrt(T) steps: the same numbers.
 
     Returns:
-        Rates of all steps (T, B, N) and of the last (B, N).
+        Rates of all steps (T, B, N), or (0, B, N) if `last_only`; and of the last (B, N).
 
     Raises:
-        InputError: shapes that do not fit, an unknown name.
+        InputError: shapes that do not fit, an unknown name, a backend that cannot run this.
 
     Example:
         >>> h, last = gamma_rnn(torch.ones(5, 2, 3), torch.zeros(2, 3), torch.eye(3),
@@ -44,9 +59,17 @@ def gamma_rnn(
         >>> last[0]
         tensor([5., 5., 5.])
     """
-    _check(currents, h0, weight_hh, n, s, nonlinearity)
-    choose("backend", backend, BACKENDS)
-    return reference.gamma_rnn(currents, h0, weight_hh, n, s, nonlinearity)
+    _check(currents, h0, weight_hh, n, s, nonlinearity, memory_budget)
+    if not native.takes(backend, currents, h0, weight_hh, n, s):
+        output, last = reference.gamma_rnn(currents, h0, weight_hh, n, s, nonlinearity)
+        return (output[:0] if last_only else output), last
+    tensors = (currents, h0, weight_hh, _each(n, currents), _each(s, currents))
+    segment, keep = 0, False
+    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
+        extra = (last_only + (nonlinearity == "gamma")) * currents.element_size()
+        keep = extra * currents.numel() <= memory_budget
+        segment = native.segment_length(*currents.shape[:2])
+    return torch.ops.adaptrnn.gamma_rnn(*tensors, nonlinearity, last_only, segment, keep)[:2]
 
 
 def gamma_rnn_trace(
@@ -61,15 +84,148 @@ def gamma_rnn_trace(
 ) -> tuple[Tensor, Tensor]:
     """Activations a and rates h of all time steps, each (T, B, N); arguments as `gamma_rnn`.
 
+    The native kernels give these without gradients; the reference runs where they are wanted.
+
     Example:
         >>> a, h = gamma_rnn_trace(torch.ones(5, 2, 3), torch.zeros(2, 3), torch.eye(3),
         ...                        nonlinearity="relu")
         >>> torch.equal(h, a.relu())
         True
     """
-    h, _ = gamma_rnn(currents, h0, weight_hh, n, s, nonlinearity, backend=backend)
-    before = torch.cat([h0.unsqueeze(0), h[:-1]])
-    return currents + torch.nn.functional.linear(before, weight_hh), h
+    _check(currents, h0, weight_hh, n, s, nonlinearity, 0)
+    tensors = (currents, h0, weight_hh, n, s)
+    gradients = torch.is_grad_enabled() and any(
+        tensor is not None and tensor.requires_grad for tensor in tensors
+    )
+    if not native.takes(backend, *tensors) or gradients:
+        return reference.gamma_rnn_trace(*tensors, nonlinearity)
+    return torch.ops.adaptrnn.gamma_rnn_trace(
+        *tensors[:3], _each(n, currents), _each(s, currents), nonlinearity
+    )
+
+
+# The operations that torch knows: forward and backward are each one node of a graph.
+
+_TENSORS = "Tensor currents, Tensor h0, Tensor weight_hh, Tensor? n, Tensor? s"
+
+
+@torch.library.custom_op(
+    "adaptrnn::gamma_rnn",
+    mutates_args=(),
+    schema=f"({_TENSORS}, str nonlinearity, bool last_only, SymInt segment, bool keep)"
+    " -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+)
+def _gamma_rnn(*inputs: Any) -> tuple[Tensor, ...]:
+    """output, h_last, and for the backward pass: past_h, past_a, kept_h."""
+    results = _gamma_rnn_results(*inputs)
+    names = (*NAMES, "output", "h_last", "past_h", "past_a", "kept_h")
+    arrays = dict(zip(names, (*native.contiguous(inputs[:5]), *results), strict=True))
+    segment = inputs[7] or inputs[0].shape[0]
+    native.run("rnn", "forward", _NUMBERS[inputs[5]], arrays=arrays, segment=segment)
+    return results
+
+
+@_gamma_rnn.register_fake
+def _gamma_rnn_results(*inputs: Any) -> tuple[Tensor, ...]:
+    currents, *_, nonlinearity, last_only, segment, keep = inputs
+    steps, batch, size = currents.shape
+    states = (steps - 1) // segment if segment and last_only and not keep else 0
+    return (
+        currents.new_empty(0 if last_only else steps, batch, size),
+        currents.new_empty(batch, size),
+        currents.new_empty(steps if keep and last_only else 0, batch, size),
+        currents.new_empty(steps if keep and nonlinearity == "gamma" else 0, batch, size),
+        currents.new_empty(states, batch, size),
+    )
+
+
+@torch.library.custom_op(
+    "adaptrnn::gamma_rnn_backward",
+    mutates_args=(),
+    schema=f"(Tensor? grad_output, Tensor? grad_h_last, {_TENSORS}, Tensor past_h, Tensor past_a,"
+    " Tensor kept_h, str nonlinearity, SymInt segment, bool[] needed)"
+    " -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+)
+def _gamma_rnn_backward(*inputs: Any) -> tuple[Tensor, ...]:
+    """Gradients of the five tensors; those not needed are empty."""
+    *tensors, nonlinearity, segment, _ = inputs
+    results = _gamma_rnn_backward_results(*inputs)
+    names = (
+        *("grad_output", "grad_h_last", *NAMES, "past_h", "past_a", "kept_h"),
+        *(f"grad_{name}" for name in NAMES),
+    )
+    arrays = dict(zip(names, (*native.contiguous(tensors), *results), strict=True))
+    native.run("rnn", "backward", _NUMBERS[nonlinearity], arrays=arrays, segment=segment)
+    return results
+
+
+@_gamma_rnn_backward.register_fake
+def _gamma_rnn_backward_results(*inputs: Any) -> tuple[Tensor, ...]:
+    return native.empty_gradients(inputs[2:7], inputs[-1])
+
+
+def _context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    *tensors, ctx.nonlinearity, last_only, ctx.segment, _ = inputs
+    ctx.set_materialize_grads(False)
+    ctx.mark_non_differentiable(*output[2:])
+    past_h = output[2] if last_only else output[0]
+    ctx.save_for_backward(*tensors, past_h, *output[3:])
+
+
+def _gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+    needed = list(ctx.needs_input_grad[:5])
+    if all(grad is None for grad in grads[:2]):
+        return (None,) * 9
+    found = torch.ops.adaptrnn.gamma_rnn_backward(
+        *grads[:2], *ctx.saved_tensors, ctx.nonlinearity, ctx.segment, needed
+    )
+    return (*(g if n else None for g, n in zip(found, needed, strict=True)), *(None,) * 4)
+
+
+def _backward_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    ctx.nonlinearity = inputs[10]
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(*inputs[:7])
+
+
+def _second_gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
+    """Derivatives of the gradients, by the reference."""
+    weights, tensors = ctx.saved_tensors[:2], ctx.saved_tensors[2:]
+
+    def function(*tensors: Tensor | None) -> tuple[Tensor, ...]:
+        return reference.gamma_rnn(*tensors, ctx.nonlinearity)  # type: ignore[arg-type]
+
+    return (*native.second_gradient(function, tensors, weights, grads), *(None,) * 6)
+
+
+_gamma_rnn.register_autograd(_gradient, setup_context=_context)
+_gamma_rnn_backward.register_autograd(_second_gradient, setup_context=_backward_context)
+
+
+@torch.library.custom_op(
+    "adaptrnn::gamma_rnn_trace",
+    mutates_args=(),
+    schema=f"({_TENSORS}, str nonlinearity) -> (Tensor, Tensor)",
+)
+def _gamma_rnn_trace(*inputs: Any) -> tuple[Tensor, ...]:
+    """a, h of all steps."""
+    results = _gamma_rnn_trace_results(*inputs)
+    names = (*NAMES, "past_a", "output")
+    arrays = dict(zip(names, (*native.contiguous(inputs[:5]), *results), strict=True))
+    steps = inputs[0].shape[0]
+    native.run("rnn", "forward", _NUMBERS[inputs[5]], arrays=arrays, segment=steps)
+    return results
+
+
+@_gamma_rnn_trace.register_fake
+def _gamma_rnn_trace_results(*inputs: Any) -> tuple[Tensor, ...]:
+    shape = inputs[0].shape
+    return inputs[0].new_empty(shape), inputs[0].new_empty(shape)
+
+
+def _each(value: Tensor | None, currents: Tensor) -> Tensor | None:
+    """One value a neuron, (N,)."""
+    return None if value is None else value.expand(currents.shape[-1])
 
 
 def _check(
@@ -79,6 +235,7 @@ def _check(
     n: Tensor | None,
     s: Tensor | None,
     nonlinearity: str,
+    memory_budget: int,
 ) -> None:
     choose("nonlinearity", nonlinearity, reference.ACTIVATIONS)
     if currents.ndim != 3 or 0 in currents.shape:
@@ -95,3 +252,5 @@ def _check(
                 raise bad(f"{name}.shape", shape, f"() or (N,) = ({size},)")
         elif value is not None:
             raise bad(name, "a tensor", f"None for nonlinearity={nonlinearity!r}")
+    if memory_budget < 0:
+        raise bad("memory_budget", memory_budget, "a number of bytes, >= 0")

@@ -13,7 +13,8 @@ ACTIVATIONS: dict[str, Callable[[Tensor, Tensor | None, Tensor | None], Tensor]]
     "tanh": lambda a, n, s: torch.tanh(a),
     "relu": lambda a, n, s: torch.relu(a),
     "linear": lambda a, n, s: a,
-    "softplus": lambda a, n, s: torch.nn.functional.softplus(a),
+    # its own threshold, 20, is an error of 2e-9
+    "softplus": lambda a, n, s: torch.nn.functional.softplus(a, threshold=40),
     "sigmoid": lambda a, n, s: torch.sigmoid(a),
     "gamma": lambda a, n, s: gamma(a, n, s),  # type: ignore[arg-type]
 }
@@ -47,3 +48,17 @@ def gamma_rnn(
         _, h = step(current, h, weight_hh, n, s, nonlinearity)
         outputs.append(h)
     return torch.stack(outputs), h
+
+
+def gamma_rnn_trace(
+    currents: Tensor,  # (T, B, N)
+    h0: Tensor,  # (B, N)
+    weight_hh: Tensor,  # (N, N)
+    n: Tensor | None,  # () or (N,)
+    s: Tensor | None,  # () or (N,)
+    nonlinearity: str,
+) -> tuple[Tensor, Tensor]:  # a, h of all steps (T, B, N)
+    """All time steps: activations and rates."""
+    h, _ = gamma_rnn(currents, h0, weight_hh, n, s, nonlinearity)
+    before = torch.cat([h0.unsqueeze(0), h[:-1]])
+    return currents + torch.nn.functional.linear(before, weight_hh), h

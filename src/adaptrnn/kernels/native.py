@@ -1,0 +1,187 @@
+"""The native CPU kernels: whether they are here, whether they can run a call, how it is split."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import forward_ad
+
+from adaptrnn._error import bad, choose
+
+BACKENDS = ("auto", "reference", "cpu")
+
+MEMORY_BUDGET = 2**30
+"""Bytes that a call may spend to keep its past instead of computing it again."""
+
+_module: ModuleType | None
+try:
+    from adaptrnn.kernels import _cpu as _module
+except ImportError as error:
+    _module, _missing = None, str(error)
+
+
+def why_not() -> str | None:
+    """None if the native kernels are here, else why they are not."""
+    if _module is not None:
+        return None
+    return f"the native kernels were not built when adaptrnn was installed ({_missing})"
+
+
+def instruction_sets() -> list[str]:
+    """Names of the instruction sets that this machine can run, the one in use first.
+
+    The environment variable ADAPTRNN_INSTRUCTION_SET ("avx512", "avx2" or "portable") asks for
+    another than the best, for instance to get the same bits on two kinds of machine.
+
+    Returns:
+        The names; empty if the native kernels are not built.
+    """
+    if _module is None:
+        return []
+    names = _module.instruction_sets()
+    wanted = _wanted()
+    return [wanted, *(name for name in names if name != wanted)] if wanted else names
+
+
+def takes(backend: str, *tensors: Tensor | None) -> bool:
+    """Whether a call with these tensors goes to the native kernels.
+
+    Args:
+        backend: "auto", "reference" or "cpu".
+        tensors: every tensor of the call; None is passed over.
+
+    Returns:
+        True for the native kernels, False for the reference.
+
+    Raises:
+        InputError: an unknown name, or "cpu" where the kernels cannot run; the message says why.
+    """
+    choose("backend", backend, BACKENDS)
+    if backend == "reference":
+        return False
+    reason = _obstacle([tensor for tensor in tensors if tensor is not None])
+    if reason is not None and backend == "cpu":
+        raise bad("backend", backend, "'auto' or 'reference' here", f"The reason: {reason}.")
+    return reason is None
+
+
+def segment_length(steps: int, batch: int) -> int:
+    """Steps between two kept states, so that memory grows as the root of T: a multiple of 16."""
+    return 16 * max(1, round(math.sqrt(steps * max(batch, 10) / 10) / 16))
+
+
+def run(operation: str, *arguments: Any, arrays: dict[str, Tensor | None], segment: int) -> None:
+    """Call the native module; `arrays` holds inputs and outputs by name, None and empty ones not."""
+    if _module is None:
+        raise RuntimeError(why_not())
+    plain = {
+        n: value.detach() for n, value in arrays.items() if value is not None and value.numel()
+    }
+    function = getattr(_module, operation)
+    function(*arguments, plain, segment, torch.get_num_threads(), _wanted())
+
+
+def arun_past(steps: int, batch: int, size: int, units: int, dtype: torch.dtype) -> tuple[int, int]:
+    """Numbers of the whole past of a call, and bytes one thread needs to keep its tile's."""
+    if _module is None:
+        raise RuntimeError(why_not())
+    double = dtype == torch.float64
+    return _module.arun_past(int(steps), int(batch), int(size), int(units), double, _wanted())
+
+
+def contiguous(tensors: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
+    """The tensors as the native module reads them."""
+    return tuple(None if tensor is None else tensor.contiguous() for tensor in tensors)
+
+
+def empty_gradients(tensors: Sequence[Tensor], needed: Sequence[bool]) -> tuple[Tensor, ...]:
+    """A tensor to be filled for each that is needed, an empty one for each that is not."""
+    return tuple(
+        like.new_empty(like.shape) if need else tensors[0].new_empty(0)
+        for like, need in zip(tensors, needed, strict=True)
+    )
+
+
+def second_gradient(
+    function: Callable[..., tuple[Tensor, ...]],
+    tensors: Sequence[Tensor | None],
+    weights: Sequence[Tensor | None],
+    grads: Sequence[Tensor | None],
+) -> list[Tensor | None]:
+    """Derivatives of sum(grads . G), G = d(sum(weights . function(*tensors)))/d(tensors).
+
+    Args:
+        function: the reference, differentiable any number of times.
+        tensors: its arguments.
+        weights: of its results, None for zeros.
+        grads: one for each of the tensors, None for zeros.
+
+    Returns:
+        Derivatives by the weights and then by the tensors; None where there is none.
+    """
+    if all(grad is None for grad in grads) or all(weight is None for weight in weights):
+        return [None] * (len(weights) + len(tensors))
+    with torch.enable_grad():
+
+        def differentiable(tensor: Tensor | None) -> Tensor | None:
+            if tensor is None or tensor.requires_grad:
+                return tensor
+            return tensor.detach().requires_grad_()
+
+        inputs = [differentiable(tensor) for tensor in tensors]
+        factors = [differentiable(weight) for weight in weights]
+        pairs = zip(function(*inputs), factors, strict=True)
+        total = torch.stack([(r * f).sum() for r, f in pairs if f is not None and r.numel()]).sum()
+        asked = [i for i, grad in enumerate(grads) if grad is not None]
+        first = torch.autograd.grad(
+            total, [inputs[i] for i in asked], create_graph=True, allow_unused=True
+        )
+        terms = [
+            (gradient * grads[i]).sum()
+            for i, gradient in zip(asked, first, strict=True)
+            if gradient is not None and gradient.requires_grad
+        ]
+        wanted = [tensor for tensor in (*factors, *inputs) if tensor is not None]
+        if not terms:
+            return [None] * (len(weights) + len(tensors))
+        found = iter(
+            torch.autograd.grad(
+                torch.stack(terms).sum(), wanted, create_graph=True, allow_unused=True
+            )
+        )
+        return [None if tensor is None else next(found) for tensor in (*factors, *inputs)]
+
+
+def peak(threads: int, seconds: float) -> float:
+    """Multiply-adds of float32 per second that this machine reaches in registers."""
+    if _module is None:
+        raise RuntimeError(why_not())
+    return _module.peak(threads, seconds, _wanted())
+
+
+def _wanted() -> str:
+    return os.environ.get("ADAPTRNN_INSTRUCTION_SET", "")
+
+
+def _obstacle(tensors: list[Tensor]) -> str | None:
+    if _module is None:
+        return why_not()
+    dtype = tensors[0].dtype
+    if dtype not in (torch.float32, torch.float64):
+        return f"the native kernels compute in float32 or float64, not {dtype}"
+    for tensor in tensors:
+        if tensor.device.type != "cpu":
+            return f"a tensor is on {tensor.device}, not in the memory of the CPU"
+        if tensor.dtype != dtype:
+            return f"dtypes are mixed: {dtype} and {tensor.dtype}"
+    if not torch.compiler.is_compiling() and (
+        torch._C._functorch.maybe_current_level() is not None or forward_ad._current_level >= 0
+    ):
+        return "transforms of torch.func and forward-mode derivatives are left to the reference"
+    return None
