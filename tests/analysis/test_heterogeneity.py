@@ -1,0 +1,88 @@
+"""Heterogeneity of planted clouds and of networks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from adaptrnn import ARUN, RNN
+from adaptrnn._error import InputError
+from adaptrnn.analysis.heterogeneity import activation_parameters, heterogeneity
+
+
+def cloud(n, s, dims=("neuron",)):
+    return xr.Dataset({"n": (dims, n), "s": (dims, s)})
+
+
+def test_planted_cloud():
+    rng = np.random.default_rng(0)
+    covariance = np.array([[0.04, 0.003], [0.003, 0.0009]])
+    n, s = rng.multivariate_normal([5, 0.1], covariance, 200_000).T
+    found = heterogeneity(cloud(n, s), resamples=0)
+    # standard errors of 200,000 samples are .2% of the variances; 4 of them
+    assert np.isclose(found.n_sd, 0.2, rtol=0.01) and np.isclose(found.s_sd, 0.03, rtol=0.01)
+    assert np.isclose(found.correlation, 0.5, atol=0.01)
+    assert np.isclose(found.det_covariance, np.linalg.det(covariance), rtol=0.02)
+    assert np.isclose(found.covariance, 0.003, rtol=0.02)
+
+
+def test_interval_of_the_spread_covers():
+    """The 95% interval of a standard deviation over 100 neurons holds it in about 93% of cases."""
+    rng = np.random.default_rng(1)
+    n = rng.normal(5, 0.2, (400, 100))
+    found = heterogeneity(cloud(n, n, ("seed", "neuron")), resamples=499)
+    hits = ((found.n_sd_low <= 0.2) & (found.n_sd_high >= 0.2)).mean()
+    # nominal .95; the bootstrap of a variance loses about .02 at n = 100; 3 sd of 400 are .035
+    assert 0.89 < hits < 0.98
+
+
+def test_homogeneous_network_has_no_spread():
+    found = heterogeneity(RNN(1, 6, nonlinearity="gamma", n=5.0))
+    assert float(found.n_sd) == 0 and float(found.det_covariance) == 0
+    assert np.isnan(found.correlation) and np.isnan(found.n_sd_low)
+    shared = heterogeneity(RNN(1, 6, nonlinearity="gamma-shared"))
+    assert float(shared.n_sd) == 0 and shared.sizes["neuron"] == 6
+
+
+def test_change_from_the_start():
+    rnn = RNN(1, 3, nonlinearity="gamma", n=5.0)
+    start = activation_parameters(rnn)
+    with torch.no_grad():
+        rnn.n_l0 += torch.tensor([0.5, -1.0, 0.0])
+    found = heterogeneity(rnn, start)
+    assert np.isclose(found.n_change, 0.5) and float(found.s_change) == 0
+
+
+def test_networks_are_seeds():
+    nets = [RNN(1, 4, nonlinearity="gamma") for _ in range(3)]
+    found = heterogeneity(nets, resamples=0)
+    assert found.n.dims == ("seed", "neuron") and found.n_sd.dims == ("seed",)
+    for seed, net in enumerate(nets):
+        assert np.isclose(found.n_sd[seed], net.n_l0.detach().std(), rtol=1e-5)
+
+
+def test_adaptive_network():
+    torch.manual_seed(0)
+    core = ARUN(1, 4, controller_size=3)
+    x = torch.randn(7, 2, 1)
+    found = activation_parameters(core, x, drive=1.0)
+    trace = core.trace(x, drive=1.0)
+    assert np.allclose(found.n, trace.n.mean((0, 1)), rtol=1e-5)
+    assert np.allclose(found.s_within, trace.s.std((0, 1), correction=0), atol=1e-6)
+    assert (found.n_within > 0).all()
+    assert "n_within" in heterogeneity(found)
+
+
+def test_errors():
+    with pytest.raises(InputError, match="'gamma'"):
+        activation_parameters(RNN(1, 2))
+    with pytest.raises(InputError, match="x=None"):
+        activation_parameters(ARUN(1, 2, controller_size=2))
+    with pytest.raises(InputError, match="neuron"):
+        heterogeneity(cloud([1.0], [1.0], ("seed",)))
+    with pytest.raises(InputError, match="at least 2"):
+        heterogeneity(cloud([1.0], [1.0]))
+    with pytest.raises(InputError, match="Dataset"):
+        heterogeneity(3)
