@@ -69,6 +69,7 @@ class System:
         push: closed form of `jvp`, or None to differentiate `step` by torch.func.
         weight: W (N, N) if the Jacobian is diag(slope) W, else None.
         slope: then (x, z, drive) -> next z (B, S) and slopes of the f-I curves (B, S).
+        curve: then currents (B, N) -> rates and slopes.
 
     Example:
         >>> cell = system(torch.nn.GRUCell(2, 5))
@@ -90,6 +91,7 @@ class System:
     push: Push | None = None
     weight: Tensor | None = None
     slope: Slope | None = None
+    curve: Curve | None = None
 
     def start(self, batch: int = 1) -> Tensor:
         """Zero states (B, S), the paper's h_0 = 0, g_0 = 0."""
@@ -152,7 +154,8 @@ class System:
             return steps, inputs, [None] * steps
         self.check_drive()
         drive = torch.as_tensor(drive, dtype=self.dtype, device=self.device)
-        shape = (steps, batch or 1, self.neurons)
+        batch = batch or (drive.shape[1] if drive.ndim == 3 else 1)
+        shape = (steps, batch, self.neurons)
         try:
             drive = drive.expand(shape)
         except RuntimeError:
@@ -189,8 +192,8 @@ class System:
         batch = z.shape[0] if z is not None else None
         steps, inputs, drives = self.signals(x, steps, batch, drive)
         if z is None:
-            first = inputs[0] if inputs else None
-            z = self.start(1 if first is None else first.shape[0])
+            known = [part[0] for part in (inputs, drives) if part and part[0] is not None]
+            z = self.start(known[0].shape[0] if known else 1)
         states = []
         with torch.no_grad():
             for x_t, drive_t in zip(inputs, drives, strict=True):
@@ -214,7 +217,7 @@ class System:
         """
         if self.slope is not None and self.weight is not None:
             state, slope = self.slope(x, z, drive)
-            return state, slope.unsqueeze(-1) * (self.weight @ v)
+            return state, (v.mT @ self.weight.mT).mT.mul_(slope.unsqueeze(-1))
         if self.push is not None:
             return self.push(x, z, v, drive)
 
@@ -270,9 +273,7 @@ def system(
     if isinstance(network, System):
         return network
     if isinstance(network, nn.Module):
-        network = copy.deepcopy(network).requires_grad_(False).eval()
-        if dtype is not None:
-            network = network.to(dtype)
+        network = copied(network, dtype)
     if getattr(network, "bidirectional", False):
         raise bad(
             "network", type(network).__name__, "of one direction", "A step needs a past only."
@@ -335,6 +336,7 @@ def static_system(
         unpack=lambda z: z,
         weight=weight_hh,
         slope=slope,
+        curve=curve,
     )
 
 
@@ -514,23 +516,26 @@ def _own_network(network: Any) -> System:
     )
 
 
-def layer_of(network: Any, *, recurrent_only: bool = False, curve: Curve | None = None) -> System:
-    """The first layer of an RNN, or of an ARUN with its f-I curves replaced by given ones.
+def copied(network: Any, dtype: torch.dtype | None = None) -> Any:
+    """A copy of a module for reading: no gradients, no dropout, in `dtype`."""
+    network = copy.deepcopy(network).requires_grad_(False).eval()
+    return network if dtype is None else network.to(dtype)
+
+
+def layer_of(network: Any, curve: Curve | None = None) -> System:
+    """The one layer of an RNN, or of an ARUN with its f-I curves replaced by constant ones.
 
     Args:
-        network: an RNN, an ARUN, or a torch.nn.RNN.
-        recurrent_only: leave out input, biases and drive: h -> f(W_hh h).
-        curve: f; by default that of an RNN.
+        network: an RNN or ARUN of one layer.
+        curve: the f-I curves; by default those of an RNN.
 
     Returns:
-        The `System` on h alone.
+        The `System` on the rates h alone.
     """
-    name, weight = type(network).__name__, network.weight_hh_l0
     if curve is None and network.nonlinearity.startswith("gamma"):
         curve = gamma_curve(network.n_l0, network.s_l0)
     elif curve is None:
         curve = CURVES[network.nonlinearity]
-    if recurrent_only:
-        return static_system(name, curve, weight, takes_drive=False)
     bias = network.bias_ih_l0 + network.bias_hh_l0 if network.bias else None
+    name, weight = type(network).__name__, network.weight_hh_l0
     return static_system(name, curve, weight, network.weight_ih_l0, bias)

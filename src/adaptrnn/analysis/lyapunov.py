@@ -1,0 +1,418 @@
+"""Lyapunov exponents: at what rate do nearby states of a network come together or move apart?
+
+Geadah et al. 2024, Methods "Lyapunov exponents" and Figs 5c, 5d. With the Jacobians J_t of one
+time step along a trajectory and an orthonormal Q_0,
+
+    J_t Q_t = Q_{t+1} R_{t+1},  diag R >= 0,      lambda_i = lim 1/T sum_t ln (R_t)_ii
+
+per time step, natural logarithm (Benettin et al. 1980; Eckmann and Ruelle 1985, Rev Mod Phys 57).
+Input-driven networks have conditional exponents: two copies under the same input (Engelken, Wolf
+and Abbott 2023, Phys Rev Research 5, 043044).
+
+Of the product of the first T Jacobians with Q_0 the R factor is unique, so it does not matter how
+the product is kept from degenerating on the way. `lyapunov` takes a QR every `interval` steps, and
+where all exponents are wanted, LU with partial pivoting between: its unit lower triangular factor
+spans the same nested subspaces, costs a fifth, and multiplies as a triangle. Rule: tangents go
+unfactored over several steps only if of the diagonal elements of the factor, and 1, the largest
+is at most eps^-0.4 times the smallest, eps the rounding of the dtype; else the steps are done again
+in two halves. The smallest element then keeps a relative accuracy of about eps^0.6 (4e-10 in
+float64, 7e-5 in float32).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+from torch.nn.functional import linear
+
+from adaptrnn._error import bad, choose
+from adaptrnn.analysis._closed import gamma_curve
+from adaptrnn.analysis._system import (
+    Network,
+    System,
+    copied,
+    layer_of,
+    static_system,
+    system,
+)
+from adaptrnn.controller import AdaptationController
+from adaptrnn.rnn import ARUN
+
+__all__ = ["DEFINITIONS", "ConvergenceWarning", "lyapunov", "system_of"]
+
+DEFINITIONS = {
+    "paper": "h -> gamma(W_hh h; n, s): no input, bias or drive; n and s constant",
+    "frozen": "h -> gamma(W_hh h + W_ih x + b + drive; n, s): n and s constant",
+    "full": "the whole state, for an ARUN (h, g), with input, bias and drive",
+}
+
+_BLOCKS = 4  # of the triangular product; more are smaller than one efficient matrix product
+_SMALL = 32  # below this size a QR costs as much as an LU
+_LARGEST = 2**28  # numbers held by the tangents
+
+
+class ConvergenceWarning(UserWarning):
+    """An estimate has not settled: more steps are needed."""
+
+
+def lyapunov(
+    network: Network,
+    x: Tensor | None = None,
+    *,
+    k: int | None = 1,
+    definition: str = "full",
+    steps: int | None = None,
+    burn_in: int = 100,
+    state: Any = None,
+    drive: Tensor | float | None = None,
+    n: Tensor | float | None = None,
+    s: Tensor | float | None = None,
+    interval: int = 10,
+    tolerance: float = 0.01,
+    dtype: torch.dtype | None = torch.float64,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Lyapunov exponents of an autonomous or input-driven network, with errors and convergence.
+
+    Args:
+        network: any recurrent network; a step function as the `System` that
+            `adaptrnn.analysis.system` makes of it.
+        x: input, (T, B, D), or (T, D) given to every sample; None for an autonomous network (our
+            and torch's networks then get zeros).
+        k: how many leading exponents; None for all of them.
+        definition: "paper", "frozen" or "full", see `DEFINITIONS`. For networks other than an
+            ARUN "frozen" and "full" are the same; "paper" and "frozen" need one layer of ours.
+        steps: number of steps that count, after `burn_in`; default all there are in x.
+        burn_in: first steps, in which state and tangents settle and nothing counts.
+        state: first states of the B samples, the network's own form or flat (B, S); zeros if None.
+        drive: current added to each neuron, a number or broadcastable to (T, B, N); its time
+            includes the burn-in. Not with definition="paper".
+        n: gains to freeze, a number, (N,) or (B, N). Default: an RNN's own; for an ARUN those its
+            controller gives at the state g in `state`, W_gc g + b_gc (at rest the bias).
+        s: saturations to freeze, as n.
+        interval: steps from one QR, and one point of the running estimate, to the next.
+        tolerance: an exponent counts as converged if its standard error, and the change of its
+            estimate over the last half, are both at most tolerance * max(1, |exponent|).
+        dtype: to compute in; None for the network's own. float32 is twice as fast. A `System` is
+            used in the dtype it has.
+        seed: of the random first tangents.
+
+    Returns:
+        Dataset over sample (B), exponent (k) and time (the steps counted so far at each QR):
+        lyapunov (sample, exponent) in 1/step; standard_error, from blocks; running (time,
+        sample, exponent), the estimate as it converges; converged (sample, exponent);
+        kaplan_yorke (sample), the dimension, NaN if more exponents are needed to know it; and
+        positive_sum (sample), a lower bound of the sum if all k are positive. An exponent of -inf
+        means a Jacobian that is singular, as with silent ReLU units. An exponent below ln(eps) is
+        a matter of rounding unless, as for silent units, whole rows are small.
+
+    Raises:
+        InputError: a shape or name that is not allowed, k out of range, a state that is not
+            finite (NaN is an error).
+
+    Warns:
+        ConvergenceWarning: some exponents have not converged.
+
+    Example:
+        >>> logistic = system(lambda x, h: 4 * h * (1 - h), torch.zeros(1, 1, dtype=torch.float64))
+        >>> start = torch.linspace(0.1, 0.4, 50, dtype=torch.float64)[:, None]
+        >>> found = lyapunov(logistic, steps=2000, state=start, tolerance=0.1)
+        >>> round(float(found.lyapunov.mean()), 2), round(math.log(2), 2)
+        (0.69, 0.69)
+    """
+    model, z = system_of(network, definition, state, n=n, s=s, dtype=dtype)
+    size = model.size
+    k = size if k is None else k
+    if not 1 <= k <= size:
+        raise bad("k", k, f"from 1 to {size}, the size of the state, or None for all")
+    if burn_in < 0 or interval < 1:
+        raise bad("burn_in, interval", (burn_in, interval), "at least 0 and 1")
+    total = None if steps is None else burn_in + steps
+    total, inputs, drives = model.signals(x, total, None if z is None else z.shape[0], drive)
+    if total - burn_in < 2 * interval:
+        allowed = f"at least two intervals of {interval} after the burn-in of {burn_in}"
+        raise bad("steps", total - burn_in, allowed)
+    if z is None:
+        known = [part[0] for part in (inputs, drives) if part[0] is not None]
+        z = model.start(known[0].shape[0] if known else 1)
+    if z.shape[0] * size * k > _LARGEST:
+        raise bad("k", k, f"smaller: {z.shape[0]} samples x {size} x k numbers do not fit")
+    with torch.no_grad():
+        times, growth = _grow(model, z, inputs, drives, k, burn_in, interval, seed)
+    found = _summary(times, growth, tolerance)
+    found.attrs = {
+        "definition": definition,
+        "meaning": DEFINITIONS[definition],
+        "units": "1/step, natural logarithm",
+        "network": model.name,
+        "state_size": size,
+        "burn_in": burn_in,
+        "interval": interval,
+        "tolerance": tolerance,
+        "dtype": str(z.dtype).removeprefix("torch."),
+        "seed": seed,
+        "torch": torch.__version__,
+    }
+    share = 1 - float(found.converged.mean())
+    if share > 0:
+        worst = float(found.standard_error.where(np.isfinite(found.standard_error)).max())
+        warnings.warn(
+            f"{share:.0%} of the exponents have not converged to {tolerance} (largest standard "
+            f"error {worst:.2g}): give more steps than {total - burn_in}, or a larger tolerance.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    return found
+
+
+def system_of(
+    network: Network,
+    definition: str = "full",
+    state: Any = None,
+    *,
+    n: Tensor | float | None = None,
+    s: Tensor | float | None = None,
+    dtype: torch.dtype | None = None,
+) -> tuple[System, Tensor | None]:
+    """The dynamical system that one of the three definitions means (`DEFINITIONS`).
+
+    Args:
+        network: any recurrent network.
+        definition: "paper", "frozen" or "full".
+        state: states of the network in its own form, or flat, or None.
+        n: gains to freeze, a number, (N,) or (B, N); default as in `lyapunov`.
+        s: saturations to freeze, as n.
+        dtype: to compute in; default the network's.
+
+    Returns:
+        The system and its first states (B, S), None if `state` is None.
+
+    Raises:
+        InputError: the definition does not apply to the network.
+
+    Example:
+        >>> from adaptrnn import ARUN
+        >>> [system_of(ARUN(1, 5, 4), name)[0].size for name in ("paper", "frozen", "full")]
+        [5, 5, 25]
+    """
+    choose("definition", definition, DEFINITIONS)
+    whole = system(network, dtype=dtype)
+    z = None if state is None else whole.states(state)
+    if definition == "full":
+        if n is not None or s is not None:
+            raise bad("n, s", "values", 'None with definition="full", where the network sets them')
+        return whole, z
+    adaptive = isinstance(network, ARUN) and network.num_layers == 1
+    if not adaptive and whole.weight is None:
+        advice = 'Use definition="full", which works for every network.'
+        raise bad("definition", definition, "'full' unless the network is one RNN or ARUN", advice)
+    layer = whole
+    if adaptive or n is not None or s is not None:
+        n, s = _frozen(network, whole, z, n, s)
+        layer = layer_of(copied(network, dtype), gamma_curve(n, s))
+        if z is None and max(n.ndim, s.ndim) == 2:
+            z = whole.start((n if n.ndim == 2 else s).shape[0])
+    if definition == "paper" and layer.curve is not None and layer.weight is not None:
+        layer = static_system(layer.name, layer.curve, layer.weight, takes_drive=False)
+    return layer, None if z is None else whole.activity(z)
+
+
+def _frozen(
+    network: Network,
+    whole: System,
+    z: Tensor | None,
+    n: Tensor | float | None,
+    s: Tensor | float | None,
+) -> tuple[Tensor, Tensor]:
+    """The constant gains and saturations: those given, else those the network has in state z."""
+    own: list[Tensor | None] = [None, None]
+    if isinstance(network, ARUN) and type(network.controller) is AdaptationController:
+        *_, weight_gc, bias_gc = (
+            part.detach().to(whole.dtype) for part in network.controller.weights()
+        )
+        z = whole.start() if z is None else z
+        g = z[:, network.hidden_size :].reshape(z.shape[0], network.hidden_size, -1)
+        own = list(linear(g, weight_gc, bias_gc).unbind(-1))
+    elif hasattr(network, "n_l0"):
+        own = [network.n_l0.detach(), network.s_l0.detach()]
+    pair = [o if given is None else given for o, given in zip(own, (n, s), strict=True)]
+    if pair[0] is None or pair[1] is None:
+        raise bad("n, s", (n, s), "both given, since this network does not say its own")
+    shapes = [(), (whole.neurons,), (1 if z is None else z.shape[0], whole.neurons)]
+    frozen = [torch.as_tensor(value, dtype=whole.dtype, device=whole.device) for value in pair]
+    for name, value in zip("ns", frozen, strict=True):
+        if tuple(value.shape) not in shapes and not (z is None and value.ndim == 2):
+            raise bad(f"{name}.shape", tuple(value.shape), f"one of {shapes}")
+    return frozen[0], frozen[1]
+
+
+def first_frame(z: Tensor, k: int, seed: int) -> Tensor:
+    """Random orthonormal tangents (B, S, k); the first of them do not depend on k."""
+    drawn = np.random.default_rng(seed).standard_normal((k, *z.shape))
+    return torch.linalg.qr(torch.from_numpy(drawn).movedim(0, 2).to(z))[0]
+
+
+def _grow(
+    model: System,
+    z: Tensor,
+    inputs: list[Tensor | None],
+    drives: list[Tensor | None],
+    k: int,
+    burn_in: int,
+    interval: int,
+    seed: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Times of the QRs, counted from the end of the burn-in, and sum ln R_ii between them."""
+    signals = list(zip(inputs, drives, strict=True))
+    by_lu = k == model.size > _SMALL
+    limit = -0.4 * math.log(torch.finfo(z.dtype).eps)
+
+    def advance(
+        z: Tensor, basis: _Dense | _Lower, start: int, stop: int, lu: bool
+    ) -> tuple[Tensor, _Dense | _Lower, Tensor, float]:
+        """State, basis, ln of the diagonal, and its spread per step, after steps start to stop."""
+        first = (z, basis)
+        for x, drive in signals[start:stop]:
+            z, v = basis.push(model, x, z, drive)
+            basis = _Dense(v)
+        basis, diagonal = (_Lower if lu else _Dense).of(v)
+        logs = diagonal.abs().log()
+        spread = float(logs.clamp(min=0).max() - logs.clamp(max=0).min())
+        if spread <= limit or stop - start == 1:
+            return z, basis, logs, spread / (stop - start)
+        middle = (start + stop) // 2
+        z, basis, logs, _ = advance(*first, start, middle, by_lu)
+        z, basis, more, spread = advance(z, basis, middle, stop, lu)
+        return z, basis, logs + more, spread
+
+    basis: _Dense | _Lower = _Dense(first_frame(z, k, seed))
+    counted, times, t, free = [], [], 0, 1
+    while t < len(signals):
+        mark = burn_in if t < burn_in else t + interval  # of the next QR that is recorded
+        mark, growth = min(mark, len(signals)), z.new_zeros(z.shape[0], k)
+        while t < mark:
+            stop = min(t + free, mark)
+            z, basis, logs, spread = advance(z, basis, t, stop, by_lu and stop < mark)
+            growth, t = growth + logs, stop
+            free = max(1, int(limit / 2 / spread)) if spread else interval
+        if not bool(z.isfinite().all()) or bool(growth.isnan().any()):
+            allowed = f"one whose states stay finite; within step {t} they do not"
+            raise bad("network", model.name, allowed, "Check the input and the weights.")
+        if t > burn_in:
+            counted.append(growth)
+            times.append(t - burn_in)
+    return np.array(times), torch.stack(counted).cpu().double().numpy()
+
+
+class _Dense:
+    """Tangents as they are, (B, S, k)."""
+
+    def __init__(self, v: Tensor) -> None:
+        self.v = v
+
+    @classmethod
+    def of(cls, v: Tensor) -> tuple[_Dense, Tensor]:
+        """Q of v = Q R, and the diagonal of R."""
+        q, r = torch.linalg.qr(v)
+        return cls(q), r.diagonal(dim1=1, dim2=2)
+
+    def push(
+        self, model: System, x: Tensor | None, z: Tensor, drive: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        return model.jvp(x, z, self.v, drive)
+
+
+class _Lower:
+    """Tangents P L, with L (B, S, S) unit lower triangular and row i of L at row row[i] of P L."""
+
+    def __init__(self, lower: Tensor, row: Tensor) -> None:
+        self.lower, self.row = lower, row
+
+    @classmethod
+    def of(cls, v: Tensor) -> tuple[_Lower, Tensor]:
+        """Tangents that span the same nested subspaces as v = P L U, and the diagonal of U."""
+        lu, pivots, _ = torch.linalg.lu_factor_ex(v)
+        diagonal = lu.diagonal(dim1=1, dim2=2).clone()
+        permutation, _, _ = torch.lu_unpack(lu, pivots, unpack_data=False)
+        numbers = torch.arange(v.shape[1], dtype=v.dtype, device=v.device)
+        lower = lu.tril_(-1)
+        lower.diagonal(dim1=1, dim2=2).fill_(1)
+        return cls(lower, (numbers @ permutation).long()), diagonal
+
+    def push(
+        self, model: System, x: Tensor | None, z: Tensor, drive: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        if model.slope is None or model.weight is None:
+            v = torch.empty_like(self.lower)
+            v.scatter_(1, self.row.unsqueeze(-1).expand_as(v), self.lower)
+            return model.jvp(x, z, v, drive)
+        z, slope = model.slope(x, z, drive)
+        permuted = model.weight.mT[self.row]  # (W P)^T
+        product = torch.empty_like(permuted)  # (W P L)^T, of whose sums only a triangle counts
+        edges = np.linspace(0, model.size, _BLOCKS + 1).astype(int).tolist()
+        for low, high in itertools.pairwise(edges):
+            left = self.lower[:, low:, low:high].mT
+            torch.bmm(left, permuted[:, low:], out=product[:, low:high])
+        return z, product.mT.mul_(slope.unsqueeze(-1))
+
+
+def _summary(times: np.ndarray, growth: np.ndarray, tolerance: float) -> xr.Dataset:
+    """Estimates from ln R_ii summed over intervals (time, B, k)."""
+    with np.errstate(invalid="ignore"):  # -inf, a singular Jacobian, is a value
+        running = growth.cumsum(0) / times[:, None, None]
+        value = running[-1]
+        half = running[np.searchsorted(times, times[-1] / 2)]
+        error = _standard_error(np.diff(times, prepend=0), growth)
+        bound = tolerance * np.maximum(1, np.abs(value))
+        converged = (error <= bound) & (np.abs(value - half) <= bound) | np.isneginf(value)
+    dims = ("sample", "exponent")
+    per_step = {"units": "1/step, natural logarithm"}
+    found = xr.Dataset(
+        {
+            "lyapunov": (dims, value, per_step),
+            "standard_error": (dims, error, {**per_step, "meaning": "from means over blocks"}),
+            "running": (("time", *dims), running, {**per_step, "meaning": "estimate so far"}),
+            "converged": (dims, converged),
+            "kaplan_yorke": (
+                "sample",
+                np.array([_kaplan_yorke(row) for row in value]),
+                {"meaning": "Kaplan-Yorke dimension; NaN: more exponents needed"},
+            ),
+            "positive_sum": (
+                "sample",
+                np.clip(value, 0, None).sum(1),
+                {**per_step, "meaning": "sum of the positive exponents"},
+            ),
+        },
+        coords={"time": times, "exponent": np.arange(1, value.shape[1] + 1)},
+    )
+    found.time.attrs = {"units": "steps after the burn-in"}
+    return found
+
+
+def _standard_error(lengths: np.ndarray, growth: np.ndarray) -> np.ndarray:
+    """Standard error of the mean growth per step, from 4 to 20 blocks of equal length."""
+    whole = growth[lengths == lengths[0]]
+    blocks = min(20, max(2, int(math.sqrt(len(whole)))))
+    size = len(whole) // blocks
+    means = whole[: blocks * size].reshape(blocks, size, *whole.shape[1:]).sum(1)
+    return means.std(0, ddof=1) / math.sqrt(blocks) / (size * lengths[0])
+
+
+def _kaplan_yorke(exponents: np.ndarray) -> float:
+    """D = j + (lambda_1 + ... + lambda_j) / |lambda_{j+1}|, j the last with a sum >= 0."""
+    ordered = np.sort(exponents)[::-1]
+    sums = ordered.cumsum()
+    if sums[0] < 0:
+        return 0.0
+    if sums[-1] >= 0:
+        return math.nan
+    last = int(np.argmax(sums < 0))
+    return last + float(sums[last - 1] / -ordered[last])

@@ -1,0 +1,352 @@
+"""Lyapunov exponents against closed forms, published values and identities."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import mpmath
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from adaptrnn._error import InputError
+from adaptrnn.activation import gamma, gamma_dx
+from adaptrnn.analysis._system import system
+from adaptrnn.analysis.lyapunov import ConvergenceWarning, first_frame, lyapunov, system_of
+from adaptrnn.rnn import ARUN, RNN, ARUNState
+
+pytestmark = pytest.mark.filterwarnings("ignore::adaptrnn.analysis.lyapunov.ConvergenceWarning")
+
+
+def linear_map(matrix):
+    return system(lambda x, h: h @ matrix.mT, torch.zeros(1, len(matrix)).to(matrix))
+
+
+def non_normal(eigenvalues, size=0.7):
+    """A matrix with the given eigenvalues and a far from orthogonal basis."""
+    count = len(eigenvalues)
+    basis = torch.eye(count, dtype=torch.float64)
+    basis += size * torch.randn(count, count, dtype=torch.float64).triu(1)
+    values = torch.tensor(eigenvalues, dtype=torch.float64)
+    return basis @ torch.diag(values) @ torch.linalg.inv(basis)
+
+
+def test_linear_map_gives_the_eigenvalues():
+    eigenvalues = [1.1, -0.9, 0.6, 0.3]
+    found = lyapunov(linear_map(non_normal(eigenvalues)), k=None, steps=100, burn_in=200)
+    # the flag converges as (0.9 / 1.1)^200 = 4e-18
+    want = np.log(np.abs(eigenvalues))
+    np.testing.assert_allclose(found.lyapunov[0], want, atol=1e-12)
+    assert bool(found.converged.all())
+
+
+def test_orthogonal_map_gives_zero():
+    """E44: the QR of an orthogonal matrix has a unit diagonal at every step."""
+    matrix = torch.linalg.qr(torch.randn(50, 50, dtype=torch.float64))[0]
+    found = lyapunov(linear_map(matrix), k=None, steps=200, burn_in=0)
+    np.testing.assert_allclose(found.running, 0, atol=1e-13)  # roundings of 1e-16
+
+
+def test_logistic_map():
+    """ln 2 at r = 4, exact: the map is conjugate to the tent map (Ott 2002, ch. 2)."""
+    model = system(lambda x, h: 4 * h * (1 - h), torch.zeros(1, 1, dtype=torch.float64))
+    start = torch.rand(1000, 1, dtype=torch.float64)
+    found = lyapunov(model, steps=1000, burn_in=20, state=start, tolerance=0.1)
+    mean, error = found.lyapunov.mean(), found.lyapunov.std() / math.sqrt(1000)
+    assert abs(mean - math.log(2)) < 4 * error < 1e-2
+    assert found.positive_sum.mean() == mean
+    assert found.kaplan_yorke.isnull().all()  # the only exponent is positive: no dimension < 1
+
+
+def test_henon_map():
+    """0.41922 and -1.62319, dimension 1.25827 (Sprott 2003, Chaos and Time-Series Analysis)."""
+
+    def henon(x, z):
+        return torch.stack([1 - 1.4 * z[:, 0] ** 2 + z[:, 1], 0.3 * z[:, 0]], 1)
+
+    model = system(henon, torch.zeros(1, 2, dtype=torch.float64))
+    start = 0.1 * torch.rand(1000, 2, dtype=torch.float64)
+    found = lyapunov(model, k=2, steps=1000, burn_in=100, state=start)
+    error = float(found.lyapunov.std("sample").max()) / math.sqrt(1000)
+    mean = found.lyapunov.mean("sample")
+    assert error < 1e-3
+    np.testing.assert_allclose(mean, [0.41922, -1.62319], atol=4 * error)
+    # the determinant is -0.3 everywhere
+    np.testing.assert_allclose(found.lyapunov.sum("exponent"), math.log(0.3), atol=1e-12)
+    # D = 1 + l1 / |l2|, of derivative at most 1 / 1.6 in each
+    assert abs(float(found.kaplan_yorke.mean()) - 1.25827) < 4 * error
+
+
+def test_lorenz_flow():
+    """0.9056, 0, -14.5723 per unit of time (Sprott 2003), by Runge-Kutta steps of 0.02."""
+    step = 0.02
+
+    def field(z):
+        x, y, w = z.unbind(1)
+        return torch.stack([10 * (y - x), x * (28 - w) - y, x * y - 8 / 3 * w], 1)
+
+    def runge_kutta(_, z):
+        a = field(z)
+        b = field(z + step / 2 * a)
+        c = field(z + step / 2 * b)
+        d = field(z + step * c)
+        return z + step / 6 * (a + 2 * b + 2 * c + d)
+
+    model = system(runge_kutta, torch.zeros(1, 3, dtype=torch.float64))
+    start = torch.randn(2000, 3, dtype=torch.float64) + torch.tensor([0.0, 0.0, 20.0])
+    start = model.run(z=start, steps=1500)[-1]
+    found = lyapunov(model, k=3, steps=200, burn_in=400, state=start) / step
+    mean = found.lyapunov.mean("sample")
+    error = found.lyapunov.std("sample") / math.sqrt(2000)
+    assert float(error.max()) < 0.02
+    assert bool((abs(mean - [0.9056, 0, -14.5723]) < 4 * error).all())
+    # the divergence is -(10 + 1 + 8/3); the fourth-order step keeps it to its error, 1e-4 here
+    np.testing.assert_allclose(found.lyapunov.sum("exponent"), -41 / 3, atol=1e-3)
+
+
+def plain(network, x, steps, burn_in=0):
+    """The plain way: a whole Jacobian and a QR for every step, in NumPy; one sample."""
+    w, u = network.weight_hh_l0.double(), network.weight_ih_l0.double()
+    b, n, s = network.bias_ih_l0 + network.bias_hh_l0, network.n_l0, network.s_l0
+    h, total = torch.zeros(len(w), dtype=torch.float64), 0
+    q = first_frame(h[None], len(w), seed=0)[0].numpy()
+    with torch.no_grad():
+        for t in range(burn_in + steps):
+            a = w @ h + u @ x[t] + b.double()
+            jacobian = (gamma_dx(a, n, s)[:, None] * w).numpy()
+            q, r = np.linalg.qr(jacobian @ q)
+            h = gamma(a, n, s)
+            if t >= burn_in:
+                total = total + np.log(np.abs(np.diag(r)))
+    return total / steps
+
+
+@pytest.mark.parametrize("interval", [1, 7, 40])
+@pytest.mark.parametrize(("n", "s"), [("paper", 0.0), (2.0, 0.5)])
+def test_all_exponents_by_lu_are_those_of_a_qr_at_every_step(n, s, interval):
+    """Well conditioned (n = 2, s = 1/2) and with silent units (the paper's n, s = 0)."""
+    network = RNN(1, 40, nonlinearity="gamma", n=n, s=s, recurrent_init="haar")
+    x = torch.rand(140, 1, dtype=torch.float64)
+    found = lyapunov(network, x, k=None, burn_in=40, interval=interval)
+    want = plain(network, x, 100, 40)
+    assert want.min() < (-5 if n == "paper" else -1)  # a growth of 1e-2 or 1e-1 at every step
+    # the rule keeps every factor to eps^0.6 = 4e-10; more where errors of the frame add up
+    np.testing.assert_allclose(found.lyapunov[0], want, atol=1e-7)
+
+
+def test_sum_is_the_mean_log_determinant():
+    network = RNN(2, 64, nonlinearity="gamma", n=3.0, s=0.3).double()
+    x = torch.randn(100, 3, 2, dtype=torch.float64)
+    found = lyapunov(network, x, k=None, burn_in=40)
+    model = system(network)
+    z, total = model.start(3), 0
+    for t, x_t in enumerate(x):
+        z, jacobian = model.jacobian(x_t, z)
+        total = total + (torch.linalg.slogdet(jacobian)[1] if t >= 40 else 0)
+    # 60 steps of 64 logarithms, each rounded to 1e-15
+    np.testing.assert_allclose(found.lyapunov.sum("exponent"), total.numpy() / 60, atol=1e-10)
+
+
+def test_qr_is_the_factor_of_the_explicit_product():
+    """E44: the product of all Jacobians, of condition 1e150, in 800 digits."""
+    network = RNN(1, 5, nonlinearity="gamma", n=1.5, s=0.5).double()
+    with torch.no_grad():
+        network.weight_hh_l0.copy_(torch.randn(5, 5))
+    model = system(network)
+    x = torch.randn(100, 1, 1, dtype=torch.float64)
+    found = lyapunov(network, x, k=None, burn_in=0, seed=3)
+    z = model.start()
+    first = first_frame(z, 5, seed=3)
+    with mpmath.workdps(800):
+        product = mpmath.matrix(first[0].tolist())
+        for x_t in x:
+            z, jacobian = model.jacobian(x_t, z)
+            product = mpmath.matrix(jacobian[0].tolist()) * product
+        r = mpmath.cholesky(product.T * product).T
+        by_qr = [float(mpmath.log(abs(r[i, i])) / 100) for i in range(5)]
+        singular = mpmath.svd_r(product, compute_uv=False)
+        by_svd = [float(mpmath.log(value) / 100) for value in singular]
+    np.testing.assert_allclose(found.lyapunov[0], by_qr, atol=1e-10)  # 100 roundings of 1e-15
+    # at finite T the two definitions differ by a constant over T, of order 1 / 100
+    np.testing.assert_allclose(np.sort(by_qr)[::-1], by_svd, atol=0.05)
+
+
+def test_qr_equals_svd():
+    """E44 without the constant: of a fixed matrix, growth from 300 to 600 steps, to 1e-6."""
+    matrix = non_normal([1.2, -0.9, 0.7, 0.5])
+    found = lyapunov(linear_map(matrix), k=None, steps=300, burn_in=300)
+    with mpmath.workdps(400):
+        power = mpmath.matrix(matrix.tolist()) ** 300
+        first = mpmath.svd_r(power, compute_uv=False)
+        second = mpmath.svd_r(power * power, compute_uv=False)
+        by_svd = [float(mpmath.log(b / a) / 300) for a, b in zip(first, second, strict=True)]
+    np.testing.assert_allclose(found.lyapunov[0], by_svd, atol=1e-6)
+
+
+def test_driven_neurons_without_connections():
+    """Neurons that see only themselves: lambda_i = mean ln |w_i gamma'(a_i)|, a scalar each."""
+    network = RNN(1, 6, nonlinearity="gamma", n=4.0, s=0.4).double()
+    weights = torch.tensor([0.9, -0.8, 0.6, 0.45, 0.3, 0.2], dtype=torch.float64)
+    with torch.no_grad():
+        network.weight_hh_l0.copy_(torch.diag(weights))
+    x = torch.randn(1200, 1, dtype=torch.float64)
+    drive = 0.3
+    found = lyapunov(network, x, k=None, drive=drive, burn_in=200)
+    logs, h = [], torch.zeros(6, dtype=torch.float64)
+    with torch.no_grad():
+        for t in range(1200):
+            a = weights * h + network.weight_ih_l0[:, 0] * x[t] + drive
+            h = gamma(a, 4.0, 0.4)
+            if t >= 200:
+                logs.append((weights * gamma_dx(a, 4.0, 0.4)).abs().log())
+    want = torch.stack(logs).mean(0).sort(descending=True)[0]
+    # the frame settles at the rate of the smallest gap, exp(-1000 gap) and one part in 1000
+    np.testing.assert_allclose(np.sort(found.lyapunov[0])[::-1], want, atol=2e-3)
+    assert found.lyapunov.max() < 0 and bool((found.kaplan_yorke == 0).all())
+
+
+@pytest.mark.parametrize("kind", [nn.RNNCell, nn.GRUCell, nn.LSTMCell])
+def test_torch_cells_against_finite_differences(kind):
+    cell = kind(2, 3, dtype=torch.float64)
+    with torch.no_grad():
+        cell.weight_hh.mul_(2)
+    x = torch.randn(120, 1, 2, dtype=torch.float64)
+    found = lyapunov(cell, x, k=None, burn_in=0, seed=1)
+    model = system(cell)
+    size = model.size
+    z, total = model.start(), 0
+    q = first_frame(z, size, seed=1)[0]
+    shift = 1e-6 * torch.eye(size, dtype=torch.float64)
+    with torch.no_grad():
+        for x_t in x:
+            many = x_t.expand(size, -1)
+            ahead, behind = model.step(many, z + shift, None), model.step(many, z - shift, None)
+            q, r = torch.linalg.qr((ahead - behind).mT / 2e-6 @ q)
+            total = total + r.diagonal().abs().log()
+            z = model.step(x_t, z, None)
+    # differences are good to 1e-10, relative to diagonal elements down to about 1e-3
+    np.testing.assert_allclose(found.lyapunov[0], total / 120, atol=1e-6)
+
+
+def test_leading_exponents_are_the_first_of_all():
+    network = ARUN(1, 5, 3).double()
+    x = torch.rand(400, 2, 1, dtype=torch.float64)
+    every = lyapunov(network, x, k=None, burn_in=300)
+    some = lyapunov(network, x, k=3, burn_in=300)
+    assert every.sizes["exponent"] == 20
+    np.testing.assert_allclose(some.lyapunov, every.lyapunov[:, :3], atol=1e-12)
+    model, _ = system_of(network)
+    slow = lyapunov(replace(model, push=None), x, k=3, burn_in=300)
+    np.testing.assert_allclose(some.lyapunov, slow.lyapunov, atol=1e-10)
+
+
+def test_definitions():
+    """With a controller that reads nothing the three systems have the same rates."""
+    network = ARUN(1, 6, 4).double()
+    with torch.no_grad():
+        network.controller.weight_gc.zero_()
+        network.controller.bias_gc.copy_(torch.tensor([3.0, 0.2]))
+        network.weight_hh_l0.mul_(1.5)
+    x = torch.rand(600, 1, 1, dtype=torch.float64)
+    static = RNN(1, 6, nonlinearity="gamma", n=3.0, s=0.2).double()
+    shared = {k: v for k, v in network.state_dict().items() if "controller" not in k}
+    static.load_state_dict(shared, strict=False)
+    frozen = lyapunov(network, x, k=6, definition="frozen", burn_in=300)
+    alone = lyapunov(static, x, k=6, burn_in=300)
+    np.testing.assert_allclose(frozen.lyapunov, alone.lyapunov, atol=1e-12)
+    autonomous = lyapunov(network, k=6, steps=300, definition="paper")
+    without = static
+    with torch.no_grad():
+        without.bias_ih_l0.zero_()
+        without.bias_hh_l0.zero_()
+    assert autonomous.equals(lyapunov(without, k=6, steps=300, definition="paper"))
+    np.testing.assert_allclose(autonomous.lyapunov, lyapunov(without, k=6, steps=300).lyapunov)
+    # the whole state: block triangular, so the volume is that of h times that of the controllers
+    full = lyapunov(network, x, k=None, burn_in=300)
+    squeezed = torch.log(1 - network.trace(x).g[300:, 0] ** 2).mean(0).sum()
+    rotated = 6 * torch.linalg.slogdet(network.controller.weight_gg)[1]
+    want = frozen.lyapunov.sum().item() + squeezed.item() + rotated.item()
+    assert float(full.lyapunov.sum()) == pytest.approx(want, abs=1e-10)
+
+
+def test_gains_are_frozen_at_the_state_of_the_controller():
+    network = ARUN(1, 4, 3).double()
+    core = network.controller
+    g = torch.randn(1, 2, 4, 3, dtype=torch.float64)
+    state = ARUNState(torch.rand(1, 2, 4, dtype=torch.float64), g)
+    with torch.no_grad():
+        n, s = (g[0] @ core.weight_gc.mT + core.bias_gc).unbind(-1)
+    own = lyapunov(network, k=4, steps=50, state=state, definition="paper")
+    given = lyapunov(network, k=4, steps=50, state=state, definition="paper", n=n, s=s)
+    assert own.equals(given)
+    for sample in range(2):
+        single = ARUNState(state.h[:, [sample]], torch.zeros(1, 1, 4, 3, dtype=torch.float64))
+        one = lyapunov(
+            network, k=4, steps=50, state=single, definition="paper", n=n[sample], s=s[sample]
+        )
+        total = own.lyapunov[sample].sum()  # the sum does not depend on the first frame
+        np.testing.assert_allclose(one.lyapunov[0].sum(), total, atol=1e-12)
+
+
+def test_float32_agrees():
+    network = RNN(1, 48, nonlinearity="gamma", n=3.0, s=0.3)
+    x = torch.rand(300, 1)
+    double = lyapunov(network, x, k=None, burn_in=100)
+    single = lyapunov(network, x, k=None, burn_in=100, dtype=None)
+    assert single.attrs["dtype"] == "float32"
+    # the rule keeps each factor to 7e-5; near-equal exponents may be exchanged by less than 1e-3
+    np.testing.assert_allclose(single.lyapunov, double.lyapunov, atol=1e-3)
+
+
+@pytest.mark.filterwarnings("error")
+def test_convergence():
+    model = system(lambda x, h: 4 * h * (1 - h), torch.zeros(1, 1, dtype=torch.float64))
+    start = torch.full((1, 1), 0.3, dtype=torch.float64)
+    with pytest.warns(ConvergenceWarning, match="give more steps than 40"):
+        few = lyapunov(model, steps=40, burn_in=0, state=start)
+    assert not few.converged.any()
+    many = lyapunov(model, steps=4000, state=start, tolerance=0.05)
+    assert many.converged.all()
+    np.testing.assert_array_equal(many.time[-2:], [3990, 4000])
+    np.testing.assert_allclose(many.running[-1], many.lyapunov)
+    # the blocks' standard error is of the size of the true error
+    assert abs(many.lyapunov.item() - math.log(2)) < 5 * many.standard_error.item()
+
+
+def test_singular_jacobians_give_minus_infinity():
+    network = RNN(1, 3, nonlinearity="relu").double()
+    with torch.no_grad():
+        network.weight_hh_l0.copy_(torch.diag(torch.tensor([0.5, 0.25, 0.5])))
+        network.bias_ih_l0.copy_(torch.tensor([1.0, 1.0, -9.0]))
+        network.bias_hh_l0.zero_()
+    found = lyapunov(network, k=None, steps=100)
+    np.testing.assert_allclose(found.lyapunov[0, :2], np.log([0.5, 0.25]), atol=1e-10)
+    assert float(found.lyapunov[0, 2]) < -30 and bool(found.converged.all())  # rounding or -inf
+
+
+def test_a_partial_last_interval_counts():
+    matrix = non_normal([0.9, 0.5])
+    found = lyapunov(linear_map(matrix), k=2, steps=25, burn_in=100)
+    np.testing.assert_array_equal(found.time, [10, 20, 25])
+    np.testing.assert_allclose(found.lyapunov[0], np.log([0.9, 0.5]), atol=1e-12)
+
+
+def test_errors():
+    network = RNN(1, 3)
+    with pytest.raises(InputError, match="k=4"):
+        lyapunov(network, k=4, steps=100)
+    with pytest.raises(InputError, match="steps=5"):
+        lyapunov(network, steps=5)
+    with pytest.raises(InputError, match="Did you mean 'paper'"):
+        lyapunov(network, steps=100, definition="papers")
+    with pytest.raises(InputError, match="works for every network"):
+        lyapunov(nn.GRUCell(1, 3), steps=100, definition="paper")
+    with pytest.raises(InputError, match="where the network sets them"):
+        lyapunov(network, steps=100, n=1.0)
+    with pytest.raises(InputError, match="takes no drive"):
+        lyapunov(network, steps=100, definition="paper", drive=1.0)
+    doubling = system(lambda x, h: h + 1e308, torch.zeros(1, 1, dtype=torch.float64))
+    with pytest.raises(InputError, match="stay finite"):
+        lyapunov(doubling, steps=100)
