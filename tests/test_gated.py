@@ -51,6 +51,19 @@ def test_step_is_the_call(ours, theirs, gates):
 
 
 @pytest.mark.parametrize("ours, theirs, gates", KINDS)
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_trace_is_the_call(ours, theirs, gates, batch_first):
+    core = ours(2, 3, batch_first=batch_first, dtype=torch.float64)
+    x, xi = torch.randn(6, 4, 2, dtype=torch.float64), torch.randn(6, 4, 3, dtype=torch.float64)
+    for input, drive in ((x, xi), (x, 0.5), (x, None), (x[0], xi[0])):
+        trace, (output, state) = core.trace(input, drive=drive), core(input, drive=drive)
+        torch.testing.assert_close(trace.h, output, rtol=1e-12, atol=1e-12)
+        if ours is LSTM and input.ndim == 3:
+            last = trace.c[:, -1] if batch_first else trace.c[-1]
+            torch.testing.assert_close(last, state[1][0], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("ours, theirs, gates", KINDS)
 def test_gradients_reach_the_weights_through_a_drive(ours, theirs, gates):
     core = ours(2, 3)
     core(torch.randn(4, 1, 2), drive=torch.ones(4, 1, 3))[0].sum().backward()

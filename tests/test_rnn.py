@@ -88,6 +88,11 @@ def test_sorted_packed_sequence_and_dropout():
     torch.testing.assert_close(ours(packed)[1], theirs(packed)[1], **CLOSE)
 
 
+def test_dropout_that_does_nothing_is_said():
+    with pytest.warns(UserWarning, match="does nothing"):
+        RNN(2, 3, dropout=0.5)
+
+
 def test_golden_gamma_network(golden):
     data = {
         name: torch.from_numpy(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -66,6 +67,9 @@ class Recurrent(nn.Module):
                 raise bad(name, value, "an integer >= 1")
         if isinstance(dropout, bool) or not 0 <= dropout <= 1:
             raise bad("dropout", dropout, "a probability, from 0 to 1")
+        if dropout and num_layers == 1:
+            message = f"dropout={dropout} acts between layers: with num_layers=1 it does nothing"
+            warnings.warn(message, stacklevel=3)
         self.input_size = input_size
         self.hidden_size = hidden_size
         self.num_layers = num_layers

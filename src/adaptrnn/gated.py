@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,43 @@ from torch.nn.utils.rnn import PackedSequence
 from adaptrnn._error import bad
 from adaptrnn._recurrent import check_drive
 
-__all__ = ["GRU", "LSTM"]
+__all__ = ["GRU", "LSTM", "GRUTrace", "LSTMTrace"]
+
+
+class LSTMTrace(NamedTuple):
+    """Internal signals of an `LSTM`, each (T, B, N) in the layout of the input.
+
+    Attributes:
+        i: input gate, 0 to 1.
+        f: forget gate, 0 to 1.
+        g: candidate, -1 to 1.
+        o: output gate, 0 to 1.
+        c: cell state.
+        h: output.
+    """
+
+    i: Tensor
+    f: Tensor
+    g: Tensor
+    o: Tensor
+    c: Tensor
+    h: Tensor
+
+
+class GRUTrace(NamedTuple):
+    """Internal signals of a `GRU`, each (T, B, N) in the layout of the input.
+
+    Attributes:
+        r: reset gate, 0 to 1.
+        z: update gate, 0 to 1.
+        n: candidate, -1 to 1.
+        h: output.
+    """
+
+    r: Tensor
+    z: Tensor
+    n: Tensor
+    h: Tensor
 
 
 def _wide(
@@ -54,6 +91,21 @@ def _split(core: nn.RNNBase, x_t: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         raise bad("num_layers, bidirectional", (core.num_layers, core.bidirectional), "1, False")
     w_ih, w_hh, *biases = _weights(core)
     return linear(x_t, w_ih, *biases[:1]), linear(h, w_hh, *biases[1:])
+
+
+def _steps(
+    core: nn.RNNBase, input: Tensor, drive: Tensor | float | None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Input and drive of every time step, whatever the layout of the input."""
+    drive = torch.as_tensor(0.0 if drive is None else drive, dtype=input.dtype, device=input.device)
+    check_drive(drive, (*input.shape[:-1], core.hidden_size))
+    drive = drive.expand(*input.shape[:-1], core.hidden_size)
+    time = 1 if core.batch_first and input.ndim == 3 else 0
+    return zip(input.unbind(time), drive.unbind(time), strict=True)
+
+
+def _stack(core: nn.RNNBase, input: Tensor, signal: Sequence[Tensor]) -> Tensor:
+    return torch.stack(list(signal), 1 if core.batch_first and input.ndim == 3 else 0)
 
 
 class LSTM(nn.LSTM):
@@ -102,13 +154,41 @@ class LSTM(nn.LSTM):
             >>> torch.allclose(h, core(torch.ones(1, 2, 1))[1][0], atol=1e-6)
             True
         """
-        h, c = state
-        current, recurrent = _split(self, x_t, h[0])
+        signals = self._signals(x_t, state[0][0], state[1][0], drive)
+        return signals.h.unsqueeze(0), signals.c.unsqueeze(0)
+
+    def _signals(
+        self, x_t: Tensor, h: Tensor, c: Tensor, drive: Tensor | float | None
+    ) -> LSTMTrace:
+        current, recurrent = _split(self, x_t, h)
         i, f, g, o = (current + recurrent).unflatten(-1, (4, -1)).unbind(-2)
         xi = 0.0 if drive is None else drive
-        c_t = torch.sigmoid(f + xi) * c[0] + torch.sigmoid(i + xi) * torch.tanh(g + xi)
-        h_t = torch.sigmoid(o + xi) * torch.tanh(c_t)
-        return h_t.unsqueeze(0), c_t.unsqueeze(0)
+        i, f, o = torch.sigmoid(i + xi), torch.sigmoid(f + xi), torch.sigmoid(o + xi)
+        g = torch.tanh(g + xi)
+        c = f * c + i * g
+        return LSTMTrace(i, f, g, o, c, o * torch.tanh(c))
+
+    @torch.no_grad()
+    def trace(
+        self,
+        input: Tensor,
+        hx: tuple[Tensor, Tensor] | None = None,
+        drive: Tensor | float | None = None,
+    ) -> LSTMTrace:
+        """Every internal signal over a sequence, without gradients; arguments as the call.
+
+        Example:
+            >>> core, x = LSTM(1, 4), torch.randn(5, 2, 1)
+            >>> torch.allclose(core.trace(x, drive=1.0).h, core(x, drive=1.0)[0], atol=1e-6)
+            True
+        """
+        rest = _at_rest(self, input)
+        h, c = (rest, rest) if hx is None else hx
+        h, c, signals = h[0], c[0], []
+        for x_t, xi in _steps(self, input, drive):
+            signals.append(self._signals(x_t, h, c, xi))
+            h, c = signals[-1].h, signals[-1].c
+        return LSTMTrace(*(_stack(self, input, part) for part in zip(*signals, strict=True)))
 
 
 class GRU(nn.GRU):
@@ -154,10 +234,30 @@ class GRU(nn.GRU):
             >>> torch.allclose(h, core(torch.ones(1, 2, 1))[1], atol=1e-6)
             True
         """
-        current, recurrent = _split(self, x_t, state[0])
+        return self._signals(x_t, state[0], drive).h.unsqueeze(0)
+
+    def _signals(self, x_t: Tensor, h: Tensor, drive: Tensor | float | None) -> GRUTrace:
+        current, recurrent = _split(self, x_t, h)
         r, z, n = current.unflatten(-1, (3, -1)).unbind(-2)
         r_h, z_h, n_h = recurrent.unflatten(-1, (3, -1)).unbind(-2)
         xi = 0.0 if drive is None else drive
-        update = torch.sigmoid(z + z_h + xi)
-        candidate = torch.tanh(n + xi + torch.sigmoid(r + r_h + xi) * n_h)
-        return ((1 - update) * candidate + update * state[0]).unsqueeze(0)
+        r, z = torch.sigmoid(r + r_h + xi), torch.sigmoid(z + z_h + xi)
+        n = torch.tanh(n + xi + r * n_h)
+        return GRUTrace(r, z, n, (1 - z) * n + z * h)
+
+    @torch.no_grad()
+    def trace(
+        self, input: Tensor, hx: Tensor | None = None, drive: Tensor | float | None = None
+    ) -> GRUTrace:
+        """Every internal signal over a sequence, without gradients; arguments as the call.
+
+        Example:
+            >>> core, x = GRU(1, 4), torch.randn(5, 2, 1)
+            >>> torch.allclose(core.trace(x, drive=1.0).h, core(x, drive=1.0)[0], atol=1e-6)
+            True
+        """
+        h, signals = (_at_rest(self, input) if hx is None else hx)[0], []
+        for x_t, xi in _steps(self, input, drive):
+            signals.append(self._signals(x_t, h, xi))
+            h = signals[-1].h
+        return GRUTrace(*(_stack(self, input, part) for part in zip(*signals, strict=True)))
