@@ -124,6 +124,22 @@ def test_killed_process_goes_on(tmp_path):
     same(whole, cut)
 
 
+@pytest.mark.parametrize("sent, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_stopped_process_says_so(tmp_path, sent, code):
+    command = [sys.executable, "-m", "adaptrnn.cli", "train", "digits", "--model", "gru"]
+    command += ["--hidden-size", "6", "--epochs", "1000", "--out", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    while not Run(tmp_path).checkpoint_path.exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(sent)
+    _, errors = process.communicate()
+    assert process.returncode == code and b"Traceback" not in errors
+    if sent == signal.SIGINT:
+        assert b"goes on from the last checkpoint" in errors
+    assert Run(tmp_path).record()["state"] == "training"
+
+
 def test_run_folder_holds_everything(tmp_path):
     config = replace(TINY, out=tmp_path / "run", schedule="one-cycle", clip=1.0)
     run = train(config)

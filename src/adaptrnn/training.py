@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import logging
+import signal
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from safetensors.torch import save
@@ -372,6 +374,8 @@ def train(config: TrainConfig, console: Console | None = None) -> Run:
     Raises:
         InputError: the folder holds another run; data or an option cannot be used.
         TrainingError: the loss is not finite; the last good checkpoint stays.
+        KeyboardInterrupt: Ctrl-C; the same call goes on from the last checkpoint.
+        SystemExit: SIGTERM, with exit code 143; likewise.
 
     Example:
         >>> import tempfile
@@ -414,9 +418,14 @@ def train(config: TrainConfig, console: Console | None = None) -> Run:
             use_distributed_sampler=False,
             log_every_n_steps=10,
         )
-        trainer.fit(module, ckpt_path=resume, weights_only=True)
-    if trainer.interrupted:
-        raise KeyboardInterrupt
+        try:
+            trainer.fit(module, ckpt_path=resume, weights_only=True)
+        except SIGTERMException:  # would end the process with exit code 0
+            raise SystemExit(128 + signal.SIGTERM) from None
+        except SystemExit:  # so Lightning ends a run that Ctrl-C stopped
+            if trainer.interrupted:
+                raise KeyboardInterrupt from None
+            raise
     if trainer.is_global_zero:
         best = max(row["validation_accuracy"] for row in module.history)
         seconds = sum(row["seconds"] for row in module.history)
