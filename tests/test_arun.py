@@ -21,6 +21,21 @@ def data(golden):
         return {name: torch.from_numpy(value) for name, value in file.items()}
 
 
+@pytest.mark.parametrize("layers", [1, 2])
+def test_cross_entropy_is_call_readout_and_loss(layers):
+    core, readout = ARUN(2, 5, 3, num_layers=layers).double(), nn.Linear(5, 4).double()
+    x, y = torch.randn(7, 6, 2, dtype=torch.float64), torch.randint(0, 4, (6,))
+    weights = [*core.parameters(), *readout.parameters()]
+    scores = readout(core(x, drive=0.5)[0][-1])
+    want = nn.functional.cross_entropy(scores, y)
+    want_grad = torch.autograd.grad(want, weights)
+    loss, got = core.cross_entropy(x, readout.weight, readout.bias, y, drive=0.5)
+    torch.testing.assert_close(loss, want, **CLOSE)
+    torch.testing.assert_close(got, scores.detach(), **CLOSE)
+    for grad, expected in zip(torch.autograd.grad(loss, weights), want_grad, strict=True):
+        torch.testing.assert_close(grad, expected, **CLOSE)
+
+
 def test_golden_outputs_and_gradients(data):
     core = ARUN.from_released(data)
     drive = data["drive"][:, None, None]

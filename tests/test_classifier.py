@@ -17,7 +17,8 @@ def test_every_model_classifies_and_takes_a_drive(model):
     assert scores.shape == (3, 4)
     assert not torch.equal(scores, classifier(x, drive=1.0))
     loss, again = classifier.loss(x, targets)
-    assert torch.equal(again, scores)
+    # the fused operation may sum in another order
+    torch.testing.assert_close(again, scores.detach())
     # the definition of the mean cross entropy; float32 roundings
     want = -scores.log_softmax(-1)[torch.arange(3), targets].mean()
     torch.testing.assert_close(loss, want)

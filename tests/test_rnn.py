@@ -215,6 +215,15 @@ def test_trace_of_every_layer_and_direction():
     assert RNN(2, 3).trace(x.float()[:, 0]).n is None
 
 
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("layers", [1, 2])
+def test_last_is_the_end_of_the_output(layers, bidirectional):
+    rnn = RNN(2, 3, layers, "gamma", bidirectional=bidirectional, dtype=torch.float64)
+    x = torch.randn(6, 4, 2, dtype=torch.float64)
+    torch.testing.assert_close(rnn.last(x, drive=0.3), rnn(x, drive=0.3)[0][-1], **CLOSE)
+    torch.testing.assert_close(rnn.last(x[:, 0]), rnn(x)[0][-1, 0], **CLOSE)
+
+
 @settings(max_examples=50, deadline=None)
 @given(
     steps=st.integers(1, 5),

@@ -56,6 +56,7 @@ class Recurrent(nn.Module):
         device: torch.device | str | None,
         dtype: torch.dtype | None,
         backend: str,
+        memory_budget: int,
     ) -> None:
         super().__init__()
         for name, value in (
@@ -78,6 +79,7 @@ class Recurrent(nn.Module):
         self.dropout = float(dropout)
         self.bidirectional = bidirectional
         self.backend = backend
+        self.memory_budget = memory_budget
         directions = 2 if bidirectional else 1
         suffixes = ["", "_reverse"][:directions]
         self._suffixes = [f"_l{layer}{side}" for layer in range(num_layers) for side in suffixes]
@@ -111,8 +113,11 @@ class Recurrent(nn.Module):
         """Name and shape, after (L, B), of every tensor of the state."""
         raise NotImplementedError
 
-    def _layer(self, row: int) -> Run:
-        """The layer as a function (currents (T, B, N), state) -> (rates (T, B, N), state)."""
+    def _layer(self, row: int, last_only: bool = False) -> Run:
+        """The layer as a function (currents (T, B, N), state) -> (rates (T, B, N), state).
+
+        With `last_only` the rates may be missing: only the state is used.
+        """
         raise NotImplementedError
 
     def _layer_step(self, row: int, current: Tensor, state: State) -> State:
@@ -175,6 +180,39 @@ class Recurrent(nn.Module):
         output, state = self._stack(x, state, xi, [(0, x.shape[0], x.shape[1])])
         return self._leave(output, batched), self._leave_state(state, batched)
 
+    def last(self, input: Tensor, hx: Any = None, drive: Tensor | float | None = None) -> Tensor:
+        """Rates of the last layer at the last step, without keeping all others where it can.
+
+        Args:
+            input: as in the call, not packed.
+            hx: as in the call.
+            drive: as in the call.
+
+        Returns:
+            (B, directions * N), unbatched (directions * N,).
+
+        Raises:
+            InputError: shapes that do not fit.
+
+        Example:
+            >>> from adaptrnn import RNN
+            >>> rnn, x = RNN(1, 3, num_layers=2), torch.randn(5, 2, 1)
+            >>> torch.allclose(rnn.last(x), rnn(x)[0][-1])
+            True
+        """
+        x, state, xi, batched = self._enter(input, hx, drive)
+        segments = [(0, x.shape[0], x.shape[1])]
+        if self.bidirectional:
+            h = self._stack(x, state, xi, segments)[0][-1]
+        else:
+            row = self.num_layers - 1
+            if row:
+                x, _ = self._stack(x, state, xi, segments, until=row)
+            currents = driven(self._input_currents(x, row), xi)
+            run = self._layer(row, last_only=True)
+            h = run(currents, tuple(part[row] for part in state))[1][0]
+        return h if batched else h.squeeze(0)
+
     @torch.no_grad()
     def trace(
         self,
@@ -207,8 +245,6 @@ class Recurrent(nn.Module):
         rows = len(self._suffixes)
         if not 0 <= layer < rows:
             raise bad("layer", layer, f"an integer from 0 to {rows - 1}")
-        if isinstance(input, PackedSequence):
-            raise bad("input", "PackedSequence", "a tensor", "Pad it, or trace one at a time.")
         x, state, xi, batched = self._enter(input, hx, drive)
         segments = [(0, x.shape[0], x.shape[1])]
         below = layer // self.num_directions
@@ -270,6 +306,9 @@ class Recurrent(nn.Module):
         self, input: Tensor, hx: Any, drive: Tensor | float | None
     ) -> tuple[Tensor, State, Tensor | float | None, bool]:
         """To time first and batched: input (T, B, D), state (L, B, ...), drive, was it batched."""
+        if not isinstance(input, Tensor):
+            advice = "Pad a packed sequence, or give one at a time."
+            raise bad("input", type(input).__name__, "a tensor here", advice)
         layout = "(B, T, D)" if self.batch_first else "(T, B, D)"
         if input.ndim not in (2, 3) or input.shape[-1] != self.input_size:
             allowed = f"{layout}, or (T, D) unbatched, with D = input_size = {self.input_size}"

@@ -150,13 +150,19 @@ class Classifier(nn.Module):
             input: a sequence (T, B, D), or what the encoder takes.
             drive: external current of the core, a number or broadcastable to (T, B, N).
         """
-        output, _ = self.core(self.encoder(input), None, drive)
+        x = self.encoder(input)
+        if isinstance(self.core, RNN | ARUN):
+            return self.readout(self.core.last(x, None, drive))
+        output, _ = self.core(x, None, drive)
         return self.readout(output[-1])
 
     def loss(
         self, input: Tensor, targets: Tensor, drive: Tensor | float | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Mean cross entropy at the last step, and the scores.
+        """Mean cross entropy at the last step, and the scores; for training.
+
+        An `ARUN` computes both, and the gradient, in one visit of its kernel
+        (`ARUN.cross_entropy`).
 
         Args:
             input: as in the call.
@@ -164,10 +170,13 @@ class Classifier(nn.Module):
             drive: as in the call.
 
         Returns:
-            The loss () and the scores (B, K).
+            The loss () and the scores (B, K), without gradient.
         """
+        if isinstance(self.core, ARUN):
+            weight, bias = self.readout.weight, self.readout.bias
+            return self.core.cross_entropy(self.encoder(input), weight, bias, targets, None, drive)
         scores = self(input, drive)
-        return nn.functional.cross_entropy(scores, targets), scores
+        return nn.functional.cross_entropy(scores, targets), scores.detach()
 
 
 @dataclass(frozen=True)

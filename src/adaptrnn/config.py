@@ -76,6 +76,8 @@ class TrainConfig:
     """How many devices; more than one trains in parallel (DDP)."""
     backend: str = "auto"
     """Implementation of the recurrent layers: auto takes the fastest that can."""
+    memory_budget: int = 1024
+    """MiB that a step may use to keep its past; what does not fit is computed twice."""
     checkpoint_seconds: float = 60.0
     """How often the state is saved within an epoch; it always is after each."""
 
@@ -92,6 +94,8 @@ class TrainConfig:
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise bad(name, value, "a number > 0")
+        if self.memory_budget < 0:
+            raise bad("memory_budget", self.memory_budget, "an integer >= 0, in MiB")
         if not 0 <= self.seed < 2**32:
             raise bad("seed", self.seed, "an integer, 0 <= seed < 2^32")
         if not math.isfinite(self.s):
@@ -209,6 +213,7 @@ _KINDS = (
     | dict.fromkeys(("out", "data_dir", "controller_from"), _PATH)
     | dict.fromkeys(("image_size", "train_size", "permutation_seed", "hidden_size"), _SIZE_OR_NONE)
     | dict.fromkeys(("controller_size", "epochs", "batch_size", "seed", "devices"), _SIZE)
+    | {"memory_budget": _SIZE}
     | dict.fromkeys(("s", "checkpoint_seconds"), _REAL)
     | dict.fromkeys(("lr", "clip"), _REAL_OR_NONE)
     | {"learn_curve": ((bool,), "true or false")}

@@ -10,13 +10,14 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from adaptrnn._error import InputError, bad, choose
-from adaptrnn._recurrent import INITS, Recurrent, Run, State, Trace, reset_weights
+from adaptrnn._recurrent import INITS, Recurrent, Run, State, Trace, driven, reset_weights
 from adaptrnn.activation import gamma
 from adaptrnn.controller import AdaptationController
 from adaptrnn.init import RECURRENT
-from adaptrnn.kernels.arun import arun, arun_trace
+from adaptrnn.kernels.arun import arun, arun_cross_entropy, arun_trace
 from adaptrnn.kernels.gamma_rnn import gamma_rnn, gamma_rnn_trace
 from adaptrnn.kernels.gamma_rnn import reference as gamma_rnn_reference
+from adaptrnn.kernels.native import MEMORY_BUDGET
 
 __all__ = ["ARUN", "RNN", "ARUNState", "Trace"]
 
@@ -58,7 +59,10 @@ class RNN(Recurrent):
         init: "torch" (uniform, as torch.nn.RNN) or "paper" (W_ih Kaiming normal, W_hh by
             `recurrent_init`, biases 0); by default "paper" for gamma and "torch" otherwise.
         recurrent_init: "henaff", "haar", "uniform" or "identity"; used with init="paper".
-        backend: which implementation runs: "auto" takes the fastest that can.
+        backend: which implementation runs: "auto" takes the fastest that can, "reference" is
+            plain torch, "cpu" the native kernels or an error.
+        memory_budget: bytes that a call may spend on keeping its past for the gradient; what
+            does not fit is computed again.
 
     Attributes:
         weight_ih_l0: (N, D), and so on for each layer `l1`, ... and direction `_reverse`.
@@ -98,6 +102,7 @@ class RNN(Recurrent):
         init: str | None = None,
         recurrent_init: str = "henaff",
         backend: str = "auto",
+        memory_budget: int = MEMORY_BUDGET,
     ) -> None:
         super().__init__(
             input_size,
@@ -110,6 +115,7 @@ class RNN(Recurrent):
             device,
             dtype,
             backend,
+            memory_budget,
         )
         self.nonlinearity = choose("nonlinearity", nonlinearity, NONLINEARITIES)
         self._gamma = nonlinearity.startswith("gamma")
@@ -152,10 +158,20 @@ class RNN(Recurrent):
     def _state_shapes(self) -> dict[str, tuple[int, ...]]:
         return {"h": (self.hidden_size,)}
 
-    def _layer(self, row: int) -> Run:
+    def _layer(self, row: int, last_only: bool = False) -> Run:
         def run(currents: Tensor, state: State) -> tuple[Tensor, State]:
             (h,), weight, (n, s, name) = state, self._parameter("weight_hh", row), self._curve(row)
-            output, h = gamma_rnn(currents, h, weight, n, s, name, backend=self.backend)
+            output, h = gamma_rnn(
+                currents,
+                h,
+                weight,
+                n,
+                s,
+                name,
+                last_only=last_only,
+                backend=self.backend,
+                memory_budget=self.memory_budget,
+            )
             return output, (h,)
 
         return run
@@ -204,7 +220,10 @@ class ARUN(Recurrent):
             class, called with (controller_size, device=, dtype=). See `AbstractController`.
         init: "paper" (W_ih Kaiming normal, W_hh by `recurrent_init`, biases 0) or "torch".
         recurrent_init: "henaff", "haar", "uniform" or "identity"; used with init="paper".
-        backend: which implementation runs: "auto" takes the fastest that can.
+        backend: which implementation runs: "auto" takes the fastest that can, "reference" is
+            plain torch, "cpu" the native kernels or an error.
+        memory_budget: bytes that a call may spend on keeping its past for the gradient; what
+            does not fit is computed again.
 
     Attributes:
         controller: the controller, its parameters under `controller.` in the state_dict.
@@ -238,6 +257,7 @@ class ARUN(Recurrent):
         init: str = "paper",
         recurrent_init: str = "henaff",
         backend: str = "auto",
+        memory_budget: int = MEMORY_BUDGET,
     ) -> None:
         super().__init__(
             input_size,
@@ -250,6 +270,7 @@ class ARUN(Recurrent):
             device,
             dtype,
             backend,
+            memory_budget,
         )
         self._init = choose("init", init, INITS)
         self._recurrent_init = choose("recurrent_init", recurrent_init, RECURRENT)
@@ -296,11 +317,20 @@ class ARUN(Recurrent):
         controller = self.controller
         return controller.weights() if type(controller) is AdaptationController else None
 
-    def _layer(self, row: int) -> Run:
+    def _layer(self, row: int, last_only: bool = False) -> Run:
         def run(currents: Tensor, state: State) -> tuple[Tensor, State]:
             (h, g), weight, native = state, self._parameter("weight_hh", row), self._native()
             if native is not None:
-                output, h, g = arun(currents, h, g, weight, *native, backend=self.backend)
+                output, h, g = arun(
+                    currents,
+                    h,
+                    g,
+                    weight,
+                    *native,
+                    last_only=last_only,
+                    backend=self.backend,
+                    memory_budget=self.memory_budget,
+                )
                 return output, (h, g)
             outputs = []
             for current in currents.unbind(0):
@@ -309,6 +339,61 @@ class ARUN(Recurrent):
             return torch.stack(outputs), state
 
         return run
+
+    def cross_entropy(
+        self,
+        input: Tensor,
+        weight_out: Tensor,
+        bias_out: Tensor,
+        target: Tensor,
+        hx: Any = None,
+        drive: Tensor | float | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Mean cross entropy of a linear readout of the last rates: the fastest way to train.
+
+            loss = mean over the batch of -ln softmax(W_out h_T + b_out)[target]
+
+        The same as the call, a linear layer and cross_entropy; the native kernel computes loss
+        and gradient of a sample in one visit.
+
+        Args:
+            input: as in the call, batched, not packed.
+            weight_out: (K, N).
+            bias_out: (K,).
+            target: classes (B,), int64, 0 to K - 1.
+            hx: as in the call.
+            drive: as in the call.
+
+        Returns:
+            The loss () and the scores (B, K); the scores carry no gradient.
+
+        Raises:
+            InputError: shapes that do not fit, a class out of range.
+
+        Example:
+            >>> core, x = ARUN(1, 3, controller_size=4), torch.randn(5, 2, 1)
+            >>> readout, y = nn.Linear(3, 10), torch.tensor([3, 7])
+            >>> loss, scores = core.cross_entropy(x, readout.weight, readout.bias, y)
+            >>> torch.allclose(loss, nn.functional.cross_entropy(readout(core(x)[0][-1]), y))
+            True
+        """
+        native = self._native()
+        if len(self._suffixes) > 1 or native is None or input.ndim != 3:
+            scores = linear(self.last(input, hx, drive), weight_out, bias_out)
+            return nn.functional.cross_entropy(scores, target), scores.detach()
+        x, (h, g), xi, _ = self._enter(input, hx, drive)
+        return arun_cross_entropy(
+            driven(self._input_currents(x, 0), xi),
+            h[0],
+            g[0],
+            self._parameter("weight_hh", 0),
+            *native,
+            weight_out,
+            bias_out,
+            target,
+            backend=self.backend,
+            memory_budget=self.memory_budget,
+        )
 
     def _signals(self, row: int, current: Tensor, state: State) -> State:
         """One step of the layer with any controller: a, h, n, s, g."""

@@ -95,6 +95,7 @@ def build_model(config: TrainConfig, task: Task) -> Classifier:
     arguments: dict[str, Any] = {}
     if config.model not in ("lstm", "gru"):
         arguments |= {"recurrent_init": config.recurrent_init, "backend": config.backend}
+        arguments["memory_budget"] = config.memory_budget * 2**20
     if config.model in ("gamma", "gamma-shared"):
         learn = config.learn_curve
         arguments |= {"n": config.initial_gain, "s": config.s, "learn_n": learn, "learn_s": learn}
@@ -217,6 +218,7 @@ class Run:
     def start(self, config: TrainConfig, task: Task, model: Classifier) -> None:
         """Make the folder, or check that it holds a run of the same configuration."""
         free = ("accelerator", "devices", "checkpoint_seconds", "data_dir", "out", "backend")
+        free += ("memory_budget",)
         values = to_dict(config)
         if self.config_path.exists():
             there = to_dict(self.config())
