@@ -1,0 +1,44 @@
+"""Gains, saturations and rates under a step of drive (Geadah et al. 2024, Fig 4a)."""
+
+from __future__ import annotations
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+from adaptrnn.figure.style import ink, letters, shades, subplots
+
+__all__ = ["response"]
+
+
+def response(data: xr.Dataset) -> Figure:
+    """Draw the mean over neurons of n_t, s_t and h_t: a row for each, a column for each seed.
+
+    Args:
+        data: `n_mean`, `s_mean`, `h_mean` (model, seed, time, xi) of one model; attrs "step", its
+            begin and end.
+
+    Returns:
+        The figure.
+    """
+    data = data.isel(model=0)
+    seeds, names = data.seed.values, ("n", "s", "h")
+    labels = {"n": "gain $n_t$", "s": "saturation $s_t$", "h": "rate $h_t$"}
+    figure, axes = subplots(len(names), len(seeds), height=5.4, sharex=True, sharey="row")
+    tones = shades(data.sizes["xi"])
+    for row, name in enumerate(names):
+        for column, seed in enumerate(seeds):
+            axis = axes[row, column]
+            for xi, tone in zip(data.xi.values, tones, strict=True):
+                values = data[f"{name}_mean"].sel(seed=seed, xi=xi)
+                axis.plot(data.time, values, color=tone, lw=1.2, label=f"ξ = {xi:g}")
+            for edge in data.attrs["step"]:
+                axis.axvline(edge, color=ink(), lw=0.6, ls=":")
+            axis.set_title(f"seed {seed}" if row == 0 else "")
+        axes[row, 0].set_ylabel(labels[name])
+    for axis in axes[-1]:
+        axis.set_xlabel("time (steps)")
+    axes[-1, 0].set_yscale("symlog", linthresh=1)
+    letters(axes)
+    handles, names_ = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names_, loc="outside lower center", ncols=len(handles))
+    return figure
