@@ -37,11 +37,11 @@ __all__ = [
 FORMATS = ("svg", "pdf", "png")
 
 LABELS = {
-    "relu": "RNN, ReLU",
-    "linear": "RNN, linear",
-    "tanh": "RNN, tanh",
-    "gamma-shared": "RNN+gamma, shared",
-    "gamma": "RNN+gamma, per neuron",
+    "relu": "RNN (ReLU)",
+    "linear": "RNN (linear)",
+    "tanh": "RNN (tanh)",
+    "gamma-shared": "RNN+gamma (shared)",
+    "gamma": "RNN+gamma",
     "arun": "ARUN",
     "lstm": "LSTM",
     "gru": "GRU",

@@ -31,7 +31,7 @@ def measure(run: Run) -> xr.Dataset:
 
 def judge(data: xr.Dataset) -> list[Verdict]:
     """E14: standard deviation over neurons, a value for each seed; 0 before training."""
-    one = data.sel(model="gamma")
+    one = data.sel(model="gamma").astype(float)
     parts = [
         part(f"sd({name}) over neurons", one[name].std("neuron").values, _above(least), "", digits)
         for name, least, digits in (("n", 0.05, ".3f"), ("s", 0.001, ".4f"))

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import numpy as np
 import xarray as xr
 
 from adaptrnn.analysis.statistics import unpaired_test
@@ -12,7 +9,8 @@ from adaptrnn.evaluation import evaluate_run
 from adaptrnn.figure.accuracy import accuracy
 from adaptrnn.figure.style import LABELS
 from adaptrnn.paper.item import Item, Table
-from adaptrnn.paper.verdict import Claim, Part, Verdict, part, verdict
+from adaptrnn.paper.ordering import listing, more, next_best
+from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
 from adaptrnn.perturb import PAPER_PERTURBATIONS
 from adaptrnn.run import Run
 
@@ -30,7 +28,7 @@ E06 = Claim(
     "E06",
     "Table 1",
     "Under noisy drive ARUN is the most robust by far.",
-    "ARUN loses less than half of what the next best loses",
+    "drop of ARUN less than half of the next best's",
 )
 E07 = Claim("E07", "Table 1", "Under a step of drive (ξ = 1) ARUN is the most robust.", "ordering")
 E08 = Claim(
@@ -60,74 +58,44 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     """E03, E06, E07, E08 and E40."""
     percent = 100 * data.accuracy.reindex(model=list(MODELS))
     clean = percent.sel(condition="clean", drop=True)
-    drop = clean - percent
-
-    def more(quantity: str, difference: xr.DataArray) -> Part:
-        return part(quantity, difference.values, lambda d: d > 0, " pp", "+.1f")
-
+    others = [model for model in MODELS if model != "arun"]
+    rest = [model for model in others if not model.startswith("gamma")]
     gamma = clean.sel(model="gamma")
-    parts = [
+    better = [
         more(f"RNN+gamma - {LABELS[model]}", gamma - clean.sel(model=model))
         for model in ("relu", "lstm", "gru")
     ]
-    equal = abs(clean.sel(model="arun") - gamma)
-    near = part("|ARUN - RNN+gamma|", equal.values, lambda d: d <= ALIKE, " pp", ".1f")
-    verdicts = [verdict(E03, [*parts, near])]
+    apart = abs(clean.sel(model="arun") - gamma)
+    alike = part("|ARUN - RNN+gamma|", apart.values, lambda d: d <= ALIKE, " pp", ".1f")
+    verdicts = [verdict(E03, [*better, alike], listing("Mean accuracy (%)", clean))]
 
-    others = [model for model in MODELS if model != "arun"]
-    rest = [model for model in others if not model.startswith("gamma")]
     for claim, condition in ((E06, "noisy-drive"), (E07, "step-drive"), (E08, "contrast")):
-        losses = drop.sel(condition=condition, drop=True)
-        arun = losses.sel(model="arun")
-        best, least = _next(losses, others, min)
-        parts = [more(f"loss of {best} (next best) - loss of ARUN", least - arun)]
+        perturbed = percent.sel(condition=condition, drop=True)
+        drop = clean - perturbed
+        arun = drop.sel(model="arun")
+        best, least = next_best(drop, others, min)
+        parts = [more(f"drop of {best} (next best) - drop of ARUN", least - arun)]
         if claim is E06:
-            ratio = (arun / least.where(least > 0)).values
-            parts.append(part("loss of ARUN / loss of the next best", ratio, lambda r: r < 0.5))
+            parts.append(more(f"half the drop of {best} - drop of ARUN", least / 2 - arun))
         elif claim is E07:
-            driven = percent.sel(condition=condition, drop=True)
-            best, most = _next(driven, others, max)
-            parts.append(
-                more(f"driven: ARUN - {best} (next best)", driven.sel(model="arun") - most)
-            )
+            best, most = next_best(perturbed, others, max)
+            ours = perturbed.sel(model="arun")
+            parts.append(more(f"accuracy of ARUN - of {best} (next best)", ours - most))
         else:
-            best, third = _next(losses, rest, min)
-            second = losses.sel(model="gamma")
-            parts.append(
-                more(f"loss of {best} (best of the others) - loss of RNN+gamma", third - second)
-            )
-        verdicts.append(verdict(claim, parts, _losses(losses.mean("seed"))))
-    verdicts.append(_heterogeneous(gamma, clean.sel(model="gamma-shared")))
+            best, third = next_best(drop, rest, min)
+            second = drop.sel(model="gamma")
+            parts.append(more(f"drop of {best} (best of the rest) - of RNN+gamma", third - second))
+        verdicts.append(verdict(claim, parts, listing("Mean drop of accuracy (pp)", drop)))
+
+    shared = clean.sel(model="gamma-shared")
+    parts = [more("per neuron - shared", gamma - shared)]
+    both = (gamma.notnull() & shared.notnull()).values
+    if both.sum() > 1:
+        p = [float(unpaired_test(gamma.values[both], shared.values[both]).p_t)]
+        parts.append(part("Welch's test, p", p, lambda value: value > 0.05))
+    note = "With few seeds a small difference cannot be significant."
+    verdicts.append(verdict(E40, parts, note))
     return verdicts
-
-
-def _next(
-    values: xr.DataArray, models: list[str], better: Callable[..., str]
-) -> tuple[str, xr.DataArray]:
-    """Label and values of the best of some models on average; without data if one has none."""
-    mean = values.sel(model=models).mean("seed")
-    known = bool(mean.notnull().all())
-    best = better(models, key=lambda model: float(mean.sel(model=model))) if known else models[0]
-    return LABELS[best] if known else "the others", values.sel(model=best).where(known)
-
-
-def _losses(mean: xr.DataArray) -> str:
-    shown = [
-        f"{LABELS[str(model)]} {float(mean.sel(model=model)):.1f}"
-        for model in mean.model.values
-        if np.isfinite(mean.sel(model=model))
-    ]
-    return f"Mean loss of accuracy (pp): {', '.join(shown)}."
-
-
-def _heterogeneous(gamma: xr.DataArray, shared: xr.DataArray) -> Verdict:
-    both = gamma.notnull() & shared.notnull()
-    parts = [part("per neuron - shared", (gamma - shared).values, lambda d: d > 0, " pp", "+.1f")]
-    if int(both.sum()) > 1:
-        test = unpaired_test(gamma[both.values], shared[both.values])
-        p = [float(test.p_t)]
-        parts.append(part("Welch's test, p", p, lambda value: value > 0.05, digits=".2f"))
-    return verdict(E40, parts, "With few seeds a small difference cannot be significant.")
 
 
 def table(data: xr.Dataset) -> Table:

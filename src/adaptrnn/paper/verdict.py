@@ -1,7 +1,7 @@
 """Claims and verdicts: what the paper says, by which criterion it is judged, what came out.
 
-A verdict rests on parts, each a quantity with a value for every seed and a condition on it. A part
-holds "in every seed", "on average" (for the mean over seeds, but not for each), or not at all.
+A verdict rests on parts, each a quantity with a value for every seed and a condition on it. Does a
+part hold? "yes", in every seed; "on average", for the mean over seeds but not for each; or "no".
 
     reproduced  every part holds in every seed
     partly      some part holds, at least on average
@@ -46,8 +46,8 @@ class Part:
     Attributes:
         quantity: what it is.
         number: mean over seeds, with its unit.
-        spread: least and greatest value over seeds, and how many there are.
-        holds: "in every seed", "on average", "no" or "no data".
+        spread: least and greatest value over seeds, and their number; empty for one value.
+        holds: "yes", "on average", "no" or "no data".
     """
 
     quantity: str
@@ -76,7 +76,7 @@ class Verdict:
         holds = [part.holds for part in self.parts]
         if not holds or "no data" in holds:
             return "no data"
-        if all(value == "in every seed" for value in holds):
+        if all(value == "yes" for value in holds):
             return "reproduced"
         return "not" if all(value == "no" for value in holds) else "partly"
 
@@ -108,13 +108,20 @@ def part(
     found = found[np.isfinite(found)]
     if not len(found):
         return Part(quantity, "", "", "no data")
-    mean = float(found.mean())
-    spread = f"{found.min():{digits}} to {found.max():{digits}} ({len(found)})"
+    mean, count = float(found.mean()), len(found)
+    low, high = (_text(value, digits) for value in (found.min(), found.max()))
     if all(condition(float(value)) for value in found):
-        holds = "in every seed"
+        holds = "yes"
     else:
         holds = "on average" if condition(mean) else "no"
-    return Part(quantity, f"{mean:{digits}}{unit}", spread, holds)
+    spread = f"{low} to {high} ({count})" if count > 1 else ""
+    return Part(quantity, _text(mean, digits) + unit, spread, holds)
+
+
+def _text(value: float, digits: str) -> str:
+    """A number without a minus or plus before zero."""
+    text = f"{value:{digits}}"
+    return text.lstrip("+-") if float(text) == 0 else text
 
 
 def verdict(claim: Claim, parts: Sequence[Part], note: str = "") -> Verdict:

@@ -103,7 +103,8 @@ def render_page(page: Page) -> str:
     )
     environment.filters["data_uri"] = _data_uri
     tally = {o: sum(verdict.outcome == o for verdict, _ in page.verdicts) for o in OUTCOMES}
-    return environment.get_template("page.html").render(page=page, tally=tally)
+    commands = {section.name: section.command for section in page.sections}
+    return environment.get_template("page.html").render(page=page, tally=tally, commands=commands)
 
 
 def _data_uri(svg: bytes) -> str:
