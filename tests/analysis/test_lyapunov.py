@@ -102,8 +102,9 @@ def test_lorenz_flow():
     error = found.lyapunov.std("sample") / math.sqrt(2000)
     assert float(error.max()) < 0.02
     assert bool((abs(mean - [0.9056, 0, -14.5723]) < 4 * error).all())
-    # the divergence is -(10 + 1 + 8/3); the fourth-order step keeps it to its error, 1e-4 here
-    np.testing.assert_allclose(found.lyapunov.sum("exponent"), -41 / 3, atol=1e-3)
+    # the divergence is -(10 + 1 + 8/3); along the stiffest direction a step multiplies by
+    # 1 + u + ... + u^4/24 in place of exp u, u = -14.6 / 50: u^5/120 / .02 = 1e-3 off per time
+    np.testing.assert_allclose(found.lyapunov.sum("exponent"), -41 / 3, atol=5e-3)
 
 
 def plain(network, x, steps, burn_in=0):

@@ -1,0 +1,95 @@
+"""Jacobian norms and products against closed forms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from adaptrnn._error import InputError
+from adaptrnn.activation import gamma_sup_slope
+from adaptrnn.analysis._system import system
+from adaptrnn.analysis.jacobian import jacobian_norm, jacobian_product, recurrent_weight
+from adaptrnn.init import haar_
+from adaptrnn.rnn import ARUN, RNN
+
+
+def test_norm_is_the_largest_slope_for_orthogonal_weights():
+    """E32: ||D W||_2 = ||D||_2, the largest of N slopes, which 400 draws bring within 2%."""
+    # the matrix is orthogonal to 1e-6, float32
+    n = [1.0, 2.25, 5.0, 10.0]
+    s = [-0.2, 0.0, 0.25, 0.5, 1.0]
+    found = jacobian_norm(haar_(torch.empty(400, 400)), n, s, samples=3)
+    np.testing.assert_allclose(found.norm, found.sup_slope, rtol=0.02)
+    assert bool((found.norm <= found.sup_slope * (1 + 1e-6)).all())
+    want = gamma_sup_slope(torch.tensor(2.25), torch.tensor(0.5))
+    assert float(found.sup_slope.sel(n=2.25, s=0.5)) == pytest.approx(float(want), rel=1e-6)
+    # regions <, =, > 1: s > 0 and small n contracts, s = 0 is at 1, s < 0 expands
+    assert float(found.norm.sel(n=1, s=0.5)) < 0.99
+    assert abs(float(found.norm.sel(n=5, s=0)) - 1) < 1e-3
+    assert float(found.norm.sel(n=5, s=-0.2)) > 1.19
+
+
+def test_scaled_weights_scale_linear_norms():
+    """At n -> 0 the slope is (1-s)/2 everywhere, so the norm is that of W times it."""
+    weight = torch.randn(30, 30, dtype=torch.float64)
+    found = jacobian_norm(weight, [1e-9], [0.4], samples=2)
+    want = 0.3 * float(torch.linalg.matrix_norm(weight, 2))
+    assert found.norm.item() == pytest.approx(want, rel=1e-7)  # slope off by O(n x)
+    assert found.standard_error.item() < 1e-7
+
+
+def test_own_gains_and_errors():
+    network = RNN(1, 20, nonlinearity="gamma", n=3.0, s=0.25)
+    own = jacobian_norm(network)
+    grid = jacobian_norm(network, [3.0], [0.25])
+    assert float(own.norm) == pytest.approx(float(grid.norm[0, 0]))
+    with pytest.raises(InputError, match="none of its own"):
+        jacobian_norm(ARUN(1, 3, 2))
+    with pytest.raises(InputError, match="square weight_hh"):
+        recurrent_weight(nn.GRUCell(1, 3))
+    with pytest.raises(InputError, match="both given"):
+        jacobian_norm(network, [1.0])
+
+
+def test_products_of_a_linear_map():
+    weight = torch.randn(5, 5, dtype=torch.float64)
+    model = system(lambda x, h: h @ weight.mT, torch.zeros(1, 5, dtype=torch.float64))
+    found = jacobian_product(model, steps=6, every=2)
+    for t in (2, 4, 6):
+        want = torch.linalg.svdvals(torch.linalg.matrix_power(weight, t)).log()
+        # the smallest of a product of condition c is known to c roundings; c is about 1e6
+        np.testing.assert_allclose(found.log_singular.sel(time=t)[0], want, atol=1e-8)
+    np.testing.assert_allclose(found.step_norm, float(torch.linalg.matrix_norm(weight, 2)))
+
+
+def test_products_neither_overflow_nor_underflow():
+    for scale in (1e-3, 1e3):
+        model = system(lambda x, h, a=scale: a * h, torch.zeros(1, 2, dtype=torch.float64))
+        found = jacobian_product(model, steps=400, every=400)
+        np.testing.assert_allclose(found.exponent, np.log(scale), rtol=1e-12)
+
+
+def test_product_is_the_derivative_of_many_steps():
+    cell = nn.GRUCell(2, 4, dtype=torch.float64)
+    x = torch.randn(5, 1, 2, dtype=torch.float64)
+    model = system(cell)
+
+    def many(h):
+        for x_t in x:
+            h = model.step(x_t, h[None], None)[0]
+        return h
+
+    h = torch.randn(4, dtype=torch.float64)
+    want = torch.linalg.svdvals(torch.func.jacrev(many)(h)).log()
+    found = jacobian_product(cell, x, state=h[None], every=5)
+    np.testing.assert_allclose(found.log_singular[0, 0], want, atol=1e-10)
+
+
+def test_of_an_adaptive_network():
+    network = ARUN(1, 4, 3)
+    found = jacobian_product(network, torch.rand(6, 2, 1), drive=0.5, every=3)
+    assert found.sizes == {"time": 2, "sample": 2, "rank": 16, "step": 6}
+    with pytest.raises(InputError, match="every=7"):
+        jacobian_product(network, torch.rand(6, 2, 1), every=7)
