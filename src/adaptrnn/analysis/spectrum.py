@@ -27,9 +27,10 @@ def spectrum(networks: Network | Mapping[str, Network]) -> xr.Dataset:
 
     Returns:
         Over (network, eigenvalue), by falling modulus: real_part, imaginary_part, modulus. Over
-        network: radius, the largest modulus; outside, the share with modulus > 1 + 1e-6; largest_singular,
-        the spectral norm; henrici, the departure from normality sqrt(1 - sum |lambda|^2 /
-        ||W||_F^2), 0 for a normal matrix. Without a mapping there is no dimension network.
+        network: radius, the largest modulus; outside, the share with modulus > 1 + 1e-6;
+        largest_singular, the spectral norm; henrici, the departure from normality
+        sqrt(1 - sum |lambda|^2 / ||W||_F^2), 0 for a normal matrix. Without a mapping there is no
+        dimension network.
 
     Raises:
         InputError: a network has no square W_hh.
