@@ -7,11 +7,11 @@ import difflib
 import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from adaptrnn._error import InputError, MissingExtraError, bad, require
+from adaptrnn._error import InputError, MissingExtraError, bad
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,7 +75,8 @@ class _Command:
     """One command: its configuration, what it does, one line of help and examples."""
 
     config: str  # module:class, imported when the command is used
-    run: Callable[[Any, Console], object]
+    run: str  # module:function of (config, console)
+    extra: str  # of the package, that brings what it needs
     summary: str
     examples: tuple[str, ...]
 
@@ -83,7 +84,8 @@ class _Command:
 COMMANDS = {
     "train": _Command(
         "adaptrnn.config:TrainConfig",
-        _train,
+        "adaptrnn.cli:_train",
+        "train",
         "train a network, or go on with a run that was interrupted",
         (
             "adaptrnn train digits --model arun --hidden-size 64 --controller-size 10 --lr 3e-3",
@@ -92,7 +94,8 @@ COMMANDS = {
     ),
     "evaluate": _Command(
         "adaptrnn.config:EvaluateConfig",
-        _evaluate,
+        "adaptrnn.cli:_evaluate",
+        "train",
         "accuracy and loss of trained runs, clean and perturbed",
         (
             "adaptrnn evaluate runs/digits-arun-seed0",
@@ -101,11 +104,40 @@ COMMANDS = {
     ),
     "models": _Command(
         "adaptrnn.config:ModelsConfig",
-        _models,
+        "adaptrnn.cli:_models",
+        "train",
         "the models, and their sizes at equal counts of parameters",
         ("adaptrnn models", "adaptrnn models --hidden-size 100 --controller-size 20"),
     ),
+    "reproduce": _Command(
+        "adaptrnn.reproduce:ReproduceConfig",
+        "adaptrnn.reproduce:reproduce",
+        "paper",
+        "run the paper: train, evaluate, draw, judge every claim, write the report",
+        ("adaptrnn reproduce", "adaptrnn reproduce --help"),
+    ),
+    "figure": _Command(
+        "adaptrnn.reproduce:FigureConfig",
+        "adaptrnn.reproduce:figure",
+        "paper",
+        "draw one figure of the paper, from trained runs where it needs them",
+        ("adaptrnn figure", "adaptrnn figure fig1-gamma --out gamma.svg"),
+    ),
 }
+
+
+def _at(place: str, extra: str) -> Any:
+    """What a text module:name names, or which extra to install for it."""
+    module, _, name = place.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("adaptrnn"):
+            raise
+        raise MissingExtraError(
+            f"{error.name} is not installed; it comes with the extra {extra!r}: "
+            f"run  pip install 'adaptrnn[{extra}]'"
+        ) from error
 
 
 def _help(console: Console) -> None:
@@ -167,13 +199,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(errors, message, 2)
     command = COMMANDS[name]
     try:
-        tyro = require("tyro", "train")
         examples = "\n".join(f"    {example}" for example in command.examples)
         text = f"{command.summary[0].upper()}{command.summary[1:]}.\n\nexamples:\n{examples}"
-        module, _, kind = command.config.partition(":")
-        config_class = getattr(importlib.import_module(module), kind)
-        config = tyro.cli(config_class, prog=f"adaptrnn {name}", args=words[1:], description=text)
-        command.run(config, console)
+        tyro = _at("tyro:cli", "train")
+        config = tyro(
+            _at(command.config, command.extra),
+            prog=f"adaptrnn {name}",
+            args=words[1:],
+            description=text,
+        )
+        _at(command.run, command.extra)(config, console)
     except (InputError, MissingExtraError) as error:
         return _fail(errors, str(error), 2)
     except KeyboardInterrupt:
