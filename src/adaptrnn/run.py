@@ -217,8 +217,8 @@ class Run:
 
     def start(self, config: TrainConfig, task: Task, model: Classifier) -> None:
         """Make the folder, or check that it holds a run of the same configuration."""
-        free = ("accelerator", "devices", "checkpoint_seconds", "data_dir", "out", "backend")
-        free += ("memory_budget",)
+        free = {"accelerator", "devices", "checkpoint_seconds", "data_dir", "out", "backend"}
+        free |= {"memory_budget"}
         values = to_dict(config)
         if self.config_path.exists():
             there = to_dict(self.config())
