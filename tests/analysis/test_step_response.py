@@ -131,3 +131,13 @@ def test_errors():
         step_response(torch.nn.GRUCell(1, 2), durations=(0, 20, 0))
     with pytest.raises(InputError, match="trials"):
         step_response(torch.nn.GRUCell(1, 2), trials=0)
+
+
+def test_delay_moves_the_onset():
+    t = np.arange(120)
+    r = np.where((t >= 20) & (t < 110), 1 + 3 * np.exp(-(t - 25) / 9.0), 0.0)
+    r[20:25] = 0.5  # latency
+    found = describe_step(r, (20, 110), delay=5)
+    assert np.isclose(found.onset, 4) and np.isclose(found.tau, 9, rtol=1e-5)
+    with pytest.raises(InputError, match="delay"):
+        describe_step(r, (20, 110), delay=81)

@@ -106,7 +106,12 @@ def step_response(
 
 
 def describe_step(
-    response: Any, step: tuple[int, int], *, baseline: int | None = None, confidence: float = 0.95
+    response: Any,
+    step: tuple[int, int],
+    *,
+    baseline: int | None = None,
+    delay: int = 0,
+    confidence: float = 0.95,
 ) -> xr.Dataset:
     """Onset, steady state, exponential fit and adaptation of any responses to a step.
 
@@ -119,6 +124,8 @@ def describe_step(
             (time, neuron) or (time, trial, neuron).
         step: [start, stop) of the step, in samples.
         baseline: number of samples before the step to average; a tenth of those there are if None.
+        delay: samples from the start of the step to t_on, where the onset value is read and the
+            fit begins; 0 for networks, more for cells that need time to reach their first spike.
         confidence: of the interval.
 
     Returns:
@@ -142,18 +149,19 @@ def describe_step(
         raise bad(
             "step", step, f"0 < start < stop <= {q.sizes['time']}, the length of the recording"
         )
-    if stop - start < 10:
-        raise bad("step", step, "at least 10 samples long")
+    if delay < 0 or stop - start - delay < 10:
+        raise bad("step, delay", (step, delay), "at least 10 samples after the delay, delay >= 0")
     count = max(1, start // 10) if baseline is None else baseline
     if not 1 <= count <= start:
         raise bad("baseline", count, f"from 1 to {start} samples, those before the step")
-    during = q.isel(time=slice(start, stop))
+    during = q.isel(time=slice(start + delay, stop))
     rest = q.isel(time=slice(start - count, start)).mean("time")
     onset = during.isel(time=0, drop=True)
-    steady = during.isel(time=slice(-max(1, (stop - start) // 10), None)).mean("time")
+    length = during.sizes["time"]
+    steady = during.isel(time=slice(-max(1, length // 10), None)).mean("time")
     jump, left = onset - rest, steady - rest
     size = abs(jump) + abs(left)
-    fitted = fit(np.arange(stop - start, dtype=float), during, "exponential", "time", confidence)
+    fitted = fit(np.arange(length, dtype=float), during, "exponential", "time", confidence)
     a, b, c = (fitted.value.sel(parameter=name, drop=True) for name in "abc")
     flat = during.max("time") - during.min("time") <= 1e-9 * abs(during).max("time")
     b_low = fitted.low.sel(parameter="b", drop=True)
@@ -177,6 +185,7 @@ def describe_step(
         attrs={
             "definition": _DEFINITION,
             "step": list(step),
+            "delay": delay,
             "baseline_samples": count,
             "interval": f"{confidence:g}",
             "time_units": "sample",
@@ -185,7 +194,7 @@ def describe_step(
 
 
 _DEFINITION = (
-    "q(t) = asymptote + amplitude exp(-(t - start)/tau) over the step; onset: first value; "
+    "q(t) = asymptote + amplitude exp(-(t - t_on)/tau) over the step; onset: q(t_on); "
     "steady: mean of the last tenth; adaptation: (|jump| - |steady - baseline|) / "
     "(|jump| + |steady - baseline|), 1 adapts fully, < 0 sensitises"
 )
