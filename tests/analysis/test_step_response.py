@@ -9,7 +9,7 @@ import torch
 import xarray as xr
 from hypothesis import given, settings
 
-from adaptrnn import ARUN, RNN
+from adaptrnn import ARUN, GRU, LSTM, RNN
 from adaptrnn._error import InputError
 from adaptrnn.analysis.step_response import describe_step, step_response
 
@@ -101,6 +101,19 @@ def test_batch_first_and_layers_and_input():
     assert np.allclose(one.h, two.h, atol=1e-6)
     want, _ = second(torch.cat([torch.zeros(10, 1, 2), torch.ones(10, 1, 2), torch.zeros(5, 1, 2)]))
     assert np.allclose(two.h.sel(xi=1.0), want[:, 0].detach(), atol=1e-6)
+
+
+@pytest.mark.parametrize("core", [GRU(2, 4), LSTM(2, 4, batch_first=True)])
+def test_our_gated_cells(core):
+    """Their drive enters every gate, in a probe as in a test of robustness."""
+    found = step_response(core, [1.0], durations=(10, 10, 0))
+    drive = torch.zeros(20, 1, 1)
+    drive[10:] = 1.0
+    x = torch.zeros(20, 1, 2)
+    if core.batch_first:
+        x, drive = x.transpose(0, 1), drive.transpose(0, 1)
+    want = core(x, drive=drive)[0].detach().reshape(20, 4)
+    assert np.allclose(found.h[:, 0], want, atol=1e-6)
 
 
 def test_noise_is_averaged_over_trials():

@@ -102,8 +102,9 @@ def _trace(
     drive = None if drive is None else drive.to(weight)
     if network.batch_first:
         x, drive = x.transpose(0, 1), None if drive is None else drive.transpose(0, 1)
-    trace = network.trace(x, drive=drive, layer=network.num_layers - 1)
-    signals = {name: getattr(trace, name) for name in SIGNALS}
+    last = {"layer": network.num_layers - 1} if network.num_layers > 1 else {}
+    trace = network.trace(x, drive=drive, **last)
+    signals = {name: getattr(trace, name, None) for name in SIGNALS}
     found = {name: signal for name, signal in signals.items() if signal is not None}
     if network.batch_first:
         found = {name: signal.transpose(0, 1) for name, signal in found.items()}

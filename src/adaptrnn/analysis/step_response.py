@@ -194,8 +194,8 @@ def describe_step(
 
 
 _DEFINITION = (
-    "q(t) = asymptote + amplitude exp(-(t - t_on)/tau) over the step; onset: q(t_on); "
-    "steady: mean of the last tenth; adaptation: (|jump| - |steady - baseline|) / "
+    "q(t) = asymptote + amplitude exp(-(t - t_on)/tau) over the step; "
+    "onset: q(t_on); steady: mean of the last tenth; adaptation: (|jump| - |steady - baseline|) / "
     "(|jump| + |steady - baseline|), 1 adapts fully, < 0 sensitises"
 )
 
