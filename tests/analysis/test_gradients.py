@@ -10,6 +10,7 @@ from torch.func import functional_call
 
 from adaptrnn._error import InputError
 from adaptrnn.analysis.gradients import gradient_norm
+from adaptrnn.gated import GRU
 from adaptrnn.rnn import ARUN, RNN, ARUNState
 
 STEPS = 7
@@ -86,6 +87,13 @@ def test_state_and_drive(layers):
     assert found.norm[0].item() == pytest.approx(float(whole.norm()), rel=1e-10)
 
 
+def test_drive_of_a_gated_layer():
+    network, x = GRU(2, 4).double(), torch.randn(STEPS, 3, 2).double()
+    found = gradient_norm(network, x, readout, drive=0.5)
+    (whole,) = torch.autograd.grad(readout(network(x, drive=0.5)[0]), network.weight_hh_l0)
+    assert found.norm[0].item() == pytest.approx(float(whole.norm()), rel=1e-10)
+
+
 def test_another_parameter_and_errors():
     network, x = nn.GRUCell(2, 3), torch.randn(4, 2, 2)
     found = gradient_norm(network, x, lambda h: h.sum(), parameter="bias_ih")
@@ -95,7 +103,7 @@ def test_another_parameter_and_errors():
         gradient_norm(network, x, lambda h: h.sum(), parameter="weight")
     with pytest.raises(InputError, match="one number"):
         gradient_norm(network, x, lambda h: h)
-    with pytest.raises(InputError, match="except for an RNN"):
+    with pytest.raises(InputError, match="takes none"):
         gradient_norm(network, x, lambda h: h.sum(), drive=1.0)
 
 

@@ -13,6 +13,7 @@ from adaptrnn._error import InputError
 from adaptrnn.analysis._closed import CURVES
 from adaptrnn.analysis._system import system
 from adaptrnn.controller import AbstractController
+from adaptrnn.gated import GRU, LSTM
 from adaptrnn.rnn import ARUN, RNN
 
 CELLS = [nn.RNNCell, nn.GRUCell, nn.LSTMCell]
@@ -71,16 +72,25 @@ def test_jacobian_against_differences(kind):
 
 
 @pytest.mark.parametrize("kind", CELLS)
-def test_the_drive_is_a_current_into_the_candidate(kind):
-    """The same current for all samples is a change of that gate's input bias."""
+def test_the_drive_is_a_current_into_every_gate(kind):
+    """The same current for all samples is a change of the input biases."""
     cell = kind(2, 5, dtype=torch.float64)
     x, drive = torch.randn(3, 2, dtype=torch.float64), torch.randn(5, dtype=torch.float64)
     z = torch.randn(3, system(cell).size, dtype=torch.float64)
     driven = system(cell).step(x, z, drive.expand(3, 5))
-    first = 0 if kind is nn.RNNCell else 10
     with torch.no_grad():
-        cell.bias_ih[first : first + 5] += drive
+        cell.bias_ih += drive.repeat(len(cell.bias_ih) // 5)
     assert torch.allclose(driven, system(cell).step(x, z, None), atol=1e-15)
+
+
+@pytest.mark.parametrize("kind", [GRU, LSTM])
+def test_our_gated_layers_step_as_their_own_call(kind):
+    network = kind(2, 5, dtype=torch.float64)
+    x, drive = torch.randn(6, 3, 2).double(), torch.randn(6, 3, 5).double()
+    output, last = network(x, drive=drive)
+    states = system(network).run(x, drive=drive)
+    assert torch.allclose(system(network).activity(states), output, atol=1e-14)
+    assert torch.allclose(system(network).states(last), states[-1], atol=1e-14)
 
 
 class Leaky(AbstractController):

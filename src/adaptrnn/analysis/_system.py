@@ -18,8 +18,8 @@ L times as many. What counts as a network, and who says what its state looks lik
     or an nn.Module called so        `state=`: an example, in tensors, tuples, named tuples, dicts
 
 `drive` is a current added to each neuron before its nonlinearity, (B, N): in our networks before
-the controller too, in torch's networks to W_ih x (for a GRU and an LSTM: of the candidate, the one
-gate with tanh), in a user's step to whatever the step does with it.
+the controller too; in torch's networks to W_ih x, in a GRU and an LSTM of every gate, as in our
+`adaptrnn.GRU` and `adaptrnn.LSTM`; in a user's step to whatever the step does with it.
 
 Modules are copied, so an analysis neither changes a network nor notices later changes of it.
 """
@@ -424,7 +424,8 @@ def _callable(
 def _torch_network(network: Any) -> System:
     """Cells and networks of torch.nn, by torch's own cell functions, layer after layer."""
     single = isinstance(network, nn.RNNCellBase)
-    kind = {"RNN": "rnn", "GRU": "gru", "LST": "lstm"}[type(network).__name__[:3]]
+    kinds = {"rnn": (nn.RNN, nn.RNNCell), "gru": (nn.GRU, nn.GRUCell)}
+    kind = next((name for name, kind in kinds.items() if isinstance(network, kind)), "lstm")
     if getattr(network, "proj_size", 0):
         raise bad("network.proj_size", network.proj_size, "0: projections are not supported")
     if kind == "rnn":
@@ -437,11 +438,9 @@ def _torch_network(network: Any) -> System:
         [getattr(network, name if single else f"{name}_l{layer}", None) for name in names]
         for layer in range(layers)
     ]
-    # rows of weight_ih that belong to the one nonlinearity a drive goes into
-    row = {"gru": 2 * neurons, "lstm": 2 * neurons}.get(kind, 0)
     first_weight = weights[0][0]
-    into = torch.zeros(first_weight.shape[0], neurons).to(first_weight)
-    into[row : row + neurons] = torch.eye(neurons).to(into)
+    gates = first_weight.shape[0] // neurons
+    into = torch.eye(neurons).to(first_weight).repeat(gates, 1)
 
     def step(x: Tensor | None, z: Tensor, drive: Tensor | None = None) -> Tensor:
         below = z.new_zeros(z.shape[0], network.input_size) if x is None else x

@@ -9,6 +9,7 @@ and ||G(t_0)||_F over t_0 shows whether the distant past adds to learning, is si
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -43,8 +44,8 @@ def gradient_norm(
         loss: rates (T, B, N) -> a number, such as a cross entropy of a readout of the last step.
         parameter: which parameter; default weight_hh_l0 or weight_hh.
         state: first state in the network's own form; for a module of the user's it must be given.
-        drive: current added to each neuron, a number or broadcastable to (T, B, N); only for our
-            networks.
+        drive: current added to each neuron, a number or broadcastable to (T, B, N); only for
+            networks called with one, as ours are.
 
     Returns:
         Over time t = 1 ... T: norm, ||sum over t' >= t of the contributions||_F; contribution,
@@ -68,8 +69,8 @@ def gradient_norm(
     if x.ndim != 3:
         raise bad("x.shape", tuple(x.shape), "(T, B, D)")
     ours = isinstance(network, RNN | ARUN)
-    if drive is not None and not ours:
-        raise bad("drive", "a drive", "None except for an RNN or an ARUN")
+    if drive is not None and "drive" not in inspect.signature(network.forward).parameters:
+        raise bad("drive", "a drive", f"None, because a {type(network).__name__} takes none")
     if getattr(network, "bidirectional", False):
         raise bad("network", type(network).__name__, "of one direction")
     x = x.to(known[parameter])
@@ -135,7 +136,7 @@ def _by_copies(
     """The terms from hooks on one alias of the parameter per step; backward visits T, ..., 1."""
     whole = isinstance(network, RNN | ARUN | nn.RNNBase)
     axis = 1 if getattr(network, "batch_first", False) else 0
-    if isinstance(network, RNN | ARUN) and drive is not None:
+    if drive is not None:
         size = (x.shape[0], x.shape[1], network.hidden_size)
         drive = torch.as_tensor(drive).to(x).expand(size)
     weight = dict(network.named_parameters())[parameter].detach().requires_grad_()
