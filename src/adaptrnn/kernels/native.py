@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -19,11 +20,12 @@ BACKENDS = ("auto", "reference", "cpu")
 MEMORY_BUDGET = 2**30
 """Bytes that a call may spend to keep its past instead of computing it again."""
 
-_module: ModuleType | None
+_module: ModuleType | None = None
+_missing = ""
 try:
-    from adaptrnn.kernels import _cpu as _module
+    _module = importlib.import_module("adaptrnn.kernels._cpu")
 except ImportError as error:
-    _module, _missing = None, str(error)
+    _missing = str(error)
 
 
 def why_not() -> str | None:
@@ -77,7 +79,7 @@ def segment_length(steps: int, batch: int) -> int:
 
 
 def run(operation: str, *arguments: Any, arrays: dict[str, Tensor | None], segment: int) -> None:
-    """Call the native module; `arrays` holds inputs and outputs by name, None and empty ones not."""
+    """Call the native module; `arrays` are inputs and outputs, None and empty ones left out."""
     if _module is None:
         raise RuntimeError(why_not())
     plain = {
@@ -138,13 +140,17 @@ def second_gradient(
         factors = [differentiable(weight) for weight in weights]
         pairs = zip(function(*inputs), factors, strict=True)
         total = torch.stack([(r * f).sum() for r, f in pairs if f is not None and r.numel()]).sum()
-        asked = [i for i, grad in enumerate(grads) if grad is not None]
+        asked = [
+            (tensor, grad)
+            for tensor, grad in zip(inputs, grads, strict=True)
+            if tensor is not None and grad is not None
+        ]
         first = torch.autograd.grad(
-            total, [inputs[i] for i in asked], create_graph=True, allow_unused=True
+            total, [tensor for tensor, _ in asked], create_graph=True, allow_unused=True
         )
         terms = [
-            (gradient * grads[i]).sum()
-            for i, gradient in zip(asked, first, strict=True)
+            (gradient * grad).sum()
+            for gradient, (_, grad) in zip(first, asked, strict=True)
             if gradient is not None and gradient.requires_grad
         ]
         wanted = [tensor for tensor in (*factors, *inputs) if tensor is not None]

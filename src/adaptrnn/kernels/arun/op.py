@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -367,7 +366,7 @@ def _arun_trace_results(*tensors: Tensor) -> tuple[Tensor, ...]:
 )
 def _arun_cross_entropy(*inputs: Any) -> tuple[Tensor, ...]:
     """The mean loss, the scores, and the loss's gradients of the eleven tensors."""
-    (currents, _, g0, *_, target), (budget, _) = inputs[:12], inputs[12:]
+    currents, g0, budget = inputs[0], inputs[2], inputs[12]
     (steps, batch, size), units = currents.shape, g0.shape[-1]
     _, scores, *gradients = _arun_cross_entropy_results(*inputs)
     losses = currents.new_empty(batch, dtype=torch.float64)
@@ -400,20 +399,19 @@ def _loss_gradient(ctx: Any, grad: Tensor | None, *_: Tensor | None) -> tuple[An
     needed = ctx.needs_input_grad[:11]
     if grad is None:
         return (None,) * 14
-    inputs, gradients = ctx.saved_tensors[:12], ctx.saved_tensors[12:]
+    tensors, target = ctx.saved_tensors[:11], ctx.saved_tensors[11]
+    gradients = ctx.saved_tensors[12:]
     if torch.is_grad_enabled():  # the gradient is to be differentiated again
-        inputs = tuple(
-            i if i.requires_grad or not need else i.detach().requires_grad_()
-            for i, need in zip(inputs, (*needed, False), strict=True)
-        )
-        loss, _ = _reference_loss(*inputs)
-        wanted = [i for i, need in zip(inputs[:11], needed, strict=True) if need]
-        found = iter(torch.autograd.grad(loss, wanted, grad, create_graph=True))
-        return (*(next(found) if need else None for need in needed), None, None, None)
+        loss, _ = _reference_loss(*tensors, target)
+        wanted = [tensor for tensor, need in zip(tensors, needed, strict=True) if need]
+        again = iter(torch.autograd.grad(loss, wanted, grad, create_graph=True))
+        return (*(next(again) if need else None for need in needed), None, None, None)
     # a value can be looked at only outside of a graph being traced
     one = type(grad) is Tensor and float(grad) == 1
-    found = gradients if one else [gradient * grad for gradient in gradients]
-    return (*(g if n else None for g, n in zip(found, needed, strict=True)), None, None, None)
+    return (
+        *((g if one else g * grad) if n else None for g, n in zip(gradients, needed, strict=True)),
+        *(None, None, None),
+    )
 
 
 _arun_cross_entropy.register_autograd(_loss_gradient, setup_context=_loss_context)

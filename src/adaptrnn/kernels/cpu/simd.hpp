@@ -190,14 +190,16 @@ template <class T> ADAPTRNN_INLINE Vec<T> tanh(Vec<T> x) {
   return from_bits<T>(bits<T>(q) | (bits<T>(x) & L::sign_bit));
 }
 
-// exp(-v) for v >= 0; never below the smallest normal number.
+// exp(-v) for v >= 0; 0 where it would not be a normal number.
 template <class T> ADAPTRNN_INLINE Vec<T> exp_minus(Vec<T> v) {
   using L = Lanes<T>;
+  const Vec<T> zero = {}, given = v;
   v = at_most<T>(v, splat<T>(L::largest));
   const Vec<T> m = splat<T>(L::magic) - v * splat<T>(L::log2e);
   const Vec<T> k = m - splat<T>(L::magic);
   const Vec<T> r = -(v * splat<T>(L::log2e) + k) - v * splat<T>(L::log2e_low);
-  return (splat<T>(1) + r * exp2m1_over<T>(r)) * power_of_two<T>(m);
+  const Vec<T> e = (splat<T>(1) + r * exp2m1_over<T>(r)) * power_of_two<T>(m);
+  return given > splat<T>(L::largest) ? zero : e;
 }
 
 // log(1 + e) for 0 <= e <= 1.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -192,9 +193,7 @@ def _second_gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     """Derivatives of the gradients, by the reference."""
     weights, tensors = ctx.saved_tensors[:2], ctx.saved_tensors[2:]
 
-    def function(*tensors: Tensor | None) -> tuple[Tensor, ...]:
-        return reference.gamma_rnn(*tensors, ctx.nonlinearity)  # type: ignore[arg-type]
-
+    function = partial(reference.gamma_rnn, nonlinearity=ctx.nonlinearity)
     return (*native.second_gradient(function, tensors, weights, grads), *(None,) * 6)
 
 
