@@ -61,7 +61,7 @@ class Arrays {
       return nullptr;
     }
     Array array;
-    if (!nb::try_cast<Array>(arrays_[name], array))
+    if (!nb::try_cast<Array>(arrays_[name], array, false))
       throw std::invalid_argument(std::string(name) + ": not a contiguous array in memory");
     if (array.dtype() != nb::dtype<T>())
       throw std::invalid_argument(std::string(name) + ": wrong dtype");
@@ -78,7 +78,7 @@ class Arrays {
   }
   std::vector<int> shape(const char* name, size_t ndim) {
     Array array;
-    if (!arrays_.contains(name) || !nb::try_cast<Array>(arrays_[name], array) ||
+    if (!arrays_.contains(name) || !nb::try_cast<Array>(arrays_[name], array, false) ||
         array.ndim() != ndim)
       throw std::invalid_argument(std::string(name) + ": missing or of wrong dimension");
     std::vector<int> lengths;
@@ -91,7 +91,7 @@ class Arrays {
   }
   bool is_double(const char* name) {
     Array array;
-    return nb::try_cast<Array>(arrays_[name], array) && array.dtype() == nb::dtype<double>();
+    return nb::try_cast<Array>(arrays_[name], array, false) && array.dtype() == nb::dtype<double>();
   }
   bool has(const char* name) { return arrays_.contains(name) && !arrays_[name].is_none(); }
 
