@@ -64,6 +64,11 @@ def test_intervals_cover():
     assert (hits > 0.9).all() and (hits < 0.98).all()
 
 
+def test_what_does_not_vary_has_no_fit():
+    found = fit_scaling(steady(np.full(len(XI), 4.879) + 1e-13 * XI))
+    assert found.value.isnull().all() and found.r2.isnull().all() and found.aic.isnull().all()
+
+
 def test_a_line_is_a_line():
     noise = 0.01 * np.random.default_rng(0).standard_normal(len(XI))
     found = fit_scaling(steady(2 * XI - 1 + noise))

@@ -30,7 +30,10 @@ def test_rotation():
     channels = rotate(images[:, None].expand(3, 2, 8, 8), -90)
     assert torch.allclose(channels[:, 1], torch.rot90(images, -1, (1, 2)), atol=1e-6)
     turned = rotate(images, 45)
-    assert turned.shape == images.shape and turned.min() >= 0 and turned.max() <= 1
+    # between pixels, never beyond them
+    assert turned.shape == images.shape and turned.min() >= 0 and turned.max() <= images.max()
+    bytes_ = (images * 255).to(torch.uint8)
+    assert torch.equal(rotate(bytes_, 90), torch.rot90(bytes_, 1, (1, 2)))
 
 
 def test_balanced_split():

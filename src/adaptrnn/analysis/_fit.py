@@ -49,7 +49,7 @@ def fit(x: Array, y: xr.DataArray, model: str, dim: str, confidence: float = 0.9
 
     Returns:
         value, low, high along (parameter, ...), parameter in a, b, c; r2, rss, aic, aicc; b is
-        NaN for the line.
+        NaN for the line, and everything is for values that do not vary.
 
     Raises:
         InputError: too few points, x not positive for a power law.
@@ -66,7 +66,8 @@ def fit(x: Array, y: xr.DataArray, model: str, dim: str, confidence: float = 0.9
     y = y.transpose(dim, ...).astype(np.float64)
     others = y.dims[1:]
     flat = y.values.reshape(len(x), -1)
-    good = np.isfinite(flat).all(0)
+    # values that do not vary, but for rounding, have no shape to be fitted
+    good = np.isfinite(flat).all(0) & (np.ptp(flat, axis=0) > 1e-9 * np.abs(flat).max(0))
     data = np.where(good, flat, 0.0)
     function, slope, _ = MODELS[model]
     b = np.full(data.shape[1], np.nan)

@@ -163,7 +163,6 @@ def describe_step(
     size = abs(jump) + abs(left)
     fitted = fit(np.arange(length, dtype=float), during, "exponential", "time", confidence)
     a, b, c = (fitted.value.sel(parameter=name, drop=True) for name in "abc")
-    flat = during.max("time") - during.min("time") <= 1e-9 * abs(during).max("time")
     b_low = fitted.low.sel(parameter="b", drop=True)
     b_high = fitted.high.sel(parameter="b", drop=True)
     found = {
@@ -172,12 +171,12 @@ def describe_step(
         "jump": jump,
         "steady": steady,
         "adaptation": xr.where(size > 0, (abs(jump) - abs(left)) / size.where(size > 0), np.nan),
-        "amplitude": a.where(~flat),
-        "asymptote": c.where(~flat),
-        "tau": (1 / b).where(~flat),
-        "tau_low": (1 / b_high).where(~flat),
-        "tau_high": xr.where(b_low > 0, 1 / b_low.where(b_low > 0), np.inf).where(~flat),
-        "r2": fitted.r2.where(~flat),
+        "amplitude": a,
+        "asymptote": c,
+        "tau": 1 / b,
+        "tau_low": 1 / b_high,
+        "tau_high": xr.where(b_low > 0, 1 / b_low.where(b_low > 0), np.inf).where(b.notnull()),
+        "r2": fitted.r2,
     }
     data = {name: values.drop_vars("time", errors="ignore") for name, values in found.items()}
     return xr.Dataset(

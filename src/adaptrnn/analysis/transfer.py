@@ -52,11 +52,11 @@ def rotate(images: Tensor, degrees: float = 45.0) -> Tensor:
     """Turn images counter-clockwise about their centre, bilinear, same size, 0 outside.
 
     Args:
-        images: (M, H, W) or (M, C, H, W), pixels in [0, 1].
+        images: (M, H, W) or (M, C, H, W), of any real dtype; integers are rounded.
         degrees: angle.
 
     Returns:
-        The turned images, of the same shape and dtype, clipped to [0, 1].
+        The turned images, of the same shape and dtype.
 
     Raises:
         InputError: another shape.
@@ -73,7 +73,8 @@ def rotate(images: Tensor, degrees: float = 45.0) -> Tensor:
         images.cpu().double().numpy(), degrees, axes=(-1, -2), reshape=False, order=1
     )
     # ndimage turns from the first axis to the second; with (x, y) that is clockwise on screen
-    return torch.from_numpy(turned).clamp(0, 1).to(images)
+    result = torch.from_numpy(turned)
+    return (result if images.is_floating_point() else result.round()).to(images)
 
 
 def balanced_split(
