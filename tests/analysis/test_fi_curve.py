@@ -12,6 +12,7 @@ import torch
 from hypothesis import given, settings
 from scipy.integrate import quad
 
+from adaptrnn import RNN
 from adaptrnn._error import InputError, MissingExtraError
 from adaptrnn.activation import gamma
 from adaptrnn.analysis.fi_curve import (
@@ -22,6 +23,7 @@ from adaptrnn.analysis.fi_curve import (
     simulate_fi,
     simulate_step,
     standardise,
+    units_in_plane,
 )
 from adaptrnn.analysis.fractional import fractional_order
 from adaptrnn.analysis.step_response import describe_step
@@ -70,6 +72,25 @@ def test_a_units_curve_gives_its_standardised_pair():
     # and with the unit's own scale its own pair
     own = fit_fi(x, curve(x, n, s), input_scale=1.0)
     assert np.allclose([own.n, own.s, own.output_scale], [n, s, 1.0], rtol=1e-3)
+
+
+def test_units_of_a_network_and_its_own_table_agree():
+    """The table of a unit's currents and rates, fitted as a neuron's, is where the unit stands."""
+    torch.manual_seed(0)
+    core = RNN(1, 4, nonlinearity="gamma", n=4.0, s=0.2, dtype=torch.float64)
+    x = 3 * torch.randn(30, 4, 1, dtype=torch.float64)
+    found = units_in_plane(core, x)
+    trace = core.trace(x)
+    for unit in range(4):
+        table = fit_fi(trace.a[..., unit].flatten(), trace.h[..., unit].flatten())
+        assert np.isclose(table.n, found.n[unit], rtol=1e-2)
+        assert np.isclose(table.s, found.s[unit], atol=1e-2)
+    silent = RNN(1, 2, nonlinearity="gamma", n=4.0, s=0.0)
+    with torch.no_grad():
+        for parameter in (silent.weight_ih_l0, silent.weight_hh_l0):
+            parameter.zero_()
+    none = units_in_plane(silent, torch.rand(3, 1, 1), drive=-1.0)
+    assert none.n.isnull().all() and none.span.isnull().all()
 
 
 def test_intervals_cover():

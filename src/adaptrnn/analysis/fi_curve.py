@@ -46,6 +46,7 @@ __all__ = [
     "simulate_fi",
     "simulate_step",
     "standardise",
+    "units_in_plane",
 ]
 
 Array = NDArray[np.float64]
@@ -370,6 +371,46 @@ def standardise(n: Any, s: Any, span: Any) -> tuple[Any, Any]:
     if not np.all(np.asarray(span) > 0):
         raise bad("span", span, "> 0")
     return n * span, s / (s + (1 - s) * span)
+
+
+def units_in_plane(network: Any, x: Any, drive: Any = None, layer: int = 0) -> xr.Dataset:
+    """A network's units in the (n, s) plane of `fit_fi`, beside measured and simulated neurons.
+
+    Args:
+        network: an `RNN` with nonlinearity "gamma" or "gamma-shared", or an `ARUN`, whose n and s
+            are averaged over time and samples.
+        x: input (T, B, D) in the network's layout, under which the currents are looked at.
+        drive: external current along with x.
+        layer: which layer.
+
+    Returns:
+        n, s (neuron), standardised; span (neuron), the largest current of each unit under x. A unit
+        whose current is never above 0 has no place in the plane and is NaN.
+
+    Raises:
+        InputError: the network has no n and s.
+
+    Example:
+        >>> import torch
+        >>> from adaptrnn import RNN
+        >>> found = units_in_plane(RNN(1, 3, nonlinearity="gamma"), torch.rand(9, 2, 1))
+        >>> dict(found.sizes)
+        {'neuron': 3}
+    """
+    from adaptrnn.analysis.heterogeneity import activation_parameters
+
+    own = activation_parameters(network, x, drive, layer)
+    currents = network.trace(x, drive=drive, layer=layer).a
+    span = own.n.copy(data=currents.flatten(0, -2).amax(0).double().cpu().numpy())
+    span = span.where(span > 0)
+    n, s = standardise(own.n, own.s, span.fillna(1.0))
+    return xr.Dataset(
+        {"n": n.where(span > 0), "s": s.where(span > 0), "span": span},
+        attrs={
+            "definition": "gamma(a; n, s) of each unit with its currents from 0 to their maximum "
+            "scaled to 0 ... 1: n' = n span, s' = s / (s + (1 - s) span)"
+        },
+    )
 
 
 _SHARPNESS = (0.3, 3000.0)  # of m, in units of one over the range of currents
