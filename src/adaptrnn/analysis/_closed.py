@@ -34,7 +34,7 @@ CURVES: dict[str, Curve] = {
 def arun_push(network: Any) -> Push:
     """Tangents of (h, g) through one step of an ARUN with the paper's controller.
 
-    With dh (B, N, k) and dg (B, N, G, k), and q = g_t:
+    With dh (B, k, N) and dg (B, k, N, G), and q = g_t:
     da = W_hh dh, dq = (1 - q^2)(W_ag da + W_gg dg), [dn, ds] = W_gc dq,
     dh' = gamma_x da + gamma_n dn + gamma_s ds.
     """
@@ -43,9 +43,7 @@ def arun_push(network: Any) -> Push:
     bias = network.bias_ih_l0 + network.bias_hh_l0 if network.bias else None
 
     def push(x: Tensor | None, z: Tensor, v: Tensor, drive: Tensor | None) -> tuple[Tensor, Tensor]:
-        batch, count = z.shape[0], v.shape[-1]
-        h, g = z[:, :neurons], z[:, neurons:].reshape(batch, neurons, units)
-        dh, dg = v[:, :neurons], v[:, neurons:].reshape(batch, neurons, units, count)
+        h, g = z[:, :neurons], z[:, neurons:].unflatten(1, (neurons, units))
         a = linear(h, weight_hh, bias)
         if x is not None:
             a = a + linear(x, network.weight_ih_l0)
@@ -53,13 +51,15 @@ def arun_push(network: Any) -> Push:
             a = a + drive
         q = torch.tanh(linear(g, weight_gg, bias_g) + a.unsqueeze(-1) * weight_ag)
         n, s = linear(q, weight_gc, bias_gc).unbind(-1)
-        da = weight_hh @ dh
-        dq = weight_gg @ dg
-        dq.addcmul_(weight_ag[:, None], da.unsqueeze(2)).mul_((1 - q * q).unsqueeze(-1))
-        dn, ds = (weight_gc @ dq).unbind(2)
-        slopes = (gamma_dx(a, n, s), gamma_dn(a, n, s), gamma_ds(a, n, s))
-        new = sum(m.unsqueeze(-1) * d for m, d in zip(slopes, (da, dn, ds), strict=True))
+        rows = v.mT  # (B, k, S), which is how a QR leaves them in memory
+        da = linear(rows[..., :neurons], weight_hh)
+        dq = linear(rows[..., neurons:].unflatten(2, (neurons, units)), weight_gg)
+        dq.addcmul_(da.unsqueeze(-1), weight_ag).mul_((1 - q * q).unsqueeze(1))
+        dn, ds = linear(dq, weight_gc).unbind(-1)
+        dh = gamma_dx(a, n, s).unsqueeze(1) * da
+        dh += gamma_dn(a, n, s).unsqueeze(1) * dn
+        dh += gamma_ds(a, n, s).unsqueeze(1) * ds
         state = torch.cat([gamma(a, n, s), q.flatten(1)], 1)
-        return state, torch.cat([new, dq.flatten(1, 2)], 1)
+        return state, torch.cat([dh, dq.flatten(2)], 2).mT
 
     return push
