@@ -399,10 +399,10 @@ def _loss_gradient(ctx: Any, grad: Tensor | None, *_: Tensor | None) -> tuple[An
     needed = ctx.needs_input_grad[:11]
     if grad is None:
         return (None,) * 14
-    tensors, target = ctx.saved_tensors[:11], ctx.saved_tensors[11]
-    gradients = ctx.saved_tensors[12:]
+    saved: tuple[Tensor, ...] = ctx.saved_tensors
+    tensors, target, gradients = saved[:11], saved[11], saved[12:]
     if torch.is_grad_enabled():  # the gradient is to be differentiated again
-        loss, _ = _reference_loss(*tensors, target)
+        loss = _reference_loss(*tensors, target)[0]
         wanted = [tensor for tensor, need in zip(tensors, needed, strict=True) if need]
         again = iter(torch.autograd.grad(loss, wanted, grad, create_graph=True))
         return (*(next(again) if need else None for need in needed), None, None, None)
