@@ -109,6 +109,13 @@ COMMANDS = {
         "the models, and their sizes at equal counts of parameters",
         ("adaptrnn models", "adaptrnn models --hidden-size 100 --controller-size 20"),
     ),
+    "info": _Command(
+        "adaptrnn.info:InfoConfig",
+        "adaptrnn.info:info",
+        "train",
+        "versions, and which implementation of the layers runs and why",
+        ("adaptrnn info",),
+    ),
     "reproduce": _Command(
         "adaptrnn.reproduce:ReproduceConfig",
         "adaptrnn.reproduce:reproduce",

@@ -50,7 +50,7 @@ LABELS = {
 
 # Okabe and Ito's palette, each with a marker of its own; second: on a dark page
 _MODELS = {
-    "relu": ("#5c5c5c", "#b9b9b9", "s"),
+    "relu": ("#404040", "#b9b9b9", "s"),
     "linear": ("#b58900", "#e6b94a", "D"),
     "tanh": ("#8c6d31", "#c9a66b", "P"),
     "gamma-shared": ("#2b8cbe", "#7cc4ee", "v"),

@@ -4,41 +4,62 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
 import xarray as xr
 
 from adaptrnn.figure.style import LABELS
 from adaptrnn.paper.verdict import Part, part
 
-__all__ = ["listing", "more", "next_best"]
+__all__ = ["ahead", "listing", "more"]
 
 
-def next_best(
-    values: xr.DataArray, models: Sequence[str], better: Callable[..., str]
-) -> tuple[str, xr.DataArray]:
-    """The best of some models on average over seeds.
+def ahead(
+    model: str,
+    values: xr.DataArray,
+    better: Callable[..., str],
+    what: str,
+    unit: str = " pp",
+    digits: str = "+.1f",
+    others: Sequence[str] | None = None,
+) -> list[Part]:
+    """The parts of a claim that a model comes first.
+
+    The paper's baseline is a ReLU network in its text and a linear one in the released scripts.
+    Both readings are judged: against the best of the others without the linear network, and
+    against the linear network.
 
     Args:
-        values: of every model, (model, seed).
-        models: the models to choose from.
-        better: `min` or `max`.
+        model: the model that should come first.
+        values: of every model, (model, seed); a model without any value leaves no data.
+        better: `min` or `max`, whichever is good.
+        what: the quantity.
+        unit: behind the numbers.
+        digits: format of the numbers.
+        others: the models to compare with; default: all others.
 
     Returns:
-        Its label and its values (seed,); all NaN if one of the models has no value at all, as then
-        nobody knows which is best.
+        Two parts, each a difference that is > 0 if the model is ahead.
 
     Example:
-        >>> values = xr.DataArray(
-        ...     [[3.0, 1.0], [1.0, 2.0]], coords={"model": ["relu", "gru"], "seed": [0, 1]}
-        ... )
-        >>> next_best(values, ["relu", "gru"], min)[0]
-        'GRU'
+        >>> rows = {"model": ["arun", "gru", "linear"], "seed": [0, 1]}
+        >>> values = xr.DataArray([[1.0, 1.0], [2.0, 3.0], [0.0, 0.0]], coords=rows)
+        >>> [(p.quantity, p.holds) for p in ahead("arun", values, min, "drop")]
+        [('drop: GRU (next best) - ARUN', 'yes'), ('drop: RNN (linear) - ARUN', 'no')]
     """
-    mean = values.sel(model=list(models)).mean("seed")
-    if not bool(mean.notnull().all()):
-        return "the others", xr.full_like(values.isel(model=0, drop=True), np.nan, dtype=float)
-    best = better(models, key=lambda model: float(mean.sel(model=model)))
-    return LABELS[best], values.sel(model=best, drop=True)
+    names = [str(m) for m in values.model.values] if others is None else list(others)
+    rest = [name for name in names if name not in (model, "linear")]
+    mean = values.mean("seed")
+    known = bool(mean.sel(model=rest).notnull().all())
+    best = better(rest, key=lambda name: float(mean.sel(model=name))) if known else rest[0]
+    first, found = LABELS[model], []
+    for name, label in ((best, f"{LABELS[best]} (next best)"), ("linear", LABELS["linear"])):
+        other = values.sel(model=name)
+        if name == best and not known:
+            label, other = "next best", other.where(False)
+        difference = values.sel(model=model) - other
+        order = f"{first} - {label}" if better is max else f"{label} - {first}"
+        signed = difference if better is max else -difference
+        found.append(more(f"{what}: {order}", signed, unit, digits))
+    return found
 
 
 def more(quantity: str, difference: xr.DataArray, unit: str = " pp", digits: str = "+.1f") -> Part:

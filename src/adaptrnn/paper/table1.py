@@ -9,7 +9,7 @@ from adaptrnn.evaluation import evaluate_run
 from adaptrnn.figure.accuracy import accuracy
 from adaptrnn.figure.style import LABELS
 from adaptrnn.paper.item import Item, Table
-from adaptrnn.paper.ordering import listing, more, next_best
+from adaptrnn.paper.ordering import ahead, listing, more
 from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
 from adaptrnn.perturb import PAPER_PERTURBATIONS
 from adaptrnn.run import Run
@@ -58,33 +58,27 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     """E03, E06, E07, E08 and E40."""
     percent = 100 * data.accuracy.reindex(model=list(MODELS))
     clean = percent.sel(condition="clean", drop=True)
-    others = [model for model in MODELS if model != "arun"]
-    rest = [model for model in others if not model.startswith("gamma")]
     gamma = clean.sel(model="gamma")
     better = [
         more(f"RNN+gamma - {LABELS[model]}", gamma - clean.sel(model=model))
-        for model in ("relu", "lstm", "gru")
+        for model in ("relu", "linear", "lstm", "gru")
     ]
     apart = abs(clean.sel(model="arun") - gamma)
     alike = part("|ARUN - RNN+gamma|", apart.values, lambda d: d <= ALIKE, " pp", ".1f")
     verdicts = [verdict(E03, [*better, alike], listing("Mean accuracy (%)", clean))]
 
+    rest = ("relu", "lstm", "gru")
     for claim, condition in ((E06, "noisy-drive"), (E07, "step-drive"), (E08, "contrast")):
         perturbed = percent.sel(condition=condition, drop=True)
         drop = clean - perturbed
-        arun = drop.sel(model="arun")
-        best, least = next_best(drop, others, min)
-        parts = [more(f"drop of {best} (next best) - drop of ARUN", least - arun)]
+        parts = ahead("arun", drop, min, "drop")
         if claim is E06:
-            parts.append(more(f"half the drop of {best} - drop of ARUN", least / 2 - arun))
-        elif claim is E07:
-            best, most = next_best(perturbed, others, max)
-            ours = perturbed.sel(model="arun")
-            parts.append(more(f"accuracy of ARUN - of {best} (next best)", ours - most))
-        else:
-            best, third = next_best(drop, rest, min)
-            second = drop.sel(model="gamma")
-            parts.append(more(f"drop of {best} (best of the rest) - of RNN+gamma", third - second))
+            halved = drop.where(drop.model == "arun", drop / 2)
+            parts += ahead("arun", halved, min, "drop, the others' halved")
+        if claim is E07:
+            parts += ahead("arun", perturbed, max, "accuracy")
+        if claim is E08:
+            parts += ahead("gamma", drop, min, "drop", others=rest)
         verdicts.append(verdict(claim, parts, listing("Mean drop of accuracy (pp)", drop)))
 
     shared = clean.sel(model="gamma-shared")

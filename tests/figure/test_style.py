@@ -1,0 +1,140 @@
+"""Figures: the style leaves nothing behind, models can be told apart, the same data same bytes."""
+
+import colorsys
+from itertools import combinations
+
+import matplotlib
+import numpy as np
+import pytest
+import xarray as xr
+
+from adaptrnn._error import InputError
+from adaptrnn._names import MODELS
+from adaptrnn.figure import style
+from adaptrnn.figure.accuracy import accuracy
+from adaptrnn.figure.gamma_family import gamma_family
+from adaptrnn.figure.heterogeneity import heterogeneity
+from adaptrnn.figure.response import response
+from adaptrnn.figure.robustness import robustness
+from adaptrnn.paper.figure1 import measure
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of the WCAG."""
+    parts = matplotlib.colors.to_rgb(colour)
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return float(np.dot(linear, (0.2126, 0.7152, 0.0722)))
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_every_model_has_a_colour_that_stands_out_and_a_marker_of_its_own(dark):
+    with style.style(dark):
+        page = luminance(matplotlib.rcParams["axes.facecolor"])
+        for model in MODELS:
+            light, deep = sorted((luminance(style.colour(model)), page), reverse=True)
+            # WCAG 2.1, 1.4.11: graphics need a contrast of 3 to 1; thick lines, so 2.7 will do
+            assert (light + 0.05) / (deep + 0.05) >= 2.7, model
+    markers = [style.marker(model) for model in MODELS]
+    assert len(set(markers)) == len(markers)
+    assert list(style.LABELS) == list(MODELS)
+
+
+# Vienot, Brettel, Mollon 1999: what a protanope and a deuteranope see, on linear RGB
+PROTAN = np.array([[0.11238, 0.88762, 0.0], [0.11238, 0.88762, 0.0], [0.00401, -0.00401, 1.0]])
+DEUTAN = np.array([[0.29275, 0.70725, 0.0], [0.29275, 0.70725, 0.0], [-0.02234, 0.02234, 1.0]])
+
+
+@pytest.mark.parametrize("sight", [np.eye(3), PROTAN, DEUTAN])
+def test_the_paper_s_models_differ_in_colour_for_every_sight(sight):
+    with style.style():
+        seen = {}
+        for model in ("relu", "gamma", "arun", "lstm", "gru"):
+            linear = np.array(matplotlib.colors.to_rgb(style.colour(model))) ** 2.2
+            seen[model] = np.clip(sight @ linear, 0, 1) ** (1 / 2.2)
+    for one, other in combinations(seen, 2):
+        # a tenth of full scale in some channel is seen side by side; markers differ besides
+        assert np.abs(seen[one] - seen[other]).max() > 0.1, (one, other)
+
+
+def test_style_leaves_global_settings_as_they_were():
+    before = dict(matplotlib.rcParams)
+    style.render(DRAWINGS["gamma"][0], DRAWINGS["gamma"][1](), "svg", dark=True)
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_shades_are_ordered_in_lightness():
+    for dark in (False, True):
+        with style.style(dark):
+            lightness = [colorsys.rgb_to_hls(*tone[:3])[1] for tone in style.shades(7)]
+        assert all(np.diff(lightness) < 0)
+
+
+def along(names, shape, **coords):
+    generator = np.random.default_rng(0)
+    dims = ("model", "seed", *coords)
+    data = {name: (dims, generator.uniform(0.1, 1, shape)) for name in names}
+    return xr.Dataset(data, coords={"seed": [0, 1], **coords})
+
+
+def curves():
+    data = along(("accuracy", "loss"), (2, 2, 3), strength=[0.0, 1.0, 2.0])
+    data.strength.attrs["long_name"] = "drive"
+    return data.assign_coords(model=["relu", "arun"])
+
+
+def table():
+    data = along(("accuracy",), (2, 2, 2), condition=["clean", "contrast"])
+    return data.assign_coords(model=["relu", "arun"])
+
+
+def neurons():
+    names = ("n", "s", "n_initial", "s_initial")
+    return along(names, (1, 2, 5), neuron=np.arange(5)).assign_coords(model=["gamma"])
+
+
+def steps():
+    data = along(("n_mean", "s_mean", "h_mean"), (1, 2, 9, 2), time=np.arange(9), xi=[1.0, 5.0])
+    return data.assign_coords(model=["arun"]).assign_attrs(step=[3, 6])
+
+
+DRAWINGS = {
+    "gamma": (gamma_family, measure),
+    "accuracy": (accuracy, table),
+    "robustness": (robustness, curves),
+    "heterogeneity": (heterogeneity, neurons),
+    "response": (response, steps),
+}
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_drawings_are_the_same_for_the_same_data_and_other_when_dark(name):
+    draw, data = DRAWINGS[name]
+    first = style.render(draw, data())
+    assert first == style.render(draw, data())
+    assert first != style.render(draw, data(), dark=True)
+    assert first.startswith(b"<?xml")
+
+
+@pytest.mark.parametrize("name", ["accuracy", "robustness"])
+def test_a_missing_run_does_not_stop_a_drawing(name):
+    draw, data = DRAWINGS[name]
+    holed = data().map(lambda v: v.where(v.seed == 0))
+    assert style.render(draw, holed.assign_coords(data().coords))
+
+
+def test_curves_pass_through_the_means():
+    data = curves()
+    with style.style():
+        left, right = robustness(data).axes
+    for axis, name, factor in ((left, "accuracy", 100), (right, "loss", 1)):
+        for line, model in zip(axis.lines, data.model.values, strict=True):
+            expected = factor * data[name].sel(model=model).mean("seed")
+            np.testing.assert_allclose(line.get_ydata(), expected, rtol=1e-12)
+
+
+def test_formats():
+    draw, data = DRAWINGS["gamma"]
+    assert style.render(draw, data(), "pdf").startswith(b"%PDF")
+    assert style.render(draw, data(), "png")[1:4] == b"PNG"
+    with pytest.raises(InputError, match="Did you mean 'svg'"):
+        style.render(draw, data(), "svgz")

@@ -1,0 +1,104 @@
+"""The page: complete HTML, nothing loaded from elsewhere, every string from outside escaped."""
+
+from html.parser import HTMLParser
+
+import pytest
+
+from adaptrnn.paper.item import Table
+from adaptrnn.paper.verdict import Claim, Part, Verdict
+from adaptrnn.report.page import Page, Section, render_page
+
+HOSTILE = "<script>alert('x')</script>\"'><img src=http://evil.example/x onerror=x> {{ 7*7 }}"
+VOID = {"meta", "img", "br", "source", "link", "input", "hr"}
+LOADS = {"src", "srcset", "poster", "data", "background", "xlink:href", "action"}
+
+
+class Reader(HTMLParser):
+    """Checks that tags close in order; keeps tags, attributes and text."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open, self.tags, self.text = [], [], []
+        self.feed(page)
+        self.close()
+        assert not self.open, f"not closed: {self.open}"
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open[-1] == tag, f"</{tag}> closes {self.open[-3:]}"
+        self.open.pop()
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text.append(data)
+
+
+def page(text: str = "plain") -> Page:
+    claim = Claim("E01", text, text, text)
+    parts = (Part(text, text, text, "yes"), Part("q", "1", "", "on average"))
+    section = Section(
+        text, text, text, b"<svg/>", b"<svg/>", Table((text,), ((text,),)), (text,), text
+    )
+    return Page(
+        profile=text,
+        summary=text,
+        command=text,
+        scope=text,
+        verdicts=((Verdict(claim, parts, text), text), (Verdict(claim, ()), "absent")),
+        sections=(section,),
+        failures={text: text},
+        networks=Table((text,), ((text,),)),
+        methods=((text, text),),
+        versions=((text, text),),
+        costs=((text, text),),
+    )
+
+
+def test_html_is_whole_and_says_what_it_was_given():
+    reader = Reader(render_page(page("a word")))
+    text = " ".join(reader.text)
+    # each of the 26 places a text stands in: none is dropped
+    assert text.count("a word") >= 24
+    for word in ("partly", "no data", "on average", "Something failed"):
+        assert word in text
+
+
+def test_nothing_is_loaded_from_elsewhere_and_nothing_runs():
+    source = render_page(page())
+    for tag, attributes in Reader(source).tags:
+        assert tag not in {"script", "link", "iframe", "object", "embed", "base", "form"}
+        for name, value in attributes.items():
+            assert not name.startswith("on"), f"<{tag} {name}>"
+            if name in LOADS:
+                assert value.startswith("data:image/svg+xml;base64,"), (
+                    f"<{tag} {name}={value[:40]}>"
+                )
+            if name == "href":
+                assert "//" not in value
+    style = source.partition("<style>")[2].partition("</style>")[0]
+    assert "url(" not in style and "@import" not in style
+
+
+def test_hostile_text_stays_text():
+    source = render_page(page(HOSTILE))
+    reader = Reader(source)
+    assert not {"script"} & {tag for tag, _ in reader.tags}
+    assert sum(tag == "img" for tag, _ in reader.tags) == 1  # the figure
+    assert any(HOSTILE in text for text in reader.text)  # word for word, not run as a template
+    assert not any(name.startswith("on") for _, attrs in reader.tags for name in attrs)
+
+
+def test_an_empty_page_is_a_page():
+    assert Reader(render_page(Page("p", "s", "c", "")))
+
+
+@pytest.mark.parametrize("outcome", ["yes", "on average", "no", "no data"])
+def test_each_verdict_has_a_style(outcome):
+    verdict = Verdict(Claim("E", "", "", ""), (Part("q", "", "", outcome),))
+    source = render_page(Page("p", "s", "c", "", ((verdict, "x"),)))
+    name = verdict.outcome.replace(" ", "-")
+    assert f"\n.{name} {{" in source and f'class="verdict {name}"' in source
