@@ -1,0 +1,638 @@
+"""The paper's standard protocols: each analysis of the laboratory on one trained network.
+
+An analysis answers one question about any network. A protocol is that analysis with the paper's
+stimuli and numbers, on one trained classifier and its task; it returns one labelled data set. The
+rows E10 to E43 are those of the paper's figures and of docs/laboratory.md.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from adaptrnn._error import InputError, bad
+from adaptrnn._names import MODELS
+from adaptrnn.analysis._system import system
+from adaptrnn.analysis.controller_manifold import controller_manifold
+from adaptrnn.analysis.fractional import SIGN, fractional_order, group_means, respond
+from adaptrnn.analysis.gain_scaling import freeze, gain_scaling
+from adaptrnn.analysis.gradients import gradient_norm
+from adaptrnn.analysis.heterogeneity import activation_parameters, heterogeneity
+from adaptrnn.analysis.isolate import isolate
+from adaptrnn.analysis.jacobian import jacobian_norm, jacobian_product
+from adaptrnn.analysis.lyapunov import DEFINITIONS, ConvergenceWarning, lyapunov
+from adaptrnn.analysis.noise import level_residual, level_set, noise_variance
+from adaptrnn.analysis.robustness import sweep
+from adaptrnn.analysis.spectrum import spectrum
+from adaptrnn.analysis.statistics import paired_test
+from adaptrnn.analysis.step_response import step_response
+from adaptrnn.analysis.transfer import (
+    balanced_split,
+    compare_transplant,
+    rotate,
+    rotated_digits,
+)
+from adaptrnn.classifier import Classifier
+from adaptrnn.evaluation import evaluate
+from adaptrnn.gated import GRU, LSTM
+from adaptrnn.perturb import PAPER_PERTURBATIONS, Perturbation, SinusoidalContrast, StepDrive
+from adaptrnn.rnn import ARUN, RNN
+from adaptrnn.tasks import Split, Task
+
+__all__ = ["ANALYSES", "Analysis", "Subject"]
+
+DRIVES = (0.0, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0)
+"""The drives xi of Figs 2 and 5."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A trained network, the same before training, and its task.
+
+    Args:
+        name: the model's name, as in `adaptrnn.MODELS`.
+        model: the trained classifier.
+        initial: the classifier with its first weights.
+        task: the task.
+        seed: of everything that an analysis draws.
+        effort: images, trials, samples and steps relative to the standard protocol.
+        donor: the classifier whose controller was transplanted into this one, if any.
+        say: called with a few words whenever a part of an analysis begins.
+    """
+
+    name: str
+    model: Classifier
+    initial: Classifier
+    task: Task
+    seed: int = 0
+    effort: float = 1.0
+    donor: Classifier | None = None
+    say: Callable[[str], None] = lambda text: None
+
+    @property
+    def core(self) -> Any:
+        """The trained recurrent core."""
+        return self.model.core
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether n and s move in time."""
+        return isinstance(self.core, ARUN)
+
+    @cached_property
+    def probed(self) -> Any:
+        """The core as analyses take it."""
+        return _probed(self.core)
+
+    def count(self, standard: int, least: int = 1, most: int | None = None) -> int:
+        """So many images, trials, samples or steps: the standard number times the effort."""
+        many = max(least, round(standard * self.effort))
+        return many if most is None else min(many, most)
+
+    def part(self, count: int) -> Split:
+        """So many images of the test split, evenly spaced, or all of it."""
+        test = self.task.test
+        index = torch.linspace(0, len(test) - 1, min(count, len(test))).long()
+        return Split(test.images[index], test.labels[index])
+
+    @torch.no_grad()
+    def inputs(self, count: int, model: Classifier | None = None) -> tuple[Tensor, Tensor]:
+        """Sequences (T, B, D) that the core reads of test images, and their classes."""
+        part = self.part(count)
+        encoder = (self.model if model is None else model).encoder
+        return encoder(self.task.inputs(part.images)), part.labels
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """One protocol.
+
+    Args:
+        measure: of a subject, the data set.
+        models: the models that it works for.
+        needs: what they have, continuing the words "a network with".
+    """
+
+    measure: Callable[[Subject], xr.Dataset]
+    models: tuple[str, ...]
+    needs: str
+
+
+def _probed(core: nn.Module) -> Any:
+    """RNN and ARUN as they are; LSTM and GRU by their step, whose drive enters every gate."""
+    if not isinstance(core, LSTM | GRU):
+        return core
+    rest = torch.zeros(1, 1, core.hidden_size)
+    example: Any = (rest, rest) if isinstance(core, LSTM) else rest
+
+    def step(x: Tensor | None, state: Any, drive: Tensor | None = None) -> Any:
+        if x is None:
+            first = state[0] if isinstance(core, LSTM) else state
+            x = first.new_zeros(first.shape[1], core.input_size)
+        return core.step(x, state, drive)
+
+    whole = system(step, example, input_size=core.input_size, batch_dim=1)
+    return dataclasses.replace(whole, name=type(core).__name__)
+
+
+# --- dynamics -----------------------------------------------------------------------------------
+
+
+def measure_lyapunov(subject: Subject) -> xr.Dataset:
+    """Largest exponents after the onset of a drive (E29), against the drive (E30), on the task.
+
+    Returns:
+        after_onset (xi, delay), definition "paper", n and s frozen as they are `delay` steps after
+        the onset of xi (ARUN); lyapunov (definition, condition, xi) with standard_error and
+        converged: condition "adaptive", n and s as xi leaves them, and "fixed", n and s as they
+        are at rest; a static network has only the latter; on_task (image), the conditional
+        exponent of the whole state under test images. steps says how many counted.
+    """
+    steps, core = subject.count(1000, 40), subject.core
+    seen = None
+    found: dict[str, Any] = {}
+    if subject.adaptive:
+        subject.say("gains under steps of drive")
+        seen = step_response(core, DRIVES, durations=(200, 200, 0))
+        onset = [0.0, 1.0, 5.0, 30.0]
+        delays = [0, 50, 100, 150]
+        subject.say("after the onset")
+        at = seen.sel(xi=onset).isel(time=[200 + delay for delay in delays])
+        flat = at.stack(sample=("xi", "time")).transpose("sample", "neuron", ...)
+        one = _largest(core, "paper", steps, n=flat.n.values, s=flat.s.values, h=flat.h.values)
+        for name, key in (("after_onset", "lyapunov"), ("after_onset_error", "standard_error")):
+            values = one[key].reshape(len(onset), len(delays))
+            found[name] = ("xi_onset", "delay"), values
+        found["xi_onset"], found["delay"] = onset, delays
+    gated = isinstance(core, LSTM | GRU)
+    definitions = ["full"] if gated else list(DEFINITIONS)
+    conditions = ["adaptive", "fixed"] if subject.adaptive else ["fixed"]
+    drive = torch.tensor(DRIVES, dtype=torch.float64)
+    cells: dict[str, list[Any]] = {}
+    for definition in definitions:
+        for condition in conditions:
+            subject.say(f"{definition} definition, {condition} n and s")
+            options: dict[str, Any] = {}
+            which = definition
+            if seen is not None and not (definition == "full" and condition == "adaptive"):
+                at = seen.isel(time=-1) if condition == "adaptive" else seen.isel(time=199)
+                options = {key: at[key].values for key in "nsh"}
+                # with constant n and s the whole state is h
+                which = "frozen" if definition == "full" else definition
+            if definition == "paper":
+                one = _largest(core, which, steps, batch=len(DRIVES), **options)
+            else:
+                one = _largest(subject.probed, which, steps, drive=drive, **options)
+            for name, values in one.items():
+                cells.setdefault(name, []).append(values)
+    shape = (len(definitions), len(conditions), len(DRIVES))
+    for name, parts in cells.items():
+        found[name] = (
+            ("definition", "condition", "xi"),
+            np.stack(parts).reshape(shape),
+        )
+    x, _ = subject.inputs(subject.count(10, 2))
+    subject.say("under the task's input")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        task = lyapunov(subject.probed, x, burn_in=len(x) // 8, interval=5, seed=subject.seed)
+    found["on_task"] = "image", task.lyapunov.values[:, 0]
+    found["on_task_error"] = "image", task.standard_error.values[:, 0]
+    result = xr.Dataset(
+        found,
+        coords={"definition": definitions, "condition": conditions, "xi": list(DRIVES)},
+        attrs={
+            "definition": "; ".join(f"{k}: {v}" for k, v in DEFINITIONS.items()),
+            "conditions": "adaptive: n and s as each drive leaves them after 200 steps, in 'full' "
+            "free to move; fixed: as they are at rest, before the drive",
+            "images": x.shape[1],
+        },
+    )
+    for name in ("lyapunov", "standard_error", "after_onset", "on_task", "on_task_error"):
+        if name in result:
+            result[name].attrs["units"] = "1/step, natural logarithm"
+    return result
+
+
+def _largest(
+    network: Any,
+    definition: str,
+    steps: int,
+    *,
+    drive: Tensor | None = None,
+    n: Any = None,
+    s: Any = None,
+    h: Any = None,
+    batch: int = 1,
+) -> dict[str, np.ndarray]:
+    """Largest exponent of each sample; with fewer steps where the rates would overflow."""
+    options: dict[str, Any] = {"definition": definition}
+    if n is not None:
+        whole = system(network)
+        options |= {"n": torch.as_tensor(n), "s": torch.as_tensor(s)}
+        state = torch.zeros(len(n), whole.size, dtype=torch.float64)
+        state[:, whole.first_rate : whole.first_rate + whole.neurons] = torch.as_tensor(h)
+        options["state"] = state
+    elif drive is None:
+        options["state"] = system(network).start(batch)
+    burn_in = min(100, steps)
+    while True:
+        if drive is not None:
+            options["drive"] = drive[:, None].expand(steps + burn_in, -1, 1)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                found = lyapunov(
+                    network, steps=steps, burn_in=burn_in, interval=min(10, steps // 4), **options
+                )
+            break
+        except InputError as error:
+            if "finite" not in str(error) or steps < 40:
+                raise
+            steps, burn_in = steps // 2, burn_in // 2
+    return {
+        "lyapunov": found.lyapunov.values[:, 0],
+        "standard_error": found.standard_error.values[:, 0],
+        "converged": found.converged.values[:, 0],
+        "steps": np.full(found.sizes["sample"], steps),
+    }
+
+
+def measure_jacobian(subject: Subject) -> xr.Dataset:
+    """Jacobian norms over a grid of (n, s) (E32), and products of Jacobians on the task.
+
+    Returns:
+        norm and norm_error (weights, n, s) for initial and trained W_hh, sup_slope (n, s), where
+        there is one W_hh; own_norm, at the network's own n and s; exponent (time, image, rank),
+        ln of the singular values of P_T over T, and step_norm (step, image), along test images. Of
+        an ARUN these hold n and s at their means on the task.
+    """
+    core, found = subject.core, xr.Dataset()
+    x, _ = subject.inputs(subject.count(4, 1))
+    network = subject.probed
+    if isinstance(core, RNN | ARUN):
+        subject.say("norms over gains and saturations")
+        n = [1.0, *(1.25 * k for k in range(1, 17))]
+        s = [0.0, 0.25, 0.5, 0.75, 1.0]
+        samples = subject.count(20, 2)
+        norms = [
+            jacobian_norm(model.core, n, s, samples=samples, seed=subject.seed)
+            for model in (subject.initial, subject.model)
+        ]
+        found = found.assign(
+            norm=xr.concat([one.norm for one in norms], "weights"),
+            norm_error=xr.concat([one.standard_error for one in norms], "weights"),
+            sup_slope=norms[0].sup_slope,
+        ).assign_coords(weights=["initial", "trained"])
+        found.attrs |= norms[0].attrs
+        if subject.adaptive:
+            mean = activation_parameters(core, x)
+            network = freeze(core, torch.as_tensor(mean.n.values), torch.as_tensor(mean.s.values))
+        if hasattr(network, "n_l0"):
+            own = jacobian_norm(network, samples=samples, seed=subject.seed)
+            found["own_norm"], found["own_norm_error"] = own.norm, own.standard_error
+    subject.say("products along the task's input")
+    product = jacobian_product(network, x, every=max(1, len(x) // 16))
+    product = product[["step_norm", "exponent"]].rename(sample="image")
+    found = found.merge(product, combine_attrs="override")
+    found.attrs["products"] = product.attrs["definition"]
+    found.attrs["images"] = x.shape[1]
+    return found
+
+
+def measure_spectrum(subject: Subject) -> xr.Dataset:
+    """Eigenvalues of W_hh before and after training (E31)."""
+    return spectrum({"initial": subject.initial.core, "trained": subject.core})
+
+
+def measure_gradients(subject: Subject) -> xr.Dataset:
+    """Norm of dL/dW_hh over the step from which it is accumulated, before and after training (E43).
+
+    Returns:
+        norm, contribution (network, time), loss (network), over a batch of test images.
+    """
+    parts = []
+    for name, model in (("initial", subject.initial), ("trained", subject.model)):
+        subject.say(f"{name} network")
+        x, labels = subject.inputs(subject.count(100, 2), model)
+        readout = model.readout
+
+        def loss(h: Tensor, readout: nn.Module = readout, labels: Tensor = labels) -> Tensor:
+            return cross_entropy(readout(h[-1]), labels)
+
+        one = gradient_norm(model.core, x, loss)
+        parts.append(one.assign(loss=one.attrs.pop("loss")))
+    whole = xr.concat(parts, "network", combine_attrs="drop_conflicts", data_vars="all")
+    return whole.assign_coords(network=["initial", "trained"]).assign_attrs(
+        images=x.shape[1],
+        definition="dL/dW_hh accumulated from step t to the last, L the cross "
+        "entropy at the last step",
+    )
+
+
+def measure_noise(subject: Subject) -> xr.Dataset:
+    """Proposition 1 by Monte Carlo (E28), and gains against the level sets Lambda(xi) (E27).
+
+    Returns:
+        n, s, slope_residual (stage, xi, neuron) and residual (stage, xi) at the onset of a step of
+        drive, and steady; epsilon, fitted to the steady ones at xi = 10; level (xi, gain), the
+        curves; relative_error (mu, sigma, neuron) of the predicted variance at the steady n and s
+        of drive mu, breaks_at (mu, neuron) and bounded (mu, sigma).
+    """
+    core, drives = subject.core, DRIVES[1:]
+    if subject.adaptive:
+        subject.say("gains under steps of drive")
+        seen = step_response(core, drives, durations=(200, 200, 0))
+        at = {"onset": 200, "steady": -1}
+        stages: dict[str, tuple[Any, Any]] = {
+            k: (seen.n.values[t], seen.s.values[t]) for k, t in at.items()
+        }
+    else:
+        own = activation_parameters(core)
+        shape = (len(drives), own.sizes["neuron"])
+        n, s = (np.broadcast_to(own[k].values, shape) for k in "ns")
+        stages = {"steady": (n, s)}
+    steady = level_residual(*stages["steady"], drives)
+    epsilon = steady.attrs["epsilon"]
+    each = [level_residual(n, s, drives, epsilon=epsilon) for n, s in stages.values()]
+    found = xr.concat(each, "stage")[["slope_residual", "s_distance", "residual"]]
+    found = found.assign_coords(stage=list(stages))
+    dims = ("stage", "xi", "neuron")
+    found["n"] = dims, np.stack([pair[0] for pair in stages.values()])
+    found["s"] = dims, np.stack([pair[1] for pair in stages.values()])
+    gains = found.n.values
+    grid = np.linspace(max(0.25, gains.min() - 1), gains.max() + 1, 200)
+    found["level"] = level_set(drives, grid.tolist(), epsilon).rename(n="gain")
+    found["epsilon"] = epsilon
+    means, samples = [0.0, 1.0, 5.0], subject.count(20_000, 200)
+    sigma = [0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0]
+    turn = torch.linalg.qr(
+        torch.randn(
+            gains.shape[-1],
+            gains.shape[-1],
+            dtype=torch.float64,
+            generator=torch.Generator().manual_seed(subject.seed),
+        )
+    )[0]
+    parts = []
+    for mean in means:
+        subject.say(f"noise around a drive of {mean:g}")
+        near = found.sel(stage="steady").isel(xi=int(np.abs(np.subtract(drives, mean)).argmin()))
+        pair = (torch.as_tensor(near.n.values), torch.as_tensor(near.s.values))
+        one = noise_variance(*pair, sigma, mu=mean, weight=turn, samples=samples, seed=subject.seed)
+        parts.append(one[["relative_error", "breaks_at", "bounded"]].drop_vars(["n", "s", "mu"]))
+    variance = xr.concat(parts, "mu", combine_attrs="override").assign_coords(mu=means)
+    attrs = {"prop1": parts[0].attrs["definition"], "samples": samples, **each[0].attrs}
+    return xr.merge([found, variance], combine_attrs="drop").assign_attrs(attrs)
+
+
+# --- neurons ------------------------------------------------------------------------------------
+
+
+def measure_step_response(subject: Subject) -> xr.Dataset:
+    """Gains, saturations and rates under steps of drive (E19)."""
+    return step_response(subject.probed, seed=subject.seed)
+
+
+def measure_gain_scaling(subject: Subject) -> xr.Dataset:
+    """Noise of switching variance: n(xi), s(xi), output variance (E16 to E18)."""
+    trials = subject.count(10)
+    return gain_scaling(subject.probed, trials=trials, seed=subject.seed)
+
+
+def measure_heterogeneity(subject: Subject) -> xr.Dataset:
+    """Gains and saturations of the neurons, before and after training (E14).
+
+    Returns:
+        What `analysis.heterogeneity` does, and n_initial, s_initial. Those of an ARUN are means
+        over time and test images.
+    """
+    clouds = []
+    for model in (subject.initial, subject.model):
+        x = subject.inputs(subject.count(200, 2), model)[0] if subject.adaptive else None
+        clouds.append(activation_parameters(model.core, x))
+    found = heterogeneity(clouds[1], clouds[0], seed=subject.seed)
+    return found.assign({f"{name}_initial": clouds[0][name] for name in "ns"})
+
+
+def measure_controller_manifold(subject: Subject) -> xr.Dataset:
+    """States of the controller alone under constant currents (E26)."""
+    return controller_manifold(subject.core, seed=subject.seed)
+
+
+def measure_fractional(subject: Subject) -> xr.Dataset:
+    """Fractional orders of every neuron, in the network and isolated (E20 to E25, E37, E38).
+
+    Returns:
+        order (protocol, signal, estimator, network, xi, neuron), NaN where it is not between the
+        ends of the range tried; null_order, what the estimator gives a memoryless unit of the same
+        amplitude; over neurons mean, mean_positive, mean_negative, share_positive, count, and
+        error (..., alpha), the mean error curve; difference, p_permutation, n_pairs: isolated
+        minus interacting, paired over neurons, of the rates; response (network, xi, time), the
+        mean rate in protocol A.
+    """
+    signals = ["h", "n", "s"] if subject.adaptive else ["h"]
+    levels = (0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0)
+    networks = {"interacting": subject.probed, "isolated": _probed(isolate(subject.core))}
+    trials = {"A": subject.count(20), "B": subject.count(50)}
+    by_protocol, response = [], []
+    for protocol, count in trials.items():
+        by_network = []
+        for name, network in networks.items():
+            subject.say(f"protocol {protocol}, {name}")
+            seen = respond(network, levels, protocol=protocol, trials=count, seed=subject.seed)
+            if protocol == "A":
+                response.append(seen.h.mean("neuron"))
+            by_network.append(_orders(seen, signals, protocol))
+        by_protocol.append(xr.concat(by_network, "network"))
+    found = xr.concat(by_protocol, "protocol").assign_coords(
+        protocol=list(trials), network=list(networks)
+    )
+    found["order"] = found.order.where(~found.at_edge)
+    found = found.drop_vars("at_edge").merge(group_means(found.order))
+    found["response"] = xr.concat(response, "network")
+    subject.say("isolated against interacting")
+    pair = [found.order.sel(signal="h", network=name, drop=True) for name in networks]
+    both = pair[0].notnull() & pair[1].notnull()
+    if bool((both.sum("neuron") >= 2).all()):
+        test = paired_test(pair[1].where(both), pair[0].where(both), unit="neuron", resamples=999)
+        found = found.assign(
+            {k: test[k] for k in ("difference", "low", "high", "p_permutation", "cohen_dz")}
+        ).assign(n_pairs=test.n)
+    found["order"].attrs = found["alpha"].attrs = {"units": "1", "sign": SIGN}
+    return found.assign_attrs(
+        definition="order of the activity relative to the step of size xi that caused it; "
+        "estimator paper: no amplitude fitted, so a gain that is not 1 looks like an order "
+        "(null_order); scale-free: amplitude and offset fitted",
+        sign=SIGN,
+        unit_of_replication="neurons of one network, not independent: the test is about this "
+        "network, not about training",
+        trials=list(trials.values()),
+    )
+
+
+def _orders(seen: xr.Dataset, signals: Sequence[str], protocol: str) -> xr.Dataset:
+    """Orders of every signal by both estimators, each step against its own size."""
+    by_estimator = []
+    for estimator in ("paper", "scale-free"):
+        by_xi = []
+        for xi in seen.xi.values:
+            at = seen.sel(xi=xi)
+            response = xr.concat([at[name] for name in signals], "signal")
+            one = fractional_order(
+                response, at.stimulus.values, protocol=protocol, estimator=estimator
+            )
+            # every fifth order is enough to draw the error
+            one = one.assign(error=one.error.mean("neuron")).isel(alpha=slice(None, None, 5))
+            by_xi.append(one[["order", "null_order", "at_edge", "error"]])
+        by_estimator.append(xr.concat(by_xi, "xi"))
+    found = xr.concat(by_estimator, "estimator", combine_attrs="drop")
+    return found.assign_coords(
+        estimator=["paper", "scale-free"], signal=list(signals), xi=seen.xi.values
+    )
+
+
+# --- the task -----------------------------------------------------------------------------------
+
+
+def measure_transfer(subject: Subject) -> xr.Dataset:
+    """Only n and s trained again on turned digits (E15); of an ARUN, its foreign controller (E42).
+
+    Returns:
+        What `rotated_digits` does, on test images turned by 45 degrees: of every class equally
+        many to train on and to test on, up to 5,000 each. For an ARUN with a transplanted
+        controller what `compare_transplant` does, against the donor with its own.
+    """
+    if subject.adaptive:
+        return _transplanted(subject)
+    task = subject.task
+    labels = task.test.labels
+    classes, counts = torch.unique(labels, return_counts=True)
+    each = min(int(counts.min()) // 2, subject.count(5000, 20) // len(classes))
+    first, second = balanced_split(
+        labels, each * len(classes), each * len(classes), seed=subject.seed
+    )
+    subject.say(f"turning and retraining on {len(first)} images")
+    turned = rotate(task.test.images / task.maximum)
+    turned = (turned * task.maximum).round().to(torch.uint8)
+    _, found = rotated_digits(
+        subject.model,
+        (task.inputs(task.test.images[second]), labels[second]),
+        (task.inputs(turned[first]), labels[first]),
+        (task.inputs(turned[second]), labels[second]),
+        epochs=subject.count(10, 2),
+        batch_dim=0 if task.kind == "image" else 1,
+        seed=subject.seed,
+    )
+    return found.assign_attrs(degrees=45)
+
+
+def _transplanted(subject: Subject) -> xr.Dataset:
+    if subject.donor is None:
+        advice = "Train one with --controller-from, or analyze a run of gamma or gamma-shared."
+        raise bad(
+            "run", subject.name, "with n and s as parameters, or a foreign controller", advice
+        )
+    accuracies = []
+    part = dataclasses.replace(subject.task, test=subject.part(subject.count(1000, 10)))
+    for model in (subject.donor, subject.model):
+        rows = {}
+        for name, perturbation in PAPER_PERTURBATIONS.items():
+            subject.say(f"transplant, {name}")
+            rows[name] = [evaluate(model, part, perturbation).accuracy]
+        accuracies.append(rows)
+    found = compare_transplant(subject.donor.core, subject.core, *accuracies)
+    for name, rows in zip(("own", "transplanted"), accuracies, strict=True):
+        found[f"accuracy_{name}"] = "condition", [row[0] for row in rows.values()]
+    return found.assign_attrs(images=len(part.test))
+
+
+def measure_robustness(subject: Subject) -> xr.Dataset:
+    """Accuracy and loss under step drives and contrasts (E10 to E13) and as maps (E39).
+
+    Returns:
+        step_accuracy (xi), contrast_accuracy (amplitude), drive_map_accuracy (map_xi, map_length),
+        contrast_map_accuracy (map_phase, map_amplitude), with _loss, _area and _accuracy_error, the
+        standard error from the number of images; map_length as a fraction of the sequence.
+    """
+    curves: dict[str, tuple[dict[str, list[float]], Callable[..., Perturbation], int]] = {
+        "step": ({"xi": list(DRIVES)}, StepDrive, 1000),
+        "contrast": (
+            {"amplitude": [k / 10 for k in range(11)]},
+            lambda amplitude: SinusoidalContrast(amplitude),
+            1000,
+        ),
+        "drive_map": (
+            {"map_xi": [1.0, 5.0, 10.0, 20.0, 30.0], "map_length": [0.05, 0.15, 0.25, 0.45, 0.7]},
+            lambda map_xi, map_length: StepDrive(map_xi, 200 / 784, 200 / 784 + map_length),
+            250,
+        ),
+        "contrast_map": (
+            {
+                "map_phase": [k * math.pi / 4 for k in range(8)],
+                "map_amplitude": [0.2, 0.4, 0.6, 0.8, 1.0],
+            },
+            lambda map_phase, map_amplitude: SinusoidalContrast(map_amplitude, phase=map_phase),
+            250,
+        ),
+    }
+    parts, attrs = [], {}
+    for name, (axes, make, images) in curves.items():
+        part = dataclasses.replace(subject.task, test=subject.part(subject.count(images, 10)))
+        total, done = math.prod(map(len, axes.values())), iter(range(1, 10**6))
+
+        def score(
+            perturbation: Perturbation,
+            part: Task = part,
+            name: str = name,
+            total: int = total,
+            done: Any = done,
+        ) -> tuple[float, float]:
+            subject.say(f"{name.replace('_', ' ')} {next(done)}/{total}, {len(part.test)} images")
+            result = evaluate(subject.model, part, perturbation)
+            return result.accuracy, result.loss
+
+        one = sweep(score, axes, make)
+        p = one.accuracy
+        one["accuracy_error"] = np.sqrt(p * (1 - p) / len(part.test))
+        parts.append(one.rename({key: f"{name}_{key}" for key in one.data_vars}))
+        attrs[f"{name}_images"] = len(part.test)
+    found = xr.merge(parts, combine_attrs="drop").assign_attrs(attrs)
+    return found.assign_attrs(
+        definition="accuracy (0 to 1) and loss (nats) on test images, evenly spaced in the split; "
+        "_area: trapezoids over the width; _accuracy_error: sqrt(p (1 - p) / images)",
+    )
+
+
+_ALL = tuple(MODELS)
+_SQUARE = tuple(name for name in MODELS if name not in ("lstm", "gru"))
+_CURVES = ("gamma-shared", "gamma", "arun")
+
+ANALYSES = {
+    "lyapunov": Analysis(measure_lyapunov, _ALL, "a state"),
+    "jacobian": Analysis(measure_jacobian, _ALL, "a state"),
+    "fractional": Analysis(measure_fractional, _ALL, "rates"),
+    "step_response": Analysis(measure_step_response, _ALL, "rates"),
+    "gain_scaling": Analysis(measure_gain_scaling, _ALL, "rates"),
+    "heterogeneity": Analysis(measure_heterogeneity, _CURVES, "gains n and saturations s"),
+    "transfer": Analysis(
+        measure_transfer, _CURVES, "trained n and s, or a transplanted controller"
+    ),
+    "controller_manifold": Analysis(measure_controller_manifold, ("arun",), "a controller"),
+    "noise": Analysis(measure_noise, _CURVES, "gains n and saturations s"),
+    "spectrum": Analysis(measure_spectrum, _SQUARE, "one square W_hh"),
+    "gradients": Analysis(measure_gradients, _ALL, "recurrent weights"),
+    "robustness": Analysis(measure_robustness, _ALL, "a readout"),
+}
+"""The protocols by the name of their analysis."""
