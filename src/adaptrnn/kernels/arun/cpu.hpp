@@ -36,10 +36,11 @@ template <class T> int block_width(int lanes) {
   return best;
 }
 
+// Enough samples to fill blocks and to use the recurrent weights several times a step, few enough
+// that a step's states stay in the cache and the whole past of a tile in memory.
 template <class T> int tile_samples(const Arun<T>& a) {
-  // enough lanes to fill blocks and to use the recurrent weights several times per step
-  const int wanted = (2000 + a.size - 1) / a.size;
-  int most = wanted < 5 ? 5 : wanted > 16 ? 16 : wanted;
+  const int wanted = (400 + a.size - 1) / a.size;
+  int most = wanted < 4 ? 4 : wanted > 16 ? 16 : wanted;
   while (most > 1 && double(most) * a.size * a.units > 2.5e5) --most;
   return most;
 }

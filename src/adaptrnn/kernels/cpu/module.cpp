@@ -76,6 +76,12 @@ class Arrays {
     held_.push_back(array);
     return static_cast<T*>(array.data());
   }
+  // A large array to be filled: most likely fresh memory, four times faster in large pages.
+  template <class T> T* fresh(const char* name, std::initializer_list<int64_t> shape) {
+    T* data = get<T>(name, shape);
+    if (data) ask_for_large_pages(data, held_.back().nbytes());
+    return data;
+  }
   std::vector<int> shape(const char* name, size_t ndim) {
     Array array;
     if (!arrays_.contains(name) || !nb::try_cast<Array>(arrays_[name], array, false) ||
@@ -169,7 +175,7 @@ void arun_as(const Kernel<T, Arun<T>>& kernel, Arrays& arrays, Mode mode, int se
   p.bias_g = arrays.get<T>("bias_g", {g}, true);
   p.weight_gc = arrays.get<T>("weight_gc", {2, g}, true);
   p.bias_gc = arrays.get<T>("bias_gc", {2}, true);
-  p.output = arrays.get<T>("output", {t, b, n});
+  p.output = arrays.fresh<T>("output", {t, b, n});
   p.h_last = arrays.get<T>("h_last", {b, n});
   p.g_last = arrays.get<T>("g_last", {b, n, g});
   if (arrays.has("past") && segment < t)
@@ -179,14 +185,14 @@ void arun_as(const Kernel<T, Arun<T>>& kernel, Arrays& arrays, Mode mode, int se
   const bool needs_kept = mode == Mode::backward && k > 0 && !p.past;
   p.kept_h = arrays.get<T>("kept_h", {k, b, n}, needs_kept);
   p.kept_g = arrays.get<T>("kept_g", {k, b, n, g}, needs_kept || p.kept_h);
-  p.trace_a = arrays.get<T>("trace_a", {t, b, n});
-  p.trace_n = arrays.get<T>("trace_n", {t, b, n});
-  p.trace_s = arrays.get<T>("trace_s", {t, b, n});
-  p.trace_g = arrays.get<T>("trace_g", {t, b, n, g});
+  p.trace_a = arrays.fresh<T>("trace_a", {t, b, n});
+  p.trace_n = arrays.fresh<T>("trace_n", {t, b, n});
+  p.trace_s = arrays.fresh<T>("trace_s", {t, b, n});
+  p.trace_g = arrays.fresh<T>("trace_g", {t, b, n, g});
   p.grad_output = arrays.get<T>("grad_output", {t, b, n});
   p.grad_h_last = arrays.get<T>("grad_h_last", {b, n});
   p.grad_g_last = arrays.get<T>("grad_g_last", {b, n, g});
-  p.grad_currents = arrays.get<T>("grad_currents", {t, b, n});
+  p.grad_currents = arrays.fresh<T>("grad_currents", {t, b, n});
   p.grad_h0 = arrays.get<T>("grad_h0", {b, n});
   p.grad_g0 = arrays.get<T>("grad_g0", {b, n, g});
   p.head = head<T>(arrays, mode, int(b), int(n));
@@ -233,14 +239,14 @@ void rnn_as(const Kernel<T, Rnn<T>>& kernel, Arrays& arrays, Mode mode, int nonl
   p.weight_hh = arrays.get<T>("weight_hh", {n, n}, true);
   p.n = arrays.get<T>("n", {n}, gamma);
   p.s = arrays.get<T>("s", {n}, gamma);
-  p.output = arrays.get<T>("output", {t, b, n});
+  p.output = arrays.fresh<T>("output", {t, b, n});
   p.h_last = arrays.get<T>("h_last", {b, n});
-  p.past_h = arrays.get<T>("past_h", {t, b, n});
-  p.past_a = arrays.get<T>("past_a", {t, b, n});
+  p.past_h = arrays.fresh<T>("past_h", {t, b, n});
+  p.past_a = arrays.fresh<T>("past_a", {t, b, n});
   p.kept_h = arrays.get<T>("kept_h", {k, b, n}, mode == Mode::backward && k > 0 && !p.past_h);
   p.grad_output = arrays.get<T>("grad_output", {t, b, n});
   p.grad_h_last = arrays.get<T>("grad_h_last", {b, n});
-  p.grad_currents = arrays.get<T>("grad_currents", {t, b, n});
+  p.grad_currents = arrays.fresh<T>("grad_currents", {t, b, n});
   p.grad_h0 = arrays.get<T>("grad_h0", {b, n});
   T* weight_hh = arrays.get<T>("grad_weight_hh", {n, n});
   const std::vector<Piece<T>> pieces = {{arrays.get<T>("grad_n", {n}), size_t(n)},
