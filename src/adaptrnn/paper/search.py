@@ -26,7 +26,7 @@ from adaptrnn.training import train
 
 __all__ = ["RATES", "SEEDS", "search"]
 
-RATES = (1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2)
+RATES = (5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2)
 SEEDS = (1001, 1002, 1003, 1004)
 
 
