@@ -34,7 +34,7 @@ _SIGNALS = {"n": "gain $n_t$", "s": "saturation $s_t$", "h": "rate $h_t$"}
 def _key(axis: Axes, **arguments: object) -> None:
     """A legend on the page's ground, so that lines behind it do not cross the text."""
     settings = {"fontsize": 7, "frameon": True, "framealpha": 0.85, "edgecolor": "none"}
-    axis.legend(**{**settings, **arguments})  # type: ignore[arg-type]
+    axis.legend(**{**settings, **arguments})
 
 
 def draw_lyapunov(data: xr.Dataset) -> Figure:
@@ -98,7 +98,7 @@ def draw_jacobian(data: xr.Dataset) -> Figure:
             one = one.where(np.isfinite(one))
             axes[0, -1].plot(data.time, one, color=tone, label=f"rank {rank + 1}")
     axes[0, -1].axhline(0, color=ink(), lw=0.8)
-    axes[0, -1].set(xlabel="T (steps)", ylabel="ln σ(P_T) / T", title="products")
+    axes[0, -1].set(xlabel="T (steps)", ylabel=r"$\ln \sigma(P_T) / T$", title="products")
     _key(axes[0, -1])
     letters(axes)
     return figure

@@ -1,0 +1,259 @@
+"""Analyses of trained runs: each result a netCDF file in the run's folder, and its picture.
+
+RUN/analysis/NAME.nc   what the analysis found, with all that made it in its attributes
+RUN/analysis/NAME.png  the picture (--draw)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shlex
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import tyro
+
+from adaptrnn._error import InputError, bad, choose, require
+
+if TYPE_CHECKING:
+    import xarray as xr
+    from rich.console import Console
+
+    from adaptrnn.config import TrainConfig
+    from adaptrnn.protocol import Subject
+    from adaptrnn.run import Run
+
+__all__ = ["AnalyzeConfig", "analyze", "read_analysis"]
+
+
+@dataclass(frozen=True)
+class AnalyzeConfig:
+    """Which analysis is made, of which runs."""
+
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = ""
+    """Name of the analysis, or all for every one that a run allows; without one they are listed."""
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")] = ()
+    """Folders of trained runs; results go to RUN/analysis/NAME.nc."""
+    draw: bool = False
+    """Draw each result too, to RUN/analysis/NAME.png."""
+    force: bool = False
+    """Analyze again what is there already."""
+    seed: int = 0
+    """Seed of the noise, first states and images that an analysis draws."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < 2**32:
+            raise bad("seed", self.seed, "an integer, 0 <= seed < 2^32")
+
+
+def analyze(config: AnalyzeConfig, console: Console) -> list[Path]:
+    """Analyze trained runs by the standard protocols, or list the analyses.
+
+    A result that is there, of the same weights, seed and version, is not computed again.
+
+    Args:
+        config: which analysis, of which runs.
+        console: where progress and the names of the files are printed.
+
+    Returns:
+        The netCDF files, those that were there too.
+
+    Raises:
+        InputError: an unknown analysis; a folder that is not a finished run; a network without
+            what the analysis needs; a damaged file.
+
+    Example:
+        >>> from rich.console import Console
+        >>> analyze(AnalyzeConfig(), Console(width=100))
+        lyapunov ...
+        []
+    """
+    require("xarray", "analysis")
+    if config.draw:
+        require("matplotlib", "paper")
+    from adaptrnn.protocol import ANALYSES
+    from adaptrnn.run import Run
+
+    if not config.name:
+        for name, analysis in ANALYSES.items():
+            summary = (analysis.measure.__doc__ or "").splitlines()[0]
+            console.print(f"{name:<20}{summary}", highlight=False, markup=False, soft_wrap=True)
+        return []
+    choose("analysis", config.name, (*ANALYSES, "all"))
+    if not config.runs:
+        raise bad("runs", [], "at least one folder of a run")
+    runs = [Run(folder) for folder in config.runs]
+    names = list(ANALYSES) if config.name == "all" else [config.name]
+    for run in runs:  # what cannot work is found before any work
+        lacks = _lacks(config.name, run.config())
+        if lacks is not None:
+            raise InputError(f"{run.folder}: {lacks}")
+        if not run.weights_path.exists():
+            raise InputError(
+                f"{run.folder}: no weights yet. Train it: adaptrnn train ... --out {run.folder}"
+            )
+    done: list[Path] = []
+    for run in runs:
+        subject: Subject | None = None
+        for name in names:
+            lacks = _lacks(name, run.config())
+            if lacks is not None:
+                console.print(f"{name}: passed over; {lacks}", highlight=False, soft_wrap=True)
+                continue
+            path, stamp = _path(run, name), _stamp(run, config.seed)
+            data = None if config.force or not path.exists() else read_analysis(path)
+            if data is not None and all(data.attrs.get(k) == v for k, v in stamp.items()):
+                note = "there already"
+            else:
+                if subject is None:
+                    subject = _subject(run, config.seed)
+                data = _measure(name, subject, console)
+                command = shlex.join(_command(dataclasses.replace(config, name=name), run))
+                data = data.assign_attrs(stamp | _origin(run, command))
+                _write(path, data)
+                note = f"{data.attrs['seconds']:.1f} s"
+            console.print(f"{path} ({note})", highlight=False, markup=False, soft_wrap=True)
+            if config.draw:
+                _draw(name, data, path.with_suffix(".png"))
+            done.append(path)
+    return done
+
+
+def read_analysis(path: Path) -> xr.Dataset:
+    """Read what `adaptrnn analyze` wrote.
+
+    Args:
+        path: RUN/analysis/NAME.nc.
+
+    Returns:
+        The data set.
+
+    Raises:
+        InputError: there is no such file, or it is damaged.
+
+    Example:
+        >>> read_analysis(Path("nowhere/analysis/spectrum.nc"))
+        Traceback (most recent call last):
+        adaptrnn._error.InputError: nowhere/analysis/spectrum.nc: not there. Run ...
+    """
+    import xarray as xr
+
+    if not path.exists():
+        run = path.parent.parent
+        raise InputError(f"{path}: not there. Run  adaptrnn analyze {path.stem} {run}")
+    try:
+        return xr.load_dataset(path, engine="h5netcdf")
+    except Exception as error:  # h5py raises many types for damage
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"{path}: damaged ({first}). Write it again with --force.") from None
+
+
+def _path(run: Run, name: str) -> Path:
+    return run.folder / "analysis" / f"{name}.nc"
+
+
+def _lacks(name: str, config: TrainConfig) -> str | None:
+    """Why an analysis cannot be made of a run of this configuration; None if it can."""
+    from adaptrnn.protocol import ANALYSES
+
+    if name == "all":
+        return None
+    analysis = ANALYSES[name]
+    if config.model not in analysis.models:
+        allowed = ", ".join(analysis.models)
+        return f"{name} needs a network with {analysis.needs} ({allowed}), this is {config.model}."
+    if name == "transfer" and config.model == "arun" and config.controller_from is None:
+        return (
+            "transfer needs trained n and s (gamma, gamma-shared) or an arun with a transplanted "
+            "controller; train one with --controller-from."
+        )
+    return None
+
+
+def _subject(run: Run, seed: int) -> Subject:
+    from adaptrnn.protocol import Subject
+    from adaptrnn.run import Run, build_model
+
+    config, task = run.config(), run.task()
+    source = config.controller_from
+    donor = None if source is None else Run(source).model(task)
+    return Subject(
+        name=config.model,
+        model=run.model(task),
+        initial=build_model(config, task).eval(),
+        task=task,
+        seed=seed,
+        donor=donor,
+    )
+
+
+def _measure(name: str, subject: Subject, console: Console) -> xr.Dataset:
+    """The data set, with how long it took in its attributes."""
+    from adaptrnn.protocol import ANALYSES
+
+    with console.status(name) as status:
+        heard = dataclasses.replace(subject, say=lambda text: status.update(f"{name}: {text}"))
+        begin = time.perf_counter()
+        data = ANALYSES[name].measure(heard)
+        seconds = time.perf_counter() - begin
+    return data.assign_attrs(analysis=name, seconds=round(seconds, 3))
+
+
+def _stamp(run: Run, seed: int) -> dict[str, Any]:
+    """What a kept result must agree in."""
+    from adaptrnn.run import Run, versions
+
+    source = run.config().controller_from
+    stamp = {"weights_hash": _hash(run.weights_path)}
+    if source is not None and Run(source).weights_path.exists():
+        stamp["donor_hash"] = _hash(Run(source).weights_path)
+    return stamp | {"analysis_seed": seed, "adaptrnn": versions()["adaptrnn"]}
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _origin(run: Run, command: str) -> dict[str, Any]:
+    """Where a result comes from."""
+    import torch
+
+    from adaptrnn.config import to_dict
+    from adaptrnn.run import versions
+
+    task = run.record().get("task", {})
+    return {
+        "command": command,
+        "config": json.dumps(to_dict(run.config())),
+        "versions": json.dumps(versions()),
+        "split_hash": str(task.get("split_hash")),
+        "permutation_hash": str(task.get("permutation_hash")),
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _command(config: AnalyzeConfig, run: Run) -> list[str]:
+    words = ["adaptrnn", "analyze", config.name, str(run.folder)]
+    return words + (["--seed", str(config.seed)] if config.seed else [])
+
+
+def _write(path: Path, data: xr.Dataset) -> None:
+    from adaptrnn.run import write_atomic
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / path.name
+        data.to_netcdf(file, engine="h5netcdf")
+        write_atomic(path, file.read_bytes())
+
+
+def _draw(name: str, data: xr.Dataset, path: Path) -> None:
+    from adaptrnn.figure.laboratory import DRAWINGS
+    from adaptrnn.figure.style import render
+    from adaptrnn.run import write_atomic
+
+    write_atomic(path, render(DRAWINGS[name], data, "png"))
