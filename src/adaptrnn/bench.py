@@ -7,6 +7,7 @@ must agree.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import json
@@ -138,18 +139,19 @@ def _ours(size: Size, fused: bool, budget: int, nonlinearity: str = "gamma") -> 
     def loss(p: dict[str, Tensor], x: Tensor) -> Tensor:
         currents = linear(x, p["weight_ih"], p["bias_ih"])
         h0, g0 = _states(x, size)
+        more: dict[str, Any] = {"memory_budget": budget}
         if not size.units:
             curve = (p["n"], p["s"]) if nonlinearity == "gamma" else (None, None)
             h = gamma_rnn(
-                currents, h0, p["weight_hh"], *curve, nonlinearity,
+                currents, h0, p["weight_hh"], curve[0], curve[1], nonlinearity,
                 last_only=True, memory_budget=budget,
             )[1]  # fmt: skip
             return cross_entropy(linear(h, p["weight_out"], p["bias_out"]), p["target"])
         core = (currents, h0, g0, p["weight_hh"], *(p[name] for name in _CONTROLLER))
         if fused:
             readout = (p["weight_out"], p["bias_out"], p["target"])
-            return arun_cross_entropy(*core, *readout, memory_budget=budget)[0]
-        h = arun(*core, last_only=True, memory_budget=budget)[1]
+            return arun_cross_entropy(*(*core, *readout), **more)[0]
+        h = arun(*core, last_only=True, **more)[1]
         return cross_entropy(linear(h, p["weight_out"], p["bias_out"]), p["target"])
 
     return loss
@@ -207,7 +209,7 @@ def _torch(peer: str, size: Size) -> tuple[Callable[[], float], Callable[[], flo
     trained: list[Tensor] = []
     if peer.startswith("nn."):
         kind = getattr(nn, peer.split()[0].removeprefix("nn."))
-        wide = {"hidden_size": _matched(kind.__name__, size)}
+        wide: dict[str, Any] = {"hidden_size": _matched(kind.__name__, size)}
         wide |= {"nonlinearity": "relu"} if kind is nn.RNN else {}
         loss, trained = _layer(size, kind, **wide)
     elif peer.startswith("torch"):
@@ -332,10 +334,8 @@ def measure(peer: str, size: Size, seconds: float) -> Result:
     """
     build = _jax if peer.startswith("JAX") else _torch
     forward, training = build(peer, size)
-    try:  # the most that was used is counted from here
+    with contextlib.suppress(OSError):  # the most that was used is counted from here
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
     idle = _status("VmRSS")
     unit = 1e6 / (size.steps * size.batch)
     first = _median(forward, seconds / 4)
@@ -632,7 +632,7 @@ def _write(
         "![Microseconds per sample and step](images/benchmark.png)",
         "",
         "Every row is a process of its own, one after another. Times are microseconds per sample",
-        "and step, the median of three to five calls after one that does not count: forward without",
+        "and step, the median of 3 to 5 calls after one that does not count: forward without",
         "gradients, and a whole training step (currents, layer, readout, loss, all gradients).",
         "Memory is the most that a training step added to the idle process. The share of the peak",
         "counts three times the forward pass's multiply-adds, N (N + G^2 + 3 G), and nothing else.",

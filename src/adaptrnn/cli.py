@@ -116,6 +116,20 @@ COMMANDS = {
         "versions, and which implementation of the layers runs and why",
         ("adaptrnn info",),
     ),
+    "analyze": _Command(
+        "adaptrnn.probe:AnalyzeConfig",
+        "adaptrnn.probe:analyze",
+        "paper",
+        "probe trained networks: Lyapunov exponents, fractional order and more, to netCDF",
+        ("adaptrnn analyze lyapunov runs/digits-arun-seed0",),
+    ),
+    "bench": _Command(
+        "adaptrnn.bench:BenchConfig",
+        "adaptrnn.bench:bench",
+        "train",
+        "time the layers beside their peers, side by side in one run",
+        ("adaptrnn bench",),
+    ),
     "reproduce": _Command(
         "adaptrnn.reproduce:ReproduceConfig",
         "adaptrnn.reproduce:reproduce",
