@@ -265,25 +265,30 @@ def test_nan_stays_with_its_sample(arun_inputs, shape, data, value):
 
 def test_single_precision_over_the_papers_length(arun_inputs, relative):
     """At T = 784 no worse than twice the reference's own float32 error, every gradient."""
-    tensors = arun_inputs(784, 5, 60, 20, torch.float32, gain=5.0)
-    exact = [tensor.detach().double().requires_grad_() for tensor in tensors]
-    readout = [0.1 * torch.randn(10, 60), torch.zeros(10)]
-    target = torch.randint(0, 10, (5,))
+    square = {"reference": 0.0, "autograd": 0.0, "fused": 0.0}
+    batches = (3, 4, 5, 6, 7)  # networks: one alone is a matter of luck, for the reference too
+    for batch in batches:
+        tensors = arun_inputs(784, batch, 60, 20, torch.float32, gain=5.0)
+        readout = [0.1 * torch.randn(10, 60), torch.zeros(10)]
+        target = torch.randint(0, 10, (batch,))
 
-    def loss(function, inputs):
-        h = function(*inputs)[1]
-        weight, bias = (tensor.to(h.dtype) for tensor in readout)
-        return cross_entropy(linear(h, weight, bias), target)
+        def loss(function, inputs, readout=readout, target=target):
+            h = function(*inputs)[1]
+            return cross_entropy(linear(h, *(tensor.to(h.dtype) for tensor in readout)), target)
 
-    wanted = torch.autograd.grad(loss(reference.arun, exact), exact)
-    theirs = torch.autograd.grad(loss(reference.arun, tensors), tensors)
-    ours = torch.autograd.grad(loss(arun, tensors), tensors)
-    fused, _ = arun_cross_entropy(*tensors, *readout, target)
-    also = torch.autograd.grad(fused, tensors)
-    for want, their, our, other in zip(wanted, theirs, ours, also, strict=True):
-        bound = 2 * relative(their, want) + 1e-7  # one rounding, should theirs be lucky
-        assert relative(our, want) < bound
-        assert relative(other, want) < bound
+        exact = [tensor.detach().double().requires_grad_() for tensor in tensors]
+        wanted = torch.autograd.grad(loss(reference.arun, exact), exact)
+        for name, value in (
+            ("reference", loss(reference.arun, tensors)),
+            ("autograd", loss(arun, tensors)),
+            ("fused", arun_cross_entropy(*tensors, *readout, target)[0]),
+        ):
+            found = torch.autograd.grad(value, tensors)
+            errors = [relative(got, want) for got, want in zip(found, wanted, strict=True)]
+            square[name] = square[name] + np.square(errors)
+    for name in ("autograd", "fused"):
+        # the gradients of h0 and g0 have vanished after 784 steps: 0 = 0
+        assert (np.sqrt(square[name]) <= 2 * np.sqrt(square["reference"])).all(), square
 
 
 def test_golden(golden):

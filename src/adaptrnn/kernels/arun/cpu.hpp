@@ -16,7 +16,8 @@ namespace adaptrnn {
 namespace ADAPTRNN_ISA {
 namespace arun {
 
-constexpr int kChunk = 16;  // steps between two flushes of the sums over time
+constexpr int kChunk = 16;  // steps between two products for the gradient of the recurrent weights
+constexpr int kSums = 4;    // steps whose sums are added up in T before they go on in double
 constexpr int kRows = kManyRegisters ? 6 : 4;   // most rows of W_gg at a time (P < 5)
 constexpr int kSide = kManyRegisters ? 5 : 3;   // side of a register block of the gradient of W_gg
 constexpr int kGroup = 4;   // blocks whose share of that gradient is added in one go
@@ -404,22 +405,21 @@ template <class T, int P> struct Tile {
   // Adds the sums over lanes and recent steps to the tile's gradients, in double precision.
   void flush(Gradients<T> out) {
     const Small small(out.small, units, c.size, c.head.classes);
-    outer.flush(out.weight_hh);
     const T* from = sum_gg;
     for (int p = 0; p < sides.parts; ++p)
       for (int q = 0; q < sides.parts; ++q)
         for (int i = sides.begin(p); i < sides.begin(p + 1); ++i)
           for (int j = sides.begin(q); j < sides.begin(q + 1); ++j, from += L)
-            small.gg[size_t(i) * units + j] += double(sum<T>(load<T>(from)));
+            small.gg[size_t(i) * units + j] += sum<T>(load<T>(from));
     from = sum_small;
     for (int i = 0; i < units; ++i, from += 4 * L) {
-      small.gc[i] += double(sum<T>(load<T>(from)));
-      small.gc[units + i] += double(sum<T>(load<T>(from + L)));
-      small.ag[i] += double(sum<T>(load<T>(from + 2 * L)));
-      small.bg[i] += double(sum<T>(load<T>(from + 3 * L)));
+      small.gc[i] += sum<T>(load<T>(from));
+      small.gc[units + i] += sum<T>(load<T>(from + L));
+      small.ag[i] += sum<T>(load<T>(from + 2 * L));
+      small.bg[i] += sum<T>(load<T>(from + 3 * L));
     }
-    small.bgc[0] += double(sum<T>(load<T>(from)));
-    small.bgc[1] += double(sum<T>(load<T>(from + L)));
+    small.bgc[0] += sum<T>(load<T>(from));
+    small.bgc[1] += sum<T>(load<T>(from + L));
     clear();
   }
   void clear() {
@@ -453,7 +453,8 @@ template <class T, int P> struct Tile {
         for (int i = 0; i < c.size; ++i) to[i] = y[i];
       }
     }
-    if (t % kChunk == 0) flush(out);
+    if (t % kChunk == 0) outer.flush(out.weight_hh);
+    if (t % kSums == 0) flush(out);
   }
 
   // State before step t = k segment, k >= 1.

@@ -107,10 +107,11 @@ template <class T> ADAPTRNN_INLINE Vec<T> at_most(Vec<T> v, Vec<T> bound) {
 #endif
 }
 
-template <class T> ADAPTRNN_INLINE T sum(Vec<T> v) {
-  T total = 0;
-  for (int i = 0; i < kLanes<T>; ++i) total += v[i];
-  return total;
+// The sum of all lanes, in double precision.
+template <class T> ADAPTRNN_INLINE double sum(Vec<T> v) {
+  double part[4] = {0, 0, 0, 0};
+  for (int i = 0; i < kLanes<T>; ++i) part[i & 3] += double(v[i]);
+  return (part[0] + part[1]) + (part[2] + part[3]);
 }
 
 // (2^r - 1) / r for |r| <= 1/2: Chebyshev interpolation, relative error 1.2e-8 and 2e-17.
