@@ -10,7 +10,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -146,9 +147,25 @@ def _probed(core: nn.Module) -> Any:
     return dataclasses.replace(whole, name=type(core).__name__)
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Run on one thread.
+
+    Small operations one after the other are slower on two; where other processes share the cores,
+    twenty times, because the threads wait for each other at every step.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
 # --- dynamics -----------------------------------------------------------------------------------
 
 
+@_one_thread()
 def measure_lyapunov(subject: Subject) -> xr.Dataset:
     """Largest exponents after the onset of a drive (E29), against the drive (E30), on the task.
 
@@ -269,6 +286,7 @@ def _largest(
     }
 
 
+@_one_thread()
 def measure_jacobian(subject: Subject) -> xr.Dataset:
     """Jacobian norms over a grid of (n, s) (E32), and products of Jacobians on the task.
 
@@ -400,11 +418,13 @@ def measure_noise(subject: Subject) -> xr.Dataset:
 # --- neurons ------------------------------------------------------------------------------------
 
 
+@_one_thread()
 def measure_step_response(subject: Subject) -> xr.Dataset:
     """Gains, saturations and rates under steps of drive (E19)."""
     return step_response(subject.probed, seed=subject.seed)
 
 
+@_one_thread()
 def measure_gain_scaling(subject: Subject) -> xr.Dataset:
     """Noise of switching variance: n(xi), s(xi), output variance (E16 to E18)."""
     trials = subject.count(10)
@@ -426,11 +446,13 @@ def measure_heterogeneity(subject: Subject) -> xr.Dataset:
     return found.assign({f"{name}_initial": clouds[0][name] for name in "ns"})
 
 
+@_one_thread()
 def measure_controller_manifold(subject: Subject) -> xr.Dataset:
     """States of the controller alone under constant currents (E26)."""
     return controller_manifold(subject.core, seed=subject.seed)
 
 
+@_one_thread()
 def measure_fractional(subject: Subject) -> xr.Dataset:
     """Fractional orders of every neuron, in the network and isolated (E20 to E25, E37, E38).
 
