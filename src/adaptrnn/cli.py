@@ -121,7 +121,10 @@ COMMANDS = {
         "adaptrnn.probe:analyze",
         "paper",
         "probe trained networks: Lyapunov exponents, fractional order and more, to netCDF",
-        ("adaptrnn analyze lyapunov runs/digits-arun-seed0",),
+        (
+            "adaptrnn analyze lyapunov runs/digits-arun-seed0",
+            "adaptrnn analyze all runs/digits-arun-seed0 --draw",
+        ),
     ),
     "bench": _Command(
         "adaptrnn.bench:BenchConfig",
