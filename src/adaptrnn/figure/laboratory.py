@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Callable
 
 import numpy as np
@@ -9,7 +11,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adaptrnn.figure.style import colour, ink, letters, shades, subplots
+from adaptrnn.figure.style import LABELS, colour, ink, letters, shades, subplots
 
 __all__ = [
     "DRAWINGS",
@@ -37,11 +39,30 @@ def _key(axis: Axes, **arguments: object) -> None:
     axis.legend(**{**settings, **arguments})
 
 
+def _signed(draw: Callable[[xr.Dataset], Figure]) -> Callable[[xr.Dataset], Figure]:
+    """The drawing with a line above it that says of what network, and of how many neurons."""
+
+    @functools.wraps(draw)
+    def signed(data: xr.Dataset) -> Figure:
+        figure = draw(data)
+        config = json.loads(data.attrs.get("config", "{}"))
+        words = [LABELS[config["model"]], config["task"]] if config else []
+        words += ["one network" + (f", training seed {config['seed']}" if config else "")]
+        if "neuron" in data.sizes:
+            words.append(f"{data.sizes['neuron']} neurons")
+        words += [f"{data.attrs['images']} test images"] if "images" in data.attrs else []
+        figure.suptitle(" · ".join(words), fontsize=8)
+        return figure
+
+    return signed
+
+
+@_signed
 def draw_lyapunov(data: xr.Dataset) -> Figure:
     """Exponents against the drive, after its onset, and on the task."""
     onset = "after_onset" in data
     definitions = data.definition.values
-    figure, axes = subplots(1, 2 + onset, width=9 if onset else 7.5, height=3.2)
+    figure, axes = subplots(1, 2 + onset, width=9 if onset else 7.5, height=3.6)
     for definition, mark in zip(definitions, "o^s", strict=False):
         for condition in data.condition.values:
             one = data.sel(definition=definition, condition=condition)
@@ -52,7 +73,8 @@ def draw_lyapunov(data: xr.Dataset) -> Figure:
             axes[0, 0].errorbar(one.xi, one.lyapunov, error, label=label, **settings)
     axes[0, 0].set(xlabel="drive ξ", ylabel="largest exponent (1/step)")
     axes[0, 0].set_title("against the drive")
-    _key(axes[0, 0])
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(definitions))
     if onset:
         for xi, tone in zip(data.xi_onset.values, shades(data.sizes["xi_onset"]), strict=True):
             one = data.sel(xi_onset=xi)
@@ -71,6 +93,7 @@ def draw_lyapunov(data: xr.Dataset) -> Figure:
     return figure
 
 
+@_signed
 def draw_jacobian(data: xr.Dataset) -> Figure:
     """Jacobian norms over (n, s), and how singular values of products grow on the task."""
     grid = "norm" in data
@@ -104,6 +127,7 @@ def draw_jacobian(data: xr.Dataset) -> Figure:
     return figure
 
 
+@_signed
 def draw_fractional(data: xr.Dataset) -> Figure:
     """Orders of every neuron against the drive: each protocol by each estimator."""
     protocols, estimators = data.protocol.values, data.estimator.values
@@ -139,6 +163,7 @@ def draw_fractional(data: xr.Dataset) -> Figure:
     return figure
 
 
+@_signed
 def draw_step_response(data: xr.Dataset) -> Figure:
     """Means over neurons under a step of drive, each with the spread over neurons at the last."""
     names = [name for name in _SIGNALS if name in data]
@@ -153,13 +178,17 @@ def draw_step_response(data: xr.Dataset) -> Figure:
         for edge in data.attrs["step"]:
             axis.axvline(edge, color=ink(), lw=0.6, ls=":")
         axis.set(xlabel="time (steps)", ylabel=_SIGNALS[name])
-    axes[0, -1].set_yscale("symlog", linthresh=1)
+    least, most = float(data.h.min()), float(data.h.max())
+    if most > 10:
+        axes[0, -1].set_yscale("symlog", linthresh=1)
+        axes[0, -1].set_ylim(min(-0.1, 1.2 * least), 2 * most)
     letters(axes)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(7, len(handles)))
     return figure
 
 
+@_signed
 def draw_gain_scaling(data: xr.Dataset) -> Figure:
     """Steady gain and saturation against the input's deviation, with fits; output variance."""
     gains = [name for name in "ns" if f"{name}_value" in data]
@@ -184,8 +213,9 @@ def draw_gain_scaling(data: xr.Dataset) -> Figure:
     axis = axes[0, -1]
     for condition, tone in zip(data.condition.values, (_ONE, _OTHER), strict=False):
         name = "output_variance" if condition != "frozen" else "output_variance_frozen"
-        slope = float(data.slope.sel(condition=condition))
-        settings = {"color": colour(tone), "label": f"{condition}, slope {slope:.2f}"}
+        slope = f"slope {float(data.slope.sel(condition=condition)):.2f}"
+        label = f"{condition}, {slope}" if data.sizes["condition"] > 1 else slope
+        settings = {"color": colour(tone), "label": label}
         axis.plot(data.xi, data[name].mean("neuron"), "o-", **settings)
     axis.set(xlabel="sd of the input ξ", ylabel="output variance", xscale="log", yscale="log")
     _key(axis)
@@ -193,6 +223,7 @@ def draw_gain_scaling(data: xr.Dataset) -> Figure:
     return figure
 
 
+@_signed
 def draw_heterogeneity(data: xr.Dataset) -> Figure:
     """(n, s) of every neuron, before and after training."""
     figure, axes = subplots(1, 1, width=4.2, height=3.4)
@@ -208,6 +239,7 @@ def draw_heterogeneity(data: xr.Dataset) -> Figure:
     return figure
 
 
+@_signed
 def draw_controller_manifold(data: xr.Dataset) -> Figure:
     """Trajectories of the controller alone in its principal components, where they end, and n."""
     figure, axes = subplots(1, 3, width=9, height=3.2)
@@ -232,6 +264,7 @@ def draw_controller_manifold(data: xr.Dataset) -> Figure:
     return figure
 
 
+@_signed
 def draw_noise(data: xr.Dataset) -> Figure:
     """Gains against the level sets, distance from them, and the variance that is predicted."""
     figure, axes = subplots(1, 3, width=9, height=3.2)
@@ -249,7 +282,8 @@ def draw_noise(data: xr.Dataset) -> Figure:
     for name, tone in zip(data.stage.values[::-1], (_ONE, _OTHER), strict=False):
         settings = {"color": colour(tone), "label": str(name)}
         axes[0, 1].plot(data.xi, data.residual.sel(stage=name), "o-", **settings)
-    axes[0, 1].set(xlabel="drive ξ", ylabel="rms of the residual", yscale="log")
+    axes[0, 1].set(xlabel="drive ξ", ylabel="rms of the residual")
+    axes[0, 1].set_ylim(bottom=0)
     axes[0, 1].set_title(f"ε = {float(data.epsilon):.3g}, fitted at ξ = 10")
     _key(axes[0, 1])
     for mu, tone in zip(data.mu.values, shades(data.sizes["mu"]), strict=True):
@@ -263,6 +297,7 @@ def draw_noise(data: xr.Dataset) -> Figure:
     return figure
 
 
+@_signed
 def draw_spectrum(data: xr.Dataset) -> Figure:
     """Eigenvalues in the complex plane with the unit circle."""
     networks = data.network.values
@@ -279,6 +314,7 @@ def draw_spectrum(data: xr.Dataset) -> Figure:
     return figure
 
 
+@_signed
 def draw_gradients(data: xr.Dataset) -> Figure:
     """Norm of the gradient against the step from which it is accumulated."""
     figure, axes = subplots(1, 2, height=3.1)
@@ -294,6 +330,7 @@ def draw_gradients(data: xr.Dataset) -> Figure:
     return figure
 
 
+@_signed
 def draw_transfer(data: xr.Dataset) -> Figure:
     """What retraining n and s recovers; or a foreign controller against the donor's own."""
     if "accuracy_own" in data:
@@ -322,6 +359,7 @@ def draw_transfer(data: xr.Dataset) -> Figure:
     return figure
 
 
+@_signed
 def draw_robustness(data: xr.Dataset) -> Figure:
     """Accuracy against drive and contrast, and maps over two numbers of each."""
     figure, axes = subplots(2, 2, height=5.6)
@@ -334,7 +372,8 @@ def draw_robustness(data: xr.Dataset) -> Figure:
         settings = {"color": colour(_ONE), "marker": "o", "capsize": 2}
         axis.errorbar(data[x], values, error, **settings)
         axis.set(xlabel=label, ylabel="accuracy (%)", ylim=(0, 100))
-        axis.set_title(f"area {100 * float(data[f'{name}_accuracy_area']):.1f}%")
+        area, images = float(data[f"{name}_accuracy_area"]), data.attrs[f"{name}_images"]
+        axis.set_title(f"area {100 * area:.1f}%, {images} test images")
     for axis, name, x, y, xlabel, ylabel in (
         (axes[1, 0], "drive_map", "map_length", "map_xi", "length (of the sequence)", "drive ξ"),
         (axes[1, 1], "contrast_map", "map_phase", "map_amplitude", "phase (rad)", "amplitude"),
@@ -343,7 +382,8 @@ def draw_robustness(data: xr.Dataset) -> Figure:
         shown = axis.imshow(values, origin="lower", aspect="auto", vmin=0, vmax=100, cmap="cividis")
         axis.set_xticks(range(data.sizes[x]), [f"{v:.2g}" for v in data[x].values])
         axis.set_yticks(range(data.sizes[y]), [f"{v:.2g}" for v in data[y].values])
-        axis.set(xlabel=xlabel, ylabel=ylabel)
+        title = f"{data.attrs[f'{name}_images']} test images"
+        axis.set(xlabel=xlabel, ylabel=ylabel, title=title)
         axis.grid(False)
         figure.colorbar(shown, ax=axis, label="accuracy (%)")
     letters(axes)
