@@ -177,7 +177,8 @@ def measure_lyapunov(subject: Subject) -> xr.Dataset:
         after_onset (xi, delay), definition "paper", n and s frozen as they are `delay` steps after
         the onset of xi (ARUN); lyapunov (definition, condition, xi) with standard_error and
         converged: condition "adaptive", n and s as xi leaves them, and "fixed", n and s as they
-        are at rest; a static network has only the latter; on_task (image), the conditional
+        are at rest; a static network has only the latter, and in definition "paper", where no drive
+        comes in, a random first state for each xi; on_task (image), the conditional
         exponent of the whole state under test images. steps says how many counted.
     """
     steps, core = subject.count(1000, 40), subject.core
@@ -212,7 +213,10 @@ def measure_lyapunov(subject: Subject) -> xr.Dataset:
                 # with constant n and s the whole state is h
                 which = "frozen" if definition == "full" else definition
             if definition == "paper":
-                one = _largest(core, which, steps, batch=len(DRIVES), **options)
+                start = np.random.default_rng(subject.seed).uniform(
+                    size=(len(DRIVES), core.hidden_size)
+                )
+                one = _largest(core, which, steps, **({"h": start} | options))
             else:
                 one = _largest(subject.probed, which, steps, drive=drive, **options)
             for name, values in one.items():
@@ -255,18 +259,16 @@ def _largest(
     n: Any = None,
     s: Any = None,
     h: Any = None,
-    batch: int = 1,
 ) -> dict[str, np.ndarray]:
     """Largest exponent of each sample; with fewer steps where the rates would overflow."""
     options: dict[str, Any] = {"definition": definition}
     if n is not None:
-        whole = system(network)
         options |= {"n": torch.as_tensor(n), "s": torch.as_tensor(s)}
-        state = torch.zeros(len(n), whole.size, dtype=torch.float64)
+    if h is not None:
+        whole = system(network)
+        state = torch.zeros(len(h), whole.size, dtype=torch.float64)
         state[:, whole.first_rate : whole.first_rate + whole.neurons] = torch.as_tensor(h)
         options["state"] = state
-    elif drive is None:
-        options["state"] = system(network).start(batch)
     burn_in = min(100, steps)
     while True:
         if drive is not None:
