@@ -154,3 +154,11 @@ def test_delay_moves_the_onset():
     assert np.isclose(found.onset, 4) and np.isclose(found.tau, 9, rtol=1e-5)
     with pytest.raises(InputError, match="delay"):
         describe_step(r, (20, 110), delay=81)
+
+
+def test_the_candidate_gate_of_a_gru_is_no_gain():
+    """adaptrnn.GRU traces a gate called n; only a signal that comes with s is a gain."""
+    from adaptrnn import GRU
+
+    found = step_response(GRU(1, 3), [1.0], durations=(10, 10, 10))
+    assert "h" in found and not {"n", "s"} & set(found)

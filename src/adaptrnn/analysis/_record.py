@@ -104,7 +104,8 @@ def _trace(
         x, drive = x.transpose(0, 1), None if drive is None else drive.transpose(0, 1)
     last = {"layer": network.num_layers - 1} if network.num_layers > 1 else {}
     trace = network.trace(x, drive=drive, **last)
-    signals = {name: getattr(trace, name, None) for name in SIGNALS}
+    known = SIGNALS if hasattr(trace, "s") else ("h",)  # the n of a GRU is its candidate gate
+    signals = {name: getattr(trace, name, None) for name in known}
     found = {name: signal for name, signal in signals.items() if signal is not None}
     if network.batch_first:
         found = {name: signal.transpose(0, 1) for name, signal in found.items()}
