@@ -266,6 +266,14 @@ def test_batches_cover_the_split_once_and_share_it():
     # two devices: each takes half of every batch, the same number of images
     shares = [list(Batches(task, task.train, 101, 3, rank, 2)) for rank in (0, 1)]
     assert [len(y) for _, y in shares[0]] == [50, 50, 50, 23] == [len(y) for _, y in shares[1]]
+    # without a seed, for validation, no image is left out, whatever does not divide
+    for size, world in ((100, 2), (100, 3), (358, 2), (179, 3)):
+        shares = [list(Batches(task, task.validation, size, None, r, world)) for r in range(world)]
+        assert all(len(y) for share in shares for _, y in share)
+        for rank, share in enumerate(shares):
+            assert len(share) == len(Batches(task, task.validation, size, None, rank, world))
+        seen = torch.cat([y for share in shares for _, y in share])
+        assert torch.equal(seen.sort().values, task.validation.labels.sort().values)
     other = Batches(task, task.train, 100, seed=3)
     other.set_epoch(1)
     assert not torch.equal(whole, torch.cat([y for _, y in other]))

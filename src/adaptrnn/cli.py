@@ -25,6 +25,8 @@ def _train(config: TrainConfig, console: Console) -> None:
     from adaptrnn.training import train
 
     run = train(config, console)
+    if os.environ.get("LOCAL_RANK", "0") != "0":  # one of several processes speaks
+        return
     record = run.record()
     console.print(
         f"{run.folder}: validation accuracy {record['validation_accuracy']:.2%}, "

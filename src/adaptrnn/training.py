@@ -45,7 +45,8 @@ class Batches:
     """Batches of a split as the network reads them; remembers its place.
 
     The order of an epoch is ``RandomState([seed, epoch]).permutation(n)``: it depends on nothing
-    else. With several devices, each takes every `world`-th image of every batch.
+    else. With several devices, each takes every `world`-th image of every batch: equal numbers
+    in training (seed given), since gradients are averaged; all images in validation.
 
     Args:
         task: what turns images into inputs.
@@ -96,7 +97,7 @@ class Batches:
 
     def __len__(self) -> int:
         whole, rest = divmod(len(self.split), self.batch_size)
-        return whole + (rest >= self.world)
+        return whole + (rest > self.rank if self.seed is None else rest >= self.world)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         if not self._resumed:
@@ -109,7 +110,9 @@ class Batches:
             start = self.position * self.batch_size
             self.position += 1
             chosen = torch.from_numpy(order[start : start + self.batch_size])
-            chosen = chosen[: len(chosen) // self.world * self.world][self.rank :: self.world]
+            if self.seed is not None:
+                chosen = chosen[: len(chosen) // self.world * self.world]
+            chosen = chosen[self.rank :: self.world]
             yield self.task.inputs(self.split.images[chosen]), self.split.labels[chosen]
 
     def state_dict(self) -> dict[str, int]:
@@ -430,4 +433,5 @@ def train(config: TrainConfig, console: Console | None = None) -> Run:
         best = max(row["validation_accuracy"] for row in module.history)
         seconds = sum(row["seconds"] for row in module.history)
         run.update({"state": "finished", "validation_accuracy": best, "seconds": seconds})
+    trainer.strategy.barrier("finished")  # no process returns before the record is written
     return run
