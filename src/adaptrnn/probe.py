@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import json
 import shlex
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +76,7 @@ def analyze(config: AnalyzeConfig, console: Console) -> list[Path]:
     if config.draw:
         require("matplotlib", "paper")
     from adaptrnn.protocol import ANALYSES
-    from adaptrnn.run import Run
+    from adaptrnn.run import Run, write_dataset
 
     if not config.name:
         for name, analysis in ANALYSES.items():
@@ -115,7 +114,7 @@ def analyze(config: AnalyzeConfig, console: Console) -> list[Path]:
                 data = _measure(name, subject, console)
                 command = shlex.join(_command(dataclasses.replace(config, name=name), run))
                 data = data.assign_attrs(stamp | _origin(run, command))
-                _write(path, data)
+                write_dataset(path, data)
                 note = f"{data.attrs['seconds']:.1f} s"
             console.print(f"{path} ({note})", highlight=False, markup=False, soft_wrap=True)
             if config.draw:
@@ -240,15 +239,6 @@ def _origin(run: Run, command: str) -> dict[str, Any]:
 def _command(config: AnalyzeConfig, run: Run) -> list[str]:
     words = ["adaptrnn", "analyze", config.name, str(run.folder)]
     return words + (["--seed", str(config.seed)] if config.seed else [])
-
-
-def _write(path: Path, data: xr.Dataset) -> None:
-    from adaptrnn.run import write_atomic
-
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / path.name
-        data.to_netcdf(file, engine="h5netcdf")
-        write_atomic(path, file.read_bytes())
 
 
 def _draw(name: str, data: xr.Dataset, path: Path) -> None:

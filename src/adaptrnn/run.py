@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -29,7 +29,10 @@ from adaptrnn.classifier import Classifier, ConvEncoder, build_core, match_param
 from adaptrnn.config import TrainConfig, from_dict, to_dict
 from adaptrnn.tasks import Task, load
 
-__all__ = ["Run", "build_model", "load_task", "write_atomic", "write_json"]
+if TYPE_CHECKING:
+    import xarray as xr
+
+__all__ = ["Run", "build_model", "load_task", "write_atomic", "write_dataset", "write_json"]
 
 
 def write_atomic(path: Path, data: bytes) -> None:
@@ -56,6 +59,14 @@ def write_atomic(path: Path, data: bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write a value as indented JSON, atomically."""
     write_atomic(path, (json.dumps(value, indent=1) + "\n").encode())
+
+
+def write_dataset(path: Path, data: xr.Dataset) -> None:
+    """Write a data set as netCDF, atomically."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "data.nc"  # HDF5 writes here and there in its file
+        data.to_netcdf(file, engine="h5netcdf")
+        write_atomic(path, file.read_bytes())
 
 
 def load_task(config: TrainConfig) -> Task:

@@ -9,18 +9,15 @@ of an item says everything of one figure, and any scheduler can do its steps one
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import xarray as xr
 from matplotlib.figure import Figure
 
 from adaptrnn._names import MODELS
 from adaptrnn.paper.verdict import Verdict
-from adaptrnn.run import Run, versions
+from adaptrnn.run import Run, versions, write_dataset
 
 __all__ = ["Item", "Table", "collect", "measured"]
 
@@ -92,20 +89,6 @@ def measured(item: Item, run: Run) -> xr.Dataset:
     found = item.measure(run).assign_attrs(stamp)
     write_dataset(path, found)
     return xr.load_dataset(path, engine="h5netcdf")
-
-
-def write_dataset(path: Path, data: xr.Dataset) -> None:
-    """Write a data set as netCDF, so that the file is whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        data.to_netcdf(name, engine="h5netcdf")
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def collect(item: Item, runs: Iterable[Run]) -> xr.Dataset | None:

@@ -21,10 +21,10 @@ from rich.console import Console
 from adaptrnn.config import TrainConfig
 from adaptrnn.figure.style import LABELS, render
 from adaptrnn.paper.catalogue import ITEMS
-from adaptrnn.paper.item import Item, Table, collect, write_dataset
+from adaptrnn.paper.item import Item, Table, collect
 from adaptrnn.paper.profile import Profile
 from adaptrnn.paper.verdict import OUTCOMES, Verdict
-from adaptrnn.run import Run, write_atomic
+from adaptrnn.run import Run, write_atomic, write_dataset
 
 __all__ = ["Page", "Section", "render_page", "write_report"]
 
