@@ -126,7 +126,12 @@ def test_killed_process_goes_on(tmp_path):
 
 @pytest.mark.parametrize("sent, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_stopped_process_says_so(tmp_path, sent, code):
-    command = [sys.executable, "-m", "adaptrnn.cli", "train", "digits", "--model", "gru"]
+    # a job that a shell started in the background inherits an ignored SIGINT, and rightly survives
+    code_of_child = (
+        "import runpy, signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "runpy.run_module('adaptrnn.cli', run_name='__main__', alter_sys=True)"
+    )
+    command = [sys.executable, "-c", code_of_child, "train", "digits", "--model", "gru"]
     command += ["--hidden-size", "6", "--epochs", "1000", "--out", str(tmp_path)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     while not Run(tmp_path).checkpoint_path.exists():
