@@ -35,7 +35,7 @@ class AnalyzeConfig:
     """Which analysis is made, of which runs."""
 
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = ""
-    """Name of the analysis, or all for every one that a run allows; without one they are listed."""
+    """Name of the analysis, several as lyapunov,spectrum, or all; without one they are listed."""
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")] = ()
     """Folders of trained runs; results go to RUN/analysis/NAME.nc."""
     draw: bool = False
@@ -44,8 +44,12 @@ class AnalyzeConfig:
     """Analyze again what is there already."""
     seed: int = 0
     """Seed of the noise, first states and images that an analysis draws."""
+    effort: float = 1.0
+    """Images, trials, samples and steps relative to the standard protocols."""
 
     def __post_init__(self) -> None:
+        if not 0 < self.effort < float("inf"):
+            raise bad("effort", self.effort, "a number > 0")
         if not 0 <= self.seed < 2**32:
             raise bad("seed", self.seed, "an integer, 0 <= seed < 2^32")
 
@@ -83,15 +87,17 @@ def analyze(config: AnalyzeConfig, console: Console) -> list[Path]:
             summary = (analysis.measure.__doc__ or "").splitlines()[0]
             console.print(f"{name:<20}{summary}", highlight=False, markup=False, soft_wrap=True)
         return []
-    choose("analysis", config.name, (*ANALYSES, "all"))
+    wanted = config.name.split(",")
+    for name in wanted:
+        choose("analysis", name, (*ANALYSES, "all"))
     if not config.runs:
         raise bad("runs", [], "at least one folder of a run")
     runs = [Run(folder) for folder in config.runs]
-    names = list(ANALYSES) if config.name == "all" else [config.name]
+    names = list(ANALYSES) if "all" in wanted else wanted
     for run in runs:  # what cannot work is found before any work
-        lacks = _lacks(config.name, run.config())
-        if lacks is not None:
-            raise InputError(f"{run.folder}: {lacks}")
+        for lacks in [_lacks(name, run.config()) for name in wanted]:
+            if lacks is not None:
+                raise InputError(f"{run.folder}: {lacks}")
         if not run.weights_path.exists():
             raise InputError(
                 f"{run.folder}: no weights yet. Train it: adaptrnn train ... --out {run.folder}"
@@ -104,13 +110,13 @@ def analyze(config: AnalyzeConfig, console: Console) -> list[Path]:
             if lacks is not None:
                 console.print(f"{name}: passed over; {lacks}", highlight=False, soft_wrap=True)
                 continue
-            path, stamp = _path(run, name), _stamp(run, config.seed)
+            path, stamp = _path(run, name), _stamp(run, config)
             data = None if config.force or not path.exists() else read_analysis(path)
             if data is not None and all(data.attrs.get(k) == v for k, v in stamp.items()):
                 note = "there already"
             else:
                 if subject is None:
-                    subject = _subject(run, config.seed)
+                    subject = _subject(run, config)
                 data = _measure(name, subject, console)
                 command = shlex.join(_command(dataclasses.replace(config, name=name), run))
                 data = data.assign_attrs(stamp | _origin(run, command))
@@ -174,7 +180,7 @@ def _lacks(name: str, config: TrainConfig) -> str | None:
     return None
 
 
-def _subject(run: Run, seed: int) -> Subject:
+def _subject(run: Run, analysis: AnalyzeConfig) -> Subject:
     from adaptrnn.protocol import Subject
     from adaptrnn.run import Run, build_model
 
@@ -186,7 +192,8 @@ def _subject(run: Run, seed: int) -> Subject:
         model=run.model(task),
         initial=build_model(config, task).eval(),
         task=task,
-        seed=seed,
+        seed=analysis.seed,
+        effort=analysis.effort,
         donor=donor,
     )
 
@@ -203,7 +210,7 @@ def _measure(name: str, subject: Subject, console: Console) -> xr.Dataset:
     return data.assign_attrs(analysis=name, seconds=round(seconds, 3))
 
 
-def _stamp(run: Run, seed: int) -> dict[str, Any]:
+def _stamp(run: Run, config: AnalyzeConfig) -> dict[str, Any]:
     """What a kept result must agree in."""
     from adaptrnn.run import Run, versions
 
@@ -211,7 +218,8 @@ def _stamp(run: Run, seed: int) -> dict[str, Any]:
     stamp = {"weights_hash": _hash(run.weights_path)}
     if source is not None and Run(source).weights_path.exists():
         stamp["donor_hash"] = _hash(Run(source).weights_path)
-    return stamp | {"analysis_seed": seed, "adaptrnn": versions()["adaptrnn"]}
+    stamp |= {"analysis_seed": config.seed, "effort": float(config.effort)}
+    return stamp | {"adaptrnn": versions()["adaptrnn"]}
 
 
 def _hash(path: Path) -> str:
@@ -238,7 +246,8 @@ def _origin(run: Run, command: str) -> dict[str, Any]:
 
 def _command(config: AnalyzeConfig, run: Run) -> list[str]:
     words = ["adaptrnn", "analyze", config.name, str(run.folder)]
-    return words + (["--seed", str(config.seed)] if config.seed else [])
+    words += ["--seed", str(config.seed)] if config.seed else []
+    return words + (["--effort", f"{config.effort:g}"] if config.effort != 1 else [])
 
 
 def _draw(name: str, data: xr.Dataset, path: Path) -> None:
