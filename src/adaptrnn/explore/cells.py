@@ -1,0 +1,63 @@
+"""Where cells lie in the (n, s) plane: simulated ones, and those of a table of f-I curves."""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from adaptrnn.analysis.fi_curve import NEURONS, fit_fi, fit_fi_table, read_fi_table, simulate_fi
+
+__all__ = ["from_table", "how_to_get", "simulated"]
+
+
+def how_to_get() -> str | None:
+    """What to do to have simulated cells, or None where they can be had."""
+    if importlib.util.find_spec("brian2") is None:
+        return "Simulated cells need the extra 'neurons': pip install 'adaptrnn[neurons]'"
+    return None
+
+
+@cache
+def simulated() -> dict[str, tuple[float, float]]:
+    """Gain and saturation fitted to the f-I curve of every neuron model of `fi_curve`.
+
+    Returns:
+        (n, s) by the model's name, the largest current of each curve taken as 1.
+
+    Raises:
+        MissingExtraError: Brian2 is not there, or does not run with the installed NumPy.
+    """
+    found = {}
+    for name in NEURONS:
+        table = simulate_fi(name)
+        fit = fit_fi(table.current.values, table.rate.values)
+        found[name] = (float(fit.n), float(fit.s))
+    return found
+
+
+def from_table(content: bytes) -> dict[str, tuple[float, float]]:
+    r"""Gain and saturation fitted to every neuron of a CSV table with currents and rates.
+
+    Args:
+        content: of the file, with the columns current, rate and, for several cells, neuron.
+
+    Returns:
+        (n, s) by the cell's name, the largest current of each curve taken as 1.
+
+    Raises:
+        InputError: no such columns, values that are no numbers, too few points.
+
+    Example:
+        >>> rows = [f"{i / 10},{max(0, i - 3)}" for i in range(20)]  # a threshold, then a line
+        >>> n, s = from_table("\n".join(["current,rate", *rows]).encode())["0"]
+        >>> n > 100, abs(s) < 0.01
+        (True, True)
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "table.csv"
+        path.write_bytes(content)
+        fits = fit_fi_table(read_fi_table(path))
+    numbers = zip(fits.n.values.tolist(), fits.s.values.tolist(), strict=True)
+    return dict(zip(map(str, fits.neuron.values), numbers, strict=True))

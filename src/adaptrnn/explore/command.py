@@ -1,0 +1,130 @@
+"""The command `adaptrnn explore`: starts marimo's server on the explorer, safe by default."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
+
+from adaptrnn._error import bad, require
+from adaptrnn.explore.network import find_runs, load
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["ExploreConfig", "explore"]
+
+LOCAL = ("127.0.0.1", "localhost", "::1")
+
+
+@dataclass(frozen=True)
+class ExploreConfig:
+    """Where the explorer listens and what it shows.
+
+    Example:
+        >>> ExploreConfig(token="short")
+        Traceback (most recent call last):
+        adaptrnn._error.InputError: token='***': must be at least 8 characters.
+    """
+
+    run: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]")] = None
+    """A run, or a folder of runs; default: a small network that comes with adaptrnn."""
+    host: str = "127.0.0.1"
+    """Address to listen on; any but this machine's own asks for a token."""
+    port: int = 2718
+    """Port to listen on."""
+    browser: bool = True
+    """Whether to open the browser."""
+    token: str | None = None
+    """What the page asks for; default: none for this machine, a random one for others."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.port <= 65535:
+            raise bad("port", self.port, "a port, from 1 to 65535")
+        if self.token is not None and len(self.token) < 8:
+            raise bad("token", "***", "at least 8 characters")
+
+    @property
+    def local(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.host in LOCAL
+
+
+def explore(config: ExploreConfig, console: Console) -> None:
+    """Serve the explorer until interrupted.
+
+    Args:
+        config: what and where.
+        console: where to print the address.
+
+    Raises:
+        InputError: no run there, or a port that is taken.
+        MissingExtraError: marimo is not installed.
+    """
+    require("marimo", "explore")
+    load(next(iter(find_runs(config.run).values())))  # a wrong folder is found before any page
+    _free(config)
+    token = config.token or (None if config.local else secrets.token_urlsafe(24))
+    address = f"http://{config.host}:{config.port}"
+    shown = address if token is None else f"{address}?access_token={token}"
+    console.print(f"{shown}   (Ctrl-C ends it)", highlight=False, markup=False, soft_wrap=True)
+    process = subprocess.Popen(
+        command(config, token is not None),
+        stdin=subprocess.PIPE,
+        env=os.environ | {"MARIMO_SKIP_UPDATE_CHECK": "1"},
+    )
+    try:
+        # by standard input: a command line can be read by others on the machine
+        process.communicate((token or "").encode())
+    except KeyboardInterrupt:
+        process.wait()
+    finally:
+        process.terminate()
+    if process.returncode not in (0, -2, 130):
+        raise RuntimeError(f"marimo ended with exit code {process.returncode}; see above")
+
+
+def command(config: ExploreConfig, token: bool) -> list[str]:
+    """The command that serves the page.
+
+    Args:
+        config: what and where.
+        token: whether the page asks for a token, given to standard input.
+
+    Returns:
+        Its words.
+
+    Example:
+        >>> words = command(ExploreConfig(), token=False)
+        >>> words[words.index("--host") + 1], "--no-token" in words
+        ('127.0.0.1', True)
+    """
+    words = [sys.executable, "-m", "marimo", "-q", "-y", "run"]
+    words += [str(Path(__file__).parent / "app.py")]
+    words += ["--host", config.host, "--port", str(config.port), "--no-sandbox"]
+    words += [] if config.browser else ["--headless"]
+    words += ["--token-password-file", "-"] if token else ["--no-token"]
+    return words if config.run is None else [*words, "--", "--run", str(config.run)]
+
+
+def _free(config: ExploreConfig) -> None:
+    """Check that nothing else listens there: marimo would silently take another port."""
+    try:
+        found = socket.getaddrinfo(config.host, config.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise bad("host", config.host, "an address of this machine", str(error)) from None
+    with socket.socket(found[0][0], socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(found[0][4])
+        except OSError as error:
+            advice = f"{error.strerror}. Choose another by --port, or another --host."
+            place = f"{config.host}:{config.port}"
+            raise bad("host, port", place, "an address that is free here", advice) from None

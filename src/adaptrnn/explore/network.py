@@ -1,0 +1,132 @@
+"""Networks to look at: trained runs, and one that comes with the package."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from adaptrnn._error import InputError, bad
+from adaptrnn.classifier import build_core
+from adaptrnn.rnn import ARUN, RNN
+from adaptrnn.run import Run
+
+__all__ = ["SHIPPED", "Network", "find_runs", "load"]
+
+SHIPPED = Path(__file__).parent / "weights"
+"""A small ARUN trained on handwritten digits; its model card is the README there."""
+
+CURVES = ("arun", "gamma", "gamma-shared")
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained recurrent core and what is known of it.
+
+    Attributes:
+        name: of its folder. This and `facts` are someone's own words: escape them.
+        model: its name in `adaptrnn.MODELS`.
+        core: the network.
+        facts: label to value, to be shown.
+    """
+
+    name: str
+    model: str
+    core: ARUN | RNN
+    facts: dict[str, str]
+
+
+def find_runs(place: Path | str | None = None) -> dict[str, Path]:
+    """The runs that the explorer offers, by what they are called.
+
+    Args:
+        place: folder of a run, or a folder with folders of runs; None for the shipped one alone.
+
+    Returns:
+        Folders by name; the shipped network last.
+
+    Raises:
+        InputError: there is no run whose neurons have n and s.
+
+    Example:
+        >>> list(find_runs())
+        ['digits, comes with adaptrnn']
+    """
+    shipped = {"digits, comes with adaptrnn": SHIPPED}
+    if place is None:
+        return shipped
+    folder = Path(place)
+    if (folder / "config.json").exists():
+        return {folder.resolve().name: folder, **shipped}
+    below = sorted(path.parent for path in folder.glob("*/config.json"))
+    runs = {path.name: path for path in below if _has_curve(path)}
+    if not runs:
+        advice = f"Train one: adaptrnn train digits --out {folder / 'digits'}"
+        allowed = f"a run, or a folder of runs, of {', '.join(CURVES)}"
+        raise bad("run", str(folder), allowed, advice)
+    return {**runs, **shipped}
+
+
+def load(folder: Path | str, name: str | None = None) -> Network:
+    """Read the recurrent core of a run; neither its data nor its checkpoint is touched.
+
+    Args:
+        folder: of the run.
+        name: what to call it; the folder's name if None.
+
+    Returns:
+        The network.
+
+    Raises:
+        InputError: no run, a run of a model without n and s, missing or damaged weights.
+
+    Example:
+        >>> load(SHIPPED).core
+        ARUN(1, 64, controller_size=10)
+    """
+    run = Run(Path(folder))
+    config, record = run.config(), run.record()
+    if config.model not in CURVES:
+        advice = "The explorer moves gains n and saturations s, which it does not have."
+        raise bad(f"{folder}: model", config.model, f"one of {', '.join(CURVES)}", advice)
+    try:
+        weights = load_file(run.weights_path)
+    except FileNotFoundError:
+        raise InputError(
+            f"{folder}: no weights yet. Train it: adaptrnn train ... --out {folder}"
+        ) from None
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{run.weights_path}: damaged ({error}). Train again.") from None
+    own = {k.removeprefix("core."): v for k, v in weights.items() if k.startswith("core.")}
+    try:
+        neurons, inputs = own["weight_ih_l0"].shape
+        units = config.controller_size
+        core = build_core(config.model, inputs, neurons, units)
+        core.load_state_dict(own)
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise InputError(f"{run.weights_path}: not of this configuration: {error}") from None
+    assert isinstance(core, ARUN | RNN)
+    core.eval().requires_grad_(False)
+    facts = {
+        "folder": str(folder),
+        "task": config.task,
+        "model": config.model,
+        "neurons": str(neurons),
+        "seed": str(config.seed),
+    }
+    if "validation_accuracy" in record:
+        accuracy = record["validation_accuracy"]
+        known = isinstance(accuracy, float)
+        facts["validation accuracy"] = f"{accuracy:.1%}" if known else str(accuracy)
+    if Path(folder) == SHIPPED:
+        facts["folder"] = "comes with adaptrnn"
+    return Network(name or run.folder.resolve().name, config.model, core, facts)
+
+
+def _has_curve(folder: Path) -> bool:
+    try:
+        return Run(folder).config().model in CURVES
+    except InputError:
+        return False
