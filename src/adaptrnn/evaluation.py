@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from torch import nn
 from adaptrnn._error import InputError, choose
 from adaptrnn.classifier import Classifier
 from adaptrnn.perturb import PAPER_PERTURBATIONS, Perturbation, Sum
-from adaptrnn.run import Run, write_atomic
+from adaptrnn.run import Run, read_table, write_table
 from adaptrnn.tasks import Task
 
 __all__ = ["Evaluation", "evaluate", "evaluate_run"]
@@ -93,6 +93,14 @@ def evaluate(
             hits += int((scores.argmax(-1) == targets).sum())
     finally:
         model.train(was_training)
+    if not math.isfinite(loss):
+        wrong = [name for name, value in model.named_parameters() if not value.isfinite().all()]
+        cause = (
+            f"weights that are not finite: {', '.join(wrong)}"
+            if wrong
+            else "the network's state grew without bound; perturb it less"
+        )
+        raise InputError(f"loss={loss} under {perturbation}: {cause}.")
     return Evaluation(hits / len(data), loss / len(data), len(data))
 
 
@@ -134,9 +142,7 @@ def evaluate_run(
             result = evaluate(model, task, perturbation, split)
             row = {"name": name, "perturbation": text, "split": split, **vars(result)}
             kept = pd.concat([kept, pd.DataFrame([row])], ignore_index=True)
-            table = io.BytesIO()
-            kept.to_parquet(table, index=False)
-            write_atomic(run.evaluation_path, table.getvalue())
+            write_table(run.evaluation_path, kept)
         rows.append(row)
         if show is not None:
             show(name, result)
@@ -148,10 +154,7 @@ def read_evaluations(run: Run) -> pd.DataFrame:
     path, columns = run.evaluation_path, list(_COLUMNS)
     if not path.exists():
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in _COLUMNS.items()})
-    try:
-        return pd.read_parquet(path, columns=columns)
-    except Exception as error:  # pyarrow raises many types for a damaged file
-        raise InputError(f"{path}: damaged ({error}). Delete it and evaluate again.") from None
+    return read_table(path, columns, "Delete it and evaluate again.")[columns]
 
 
 _COLUMNS = {

@@ -6,53 +6,122 @@ permutation.json    the order of the pixels
 weights.safetensors weights of the epoch with the best validation accuracy
 metrics.parquet     a row per epoch
 evaluation.parquet  a row per perturbation (written by `adaptrnn evaluate`)
-checkpoint.ckpt     the whole state, to go on from
+checkpoint.ckpt     the whole state, to go on from; checkpoint.previous.ckpt the one before
 logs/               TensorBoard and CSV
+
+Every file is written whole or not at all, and holds a hash of its content that is checked when it
+is read. Nothing that is read runs code: JSON, safetensors, parquet, netCDF, and checkpoints with
+`weights_only`.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import json
 import os
 import platform
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
+from torch import Tensor
 
-from adaptrnn._error import InputError, bad
+from adaptrnn._error import InputError, bad, require
 from adaptrnn.classifier import Classifier, ConvEncoder, build_core, match_parameters
 from adaptrnn.config import TrainConfig, from_dict, to_dict
+from adaptrnn.controller import AbstractController, AdaptationController
 from adaptrnn.tasks import Task, load
 
 if TYPE_CHECKING:
+    import pandas as pd
     import xarray as xr
 
-__all__ = ["Run", "build_model", "load_task", "write_atomic", "write_dataset", "write_json"]
+__all__ = [
+    "FREE_OPTIONS",
+    "Run",
+    "WriteError",
+    "build_model",
+    "load_task",
+    "read_dataset",
+    "read_table",
+    "read_weights",
+    "write_atomic",
+    "write_dataset",
+    "write_json",
+    "write_table",
+    "write_weights",
+]
+
+FREE_OPTIONS = frozenset(
+    {"accelerator", "devices", "checkpoint_seconds", "data_dir", "out", "backend", "memory_budget"}
+)
+"""Options that may differ when a run is continued: they do not change what is computed."""
+
+SHARED_FILES = (
+    "config.json",
+    "record.json",
+    "permutation.json",
+    "weights.safetensors",
+    "metrics.parquet",
+    "evaluation.parquet",
+    "README.md",
+)
+"""What `Run.push_to_hub` uploads and `Run.from_pretrained` fetches; none of them holds code."""
 
 
-def write_atomic(path: Path, data: bytes) -> None:
+class WriteError(OSError):
+    """A file could not be written; what was there before is unchanged."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        super().__init__(
+            error.errno,
+            f"{path}: not written ({error.strerror or error}); what was there before is unchanged. "
+            "Free space or choose a folder that can be written, then give the same command again.",
+        )
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
+def write_atomic(path: Path, data: bytes, previous: Path | None = None) -> None:
     """Write a file so that it is either the old or the new one, whatever happens meanwhile.
 
     Args:
         path: the file; its folder is made if need be.
         data: its whole content.
+        previous: where the old file is kept; None for nowhere.
+
+    Raises:
+        WriteError: the disk is full or the folder cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    name = None
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(name, 0o644)
+        if previous is not None and path.exists():
+            os.replace(path, previous)
         os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
+        if os.name == "posix":  # the rename itself outlives a loss of power
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+    except BaseException as error:
+        if name is not None:
+            Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise WriteError(path, error) from error
         raise
 
 
@@ -61,12 +130,179 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, (json.dumps(value, indent=1) + "\n").encode())
 
 
+def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
+    """Write weights as safetensors with their hash, atomically."""
+    from safetensors.torch import save
+
+    write_atomic(path, save(dict(weights), {"sha256": _hash_weights(weights)}))
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """Read weights, checked against the hash that `write_weights` put beside them.
+
+    Args:
+        path: a safetensors file; one without a hash is taken as it is.
+
+    Returns:
+        The tensors by name, on the CPU.
+
+    Raises:
+        InputError: the file is damaged.
+        FileNotFoundError: it is not there.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            hash = (file.metadata() or {}).get("sha256")
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if hash is not None and hash != _hash_weights(weights):
+            raise ValueError("its content does not have the hash stored with it")
+    except FileNotFoundError:
+        raise
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise InputError(
+            f"{path}: damaged ({_first_line(error)}). Delete it and give the training command "
+            "again: it is written anew from the checkpoint; or fetch the run again."
+        ) from None
+    return weights
+
+
+def _hash_weights(weights: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        digest.update(repr([name, str(value.dtype), list(value.shape)]).encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as parquet with its hash, atomically."""
+    file = io.BytesIO()
+    marked = table.copy(deep=False)
+    marked.attrs = {"sha256": _hash_table(table)}
+    marked.to_parquet(file, index=False)
+    write_atomic(path, file.getvalue())
+
+
+def read_table(path: Path, columns: Sequence[str] = (), advice: str = "") -> pd.DataFrame:
+    """Read a table, checked against the hash that `write_table` put beside it.
+
+    Args:
+        path: a parquet file; one without a hash is taken as it is.
+        columns: those that it must have.
+        advice: what to do where it is damaged, a whole sentence.
+
+    Returns:
+        The table.
+
+    Raises:
+        InputError: the file is missing or damaged, or lacks a column.
+    """
+    import pandas as pd
+
+    try:
+        table = pd.read_parquet(path)
+        hash = table.attrs.pop("sha256", None)
+        if hash is not None and hash != _hash_table(table):
+            raise ValueError("its content does not have the hash stored with it")
+        lacking = [name for name in columns if name not in table]
+        if lacking:
+            raise ValueError(f"it has no column {lacking[0]!r}")
+    except Exception as error:  # pyarrow raises many types for a damaged file
+        raise InputError(f"{path}: damaged ({_first_line(error)}). {advice}".rstrip()) from None
+    return table
+
+
+def _hash_table(table: pd.DataFrame) -> str:
+    return hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()
+
+
 def write_dataset(path: Path, data: xr.Dataset) -> None:
-    """Write a data set as netCDF, atomically."""
+    """Write a data set as netCDF with its hash (attribute ``sha256``), atomically."""
+    import h5py
+    import xarray as xr
+
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "data.nc"  # HDF5 writes here and there in its file
+        data = data.copy(deep=False)
+        data.attrs = {name: value for name, value in data.attrs.items() if name != "sha256"}
         data.to_netcdf(file, engine="h5netcdf")
+        hash = _hash_dataset(xr.load_dataset(file, engine="h5netcdf"))
+        with h5py.File(file, "a") as opened:
+            opened.attrs["sha256"] = hash
         write_atomic(path, file.read_bytes())
+
+
+def read_dataset(path: Path, advice: str = "") -> xr.Dataset:
+    """Read a netCDF file, checked against the hash that `write_dataset` put into it.
+
+    Args:
+        path: the file; one without a hash is taken as it is.
+        advice: what to do where it is damaged, a whole sentence.
+
+    Returns:
+        The data set.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    import xarray as xr
+
+    try:
+        data = xr.load_dataset(path, engine="h5netcdf")
+        hash = data.attrs.pop("sha256", None)
+        if hash is not None and hash != _hash_dataset(data):
+            raise ValueError("its content does not have the hash stored with it")
+    except Exception as error:  # h5py raises many types for damage
+        raise InputError(f"{path}: damaged ({_first_line(error)}). {advice}".rstrip()) from None
+    return data
+
+
+def _hash_dataset(data: xr.Dataset) -> str:
+    import numpy as np
+
+    def plain(attributes: Mapping[Any, Any]) -> list[Any]:
+        return sorted((str(name), np.asarray(value).tolist()) for name, value in attributes.items())
+
+    digest = hashlib.sha256(repr([plain(data.attrs), sorted(map(str, data.coords))]).encode())
+    for name, variable in sorted(data.variables.items(), key=lambda item: str(item[0])):
+        values = np.asarray(variable.values)
+        text = values.dtype.kind not in "biufc"
+        kind = "text" if text else values.dtype.str
+        head = [str(name), variable.dims, values.shape, kind, plain(variable.attrs)]
+        digest.update(repr(head).encode())
+        digest.update(repr(values.tolist()).encode() if text else values.tobytes())
+    return digest.hexdigest()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+class Shape(Protocol):
+    """What of a task a network is made for."""
+
+    @property
+    def kind(self) -> str:
+        """Either "sequence" or "image"."""
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+
+
+@dataclass(frozen=True)
+class _Shape:
+    """The shape of a task as a run's record holds it, known without its data."""
+
+    kind: str
+    num_classes: int
+    image_shape: tuple[int, int, int]
 
 
 def load_task(config: TrainConfig) -> Task:
@@ -80,12 +316,15 @@ def load_task(config: TrainConfig) -> Task:
     )
 
 
-def build_model(config: TrainConfig, task: Task) -> Classifier:
+def build_model(
+    config: TrainConfig, task: Shape, controller: AbstractController | None = None
+) -> Classifier:
     """The untrained network of a configuration, its weights drawn from the configuration's seed.
 
     Args:
         config: the configuration.
-        task: its task.
+        task: its task; only kind, number of classes and image shape count.
+        controller: the transplanted controller; None reads it from the run `controller_from`.
 
     Returns:
         The classifier, on the CPU.
@@ -96,7 +335,7 @@ def build_model(config: TrainConfig, task: Task) -> Classifier:
         RNN(1, 8, nonlinearity='gamma')
     """
     convolution = task.kind == "image"
-    features = ConvEncoder.features if convolution else task.input_size
+    features = ConvEncoder.features if convolution else task.image_shape[0]
     size = config.hidden_size
     if size is None:
         sizes = match_parameters(
@@ -110,7 +349,9 @@ def build_model(config: TrainConfig, task: Task) -> Classifier:
     if config.model in ("gamma", "gamma-shared"):
         learn = config.learn_curve
         arguments |= {"n": config.initial_gain, "s": config.s, "learn_n": learn, "learn_s": learn}
-    if config.controller_from is not None:
+    if controller is not None:
+        arguments["controller"] = controller
+    elif config.controller_from is not None:
         donor = Run(config.controller_from).model()
         if not hasattr(donor.core, "controller"):
             raise bad("controller_from", str(config.controller_from), "a run of the model arun")
@@ -165,6 +406,11 @@ class Run:
         return self.folder / "checkpoint.ckpt"
 
     @property
+    def previous_checkpoint_path(self) -> Path:
+        """checkpoint.previous.ckpt, used where the last one is damaged."""
+        return self.folder / "checkpoint.previous.ckpt"
+
+    @property
     def metrics_path(self) -> Path:
         """metrics.parquet."""
         return self.folder / "metrics.parquet"
@@ -176,17 +422,28 @@ class Run:
 
     def _json(self, name: str) -> Any:
         path = self.folder / name
+        again = "Delete it and give the training command again: it goes on from the checkpoint."
         try:
-            return json.loads(path.read_text())
+            value = json.loads(path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise InputError(
                 f"{self.folder}: not a run: {name} is missing. Give a folder that "
                 "`adaptrnn train` made."
             ) from None
-        except (ValueError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{path}: damaged, not JSON ({error}). {again}") from None
+        except OSError as error:
+            raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
+        hash = value.pop("sha256", None) if isinstance(value, dict) else None
+        if hash is not None and hash != _hash_json(value):
             raise InputError(
-                f"{path}: damaged, not JSON ({error}). Restore it from a copy, or train again."
-            ) from None
+                f"{path}: damaged, its content does not have the hash stored with it. {again} "
+                "If you changed it yourself, delete its entry sha256."
+            )
+        return value
+
+    def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
+        write_json(self.folder / name, {**value, "sha256": _hash_json(value)})
 
     def config(self) -> TrainConfig:
         """The resolved configuration."""
@@ -205,47 +462,94 @@ class Run:
         self.task_is(task)
         return task
 
-    def model(self, task: Task | None = None) -> Classifier:
-        """The trained network, in evaluation mode, on the CPU."""
-        from safetensors.torch import load_file
+    def metrics(self) -> pd.DataFrame:
+        """A row for each epoch: losses, accuracies, learning rate, seconds."""
+        return read_table(
+            self.metrics_path,
+            ("epoch", "train_loss", "validation_accuracy"),
+            "Delete it and give the training command again: it is written anew.",
+        )
 
-        model = build_model(self.config(), self.task() if task is None else task)
+    def model(self, task: Task | None = None) -> Classifier:
+        """The trained network, in evaluation mode, on the CPU.
+
+        Args:
+            task: the run's task; None takes what the run's record says of it, so that no data is
+                needed.
+
+        Returns:
+            The network.
+
+        Raises:
+            InputError: no weights yet; a damaged file; weights of another configuration, or that
+                are not finite.
+        """
+        config, shape = self.config(), self._shape() if task is None else task
         try:
-            weights = load_file(self.weights_path)
+            weights = read_weights(self.weights_path)
         except FileNotFoundError:
             raise InputError(
                 f"{self.folder}: no weights yet. Train it: adaptrnn train ... --out {self.folder}"
             ) from None
-        except Exception as error:  # safetensors raises its own type for every damage
+        wrong = [name for name, value in weights.items() if not value.isfinite().all()]
+        if wrong:
             raise InputError(
-                f"{self.weights_path}: damaged ({error}). Continue the run to write it again."
-            ) from None
+                f"{self.weights_path}: {wrong[0]} has values that are not finite. Train again in "
+                "another folder (--out), with a smaller --lr or --clip 1."
+            )
+        foreign = f"{self.weights_path}: not of this configuration: "
+        recurrent = weights.get("core.weight_hh_l0", torch.empty(0, 0))
+        readout = weights.get("readout.weight", torch.empty(0, 0))
+        size = recurrent.shape[-1]  # looked at before anything of the size stated is allocated
+        if config.hidden_size not in (None, size) or readout.shape != (shape.num_classes, size):
+            raise InputError(
+                f"{foreign}hidden_size {config.hidden_size} and {shape.num_classes} classes there, "
+                f"a readout of shape {tuple(readout.shape)} here."
+            )
+        controller = None
+        if config.model == "arun":
+            units = weights.get("core.controller.bias_ag", torch.empty(0)).numel()
+            if config.controller_from is not None:  # the weights hold it: no need of the donor
+                controller = AdaptationController(max(units, 1)).frozen()
+            elif units != config.controller_size:
+                raise InputError(
+                    f"{foreign}controller_size {config.controller_size} there, {units} here."
+                )
+        model = build_model(config, shape, controller)
         try:
             model.load_state_dict(weights)
         except RuntimeError as error:
-            raise InputError(f"{self.weights_path}: not of this configuration: {error}") from None
+            raise InputError(f"{foreign}{' '.join(str(error).split())}") from None
         return model.eval()
+
+    def _shape(self) -> _Shape:
+        facts: Any = self.record().get("task")
+        try:
+            kind, classes = facts["kind"], facts["num_classes"]
+            channels, height, width = facts["image_shape"]
+        except (TypeError, KeyError, ValueError):
+            raise InputError(
+                f"{self.folder / 'record.json'}: says nothing of the task's shape. Pass the task."
+            ) from None
+        sizes = (classes, channels, height, width)
+        if kind not in ("sequence", "image") or not all(
+            isinstance(size, int) and 1 <= size <= 2**20 for size in sizes
+        ):
+            raise bad(str(self.folder / "record.json"), facts, "the description of a task")
+        return _Shape(kind, classes, (channels, height, width))
 
     def start(self, config: TrainConfig, task: Task, model: Classifier) -> None:
         """Make the folder, or check that it holds a run of the same configuration."""
-        free = {"accelerator", "devices", "checkpoint_seconds", "data_dir", "out", "backend"}
-        free |= {"memory_budget"}
         values = to_dict(config)
         if self.config_path.exists():
             there = to_dict(self.config())
-            changed = [k for k in values if k not in free and values[k] != there.get(k)]
-            if changed:
-                now = ", ".join(f"{k}={values[k]!r} (there {there.get(k)!r})" for k in changed)
-                raise InputError(
-                    f"{self.folder}: holds another run: {now}. Choose another folder by --out, or "
-                    "delete this one."
-                )
+            self.same_options(there, config)
             if (self.folder / "record.json").exists():
                 self.task_is(task)
                 return
         write_json(self.folder / "permutation.json", _list(task.permutation))
-        write_json(
-            self.folder / "record.json",
+        self._write_json(
+            "record.json",
             {
                 "state": "training",
                 "task": task.describe(),
@@ -261,7 +565,18 @@ class Run:
                 },
             },
         )
-        write_json(self.config_path, values)
+        self._write_json("config.json", values)
+
+    def same_options(self, there: Mapping[str, Any], config: TrainConfig) -> None:
+        """Check that options kept in the folder are those of a configuration, but for free ones."""
+        values = to_dict(config)
+        changed = [k for k in values if k not in FREE_OPTIONS and values[k] != there.get(k)]
+        if changed:
+            now = ", ".join(f"{k}={values[k]!r} (there {there.get(k)!r})" for k in changed)
+            raise InputError(
+                f"{self.folder}: holds another run: {now}. Choose another folder by --out, or "
+                "delete this one."
+            )
 
     def task_is(self, task: Task) -> None:
         """Check that a task has the data of this run."""
@@ -275,7 +590,181 @@ class Run:
 
     def update(self, values: Mapping[str, Any]) -> None:
         """Change entries of record.json."""
-        write_json(self.folder / "record.json", {**self.record(), **values})
+        self._write_json("record.json", {**self.record(), **values})
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> Path:
+        """Copy what others need of a finished run, without paths of this machine.
+
+        Args:
+            folder: where to; it is made if need be.
+
+        Returns:
+            The folder: configuration, record, weights, tables, and a model card (README.md).
+
+        Raises:
+            InputError: the run is not finished, or a file is damaged.
+        """
+        require("huggingface_hub", "train")
+        record, config = self.record(), self.config()
+        if record.get("state") != "finished":
+            raise InputError(f"{self.folder}: not finished. Give the training command again.")
+        self.model()  # what is shared can be read
+        other = Run(Path(folder))
+        if other.folder.resolve() == self.folder.resolve():
+            raise bad("folder", str(folder), "another folder than the run's own")
+        local: dict[str, str | None] = {"out": None, "data_dir": None}
+        if config.controller_from is not None:
+            local["controller_from"] = config.controller_from.name
+        for name in SHARED_FILES:
+            if (self.folder / name).exists() and name not in ("config.json", "README.md"):
+                write_atomic(other.folder / name, (self.folder / name).read_bytes())
+        other._write_json("config.json", to_dict(config) | local)
+        write_atomic(other.folder / "README.md", self._card(config, record).encode())
+        return other.folder
+
+    def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
+        """Upload a finished run to the Hugging Face hub, with a model card.
+
+        Args:
+            repo_id: ``owner/name`` of the repository; it is made if need be.
+            private: whether a new repository is private.
+            token: of the hub; None takes the one that ``hf auth login`` stored.
+
+        Returns:
+            The address of the commit.
+
+        Raises:
+            InputError: the run is not finished or damaged; the hub cannot be reached or refuses.
+
+        Example:
+            >>> Run("runs/digits-arun-seed0").push_to_hub("me/digits-arun")  # doctest: +SKIP
+        """
+        hub = require("huggingface_hub", "train")
+        with tempfile.TemporaryDirectory() as folder:
+            self.save_pretrained(folder)
+            try:
+                api = hub.HfApi(token=token)
+                api.create_repo(repo_id, private=private, exist_ok=True)
+                return str(
+                    api.upload_folder(
+                        repo_id=repo_id,
+                        folder_path=folder,
+                        allow_patterns=list(SHARED_FILES),
+                        commit_message=f"{self.config().model} trained on {self.config().task}",
+                    )
+                )
+            except Exception as error:  # the client raises types of its own and of its transport
+                raise InputError(
+                    f"repo_id={repo_id!r}: not uploaded ({_first_line(error)}). Check the network, "
+                    "and the token by  hf auth login  or token=..."
+                ) from error
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | os.PathLike[str],
+        *,
+        revision: str | None = None,
+        token: str | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+    ) -> Run:
+        """Fetch a run from the Hugging Face hub, or take one in a folder; no code is ever run.
+
+        Only the files of `SHARED_FILES` are fetched: JSON, safetensors, parquet and a text.
+
+        Args:
+            name: ``owner/name`` of a repository, or a folder.
+            revision: commit, branch or tag; give a full commit hash to always get the same.
+            token: of the hub, for private repositories.
+            cache_dir: where it is kept; None for the hub's usual place.
+
+        Returns:
+            The run: ``Run.from_pretrained("me/digits-arun").model()`` is the network.
+
+        Raises:
+            InputError: neither a folder nor a repository that can be reached, or not a run.
+        """
+        hub = require("huggingface_hub", "train")
+        if Path(name).is_dir():
+            run = cls(Path(name))
+        else:
+            try:
+                folder = hub.snapshot_download(
+                    str(name),
+                    revision=revision,
+                    token=token,
+                    cache_dir=cache_dir,
+                    allow_patterns=list(SHARED_FILES),
+                )
+            except Exception as error:  # the client raises types of its own and of its transport
+                raise InputError(
+                    f"name={str(name)!r}: neither a folder nor a repository that can be reached "
+                    f"({_first_line(error)}). Check the name, the network and the token."
+                ) from error
+            run = cls(Path(folder))
+        run.config()
+        return run
+
+    def _card(self, config: TrainConfig, record: Mapping[str, Any]) -> str:
+        from huggingface_hub import ModelCardData
+
+        task = record["task"]
+        options = {
+            name: value
+            for name, value in to_dict(config).items()
+            if value != getattr(TrainConfig(config.task), name)
+            and name not in FREE_OPTIONS | {"task"}
+        }
+        if config.controller_from is not None:
+            options["controller_from"] = config.controller_from.name
+        words = [f"--{name.replace('_', '-')} {value}" for name, value in options.items()]
+        facts = ModelCardData(
+            library_name="adaptrnn",
+            tags=["adaptrnn", "recurrent-neural-network", config.model],
+            pipeline_tag="image-classification",
+            datasets=[config.task] if "/" in config.task else None,
+        )
+        about = {
+            "validation accuracy": f"{record['validation_accuracy']:.2%}",
+            "parameters": f"{record['parameters']:,}",
+            "neurons": record["hidden_size"],
+            "steps of a sequence": task["sequence_length"] or "made by the encoder",
+            "data": task["source"],
+            "split": f"{task['train_size']:,} train, {task['validation_size']:,} validation, "
+            f"{task['test_size']:,} test; SHA-256 {task['split_hash']}",
+            "versions": ", ".join(f"{k} {v}" for k, v in record["versions"].items()),
+        }
+        rows = "\n".join(f"| {name} | {value} |" for name, value in about.items())
+        return f"""---
+{facts.to_yaml()}
+---
+
+# {config.model} trained on {config.task}
+
+A network of [adaptrnn](https://doi.org/10.1371/journal.pcbi.1012567), recurrent networks whose
+neurons learn and adapt their own f-I curves.
+
+| | |
+| --- | --- |
+{rows}
+
+```python
+from adaptrnn.run import Run
+
+run = Run.from_pretrained("OWNER/NAME")  # this repository, or a folder
+network = run.model()  # weights are safetensors: loading runs no code
+```
+
+Made by
+
+```
+adaptrnn train {" ".join([config.task, *words])}
+```
+"""
+
+
+def _hash_json(value: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _list(permutation: torch.Tensor | None) -> list[int] | None:

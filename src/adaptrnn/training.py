@@ -1,16 +1,20 @@
 """One training run, start to finish, by PyTorch Lightning; killed and started again, it goes on.
 
-Interrupted equals uninterrupted, bit for bit: a checkpoint holds the weights, the optimiser, the
-schedule, the position in the epoch's order of images and the sums of the epoch's metrics.
+Interrupted equals uninterrupted, bit for bit: a checkpoint holds the weights, the best weights so
+far, the optimiser, the schedule, the position in the epoch's order of images and the sums of the
+epoch's metrics. From a checkpoint every other file of the run is written again.
 """
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
+import os
 import signal
 import time
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,21 +24,30 @@ import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import torch
+from filelock import FileLock, Timeout
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from safetensors.torch import save
 from torch import Tensor
 
-from adaptrnn._error import bad
+from adaptrnn._error import InputError, bad
 from adaptrnn.classifier import Classifier
-from adaptrnn.config import TrainConfig
-from adaptrnn.run import Run, build_model, load_task, write_atomic
+from adaptrnn.config import TrainConfig, to_dict
+from adaptrnn.run import (
+    Run,
+    build_model,
+    load_task,
+    write_atomic,
+    write_table,
+    write_weights,
+)
 from adaptrnn.tasks import Split, Task
 
 __all__ = ["Batches", "TrainingError", "train"]
+
+log = logging.getLogger(__name__)
 
 
 class TrainingError(RuntimeError):
@@ -133,6 +146,7 @@ class _Module(pl.LightningModule):
         self.config, self.model, self.task, self.run = config, model, task, run
         self.show_epoch: Callable[[dict[str, float]], None] | None = None
         self.history: list[dict[str, float]] = []
+        self.best: dict[str, Tensor] | None = None  # weights of the best epoch
         self._train = torch.zeros(3, dtype=torch.float64)  # sums of loss, hits, images
         self._validation = torch.zeros(3, dtype=torch.float64)
         self._plateau: Any = None
@@ -210,15 +224,22 @@ class _Module(pl.LightningModule):
         if self._plateau is not None:
             self._plateau.step(row["validation_loss"])
         self.log_dict({name: value for name, value in row.items() if name not in ("epoch", "step")})
+        new = row["validation_accuracy"] > best
+        if new:
+            self.best = {
+                name: value.detach().to("cpu", copy=True).contiguous()
+                for name, value in self.model.state_dict().items()
+            }
         if self.trainer.is_global_zero:
-            if row["validation_accuracy"] > best:
-                weights = {k: v.contiguous().cpu() for k, v in self.model.state_dict().items()}
-                write_atomic(self.run.weights_path, save(weights))
-            table = io.BytesIO()
-            pd.DataFrame(self.history).to_parquet(table, index=False)
-            write_atomic(self.run.metrics_path, table.getvalue())
+            self._write(new or not self.run.weights_path.exists())
             if self.show_epoch is not None:
                 self.show_epoch(row)
+
+    def _write(self, weights: bool) -> None:
+        """What a checkpoint holds too, as files of their own."""
+        if weights and self.best is not None:
+            write_weights(self.run.weights_path, self.best)
+        write_table(self.run.metrics_path, pd.DataFrame(self.history))
 
     def _not_finite(self, value: float, batch: int | None, x: Tensor | None) -> TrainingError:
         bad_weights = [n for n, p in self.model.named_parameters() if not p.isfinite().all()]
@@ -241,14 +262,21 @@ class _Module(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         plateau = None if self._plateau is None else self._plateau.state_dict()
         checkpoint["adaptrnn"] = {
+            "config": to_dict(self.config),
             "history": self.history,
+            "best": self.best,
             "train": self._train.tolist(),
             "plateau": plateau,
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         state = checkpoint["adaptrnn"]
-        self.history = list(state["history"])
+        if "config" in state:
+            self.run.same_options(state["config"], self.config)
+        self.history, self.best = list(state["history"]), state.get("best")
+        missing = not (self.run.weights_path.exists() and self.run.metrics_path.exists())
+        if missing and self.history and self.trainer.is_global_zero:
+            self._write(weights=True)
         self._train = torch.tensor(state["train"], dtype=torch.float64)
         self._plateau_state = state["plateau"]
         if self._plateau is not None:
@@ -261,16 +289,42 @@ class _AtomicIO(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
         data = io.BytesIO()
         torch.save(checkpoint, data)
-        write_atomic(Path(path), data.getvalue())
+        path = Path(path)
+        write_atomic(path, data.getvalue(), previous=path.with_suffix(".previous.ckpt"))
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
     ) -> Any:
+        path = Path(path)
+        try:
+            return _read_checkpoint(path)
+        except InputError as error:
+            previous = path.with_suffix(".previous.ckpt")
+            if not previous.exists() or previous == path:
+                raise
+            state = _read_checkpoint(previous)
+            log.warning("%s The one before it, %s, is used.", error, previous)
+            return state
+
+
+def _read_checkpoint(path: Path) -> Any:
+    """A checkpoint, every part of it checked; torch itself does not look at the checksums."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            broken = file.testzip()
+        if broken is not None:
+            raise ValueError(f"the checksum of {broken} is not right")
         return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch and pickle raise many types for damage and for foreign code
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(
+            f"{path}: damaged ({reason}). Delete it and give the training command again: the run "
+            "starts from the checkpoint before, or anew, and ends with the same weights."
+        ) from None
 
 
 class _Checkpoint(pl.callbacks.Checkpoint):
-    """Saves the state after every epoch, and within one every so many seconds."""
+    """Saves the state after every epoch, and within one every so many seconds and at SIGTERM."""
 
     def __init__(self, path: Path, seconds: float) -> None:
         self.path, self.seconds, self.last = path, seconds, time.monotonic()
@@ -283,8 +337,8 @@ class _Checkpoint(pl.callbacks.Checkpoint):
         self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         # not after the last batch: the epoch's validation would be skipped when going on
-        due = trainer.world_size == 1 and time.monotonic() - self.last >= self.seconds
-        if due and batch_idx + 1 < trainer.num_training_batches:
+        due = trainer.received_sigterm or time.monotonic() - self.last >= self.seconds
+        if due and trainer.world_size == 1 and batch_idx + 1 < trainer.num_training_batches:
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
@@ -364,6 +418,39 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
+@contextmanager
+def _alone(run: Run, devices: int) -> Iterator[None]:
+    """Hold the run's folder against other processes; the system frees it when this one dies."""
+    ranks = (os.environ.get(name, "0") for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+    if devices > 1 and any(rank != "0" for rank in ranks):
+        yield  # the first of this run's processes holds it
+        return
+    lock = FileLock(run.folder / ".lock")
+    try:
+        run.folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InputError(
+            f"{run.folder}: another process is training this run. Wait until it ends, or choose "
+            "another folder by --out."
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"{run.folder}: cannot be written ({error.strerror}). Choose another folder by --out."
+        ) from None
+    except NotImplementedError:
+        log.warning("%s: its file system has no locks; start this run only once.", run.folder)
+        yield
+        return
+    try:
+        for name in ("checkpoint.ckpt", "weights.safetensors", "metrics.parquet", "record.json"):
+            for left in run.folder.glob(f".{name}.*"):  # of a process killed while it wrote
+                left.unlink(missing_ok=True)
+        yield
+    finally:
+        lock.release()
+
+
 def train(config: TrainConfig, console: Console | None = None) -> Run:
     """Train a network, or go on with a run that was interrupted.
 
@@ -375,10 +462,11 @@ def train(config: TrainConfig, console: Console | None = None) -> Run:
         The finished run.
 
     Raises:
-        InputError: the folder holds another run; data or an option cannot be used.
-        TrainingError: the loss is not finite; the last good checkpoint stays.
+        InputError: the folder holds another run, cannot be written or is being trained by another
+            process; data or an option cannot be used; both checkpoints are damaged.
+        TrainingError: the loss is not finite, or the disk is full; the last good checkpoint stays.
         KeyboardInterrupt: Ctrl-C; the same call goes on from the last checkpoint.
-        SystemExit: SIGTERM, with exit code 143; likewise.
+        SystemExit: SIGTERM, with exit code 143; the state is saved first.
 
     Example:
         >>> import tempfile
@@ -390,13 +478,33 @@ def train(config: TrainConfig, console: Console | None = None) -> Run:
     """
     if config.accelerator == "gpu" and not torch.cuda.is_available():
         raise bad("accelerator", "gpu", "cpu or auto here", "torch sees no GPU on this machine.")
+    if config.accelerator != "cpu" and 0 < torch.cuda.device_count() < config.devices:
+        raise bad("devices", config.devices, f"at most {torch.cuda.device_count()}, the GPUs here")
     task = load_task(config)
     model, run = build_model(config, task), Run(config.folder)
+    with _alone(run, config.devices):
+        try:
+            return _train(config, console, task, model, run)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                raise
+            raise TrainingError(
+                f"{run.folder}: the disk is full or a quota is reached ({error.strerror}). Nothing "
+                "written before is lost. Free space and give the same command again: the run goes "
+                "on from its last checkpoint."
+            ) from error
+
+
+def _train(
+    config: TrainConfig, console: Console | None, task: Task, model: Classifier, run: Run
+) -> Run:
     run.start(config, task, model)
-    if run.record()["state"] == "finished":
+    whole = run.weights_path.exists() and run.metrics_path.exists()
+    if run.record()["state"] == "finished" and whole:
         return run
     module = _Module(config, model, task, run)
-    resume = run.checkpoint_path if run.checkpoint_path.exists() else None
+    kept = (run.checkpoint_path, run.previous_checkpoint_path)
+    resume = next((path for path in kept if path.exists()), None)
     callbacks: list[pl.Callback] = [_Checkpoint(run.checkpoint_path, config.checkpoint_seconds)]
     if console is not None:
         bar = _Bar(console, config.epochs)
@@ -404,6 +512,7 @@ def train(config: TrainConfig, console: Console | None = None) -> Run:
         module.show_epoch = bar.show_epoch
     with _quiet():
         trainer = pl.Trainer(
+            default_root_dir=run.folder,
             accelerator=config.accelerator,
             devices=config.devices,
             strategy="ddp" if config.devices > 1 else "auto",
