@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -75,19 +76,22 @@ def explore(config: ExploreConfig, console: Console) -> None:
     address = f"http://{config.host}:{config.port}"
     shown = address if token is None else f"{address}?access_token={token}"
     console.print(f"{shown}   (Ctrl-C ends it)", highlight=False, markup=False, soft_wrap=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server ends too
     process = subprocess.Popen(
         command(config, token is not None),
         stdin=subprocess.PIPE,
-        env=os.environ | {"MARIMO_SKIP_UPDATE_CHECK": "1"},
+        # no look-up of new versions; no module from the folder one happens to be in
+        env=os.environ | {"MARIMO_SKIP_UPDATE_CHECK": "1", "PYTHONSAFEPATH": "1"},
     )
     try:
         # by standard input: a command line can be read by others on the machine
         process.communicate((token or "").encode())
     except KeyboardInterrupt:
-        process.wait()
+        return
     finally:
         process.terminate()
-    if process.returncode not in (0, -2, 130):
+        process.wait()
+    if process.returncode:
         raise RuntimeError(f"marimo ended with exit code {process.returncode}; see above")
 
 

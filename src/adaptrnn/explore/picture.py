@@ -254,7 +254,7 @@ class PlanePicture(_Picture):
                 )
                 for name, place in zip(names, places, strict=True)
             ]
-            handles = [h for h in self.axis.get_lines() if h.get_label()[:1] not in ("", "_")]
+            handles = [h for h in self.axis.get_lines() if str(h.get_label())[:1] not in ("", "_")]
             self.axis.legend(
                 handles=handles,
                 loc="upper left",

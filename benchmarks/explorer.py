@@ -1,0 +1,159 @@
+"""How fast the explorer answers a slider: what it computes alone, and in a real browser.
+
+    python benchmarks/explorer.py            # computing and drawing, in this process
+    python benchmarks/explorer.py --browser  # and from key press to painted number and picture
+
+The browser part needs playwright and chromium, found where the tests find it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import time
+import urllib.request
+from collections.abc import Callable
+from typing import Any
+
+# when a key went down, when the number in #ID had changed on screen, when the last picture had
+WATCH = """
+(id) => {
+  const seen = (window.adaptrnnSeen = {});
+  const target = () => document.querySelector('#' + id);
+  const before = target().textContent;
+  document.addEventListener('keydown', (e) => { seen.key ??= performance.now(); }, true);
+  new MutationObserver((all) => requestAnimationFrame(() => {
+    const now = performance.now();
+    if (target() && target().textContent !== before) seen.number ??= now;
+    for (const one of all) {
+      const node = one.target.nodeType === 1 ? one.target : one.target.parentElement;
+      const inside = node?.closest('.adaptrnn-picture, .adaptrnn-pictures');
+      if (inside || node?.querySelector?.('.adaptrnn-picture')) seen.picture = now;
+    }
+  })).observe(document.body,
+    {subtree: true, childList: true, characterData: true, attributes: true});
+}
+"""
+
+
+def computing(repeat: int) -> dict[str, list[float]]:
+    """Milliseconds of everything that happens between a slider's value and what is sent back."""
+    from adaptrnn.analysis import isolate
+    from adaptrnn.explore import curve, network, neuron, page, picture
+
+    net = network.load(network.SHIPPED)
+    at_rest, alone = neuron.rest(net.core), isolate(net.core)
+    pictures = [
+        getattr(picture, f"{name}Picture")()
+        for name in ("Curve", "Plane", "Trace", "Order", "State")
+    ]
+    curves, plane, trace, order, state = pictures
+    count = net.core.hidden_size
+    steps: dict[str, Callable[[float], Any]] = {}
+    kept: dict[str, Any] = {}
+
+    def probe(core: Any) -> Callable[[float], None]:
+        def run(xi: float) -> None:
+            kept["every"] = neuron.respond(core, neuron.drive("step", xi), range(count))
+            kept["seen"] = kept["every"].sel(neuron=[0, 7, 20])
+            kept["orders"] = neuron.orders(kept["seen"])
+            page.orders_table(kept["seen"], kept["orders"])
+
+        return run
+
+    steps["n: the numbers"] = lambda n: page.curve_tiles(curve.numbers(n, 0.2, 1.0), 1.0)
+    steps["n: both pictures"] = lambda n: (
+        curves.show(n, 0.2, 1.0),
+        plane.show(n, 0.2, 1.0, at_rest),
+    )
+    steps["drive, neurons alone: the table"] = probe(alone)
+    steps["drive, network: the table"] = probe(net.core)
+    steps["drive: three pictures"] = lambda xi: (
+        trace.show(kept["seen"]),
+        state.show(kept["seen"], kept["every"], xi),
+        order.show(kept["orders"]),
+    )
+    found: dict[str, list[float]] = {}
+    for name, step in steps.items():
+        step(4.0)  # the first one makes caches
+        for turn in range(repeat):
+            begin = time.perf_counter()
+            step(5.0 + 0.25 * turn)
+            found.setdefault(name, []).append(1e3 * (time.perf_counter() - begin))
+    return found
+
+
+def browsing(repeat: int) -> dict[str, list[float]]:
+    """Milliseconds from key press to the painted number and to the last painted picture."""
+    from playwright.sync_api import sync_playwright
+
+    from adaptrnn.explore.command import ExploreConfig, command
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = command(ExploreConfig(port=port, browser=False), token=False)
+    server = subprocess.Popen(words, env=os.environ | {"MARIMO_SKIP_UPDATE_CHECK": "1"})
+    address = f"http://127.0.0.1:{port}"
+    found: dict[str, list[float]] = {}
+    try:
+        while server.poll() is None:
+            try:
+                urllib.request.urlopen(address, timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.2)
+        with sync_playwright() as library:
+            browser = library.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+            tab = browser.new_page(viewport={"width": 1280, "height": 900})
+            tab.goto(address)
+            tab.wait_for_selector("#adaptrnn-7-0", timeout=120_000)
+            tab.wait_for_timeout(2000)
+            for label, slider, number in (
+                ("n", 0, "adaptrnn-rate"),
+                ("s", 1, "adaptrnn-rate"),
+                ("drive, alone", 3, "adaptrnn-7-0"),
+            ):
+                thumb = tab.get_by_role("slider").nth(slider)
+                for _ in range(repeat):
+                    tab.evaluate(WATCH, number)
+                    thumb.focus()
+                    tab.keyboard.press("ArrowRight" if label != "s" else "ArrowLeft")
+                    tab.wait_for_timeout(1200)
+                    seen = tab.evaluate("window.adaptrnnSeen")
+                    for part in ("number", "picture"):
+                        if part in seen:
+                            name = f"{label}: key to {part}"
+                            found.setdefault(name, []).append(seen[part] - seen["key"])
+            browser.close()
+    finally:
+        server.terminate()
+        server.wait()
+    return found
+
+
+def chromium() -> str | None:
+    """Debian's chromium or what there is; None for playwright's own."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    return next((path for name in names if (path := shutil.which(name))), None)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--browser", action="store_true")
+    parser.add_argument("--repeat", type=int, default=21)
+    options = parser.parse_args()
+    found = computing(options.repeat)
+    if options.browser:
+        found |= browsing(options.repeat)
+    print(f"{'milliseconds':<36}{'median':>8}{'largest':>9}   of")
+    for name, values in found.items():
+        print(f"{name:<36}{statistics.median(values):>8.1f}{max(values):>9.1f}{len(values):>5}")
+
+
+if __name__ == "__main__":
+    main()
