@@ -1,0 +1,156 @@
+"""Figures S10 to S12: how sharp the error of the fractional order is, and the de-filtered rate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+
+from adaptrnn.analysis.fractional import PROTOCOLS, fractional_derivative, fractional_order
+from adaptrnn.figure.orders import error_curves
+from adaptrnn.paper.figure4 import SIGN
+from adaptrnn.paper.item import Item, analysis_of
+from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
+from adaptrnn.run import Run
+
+__all__ = ["ITEM", "SHARP", "curves", "depth", "judge", "measure"]
+
+E38 = Claim(
+    "E38",
+    "Figs S10-S12",
+    "The error has a sharp minimum over the order, at the same place in all seeds, in both tasks.",
+    "sd over seeds of the best order ≤ 0.1; sharp (ours): least error ≥ 10% below that 0.25 away",
+)
+ASIDE = 0.25
+SHARP = 10.0
+SHOWN = (1.0, 5.0, 30.0)
+"""Drives whose curves are drawn."""
+
+
+def depth(error: xr.DataArray) -> xr.DataArray:
+    """How far the least error lies below the error 0.25 away, in percent of the latter.
+
+    Of the two sides the flatter one counts; 0 if the least error is at the first or last order.
+
+    Args:
+        error: along "alpha", evenly spaced.
+
+    Returns:
+        0 to 100, NaN where the error is unknown.
+
+    Example:
+        >>> alpha = np.linspace(-1, 1, 201)
+        >>> error = xr.DataArray(1 + 16 * (alpha - 0.1) ** 2, coords={"alpha": alpha})
+        >>> round(float(depth(error)))
+        50
+    """
+    known = error.notnull().all("alpha")
+    filled = error.where(known, 1.0)
+    alpha = error.alpha.values
+    best = filled.argmin("alpha")
+    shift = round(ASIDE / float(alpha[1] - alpha[0]))
+    inner = (best > 0) & (best < len(alpha) - 1)
+    sides = [filled.isel(alpha=(best + k).clip(0, len(alpha) - 1)) for k in (-shift, shift)]
+    sides = [side.drop_vars("alpha") for side in sides]
+    flat = xr.where(sides[0] < sides[1], sides[0], sides[1])
+    fall = 100 * (1 - filled.min("alpha") / flat.where(flat > 0))
+    return xr.where(inner, fall.fillna(0.0), 0.0).where(known)
+
+
+def curves(run: Run, signals: Sequence[str]) -> xr.Dataset:
+    """Error over the order of the signals of the interacting network, mean over neurons.
+
+    Args:
+        run: a run.
+        signals: of h, n, s.
+
+    Returns:
+        error (protocol, estimator, signal, xi, alpha) at three drives; at all drives best, the
+        order of least error, depth, its sharpness, and of the neurons' own orders mean, sd, share
+        with order > 0 and share that has one, (protocol, estimator, signal, xi).
+    """
+    found = analysis_of(run, "fractional").sel(network="interacting", drop=True)
+    found = found.sel(signal=list(signals))
+    known = found.error.notnull().all("alpha")
+    order = found.order
+    has = order.notnull()
+    result = xr.Dataset(
+        {
+            "error": found.error.sel(xi=list(SHOWN)).rename(xi="xi_shown"),
+            "best": found.error.where(known, 1.0).idxmin("alpha").where(known),
+            "depth": depth(found.error),
+            "mean": order.mean("neuron"),
+            "sd": order.std("neuron"),
+            "positive": (order > 0).sum("neuron") / has.sum("neuron").where(has.any("neuron")),
+            "resolved": has.mean("neuron"),
+        }
+    ).astype("float32")
+    # to the last digit the same in every run, so that runs can be put side by side
+    coarse = result.isel(alpha=slice(None, None, 2))
+    return coarse.assign_coords(alpha=coarse.alpha.values.round(6))
+
+
+def measure(run: Run) -> xr.Dataset:
+    """Error curves of the rates; the mean rate de-filtered by its own order, and the step.
+
+    Returns:
+        What `curves` does; defiltered and drive (time), in protocol A at the middle drive shown:
+        Re D^alpha r(t) - Re D^alpha r(25) of the mean rate r over neurons, and what it should be;
+        defiltered_order, the alpha.
+    """
+    result = curves(run, ["h"])
+    xi, plan = SHOWN[1], PROTOCOLS["A"]
+    rate = analysis_of(run, "fractional").response.sel(network="interacting", xi=xi).values
+    step = plan.stimulus(xi)
+    alpha = float(fractional_order(rate, step, protocol=plan).order)
+    back = fractional_derivative(rate, alpha)
+    result["defiltered"] = "time", (back - back[plan.reference]).astype(np.float32)
+    result["drive"] = "time", step.astype(np.float32)
+    result["defiltered_order"] = alpha
+    return result.assign_coords(time=np.arange(plan.steps))
+
+
+def judge(data: xr.Dataset) -> list[Verdict]:
+    """E38 by the paper's estimator, for each task and protocol."""
+    at = data.sel(model="arun", signal="h", estimator="paper")
+    parts, notes = [], []
+    for role in data.role.values.tolist():
+        for protocol in data.protocol.values.tolist():
+            one = at.sel(role=role, protocol=protocol)
+            sharp = one.depth.median("xi").values
+            text = f"{role}, {protocol}: depth of the minimum, median over drives"
+            parts.append(part(text, sharp, lambda v: v >= SHARP, "%", ".0f"))
+            count = int(one.best.notnull().any("xi").sum())
+            spread = one.best.std("seed", ddof=1).mean("xi") if count > 1 else np.nan
+            text = f"{role}, {protocol}: sd over seeds of the best order, mean over drives"
+            parts.append(part(text, [float(spread)], lambda v: v <= 0.1, digits=".3f"))
+        alpha = at.defiltered_order.sel(role=role).mean()
+        if bool(alpha.notnull()):
+            notes.append(f"{role}: order of the mean rate, A, ξ = 5: {float(alpha):+.2f}.")
+    return [verdict(E38, parts, " ".join([*notes, SIGN]))]
+
+
+ITEM = Item(
+    name="s10-error",
+    title="Error of the fractional order",
+    caption=(
+        "Rows: tasks. a, b and so on: error of the order of the rates of ARUN by the paper's "
+        "estimator, mean over neurons, relative to its least, against the order; a line for each "
+        "seed, darker for larger drives; protocols A and B. Last column: the mean rate over "
+        "neurons under a step of ξ = 5 in protocol A, de-filtered by the order fitted to it (a "
+        "line for each seed), and the step (dashed). Order > 0 integrates, order < 0 "
+        "differentiates the step. Paper: Figs S10 to S12."
+    ),
+    roles=("psmnist", "scifar10-conv"),
+    models=("arun",),
+    analyses=("fractional",),
+    measure=measure,
+    draw=error_curves,
+    judge=judge,
+    functions=(
+        "adaptrnn.analysis.fractional.fractional_order",
+        "adaptrnn.analysis.fractional.fractional_derivative",
+    ),
+    tests=("tests/analysis/test_fractional.py",),
+)

@@ -1,0 +1,163 @@
+"""Proposition 1: the variance of noise behind an f-I curve, predicted and by Monte Carlo."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import xarray as xr
+
+from adaptrnn.analysis.noise import noise_variance
+from adaptrnn.figure.noise import noise_error, trained_noise_error
+from adaptrnn.init import haar_
+from adaptrnn.paper.item import Item, analysis_of
+from adaptrnn.paper.notes import along
+from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
+from adaptrnn.run import Run
+
+__all__ = ["ITEM", "TRAINED", "judge", "judge_trained", "measure", "measure_trained"]
+
+E28 = Claim(
+    "E28",
+    "Proposition 1",
+    "(sigma gamma')² predicts the variance of small noise behind the f-I curves.",
+    "within 5% at sigma ≤ 0.3, for every (n, s) and mean current; where it breaks is told",
+)
+E28_TRAINED = Claim(
+    "E28",
+    "Proposition 1, trained",
+    "The same for the (n, s) of trained ARUNs.",
+    "within 5% at sigma ≤ 0.3, for ≥ 95% of the neurons",
+)
+SIGMA = [0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0]
+WITHIN = 0.05
+MOST = 1e6
+"""Largest error that is told apart: of units so silent that the predicted variance is nearly 0."""
+
+
+def measure(draws: int = 3, samples: int = 20_000) -> xr.Dataset:
+    """Relative error of the prediction over a grid of (n, s) and mean currents.
+
+    Args:
+        draws: random orthogonal matrices, each with other noise; every neuron has one of the
+            combinations.
+        samples: of the Monte Carlo; alone they make an error of sqrt(2 / samples), 1%.
+
+    Returns:
+        error (draw, sigma, n, s, mu), |variance / predicted - 1|, at most 1e6; small (n, s, mu),
+        the largest sigma of those tried up to which all errors are within 5%, 0 if none is.
+    """
+    axes = {"n": [1.0, 2.5, 5.0, 10.0], "s": [0.0, 0.02, 0.5, 1.0], "mu": [0.0, 1.0, 5.0]}
+    grid = np.meshgrid(*axes.values(), indexing="ij")
+    n, s, mu = (torch.from_numpy(values.ravel()) for values in grid)
+    parts = []
+    for draw in range(draws):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(draw)
+            weight = haar_(torch.empty(len(n), len(n), dtype=torch.float64))
+        found = noise_variance(n, s, SIGMA, mu=mu, weight=weight, samples=samples, seed=draw)
+        parts.append(abs(found.relative_error).values.reshape(len(SIGMA), *grid[0].shape))
+    error = xr.DataArray(
+        np.stack(parts), dims=("draw", "sigma", *axes), coords={"sigma": SIGMA, **axes}
+    )
+    good = (error.max("draw") <= WITHIN).cumprod("sigma").astype(bool)
+    small = error.sigma.where(good, 0.0).max("sigma")
+    return xr.Dataset({"error": error.clip(max=MOST).astype("float32"), "small": small})
+
+
+def judge(data: xr.Dataset) -> list[Verdict]:
+    """E28: the share of combinations within 5% by sigma, and where noise is small for the curve."""
+    within = data.error <= WITHIN
+    parts = []
+    for sigma in (0.01, 0.03, 0.1, 0.3):
+        share = 100 * within.sel(sigma=sigma).mean(["n", "s", "mu"])
+        text = f"(n, s, mu) within 5% at sigma = {sigma:g}"
+        parts.append(part(text, share.values, lambda v: v == 100, "%", ".0f"))
+    inside = within.where((data.n * data.sigma <= 0.1) & (data.sigma <= 0.3))
+    near = 100 * inside.where(data.mu <= 1).mean(["sigma", "n", "s", "mu"])
+    parts.append(
+        part("the same with sigma n ≤ 0.1 and mu ≤ 1", near.values, lambda v: v == 100, "%", ".0f")
+    )
+    by_gain, by_mean = data.small.median(["s", "mu"]), data.small.median(["n", "s"])
+    last = data.small.sel(s=1.0)
+    note = (
+        "The spread is over random orthogonal matrices. It breaks where the slope changes within "
+        "sigma: the next term, relative to the first, is sigma² (gamma''² / (2 gamma'²) + gamma''' "
+        "/ gamma'). Largest sigma within 5%, median, by n: "
+        f"{along(by_gain, 'n')}; by mean current: {along(by_mean, 'mu')}. A saturated unit (s = 1 "
+        f"at mu = 5) is nearly silent and breaks first: up to {float(last.sel(mu=5.0).max()):.2g}."
+    )
+    return [verdict(E28, parts, note)]
+
+
+def measure_trained(run: Run) -> xr.Dataset:
+    """Share of neurons within 5%, and the middle error, (mu, sigma)."""
+    error = abs(analysis_of(run, "noise").relative_error)
+    known = error.notnull()
+    return xr.Dataset(
+        {
+            "share": (error <= WITHIN).where(known).mean("neuron"),
+            "middle": error.median("neuron"),
+            "high": error.quantile(0.95, "neuron", skipna=True).drop_vars("quantile"),
+        }
+    ).astype("float32")
+
+
+def judge_trained(data: xr.Dataset) -> list[Verdict]:
+    """E28 with the (n, s) that a drive of size mu left."""
+    arun = data.sel(role="psmnist", model="arun")
+    inside = arun["share"].where(data.sigma <= 0.3, drop=True).min("sigma")
+    parts = [
+        part(
+            f"neurons within 5% at every sigma ≤ 0.3, mu = {mu:g}",
+            100 * inside.sel(mu=mu).values,
+            lambda v: v >= 95,
+            "%",
+            ".0f",
+        )
+        for mu in data.mu.values.tolist()
+    ]
+    notes = []
+    for mu in data.mu.values.tolist():
+        course = along(100 * arun["share"].sel(mu=mu, drop=True), "sigma", ".0f")
+        if course:
+            notes.append(f"Percent of neurons within 5% by sigma, mean current {mu:g}: {course}.")
+    notes.append("A random orthogonal matrix stands for W_hh, which after training is not one.")
+    return [verdict(E28_TRAINED, parts, " ".join(notes))]
+
+
+ITEM = Item(
+    name="prop1",
+    title="Variance of noise behind an f-I curve",
+    caption=(
+        "Error of (sigma gamma'(mu; n, s))² as a prediction of the variance of gamma(mu + sigma z)"
+        ", z standard normal, by Monte Carlo (20,000 samples, mean of three random orthogonal "
+        "matrices of 48 neurons), against sigma. A panel for each mean current mu, a colour for "
+        "each gain n; dashed for s = 1, dotted for s = 0.5, else full. Dotted line: 5%; an error "
+        "near 1% is that of the Monte Carlo. Curves that leave the panel at the top are of "
+        "saturated, nearly silent units. Paper: Proposition 1."
+    ),
+    measure=measure,
+    draw=noise_error,
+    judge=judge,
+    functions=("adaptrnn.analysis.noise.noise_variance",),
+    tests=("tests/analysis/test_noise.py",),
+)
+
+TRAINED = Item(
+    name="prop1-trained",
+    title="Variance of noise behind the f-I curves of trained networks",
+    caption=(
+        "As before, with the gains and saturations of the neurons of trained ARUNs, as a drive of "
+        "the size of the mean current left them (for 0: of 0.5); 20,000 samples. a: median over "
+        "neurons of the error, mean over seeds; band: least to greatest seed. b: share of neurons "
+        "within 5%. Paper: Proposition 1."
+    ),
+    roles=("psmnist",),
+    models=("arun",),
+    analyses=("noise",),
+    measure=measure_trained,
+    draw=trained_noise_error,
+    judge=judge_trained,
+    functions=("adaptrnn.analysis.noise.noise_variance",),
+    tests=("tests/analysis/test_noise.py",),
+)
