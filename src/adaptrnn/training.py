@@ -48,6 +48,14 @@ from adaptrnn.tasks import Split, Task
 __all__ = ["Batches", "TrainingError", "train"]
 
 log = logging.getLogger(__name__)
+_WRITTEN = (
+    "config.json",
+    "record.json",
+    "permutation.json",
+    "checkpoint.ckpt",
+    "weights.safetensors",
+    "metrics.parquet",
+)
 
 
 class TrainingError(RuntimeError):
@@ -443,7 +451,7 @@ def _alone(run: Run, devices: int) -> Iterator[None]:
         yield
         return
     try:
-        for name in ("checkpoint.ckpt", "weights.safetensors", "metrics.parquet", "record.json"):
+        for name in _WRITTEN:
             for left in run.folder.glob(f".{name}.*"):  # of a process killed while it wrote
                 left.unlink(missing_ok=True)
         yield
