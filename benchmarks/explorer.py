@@ -114,15 +114,15 @@ def browsing(repeat: int) -> dict[str, list[float]]:
             tab.wait_for_selector("#adaptrnn-7-0", timeout=120_000)
             tab.wait_for_timeout(2000)
             for label, slider, number in (
-                ("n", 0, "adaptrnn-rate"),
-                ("s", 1, "adaptrnn-rate"),
+                ("n", 0, "adaptrnn-edge"),
+                ("s", 1, "adaptrnn-slope"),
                 ("drive, alone", 3, "adaptrnn-7-0"),
             ):
                 thumb = tab.get_by_role("slider").nth(slider)
                 for _ in range(repeat):
                     tab.evaluate(WATCH, number)
                     thumb.focus()
-                    tab.keyboard.press("ArrowRight" if label != "s" else "ArrowLeft")
+                    tab.keyboard.press("PageUp" if label != "s" else "PageDown")
                     tab.wait_for_timeout(1200)
                     seen = tab.evaluate("window.adaptrnnSeen")
                     for part in ("number", "picture"):

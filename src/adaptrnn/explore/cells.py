@@ -7,6 +7,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
+from adaptrnn._error import bad
 from adaptrnn.analysis.fi_curve import NEURONS, fit_fi, fit_fi_table, read_fi_table, simulate_fi
 
 __all__ = ["from_table", "how_to_get", "simulated"]
@@ -52,9 +53,13 @@ def from_table(content: bytes) -> dict[str, tuple[float, float]]:
     Example:
         >>> rows = [f"{i / 10},{max(0, i - 3)}" for i in range(20)]  # a threshold, then a line
         >>> n, s = from_table("\n".join(["current,rate", *rows]).encode())["0"]
-        >>> n > 100, abs(s) < 0.01
+        >>> n > 100, abs(s) < 0.1
         (True, True)
     """
+    try:
+        content.decode()
+    except UnicodeDecodeError as error:
+        raise bad("table", content[:20], "text in UTF-8", str(error)) from None
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table.csv"
         path.write_bytes(content)

@@ -83,8 +83,8 @@ def load(folder: Path | str, name: str | None = None) -> Network:
         InputError: no run, a run of a model without n and s, missing or damaged weights.
 
     Example:
-        >>> load(SHIPPED).core
-        ARUN(1, 64, controller_size=10)
+        >>> load(SHIPPED).core.hidden_size
+        64
     """
     run = Run(Path(folder))
     config, record = run.config(), run.record()

@@ -39,6 +39,11 @@ SERIES = ("arun", "gamma", "lstm", "gru")
 """The models whose colours the neurons take, first to last."""
 
 _MUTED = 0.55
+_SVG: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "adaptrnn",
+    "savefig.facecolor": "none",
+}
 _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -46,10 +51,9 @@ _SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 def _style(dark: bool = False) -> Iterator[None]:
     with style(dark):
         settings: dict[Any, Any] = {
-            "svg.fonttype": "none",
+            **_SVG,
             "figure.constrained_layout.use": False,  # three draws in place of one
             "figure.facecolor": "none",
-            "savefig.facecolor": "none",
             "axes.facecolor": "none",
         }
         with matplotlib.rc_context(settings):
@@ -82,7 +86,7 @@ class _Picture:
     def svg(self, words: str) -> str:
         """The figure as inline SVG; `words` say what is seen, to those who do not see it."""
         content = io.StringIO()
-        with _style():
+        with matplotlib.rc_context(_SVG):
             self.figure.savefig(content, format="svg", metadata={"Date": None})
         text = content.getvalue()
         text = text[text.index("<svg") :]
@@ -147,12 +151,11 @@ class CurvePicture(_Picture):
 
     def show(self, n: float, s: float, x: float) -> str:
         """Draw the curve of (n, s), and a point on it at the current x."""
-        with _style():
-            data, one = curve(n, s), curve(n, s, np.array([x]))
-            for name, line, point in zip(("rate", "slope"), self.lines, self.points, strict=True):
-                line.set_data(data.x, data[name])
-                point.set_data([x], one[name])
-            self.slope.set_ylim(-0.1, max(1.5, 1.1 * float(data.slope.max())))
+        data, one = curve(n, s), curve(n, s, np.array([x]))
+        for name, line, point in zip(("rate", "slope"), self.lines, self.points, strict=True):
+            line.set_data(data.x, data[name])
+            point.set_data([x], one[name])
+        self.slope.set_ylim(-0.1, max(1.5, 1.1 * float(data.slope.max())))
         return self.svg(f"f-I curve and its slope for n = {n:g}, s = {s:g}")
 
 
@@ -269,10 +272,10 @@ class TracePicture(_Picture):
     """Current, gain, saturation and rate of neurons over time."""
 
     ROWS: ClassVar = (
-        ("a", "current $a_t$"),
-        ("n", "gain $n_t$"),
-        ("s", "saturation $s_t$"),
-        ("h", "rate $h_t$"),
+        ("a", "current aₜ"),
+        ("n", "gain nₜ"),
+        ("s", "saturation sₜ"),
+        ("h", "rate hₜ"),
     )
     LEAST: ClassVar = {"a": 1.0, "n": 0.5, "s": 0.05, "h": 0.5}
 
@@ -293,22 +296,21 @@ class TracePicture(_Picture):
             self.drive = self.axes[0].plot(
                 time, np.zeros(PLAN.steps), color=ink(), lw=1, ls="--", alpha=0.7
             )[0]
-            self.drive.set_label("drive $\\xi_t$")
+            self.drive.set_label("drive ξₜ")
             self.axes[0].legend(handles=[self.drive], loc="upper right")
             self.axes[-1].set(xlabel="time (steps)", xlim=(0, PLAN.steps))
             self.place_labels(-0.11)
 
     def show(self, seen: xr.Dataset) -> str:
         """Draw what `respond` returns, up to four neurons."""
-        with _style():
-            nothing = np.full(PLAN.steps, np.nan)
-            for axis, (name, _) in zip(self.axes, self.ROWS, strict=True):
-                signals = list(seen[name].values.T)
-                for line, values in zip(self.lines[name], [*signals, *[nothing] * 4], strict=False):
-                    line.set_ydata(values)
-                also = [seen.xi.values] if name == "a" else []
-                _fit(axis, *signals, *also, least=self.LEAST[name])
-            self.drive.set_ydata(seen.xi)
+        nothing = np.full(PLAN.steps, np.nan)
+        for axis, (name, _) in zip(self.axes, self.ROWS, strict=True):
+            signals = list(seen[name].values.T)
+            for line, values in zip(self.lines[name], [*signals, *[nothing] * 4], strict=False):
+                line.set_ydata(values)
+            also = [seen.xi.values] if name == "a" else []
+            _fit(axis, *signals, *also, least=self.LEAST[name])
+        self.drive.set_ydata(seen.xi)
         return self.svg(f"current, gain, saturation and rate over time of neurons {_list(seen)}")
 
 
@@ -343,21 +345,21 @@ class OrderPicture(_Picture):
 
     def show(self, found: xr.Dataset) -> str:
         """Draw what `orders` returns: curve, minimum (dot), memoryless null (bar)."""
-        with _style():
-            least = np.nanmin(found.error) if found.error.notnull().any() else 0.1
-            floor = min(0.1, max(0.3 * float(least), 1e-6))
-            for row, parts in enumerate(self.parts):
-                for column, (line, dot, bar) in enumerate(parts):
-                    if column >= found.sizes["neuron"]:
-                        for artist in (line, dot, bar):
-                            artist.set_data([], [])
-                        continue
-                    one = found.isel(estimator=row, neuron=column)
-                    line.set_data(found.alpha, np.maximum(one.error, floor))
-                    order, null = float(one.order), float(one.null_order)
-                    dot.set_data([order], [max(float(one.error.min()), floor)])
-                    bar.set_data([null], [1.5 * floor])
-            self.axes[0].set_ylim(floor, 1.5)
+        error, order, null = (found[name].values for name in ("error", "order", "null_order"))
+        least = float(np.nanmin(error)) if np.isfinite(error).any() else 0.1
+        floor = min(0.1, max(0.3 * least, 1e-6))
+        neurons = found.sizes["neuron"]
+        for row, parts in enumerate(self.parts):
+            for column, (line, dot, bar) in enumerate(parts):
+                if column >= neurons:
+                    for artist in (line, dot, bar):
+                        artist.set_data([], [])
+                    continue
+                one = np.maximum(error[row, :, column], floor)
+                line.set_data(found.alpha.values, one)
+                dot.set_data([order[row, column]], [one.min()])
+                bar.set_data([null[row, column]], [1.5 * floor])
+        self.axes[0].set_ylim(floor, 1.5)
         return self.svg("error of each fractional order, by the paper's and a scale-free estimator")
 
 
@@ -379,34 +381,32 @@ class StatePicture(_Picture):
             ]
             axis.axhline(0, color=ink(), lw=0.6, ls=":")
             axis.set(xlabel="gain n", ylabel="saturation s")
+            self.level.set_label("Λ")
+            self.key = axis.legend(handles=[self.level, self.others], loc="upper right", fontsize=7)
             self.axis = axis
             self.place_labels(-0.13)
 
     def show(self, seen: xr.Dataset, every: xr.Dataset, xi: float) -> str:
         """Draw the paths of `seen`, rest (ring) to end of the drive (dot), among `every` neuron."""
-        with _style():
-            first, last = PLAN.drive[0] - 1, PLAN.drive[1] - 1
-            n, s = (every[name].isel(time=last).values for name in "ns")
-            self.others.set_offsets(np.stack([n, s], 1))
-            inside = seen.isel(time=slice(first, last + 1))
-            for column, parts in enumerate(zip(self.paths, self.starts, self.ends, strict=True)):
-                there = column < seen.sizes["neuron"]
-                x, y = (inside[v].values[:, column] if there else np.empty(0) for v in "ns")
-                for line, part in zip(
-                    parts, (slice(None), slice(0, 1), slice(-1, None)), strict=True
-                ):
-                    line.set_data(x[part], y[part])
-            gains = np.concatenate([n, inside.n.values.ravel()])
-            width = max(float(np.ptp(gains)), 0.5)
-            low, high = gains.min() - 0.15 * width, gains.max() + 0.15 * width
-            self.axis.set_xlim(low, high)
-            _fit(self.axis, s, inside.s, least=0.2)
-            grid = np.linspace(low, high, 160)
-            grid = grid[grid != 0]
-            edge = level_set(xi, grid.tolist(), EPSILON).values[0]
-            self.level.set_data(grid, np.where(abs(edge) < 50, edge, np.nan))
-            self.level.set_label(f"Λ({xi:g}): slope at the drive is 1 − {EPSILON}")
-            self.axis.legend(handles=[self.level, self.others], loc="best", fontsize=7)
+        first, last = PLAN.drive[0] - 1, PLAN.drive[1] - 1
+        n, s = (every[name].isel(time=last).values for name in "ns")
+        self.others.set_offsets(np.stack([n, s], 1))
+        inside = seen.isel(time=slice(first, last + 1))
+        for column, parts in enumerate(zip(self.paths, self.starts, self.ends, strict=True)):
+            there = column < seen.sizes["neuron"]
+            x, y = (inside[v].values[:, column] if there else np.empty(0) for v in "ns")
+            for line, part in zip(parts, (slice(None), slice(0, 1), slice(-1, None)), strict=True):
+                line.set_data(x[part], y[part])
+        gains = np.concatenate([n, inside.n.values.ravel()])
+        width = max(float(np.ptp(gains)), 0.5)
+        low, high = gains.min() - 0.15 * width, gains.max() + 0.15 * width
+        self.axis.set_xlim(low, high)
+        _fit(self.axis, s, inside.s, least=0.2)
+        grid = np.linspace(low, high, 160)
+        grid = grid[grid != 0]
+        edge = level_set(xi, grid.tolist(), EPSILON).values[0]
+        self.level.set_data(grid, np.where(abs(edge) < 50, edge, np.nan))
+        self.key.get_texts()[0].set_text(f"Λ({xi:g}): slope at the drive is 1 − {EPSILON}")
         return self.svg(f"gain and saturation over time of neurons {_list(seen)}")
 
 
