@@ -1,35 +1,125 @@
-"""Learned gains and saturations of every neuron (Geadah et al. 2024, Fig 3a, top)."""
+"""Gains and saturations: learned ones, turned digits, noise (Geadah et al. 2024, Fig 3)."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from adaptrnn.figure.style import colour, ink, letters, subplots
+from adaptrnn.figure.style import colour, ink, letters, shades, subplots
 
-__all__ = ["heterogeneity"]
+__all__ = ["heterogeneity", "rotated", "scaling"]
+
+_SIGNALS = {"n": "gain n", "s": "saturation s"}
 
 
 def heterogeneity(data: xr.Dataset) -> Figure:
     """Draw (n, s) of every neuron after training, a panel for each seed, and where they started.
 
     Args:
-        data: `n`, `s` (model, seed, neuron); `n_initial`, `s_initial` (model, seed, neuron).
+        data: `n`, `s`, `n_initial`, `s_initial` (role, model, seed, neuron) of one task and model.
 
     Returns:
         The figure.
     """
-    seeds = data.seed.values
-    figure, axes = subplots(1, len(seeds), height=2.7, sharex=True, sharey=True)
+    data = data.isel(role=0, model=0)
+    seeds = data.seed.values.tolist()
+    figure, axes = subplots(1, len(seeds), height=2.8, sharex=True, sharey=True)
+    tone = colour(str(data.model.values))
     for axis, seed in zip(axes[0], seeds, strict=True):
-        for model in data.model.values:
-            one = data.sel(model=model, seed=seed)
-            axis.axhline(0, color=ink(), lw=0.6)
-            axis.scatter(one.n, one.s, 14, color=colour(model), alpha=0.7, lw=0, label="trained")
-            start = (one.n_initial, one.s_initial)
-            axis.scatter(*start, 60, color=ink(), marker="+", lw=1.4, label="start", zorder=3)
-        axis.set(title=f"seed {seed}", xlabel="gain n")
-    axes[0, 0].set_ylabel("saturation s")
+        one = data.sel(seed=seed)
+        axis.axhline(0, color=ink(), lw=0.6)
+        axis.scatter(one.n, one.s, 14, color=tone, alpha=0.7, lw=0, label="trained")
+        start = (one.n_initial, one.s_initial)
+        axis.scatter(*start, 60, color=ink(), marker="+", lw=1.4, label="start", zorder=3)
+        axis.set(title=f"seed {seed}", xlabel=_SIGNALS["n"])
+    axes[0, 0].set_ylabel(_SIGNALS["s"])
     axes[0, -1].legend()
     letters(axes)
+    return figure
+
+
+def rotated(data: xr.Dataset) -> Figure:
+    """Draw (n, s) before and after they are trained again on turned digits, and the accuracy.
+
+    Args:
+        data: `n`, `s` (role, model, seed, training, neuron), `accuracy` (role, model, seed, stage)
+            of one task and model.
+
+    Returns:
+        The figure: the first seed's neurons, each with the way it went, and all seeds' accuracy.
+    """
+    data = data.isel(role=0, model=0)
+    figure, axes = subplots(1, 2, height=3.2)
+    cloud, right = axes[0]
+    tones = {"before": colour("gamma"), "after": colour("arun")}
+    one = data.isel(seed=0)
+    cloud.plot(one.n.transpose("training", "neuron"), one.s.transpose("training", "neuron"), **_WAY)
+    for training, tone in tones.items():
+        at = one.sel(training=training)
+        cloud.scatter(at.n, at.s, 12, color=tone, lw=0, label=f"{training} retraining", zorder=3)
+    cloud.set(xlabel=_SIGNALS["n"], ylabel=_SIGNALS["s"], title=f"seed {data.seed.values[0]}")
+    cloud.legend(frameon=True, framealpha=0.8, edgecolor="none")
+    stages = data.stage.values.tolist()
+    places = np.arange(len(stages))
+    right.bar(places, 100 * data.accuracy.mean("seed"), 0.6, color=colour("gamma"), alpha=0.45)
+    for seed in data.seed.values:
+        right.plot(places, 100 * data.accuracy.sel(seed=seed), "o-", color=ink(), lw=0.9, ms=3.5)
+    right.set(ylim=(0, 100), ylabel="test accuracy (%)")
+    right.set_xticks(places, stages)
+    right.grid(axis="x", visible=False)
+    letters(axes)
+    return figure
+
+
+_WAY: dict[str, Any] = {"color": "#8a8f98", "lw": 0.5, "alpha": 0.6}
+
+
+def scaling(data: xr.Dataset) -> Figure:
+    """Draw gain, saturation and output variance under noise whose size switches.
+
+    Args:
+        data: `n_mean`, `s_mean` (role, model, seed, time, xi); `n_steady`, `s_steady` (..., xi);
+            `n_value`, `s_value` (..., shape, parameter); `variance` (..., condition, xi), of one
+            task and model.
+
+    Returns:
+        The figure.
+    """
+    data = data.isel(role=0, model=0)
+    figure, axes = subplots(2, 3, width=9, height=5.2)
+    xi = data.xi.values
+    fine = xr.DataArray(np.geomspace(xi.min(), xi.max(), 200), dims="xi_fine")
+    fits = {"n": ("power", "a ξ^-b + c"), "s": ("exponential", "a exp(-b ξ) + c")}
+    for column, (name, label) in enumerate(_SIGNALS.items()):
+        course, steady = axes[0, column], axes[1, column]
+        for value, tone in zip(xi, shades(len(xi)), strict=True):
+            mean = data[f"{name}_mean"].sel(xi=value).mean("seed")
+            course.plot(data.time, mean, color=tone, lw=1.1, label=f"ξ = {value:g}")
+        for switch in (200, 400):
+            course.axvline(switch, color=ink(), lw=0.7)
+        course.set(xlabel="time (steps)", ylabel=label)
+        shape, text = fits[name]
+        for seed in data.seed.values:
+            one = data[f"{name}_steady"].sel(seed=seed)
+            steady.plot(xi, one, "o", color=colour("arun"), alpha=0.6, ms=4)
+        a, b, c = (data[f"{name}_value"].sel(shape=shape, parameter=key) for key in "abc")
+        curve = a * (fine**-b if shape == "power" else np.exp(-b * fine)) + c
+        steady.plot(fine, curve.mean("seed"), color=ink(), label=text)
+        steady.set(xlabel="sd of the noise, ξ", ylabel=f"steady {label}")
+        steady.legend()
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    axes[0, 2].legend(handles, labels, loc="center", title="sd of the noise")
+    axes[0, 2].set_axis_off()
+    for condition, tone, mark in (("adaptive", "arun", "o"), ("frozen", "gamma", "^")):
+        one = data["variance"].sel(condition=condition)
+        axes[1, 2].plot(xi, one.mean("seed"), color=colour(tone), marker=mark, label=condition)
+        band = (one.min("seed"), one.max("seed"))
+        axes[1, 2].fill_between(xi, *band, color=colour(tone), alpha=0.15, lw=0)
+    axes[1, 2].set(xlabel="sd of the noise, ξ", ylabel="variance of the rates")
+    axes[1, 2].set(xscale="log", yscale="log")
+    axes[1, 2].legend()
+    letters([axes[0, 0], axes[0, 1], *axes[1]])
     return figure

@@ -7,9 +7,14 @@ from collections.abc import Callable, Sequence
 import xarray as xr
 
 from adaptrnn.figure.style import LABELS
+from adaptrnn.paper.item import present
 from adaptrnn.paper.verdict import Part, part
 
-__all__ = ["ahead", "listing", "more"]
+__all__ = ["BASELINES", "ahead", "baselines", "images", "known", "listing", "more", "roles"]
+
+BASELINES = ("relu", "linear")
+"""What the paper's RNN+ReLU may be: with the nonlinearity of its text, and the network of the
+released scripts, which has none."""
 
 
 def ahead(
@@ -68,7 +73,7 @@ def more(quantity: str, difference: xr.DataArray, unit: str = " pp", digits: str
 
 
 def listing(what: str, values: xr.DataArray, digits: str = ".1f") -> str:
-    """Means over seeds of all models that have one, as a sentence.
+    """Means over seeds of all models that have one, as a sentence; empty if none has.
 
     Example:
         >>> values = xr.DataArray([[3.0, 1.0]], coords={"model": ["gru"], "seed": [0, 1]})
@@ -77,4 +82,65 @@ def listing(what: str, values: xr.DataArray, digits: str = ".1f") -> str:
     """
     mean = values.mean("seed").dropna("model")
     shown = [f"{LABELS[str(m)]} {float(mean.sel(model=m)):{digits}}" for m in mean.model.values]
-    return f"{what}: {'; '.join(shown)}."
+    return f"{what}: {'; '.join(shown)}." if shown else ""
+
+
+def baselines(what: str, values: xr.DataArray, model: str, unit: str, digits: str) -> list[Part]:
+    """The parts of a claim that a model has more than either reading of the paper's RNN+ReLU.
+
+    Example:
+        >>> rows = {"model": ["relu", "linear", "gamma"], "seed": [0]}
+        >>> values = xr.DataArray([[1.0], [3.0], [2.0]], coords=rows)
+        >>> [p.holds for p in baselines("accuracy", values, "gamma", " pp", "+.1f")]
+        ['yes', 'no']
+    """
+    return [
+        more(
+            f"{what}: {LABELS[model]} - {LABELS[name]}",
+            values.sel(model=model, drop=True) - values.sel(model=name, drop=True),
+            unit,
+            digits,
+        )
+        for name in BASELINES
+    ]
+
+
+def known(data: xr.Dataset) -> xr.Dataset:
+    """Only roles, models and seeds that have any number; all of them if none has one.
+
+    Example:
+        >>> rows = {"role": ["psmnist"], "model": ["arun", "gru"], "seed": [0]}
+        >>> whole = xr.Dataset({"a": (tuple(rows), [[[1.0], [float("nan")]]])}, rows)
+        >>> list(known(whole).model.values), known(whole.where(False)).sizes["model"]
+        (['arun'], 2)
+    """
+    kept = data
+    for dim in ("role", "model", "seed"):
+        kept = present(kept, dim)
+        if not kept.sizes[dim]:
+            return data
+    return kept
+
+
+def roles(data: xr.Dataset, first: str = "psmnist") -> list[str]:
+    """A task that a claim always rests on, and the others that have any number."""
+    others = [str(role) for role in known(data).role.values] if _any(data) else []
+    return [first, *(role for role in others if role != first)]
+
+
+def images(count: xr.DataArray) -> str:
+    """How many test images numbers rest on, with the greatest standard error of an accuracy.
+
+    Example:
+        >>> images(xr.DataArray([10000.0]))
+        '10,000 test images: standard error of one accuracy at most 0.5 pp.'
+    """
+    least = count.min()
+    if not bool(least.notnull()):
+        return ""
+    error = 50 / float(least) ** 0.5
+    return f"{int(least):,} test images: standard error of one accuracy at most {error:.1f} pp."
+
+
+def _any(data: xr.Dataset) -> bool:
+    return bool(data.notnull().any().to_array().any())

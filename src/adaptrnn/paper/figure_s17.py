@@ -1,0 +1,100 @@
+"""Figure S17 and C.4: the controller of one network, frozen, in a new one."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import xarray as xr
+from matplotlib.figure import Figure
+
+from adaptrnn.figure.transplant import transplant
+from adaptrnn.paper.item import Item, analysis_of
+from adaptrnn.paper.notes import along
+from adaptrnn.paper.ordering import images, known
+from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
+from adaptrnn.run import Run
+
+__all__ = ["ITEM", "judge", "measure"]
+
+E42 = Claim(
+    "E42",
+    "Fig S17, C.4",
+    "A network trained with the frozen controller of another is as good as one with its own.",
+    "loss of accuracy ≤ 2 pp clean, ≤ 5 pp perturbed; controller bit-identical",
+)
+
+
+def measure(run: Run) -> xr.Dataset:
+    """Accuracy with the own and with the transplanted controller.
+
+    Returns:
+        accuracy (controller, condition): own, of the donor; transplanted, of the run; unchanged, 1
+        if the run's controller is the donor's, bit for bit; images, in the test set.
+    """
+    found = analysis_of(run, "transfer")
+    rates = [found[f"accuracy_{name}"] for name in CONTROLLERS]
+    both = xr.concat(rates, "controller").assign_coords(controller=list(CONTROLLERS))
+    return xr.Dataset(
+        {
+            "accuracy": both,
+            "unchanged": found.controller_identical.astype(float),
+            "images": float(found.attrs["images"]),
+        }
+    ).drop_attrs()
+
+
+CONTROLLERS = ("own", "transplanted")
+
+
+def judge(data: xr.Dataset) -> list[Verdict]:
+    """E42, a value for each seed of the new network."""
+    arun = data.sel(role="psmnist", model="arun")
+    own, other = (100 * arun.accuracy.sel(controller=name, drop=True) for name in CONTROLLERS)
+    parts = []
+    for condition in data.condition.values.tolist():
+        most = 2.0 if condition == "clean" else 5.0
+        loss = (own - other).sel(condition=condition)
+        within = partial(_within, most=most)
+        text = f"{condition}: own - transplanted, ≤ {most:g}"
+        parts.append(part(text, loss.values, within, " pp", "+.1f"))
+    text = "controller bit-identical (1: yes)"
+    parts.append(part(text, arun.unchanged.values, lambda v: v == 1, digits=".0f"))
+    notes = []
+    if bool(own.notnull().any()):
+        notes.append(f"Mean accuracy (%), own: {along(own, 'condition', '.1f')}.")
+        notes.append(f"Transplanted: {along(other, 'condition', '.1f')}.")
+        notes.append(images(arun["images"]))
+    return [verdict(E42, parts, " ".join(notes))]
+
+
+def _within(loss: float, most: float) -> bool:
+    return loss <= most
+
+
+def draw(data: xr.Dataset) -> Figure:
+    """Seeds that have any number."""
+    return transplant(known(data))
+
+
+ITEM = Item(
+    name="s17-transplant",
+    title="The controller of another network",
+    caption=(
+        "Test accuracy of ARUN that trained its own controller (own, the donor) and of new "
+        "networks, from another seed, that got the donor's, frozen, and trained everything else "
+        "(transplanted). Bars: mean over the seeds of the new network; a line joins each donor "
+        "and its recipient. Conditions as in Table 1. Paper: Fig S17, C.4."
+    ),
+    roles=("psmnist",),
+    models=("arun",),
+    variant="transplant",
+    analyses=("transfer",),
+    measure=measure,
+    draw=draw,
+    judge=judge,
+    functions=(
+        "adaptrnn.analysis.transfer.transplant",
+        "adaptrnn.analysis.transfer.compare_transplant",
+    ),
+    tests=("tests/analysis/test_transfer.py",),
+)
