@@ -154,7 +154,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
     try:
         with safe_open(path, framework="pt") as file:
-            hash = (file.metadata() or {}).get("sha256")
+            facts = file.metadata()
+            hash = None if facts is None else facts["sha256"]  # where there are any, it is there
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if hash is not None and hash != _hash_weights(weights):
             raise ValueError("its content does not have the hash stored with it")
@@ -181,7 +182,7 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
     file = io.BytesIO()
     marked = table.copy(deep=False)
     marked.attrs = {"sha256": _hash_table(table)}
-    marked.to_parquet(file, index=False)
+    marked.to_parquet(file, index=False, engine="pyarrow", write_page_checksum=True)
     write_atomic(path, file.getvalue())
 
 
@@ -202,8 +203,8 @@ def read_table(path: Path, columns: Sequence[str] = (), advice: str = "") -> pd.
     import pandas as pd
 
     try:
-        table = pd.read_parquet(path)
-        hash = table.attrs.pop("sha256", None)
+        table = pd.read_parquet(path, engine="pyarrow", page_checksum_verification=True)
+        hash = table.attrs.pop("sha256") if table.attrs else None
         if hash is not None and hash != _hash_table(table):
             raise ValueError("its content does not have the hash stored with it")
         lacking = [name for name in columns if name not in table]
