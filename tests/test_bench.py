@@ -63,6 +63,22 @@ def test_targets_are_met_or_not():
     assert verdicts["memory of a training step"] == ("2000 MB", "not met")
 
 
+def test_growth_is_within_a_fifth_of_the_law_or_not():
+    def verdict(*measured):
+        return bench._Growth("time over N", (1, 2, 4), measured, "text").row()[3:]
+
+    assert verdict(1.1, 1.0, 0.9) == ("1.10, 1.00, 0.90", "met")
+    assert verdict(1.0, 1.0, 0.8)[1] == verdict(1.3, 1.0, 1.0)[1] == "not met"
+
+
+def test_another_allocator_is_found_or_asked_for(monkeypatch):
+    if bench._tcmalloc() is not None:
+        result = bench._in_process("torch loop, tcmalloc", SIZE, 0)
+        assert isinstance(result, bench.Result), result
+    monkeypatch.setattr(bench, "_tcmalloc", lambda: None)
+    assert "apt-get install" in bench._in_process("torch loop, tcmalloc", SIZE, 0)
+
+
 def test_seconds_are_checked():
     with pytest.raises(InputError, match="seconds=-1"):
         bench.BenchConfig(seconds=-1)

@@ -6,10 +6,12 @@ import multiprocessing
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from adaptrnn._error import InputError
 from adaptrnn.kernels import native
@@ -187,6 +189,27 @@ def test_without_native_code_the_reference_runs(monkeypatch, arun_inputs):
     assert torch.equal(output, reference.arun(*tensors)[0])
     with pytest.raises(InputError, match=r"backend='cpu'.*not built"):
         arun(*tensors, backend="cpu")
+
+
+@built
+def test_working_memory_grows_as_the_root():
+    """What a small budget costs beyond inputs and outputs: kept states, and a thread's segment."""
+
+    def numbers(steps, batch=100, size=64, units=64):
+        segment = native.segment_length(steps, batch)
+        with FakeTensorMode():
+            shapes = (
+                *((steps, batch, size), (batch, size), (batch, size, units), (size, size)),
+                *((units,), (units, units), (units,), (2, units), (2,)),
+            )
+            tensors = [torch.empty(shape) for shape in shapes]
+            kept = torch.ops.adaptrnn.arun(*tensors, True, segment, False)[3:]
+        _, each = native.arun_past(segment, batch, size, units, torch.float32)
+        return sum(4 * tensor.numel() for tensor in kept) + 2 * each
+
+    found = [numbers(steps) for steps in (784, 4 * 784, 16 * 784, 64 * 784)]
+    # T four times as long: twice, and a tenth for lengths that are multiples of 16
+    assert all(1.8 < b / a < 2.2 for a, b in pairwise(found)), found
 
 
 def test_segment_length_grows_as_the_root():

@@ -1,0 +1,77 @@
+"""One epoch of psMNIST by the native kernels and by the plain torch reference, from one seed.
+
+    OMP_NUM_THREADS=1 python benchmarks/epoch.py --data-dir DATA
+
+Both networks see the same images in the same order from the same weights. Their losses are compared
+step by step: rounding in float32 separates them, and grows as training goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from adaptrnn.classifier import Classifier
+from adaptrnn.config import TrainConfig
+from adaptrnn.evaluation import evaluate
+from adaptrnn.run import build_model, load_task
+from adaptrnn.tasks import Task
+from adaptrnn.training import Batches
+
+
+def train(config: TrainConfig, task: Task, steps: int) -> tuple[Classifier, np.ndarray, float]:
+    """The network after so many steps of Adam, their losses, and seconds."""
+    torch.manual_seed(config.seed)
+    model = build_model(config, task)
+    adam = torch.optim.Adam(model.parameters(), lr=config.learning_rate)
+    losses: list[float] = []
+    start = time.perf_counter()
+    for x, targets in Batches(task, task.train, config.batch_size, seed=config.seed):
+        adam.zero_grad()
+        loss, _ = model.loss(x, targets)
+        loss.backward()
+        adam.step()
+        losses.append(float(loss.detach()))
+        if len(losses) == steps:
+            break
+    return model, np.array(losses), time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-dir", type=Path, help="folder with mnist/; default: the hub")
+    parser.add_argument("--steps", type=int, default=0, help="0: the whole epoch")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+
+    found = {}
+    for backend in ("cpu", "reference"):
+        config = TrainConfig(
+            "psmnist", data_dir=options.data_dir, image_size=14, hidden_size=100,
+            controller_size=20, lr=1e-3, seed=options.seed, backend=backend,
+        )  # fmt: skip
+        task = load_task(config)
+        model, losses, seconds = train(config, task, options.steps)
+        result = evaluate(model, task, split="validation")
+        found[backend] = losses, seconds, result.accuracy
+        each = 1e6 * seconds / (len(losses) * config.batch_size * 196)
+        print(
+            f"{backend}: {len(losses)} steps in {seconds:.1f} s, {each:.2f} us per sample and step,"
+            f" last loss {losses[-10:].mean():.4f}, validation accuracy {result.accuracy:.2%}",
+            flush=True,
+        )
+    (ours, seconds, accuracy), (theirs, longer, expected) = found.values()
+    apart = np.abs(ours - theirs) / theirs
+    for steps in (1, 10, 50, 100, 200, len(ours)):
+        if steps <= len(ours):
+            print(f"losses apart in the first {steps} steps: at most {apart[:steps].max():.1e}")
+    print(f"validation accuracy apart: {100 * abs(accuracy - expected):.2f} percentage points")
+    print(f"ratio of times: {longer / seconds:.2f}; {torch.get_num_threads()} threads")
+
+
+if __name__ == "__main__":
+    main()
