@@ -83,18 +83,23 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         choose("model", self.model, MODELS)
-        for name in ("image_size", "train_size", "hidden_size"):
+        for name in ("image_size", "train_size"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise bad(name, value, "an integer >= 1")
-        for name in ("controller_size", "epochs", "batch_size", "devices"):
+        for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise bad(name, getattr(self, name), "an integer >= 1")
+        # a matrix of so many units squared is 16 GiB: more is a slip, and would be tried for long
+        for name, most in (("hidden_size", 2**16), ("controller_size", 2**16), ("devices", 2**10)):
+            value = getattr(self, name)
+            if value is not None and not 1 <= value <= most:
+                raise bad(name, value, f"an integer from 1 to {most:,}")
         for name in ("lr", "clip"):
             value = getattr(self, name)
             if value is not None and not 0 < value < math.inf:
                 raise bad(name, value, "a number > 0")
-        if self.memory_budget < 0:
+        if not 0 <= self.memory_budget < 2**40:
             raise bad("memory_budget", self.memory_budget, "an integer >= 0, in MiB")
         if not 0 <= self.seed < 2**32:
             raise bad("seed", self.seed, "an integer, 0 <= seed < 2^32")
@@ -197,6 +202,9 @@ def from_dict(values: Any, source: str = "config") -> TrainConfig:
     if "task" not in values:
         raise InputError(f"{source}: must name a task.")
     paths = ("out", "data_dir", "controller_from")
+    for name in paths:
+        if "\0" in (values.get(name) or ""):
+            raise bad(f"{source}: {name}", values[name], "a path")
     given: dict[str, Any] = {k: Path(v) if k in paths and v else v for k, v in values.items()}
     return TrainConfig(**given)
 

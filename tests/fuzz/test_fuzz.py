@@ -164,9 +164,13 @@ class Target:
             run.start(config, task, model)
             return self.run
 
+        def no_hub(*arguments):
+            raise InputError("no network")
+
         with (
             tempfile.TemporaryDirectory() as folder,
             mock.patch.object(training_module, "_train", no_training),
+            mock.patch("adaptrnn.tasks.source.from_hub", no_hub),
         ):
             self.command(["train", *words, "--out", folder])
 
