@@ -5,8 +5,9 @@ as neurons and dynamical systems. Eight seconds on one core:
 
     python examples/gru_cell.py
 
-What is left out needs what a GRU does not have: gains n and saturations s (heterogeneity, noise,
-transfer), a controller (controller_manifold), rates that are never negative (fit_fi).
+Four analyses need what a GRU does not have, gains n and saturations s or a controller; the last
+lines printed are what they say. fit_fi and noise_variance take no network: measured f-I curves, and
+gains and saturations.
 """
 
 from __future__ import annotations
@@ -21,10 +22,12 @@ from torch import Tensor, nn
 
 from adaptrnn.analysis import (
     ConvergenceWarning,
+    controller_manifold,
     fractional_order,
     gain_scaling,
     gradient_norm,
     group_means,
+    heterogeneity,
     interval,
     isolate,
     jacobian_norm,
@@ -32,9 +35,11 @@ from adaptrnn.analysis import (
     lyapunov,
     memoryless_null,
     respond,
+    retrain_activation,
     spectrum,
     step_response,
     sweep,
+    units_in_plane,
 )
 
 SEEDS = (0, 1, 2)
@@ -118,6 +123,22 @@ def probe(model: Reader, seed: int, x: Tensor, y: Tensor) -> dict[str, xr.Datase
     return found
 
 
+def refusals(model: Reader, x: Tensor, y: Tensor) -> dict[str, str]:
+    """What the analyses say that need more than a GRU has."""
+    said = {}
+    for name, analysis in {
+        "heterogeneity": lambda: heterogeneity(model.cell),
+        "controller_manifold": lambda: controller_manifold(model.cell),
+        "units_in_plane": lambda: units_in_plane(model.cell, x),
+        "transfer": lambda: retrain_activation(model, x, y),
+    }.items():
+        try:
+            analysis()
+        except ValueError as error:
+            said[name] = str(error)
+    return said
+
+
 def main() -> xr.Dataset:
     """Train, probe and print; gives the numbers printed, over seeds."""
     begin = time.perf_counter()
@@ -151,6 +172,8 @@ def main() -> xr.Dataset:
         one = interval(values)
         low, high = float(one.low), float(one.high)
         print(f"{name:<40}{float(one.estimate):>8.3f}   {low:.3f} to {high:.3f}")
+    for name, text in refusals(model, x, y).items():
+        print(f"{name}: {text}")
     print(f"{time.perf_counter() - begin:.0f} s")
     return whole
 

@@ -22,4 +22,8 @@ def test_gru_cell(capsys):
     assert (found["accuracy"] > 0.8).all() and (found["accuracy, area over noise"] > 0.3).all()
     # two copies under the same digits come together, else nothing could be read
     assert (found["largest exponent, digits"] < 0).all()
-    assert "95% BCa over 3 seeds" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "95% BCa over 3 seeds" in printed
+    # what does not apply says what it needs
+    for name in ("heterogeneity", "controller_manifold", "units_in_plane", "transfer"):
+        assert re.search(rf"^{name}: \w+=.*: must be ", printed, re.MULTILINE)

@@ -299,8 +299,8 @@ def measure_jacobian(subject: Subject) -> xr.Dataset:
     Returns:
         norm and norm_error (weights, n, s) for initial and trained W_hh, sup_slope (n, s), where
         there is one W_hh; own_norm, at the network's own n and s; exponent (time, image, rank),
-        ln of the singular values of P_T over T, and step_norm (step, image), along test images. Of
-        an ARUN these hold n and s at their means on the task.
+        ln of the singular values of P_T over T, whether each is resolved or rounding, and step_norm
+        (step, image), along test images. Of an ARUN these hold n and s at their means on the task.
     """
     core, found = subject.core, xr.Dataset()
     x, _ = subject.inputs(subject.count(4, 1))
@@ -328,7 +328,7 @@ def measure_jacobian(subject: Subject) -> xr.Dataset:
             found["own_norm"], found["own_norm_error"] = own.norm, own.standard_error
     subject.say("products along the task's input")
     product = jacobian_product(network, x, every=max(1, len(x) // 16))
-    product = product[["step_norm", "exponent"]].rename(sample="image")
+    product = product[["step_norm", "exponent", "resolved"]].rename(sample="image")
     found = found.merge(product, combine_attrs="override")
     found.attrs["products"] = product.attrs["definition"]
     found.attrs["images"] = x.shape[1]

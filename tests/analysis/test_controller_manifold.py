@@ -63,5 +63,7 @@ def test_of_an_adaptive_network():
         core.load_state_dict(network.controller.state_dict())
         _, n, _ = core.double()(torch.zeros(10, 10).double(), torch.from_numpy(g))
     assert n.shape == by_network.n.sel(time=19).shape
+    with pytest.raises(InputError, match="controller='GRUCell': must be an ARUN"):
+        controller_manifold(torch.nn.GRUCell(1, 3))
     with pytest.raises(InputError, match="at least 2"):
         controller_manifold(network, torch.ones(1))

@@ -93,3 +93,13 @@ def test_of_an_adaptive_network():
     assert found.sizes == {"time": 2, "sample": 2, "rank": 16, "step": 6}
     with pytest.raises(InputError, match="every=7"):
         jacobian_product(network, torch.rand(6, 2, 1), every=7)
+
+
+def test_rounding_is_marked_and_not_the_rest():
+    """Of diag(1, 1/2, 1/4, 1/8)^T, 2^(-k T) is resolved until it falls to 4 eps = 2^-50."""
+    scale = torch.tensor([1.0, 0.5, 0.25, 0.125], dtype=torch.float64)
+    model = system(lambda x, z: scale * z, torch.zeros(1, 4, dtype=torch.float64))
+    found = jacobian_product(model, steps=60)
+    want = found["rank"].values[None, :] - 1
+    want = want * found.time.values[:, None] < 50
+    assert (found.resolved.values[:, 0] == want).all()

@@ -351,3 +351,11 @@ def test_errors():
     doubling = system(lambda x, h: h + 1e308, torch.zeros(1, 1, dtype=torch.float64))
     with pytest.raises(InputError, match="stay finite"):
         lyapunov(doubling, steps=100)
+
+
+def test_gains_frozen_at_rest_serve_every_sequence():
+    """Two sequences alike, given together: one exponent each, and the sums the same to rounding."""
+    x = torch.rand(40, 1, 1, generator=torch.Generator().manual_seed(0)).expand(-1, 2, -1)
+    arguments = {"k": None, "definition": "frozen", "burn_in": 10, "tolerance": 1e9}
+    found = lyapunov(ARUN(1, 4, 3), x, **arguments).lyapunov.sum("exponent").values
+    assert found.shape == (2,) and np.isclose(found[0], found[1], rtol=0, atol=1e-10)

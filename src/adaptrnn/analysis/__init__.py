@@ -23,12 +23,15 @@ if TYPE_CHECKING:
         Neuron,
         fit_fi,
         fit_fi_table,
+        neurons_in_plane,
         read_fi_table,
         simulate_fi,
         simulate_step,
         standardise,
+        units_in_plane,
     )
     from adaptrnn.analysis.fractional import (
+        PROTOCOLS,
         Protocol,
         fractional_derivative,
         fractional_order,
@@ -69,10 +72,10 @@ _NAMES = {
     "controller_manifold": ("controller_manifold",),
     "fi_curve": (
         *("NEURONS", "Neuron", "fit_fi", "fit_fi_table", "read_fi_table", "simulate_fi"),
-        *("simulate_step", "standardise"),
+        *("neurons_in_plane", "simulate_step", "standardise", "units_in_plane"),
     ),
     "fractional": (
-        *("Protocol", "fractional_derivative", "fractional_order", "group_means"),
+        *("PROTOCOLS", "Protocol", "fractional_derivative", "fractional_order", "group_means"),
         *("memoryless_null", "respond"),
     ),
     "gain_scaling": ("fit_scaling", "freeze", "gain_scaling"),
@@ -96,6 +99,7 @@ _HOME = {name: module for module, names in _NAMES.items() for name in names}
 __all__ = [
     "DEFINITIONS",
     "NEURONS",
+    "PROTOCOLS",
     "ConvergenceWarning",
     "Neuron",
     "Protocol",
@@ -128,6 +132,7 @@ __all__ = [
     "level_set",
     "lyapunov",
     "memoryless_null",
+    "neurons_in_plane",
     "noise_variance",
     "paired_test",
     "read_fi_table",
@@ -146,6 +151,7 @@ __all__ = [
     "system",
     "system_of",
     "transplant",
+    "units_in_plane",
     "unpaired_test",
 ]
 

@@ -53,7 +53,8 @@ def controller_manifold(
         strict (up or down). time 0 is the onset.
 
     Raises:
-        InputError: fewer than 2 currents, starts < 1, no time before or during.
+        InputError: a network without a controller, fewer than 2 currents, starts < 1, no time
+            before or during.
 
     Example:
         >>> from adaptrnn import ARUN
@@ -61,7 +62,10 @@ def controller_manifold(
         >>> dict(found.score.sizes)
         {'time': 70, 'start': 10, 'current': 10, 'component': 3}
     """
-    core = copied(getattr(controller, "controller", controller), torch.float64)
+    own = getattr(controller, "controller", controller)
+    if not hasattr(own, "controller_size"):
+        raise bad("controller", type(controller).__name__, "an ARUN, or a controller")
+    core = copied(own, torch.float64)
     if currents is None:
         currents = torch.exp(torch.linspace(-2, 2, 10, dtype=torch.float64))
     currents = torch.as_tensor(currents, dtype=torch.float64)

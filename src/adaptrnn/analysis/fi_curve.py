@@ -42,6 +42,7 @@ __all__ = [
     "Neuron",
     "fit_fi",
     "fit_fi_table",
+    "neurons_in_plane",
     "read_fi_table",
     "simulate_fi",
     "simulate_step",
@@ -475,6 +476,7 @@ class Neuron:
         start: initial values.
         dt: time step in ms.
         currents: a range that covers its f-I curve: first, last, number.
+        step: of its step response: base current, current added, standard deviation of the noise.
         reference: where equations and constants stand.
         method: integrator.
     """
@@ -488,6 +490,7 @@ class Neuron:
     start: Mapping[str, str]
     dt: float
     currents: tuple[float, float, int]
+    step: tuple[float, float, float]
     reference: str
     method: str = "exponential_euler"
 
@@ -544,6 +547,7 @@ NEURONS = {
             start={"v": "-70*mV"},
             dt=0.05,
             currents=(0.0, 1.0, 41),
+            step=(0.25, 0.25, 0.3),
             reference="leaky integrate-and-fire; its f-I curve is known in closed form",
         ),
         Neuron(
@@ -556,6 +560,7 @@ NEURONS = {
             start={"v": "-70.6*mV"},
             dt=0.01,
             currents=(0.0, 3.0, 41),
+            step=(0.7, 0.7, 3.0),
             reference="Brette and Gerstner 2005, J Neurophysiol 94:3637",
             method="euler",
         ),
@@ -569,6 +574,7 @@ NEURONS = {
             start={"v": "-70.6*mV"},
             dt=0.01,
             currents=(0.0, 3.0, 41),
+            step=(0.7, 0.7, 3.0),
             reference="Brette and Gerstner 2005, with a = b = 0",
             method="euler",
         ),
@@ -583,6 +589,7 @@ NEURONS = {
             dt=0.05,
             method="rk4",
             currents=(0.0, 3.0, 41),
+            step=(0.5, 0.5, 2.0),
             reference="Wang and Buzsaki 1996, J Neurosci 16:6402; type I",
         ),
         Neuron(
@@ -596,6 +603,7 @@ NEURONS = {
             dt=0.05,
             method="rk4",
             currents=(0.0, 40.0, 41),
+            step=(10.0, 10.0, 10.0),
             reference="Hodgkin and Huxley 1952, J Physiol 117:500, in today's voltages; type II",
         ),
     )
@@ -771,3 +779,63 @@ def _spikes(model: Neuron, current: Array, duration_ms: float) -> list[Array]:
         brian.Network(group, monitor).run(duration_ms * brian.ms)
         neurons, times = np.asarray(monitor.i), np.asarray(monitor.t / brian.second)
     return [np.sort(times[neurons == column]) for column in range(current.shape[1])]
+
+
+def neurons_in_plane(
+    names: Sequence[str] = tuple(NEURONS),
+    *,
+    duration: float = 1.0,
+    trials: int = 200,
+    bootstrap: int = 500,
+    seed: int = 0,
+) -> xr.Dataset:
+    """Simulated neurons in the (n, s) plane, and what they do under a step of current.
+
+    Each f-I curve is simulated and fitted by `fit_fi`; the response to the noisy step of
+    `Neuron.step`, averaged over trials, goes into `fractional_order` (scale-free) and
+    `describe_step`, as the responses of networks do.
+
+    Args:
+        names: of neurons in `NEURONS`.
+        duration: of each step of the f-I curve, in seconds.
+        trials: of the noisy step.
+        bootstrap: resamples for the interval of the order.
+        seed: of noise and resampling.
+
+    Returns:
+        n, s, threshold, output_scale with _low and _high, r2 (neuron); order with _low and _high;
+        adaptation, the index of the step response; kind, the reference.
+
+    Raises:
+        InputError: an unknown name.
+        MissingExtraError: as `simulate_fi`.
+    """
+    from adaptrnn.analysis.fractional import fractional_order
+    from adaptrnn.analysis.step_response import describe_step
+
+    rows = []
+    for name in names:
+        model = _neuron(name)
+        curve = simulate_fi(model, duration=duration)
+        fit = fit_fi(curve.current.values, curve.rate.values).drop_dims("point")
+        base, step, noise = model.step
+        seen = simulate_step(model, base, step, noise=noise, trials=trials, seed=seed)
+        order = fractional_order(
+            seen.rate,
+            seen.stimulus,
+            protocol="B",
+            estimator="scale-free",
+            bootstrap=bootstrap,
+            seed=seed,
+        )
+        fit = fit.merge(order[["order", "order_low", "order_high"]], combine_attrs="override")
+        index = describe_step(seen.rate, (102, 202)).adaptation.reset_coords(drop=True)
+        rows.append(fit.assign(adaptation=index, reference=model.reference))
+    found = xr.concat(rows, "neuron", combine_attrs="override")
+    return found.assign_coords(neuron=list(names)).assign_attrs(
+        step="protocol B with bins of 5 ms: 102 at the base current, 100 at base + step, 98 at the "
+        "base; Gaussian noise anew each ms",
+        steps=[f"{name}: {_neuron(name).step} {_neuron(name).unit}" for name in names],
+        trials=trials,
+        seed=seed,
+    )

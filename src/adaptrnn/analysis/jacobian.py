@@ -154,8 +154,9 @@ def jacobian_product(
     Returns:
         step_norm (time, sample), the spectral norm of each Jacobian; log_singular (time, sample,
         rank), ln of the singular values of P_T, and exponent, the same divided by T (1/step,
-        natural logarithm: the Lyapunov exponents of the SVD definition, E44). Singular values
-        below the largest by a factor of eps are rounding: for long T use `lyapunov`.
+        natural logarithm: the Lyapunov exponents of the SVD definition, E44); resolved (time,
+        sample, rank), whether a singular value is above the rounding of the product, S eps times
+        the largest: where it is not, use `lyapunov`.
 
     Raises:
         InputError: a shape that does not fit.
@@ -194,12 +195,14 @@ def jacobian_product(
         raise bad("every", every, f"at most the number of steps, {total}")
     logs = torch.stack(singular).cpu().double().numpy()
     at = np.array(times)
+    floor = logs[..., :1] + np.log(model.size * torch.finfo(z.dtype).eps)
     dims = ("time", "sample", "rank")
     return xr.Dataset(
         {
             "step_norm": (("step", "sample"), torch.stack(norms).cpu().double().numpy()),
             "log_singular": (dims, logs, {"units": "natural logarithm"}),
             "exponent": (dims, logs / at[:, None, None], {"units": "1/step, natural logarithm"}),
+            "resolved": (dims, logs > floor, {"definition": "above S eps times the largest"}),
         },
         {"time": at, "step": np.arange(1, total + 1), "rank": np.arange(1, model.size + 1)},
         {"definition": "P_T = D F(z_{T-1}) ... D F(z_0)", "network": model.name},

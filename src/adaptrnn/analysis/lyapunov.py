@@ -217,8 +217,9 @@ def system_of(
     if adaptive or n is not None or s is not None:
         n, s = _frozen(network, whole, z, n, s)
         layer = layer_of(copied(network, dtype), gamma_curve(n, s))
-        if z is None and max(n.ndim, s.ndim) == 2:
-            z = whole.start((n if n.ndim == 2 else s).shape[0])
+        rows = max(value.shape[0] if value.ndim == 2 else 1 for value in (n, s))
+        if z is None and rows > 1:
+            z = whole.start(rows)
     if definition == "paper" and layer.curve is not None and layer.weight is not None:
         layer = static_system(layer.name, layer.curve, layer.weight, takes_drive=False)
     return layer, None if z is None else whole.activity(z)

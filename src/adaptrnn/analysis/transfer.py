@@ -161,7 +161,7 @@ def retrain_activation(
     targets: Tensor,
     *,
     epochs: int = 10,
-    learning_rate: float = 1e-2,
+    learning_rate: float = 3e-3,
     batch_size: int = 100,
     batch_dim: int = 1,
     seed: int = 0,
@@ -173,7 +173,7 @@ def retrain_activation(
         inputs: with samples along `batch_dim`, e.g. (T, M, D).
         targets: classes (M,).
         epochs: passes over the data.
-        learning_rate: of Adam.
+        learning_rate: of Adam; at 1e-2 networks of 100 neurons diverge over 196 steps.
         batch_size: samples a step.
         batch_dim: axis of the samples.
         seed: of the order of the samples.

@@ -23,6 +23,7 @@ __all__ = [
     "draw_jacobian",
     "draw_lyapunov",
     "draw_noise",
+    "draw_plane",
     "draw_robustness",
     "draw_spectrum",
     "draw_step_response",
@@ -82,7 +83,9 @@ def draw_lyapunov(data: xr.Dataset) -> Figure:
             settings = {"color": tone, "capsize": 2, "marker": "o", "label": f"ξ = {xi:g}"}
             axes[0, 1].errorbar(one.delay, one.after_onset, error, **settings)
         axes[0, 1].set(xlabel="steps after the onset", title="n, s of that step, frozen")
-        _key(axes[0, 1])
+        low, high = axes[0, 1].get_ylim()
+        axes[0, 1].set_ylim(low, high + 0.3 * (high - low))  # room for the key
+        _key(axes[0, 1], ncols=2, loc="upper center")
     index = np.arange(data.sizes["image"])
     error = np.nan_to_num(data.on_task_error.values)
     axes[0, -1].errorbar(index, data.on_task, error, fmt="o", color=colour(_ONE), capsize=2)
@@ -117,8 +120,9 @@ def draw_jacobian(data: xr.Dataset) -> Figure:
     axes[0, -2].set(xlabel="time (steps)", ylabel="norm of one step", title="on the task")
     for rank, tone in zip((0, 1, 3, 9, 29), shades(5), strict=True):
         if rank < data.sizes["rank"]:
-            one = data.exponent.isel(rank=rank).mean("image")
-            one = one.where(np.isfinite(one))
+            # without the part that is rounding of the product
+            seen = data.resolved.isel(rank=rank).all("image")
+            one = data.exponent.isel(rank=rank).mean("image").where(seen)
             axes[0, -1].plot(data.time, one, color=tone, label=f"rank {rank + 1}")
     axes[0, -1].axhline(0, color=ink(), lw=0.8)
     axes[0, -1].set(xlabel="T (steps)", ylabel=r"$\ln \sigma(P_T) / T$", title="products")
@@ -181,7 +185,7 @@ def draw_step_response(data: xr.Dataset) -> Figure:
     least, most = float(data.h.min()), float(data.h.max())
     if most > 10:
         axes[0, -1].set_yscale("symlog", linthresh=1)
-        axes[0, -1].set_ylim(min(-0.1, 1.2 * least), 2 * most)
+        axes[0, -1].set_ylim(1.2 * least if least < -1e-3 else 0, 2 * most)
     letters(axes)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(7, len(handles)))
@@ -387,6 +391,48 @@ def draw_robustness(data: xr.Dataset) -> Figure:
         axis.grid(False)
         figure.colorbar(shown, ax=axis, label="accuracy (%)")
     letters(axes)
+    return figure
+
+
+def draw_plane(data: xr.Dataset) -> Figure:
+    """Simulated neurons and the units of networks in one (n, s) plane, and their step responses.
+
+    Args:
+        data: what `adaptrnn.analysis.neurons_in_plane` returns, with unit_n and unit_s (network,
+            unit) of networks named as in `adaptrnn.MODELS`.
+    """
+    figure, axes = subplots(1, 2, width=9, height=4.0)
+    plane, steps = axes[0]
+    for network in data.network.values if "unit_n" in data else ():
+        one = data.sel(network=network)
+        known = int(one.unit_n.notnull().sum())
+        settings = {"color": colour(str(network)), "alpha": 0.35, "lw": 0}
+        label = f"{LABELS[str(network)]}, {known} units"
+        plane.scatter(one.unit_n, one.unit_s, 11, label=label, **settings)
+    for name, mark in zip(data.neuron.values, "osD^vPX", strict=False):
+        one = data.sel(neuron=name)
+        n, s = float(one.n), float(one.s)
+        x = [[n - float(one.n_low)], [min(float(one.n_high), 1e4) - n]]
+        y = [[s - float(one.s_low)], [float(one.s_high) - s]]
+        settings = {"color": ink(), "capsize": 2, "ms": 5, "lw": 1, "marker": mark}
+        plane.errorbar(n, s, y, x, label=str(name), mfc="none", ls="none", **settings)
+        order = float(one.order)
+        error = [[order - float(one.order_low)], [float(one.order_high) - order]]
+        steps.errorbar(order, float(one.adaptation), xerr=error, mfc="none", ls="none", **settings)
+    low, high = min(-0.2, float(data.s_low.min())), max(0.8, float(data.s_high.max()))
+    plane.set(xlabel="gain n", ylabel="saturation s", xscale="log", ylim=(low, high))
+    title = "f-I curves, currents from threshold to largest = 0 to 1"
+    if "unit_s" in data:
+        outside = int(((data.unit_s < low) | (data.unit_s > high)).sum())
+        title += f"\n{outside} units outside"
+    plane.set_title(title)
+    for line in (steps.axhline, steps.axvline):
+        line(0, color=ink(), lw=0.6)
+    steps.set(xlabel="fractional order, scale-free", ylabel="adaptation index")
+    steps.set_title("response to a step of current")
+    letters(axes)
+    handles, labels = plane.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4)
     return figure
 
 
