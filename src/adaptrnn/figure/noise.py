@@ -33,11 +33,16 @@ def noise_error(data: xr.Dataset) -> Figure:
                 axis.plot(data.sigma, values, color=tone, ls=dashes, lw=1.1, label=label)
         axis.axhline(0.05, color=ink(), lw=0.8, ls=":")
         axis.set(xlabel="sd of the noise, sigma", title=f"mean current {mu:g}")
-        axis.set(xscale="log", yscale="log", ylim=(1e-3, 10))
+        axis.set(xscale="log", yscale="log", xlim=_ends(data.sigma), ylim=(1e-3, 10))
     axes[0, 0].set_ylabel("|variance / predicted - 1|")
     axes[0, -1].legend()
     letters(axes)
     return figure
+
+
+def _ends(sigma: xr.DataArray) -> tuple[float, float]:
+    """Limits of a logarithmic axis, a little wider than the values."""
+    return float(sigma.min()) / 1.2, float(sigma.max()) * 1.2
 
 
 def trained_noise_error(data: xr.Dataset) -> Figure:
@@ -57,9 +62,9 @@ def trained_noise_error(data: xr.Dataset) -> Figure:
             axis.plot(data.sigma, one.mean("seed"), "o-", color=tone, label=f"mean current {mu:g}")
             band = (one.min("seed"), one.max("seed"))
             axis.fill_between(data.sigma, *band, color=tone, alpha=0.15, lw=0)
-        axis.set(xlabel="sd of the noise, sigma", xscale="log")
+        axis.set(xlabel="sd of the noise, sigma", xscale="log", xlim=_ends(data.sigma))
     axes[0, 0].axhline(0.05, color=ink(), lw=0.8, ls=":")
-    axes[0, 0].set(ylabel="|variance / predicted - 1|", yscale="log")
+    axes[0, 0].set(ylabel="|variance / predicted - 1|", yscale="log", ylim=(1e-3, 10))
     axes[0, 1].set(ylabel="neurons within 5% (%)", ylim=(0, 104))
     axes[0, 1].legend()
     letters(axes)

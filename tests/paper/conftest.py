@@ -1,0 +1,91 @@
+"""What the analyses of tiny networks give, collected as an item wants it."""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from adaptrnn.config import TrainConfig
+from adaptrnn.figure.style import render
+from adaptrnn.paper.item import collect
+from adaptrnn.protocol import ANALYSES, Subject
+from adaptrnn.run import build_model, load_task
+
+SEEDS = (0, 1)
+
+
+@cache
+def _analysis(name: str, model: str, seed: int) -> xr.Dataset:
+    config = TrainConfig(
+        "digits", model=model, hidden_size=8, controller_size=3, n="5", seed=seed, train_size=50
+    )
+    task = load_task(config)
+    first, last = build_model(config, task).eval(), build_model(config, task).eval()
+    return ANALYSES[name].measure(Subject(model, last, first, task, effort=0.05))
+
+
+@pytest.fixture
+def collected(monkeypatch):
+    """A function: an item's measures, collected over its roles, models and two seeds.
+
+    The networks are untrained, the analyses those of the real protocols with little effort.
+    """
+
+    def of(item, roles=None, models=None):
+        function = getattr(item.measure, "func", item.measure)
+        module = sys.modules[function.__module__]
+        monkeypatch.setattr(module, "analysis_of", lambda run, name: run.analysis(name))
+
+        def run(role, model, seed):
+            def analysis(name):
+                return _analysis(name, model, seed)
+
+            config = SimpleNamespace(model=model, seed=seed)
+            record = {"task": {"sequence_length": 784}}
+            return SimpleNamespace(
+                config=lambda: config, record=lambda: record, analysis=analysis, folder=None
+            )
+
+        every = [
+            (role, item.variant, run(role, model, seed))
+            for role in roles or item.roles
+            for model in models or item.models
+            for seed in SEEDS
+        ]
+        return collect(item, every)
+
+    return of
+
+
+def empty(data: xr.Dataset) -> xr.Dataset:
+    """The same data set without a number."""
+    return data.map(lambda values: values.astype(float) * np.nan, keep_attrs=True)
+
+
+@pytest.fixture
+def holds():
+    """A function: draws and judges an item's data whole, with seeds missing, and empty."""
+
+    def check(item, data):
+        light, dark = render(item.draw, data), render(item.draw, data, dark=True)
+        assert light.startswith(b"<?xml") and light != dark
+        whole = item.judge(data)
+        assert all(part.holds != "no data" for one in whole for part in one.parts)
+        nothing = empty(data)
+        render(item.draw, nothing)
+        for one in item.judge(nothing):
+            assert one.outcome == "no data", one.claim
+            assert "nan" not in one.note.lower(), one.note
+        if "seed" in data.dims:
+            half = data.where(data.seed == data.seed[0]).assign_coords(data.coords)
+            render(item.draw, half)
+            item.judge(half)
+        assert item.functions and item.tests
+        return whole
+
+    return check

@@ -1,0 +1,170 @@
+"""Figure 4: verdicts on planted responses and orders; measures of the real protocols."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from adaptrnn import ARUN
+from adaptrnn.paper import figure4
+
+
+def outcomes(verdicts):
+    return [one.outcome for one in verdicts]
+
+
+def test_step_reads_the_run_s_analysis_and_draws(collected, holds):
+    data = collected(figure4.ITEM)
+    # a sequence of 784 steps asks for 200, which the analysis has: nothing is computed again
+    assert data.steps.values.ravel().tolist() == [200, 200]
+    assert float(data.time[0]) == -200
+    np.testing.assert_array_equal(data.n_mean_r2, data.n_mean_r2_long)
+    holds(figure4.ITEM, data)
+
+
+def test_step_is_computed_where_the_sequence_is_short(monkeypatch):
+    seen = []
+
+    def short(core, durations):
+        seen.append(durations)
+        return figure4_response(core, [1.0, 5.0], durations=durations)
+
+    figure4_response = figure4.step_response
+    monkeypatch.setattr(figure4, "step_response", short)
+    run = SimpleNamespace(
+        record=lambda: {"task": {"sequence_length": 64}},
+        model=lambda: SimpleNamespace(core=ARUN(1, 4, 3)),
+    )
+    long = figure4_response(ARUN(1, 4, 3), [1.0, 5.0], durations=(20, 30, 10))
+    monkeypatch.setattr(figure4, "analysis_of", lambda run, name: long)
+    found = figure4.measure(run)
+    assert seen == [(16, 16, 16)] and float(found.steps) == 16
+    assert found.sizes["time"] == 48
+
+
+@pytest.mark.parametrize(
+    ("n", "s", "expected"), [(0.95, 0.92, "reproduced"), (0.95, 0.5, "partly"), (0.1, 0.5, "not")]
+)
+def test_step_verdict(collected, n, s, expected):
+    data = collected(figure4.ITEM)
+    planted = {
+        f"{name}_{key}": xr.full_like(data[f"{name}_{key}"], value)
+        for name, value in (("n", n), ("s", s))
+        for key in ("r2", "mean_r2")
+    }
+    assert outcomes(figure4.judge(data.assign(planted))) == [expected]
+
+
+def test_orders_of_the_protocol(collected, holds):
+    data = collected(figure4.ORDERS)
+    assert data.sizes["neuron"] == 8
+    holds(figure4.ORDERS, data)
+
+
+def orders(data, inside, isolated, null=0.0):
+    """Every neuron's order: a mean with a spread of 0.1 over neurons, the same at all drives."""
+    spread = xr.DataArray(np.tile([-0.1, 0.1], 4), dims="neuron", coords={"neuron": data.neuron})
+    networks = {"network": ["interacting", "isolated"]}
+    # not the same spread in both, or all differences were equal and no t could be computed
+    mean, size = xr.DataArray([inside, isolated], networks), xr.DataArray([1.0, 0.9], networks)
+    order = (mean + size * spread).broadcast_like(data.order).transpose(*data.order.dims)
+    return order, order - null
+
+
+def planted_run(monkeypatch, data, order, excess):
+    """What `measure_orders` makes of an analysis with these orders."""
+    at = {"role": 0, "model": 0, "seed": 0}
+    one = order.isel(at, drop=True)
+    whole = xr.Dataset({"order": one, "null_order": one - excess.isel(at, drop=True)})
+    analysis = whole.expand_dims(signal=["h", "n"])
+    monkeypatch.setattr(figure4, "analysis_of", lambda run, name: analysis)
+    return figure4.measure_orders(None).expand_dims(
+        role=["psmnist"], model=["arun"], seed=[0], axis=[0, 1, 2]
+    )
+
+
+@pytest.mark.parametrize(
+    ("inside", "isolated", "null", "expected"),
+    [
+        (0.3, -0.1, 0.0, ["reproduced", "reproduced"]),
+        (0.3, -0.1, 0.5, ["reproduced", "partly"]),  # below a memoryless unit of that amplitude
+        (-0.3, 0.1, 0.0, ["partly", "not"]),  # heterogeneous, but with the other signs
+    ],
+)
+def test_orders_verdict(collected, monkeypatch, inside, isolated, null, expected):
+    data = collected(figure4.ORDERS)
+    found = planted_run(monkeypatch, data, *orders(data, inside, isolated, null))
+    assert outcomes(figure4.judge_orders(found)) == expected
+    shift = found["shift"].sel(quantity="order", estimator="paper")
+    np.testing.assert_allclose(shift, isolated - inside, atol=1e-6)  # float32
+    # eight pairs that all fall: 1 of 2^8 sign patterns
+    want = 1 / 256 if isolated < inside else 1.0
+    np.testing.assert_allclose(found.p.sel(quantity="order", estimator="paper"), want)
+
+
+def test_alike_neurons_with_one_sign_are_not_the_claim(collected, monkeypatch):
+    data = collected(figure4.ORDERS)
+    order, _ = orders(data, -0.2, -0.1)
+    alike = xr.full_like(order, -0.2)
+    found = planted_run(monkeypatch, data, alike, alike)
+    assert figure4.judge_orders(found)[0].outcome == "not"
+
+
+def tasks(first, second, spread=0.01):
+    """Mean orders of two tasks over three seeds, the same in all protocols and estimators."""
+    xi = [0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0]
+    rows = [[np.add(row, k * spread) for k in range(3)] for row in (first, second)]
+    order = xr.DataArray(
+        np.array(rows)[:, None],
+        coords={
+            "role": ["psmnist", "scifar10-conv"],
+            "model": ["arun"],
+            "seed": [0, 1, 2],
+            "xi": xi,
+        },
+        dims=("role", "model", "seed", "xi"),
+    )
+    return xr.Dataset(
+        {
+            "order": order.expand_dims(
+                protocol=["A", "B"],
+                estimator=["paper", "scale-free"],
+                network=["interacting", "isolated"],
+            )
+        }
+    )
+
+
+RISING = [-0.2, 0.0, 0.1, 0.15, 0.2, 0.2, 0.2]
+LINE = np.log([0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0]) / 10
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        (RISING, np.add(RISING, 0.3), "reproduced"),
+        (RISING, RISING, "partly"),  # the tasks do not differ
+        (LINE, np.add(LINE, 0.3), "partly"),  # no plateau
+        (np.negative(RISING), np.negative(RISING), "not"),
+    ],
+)
+def test_tasks_verdict(first, second, expected, holds):
+    data = tasks(first, second)
+    assert outcomes(figure4.judge_tasks(data)) == [expected] * 2
+    if expected == "reproduced":
+        holds(figure4.TASKS, data)
+
+
+def test_one_task_alone_is_no_data():
+    data = tasks(RISING, RISING)
+    missing = data.where(data.role == "psmnist")
+    found = figure4.judge_tasks(missing)
+    assert outcomes(found) == ["no data"] * 2
+    assert "two seeds" in found[0].note
+
+
+def test_tasks_measure(collected):
+    data = collected(figure4.TASKS)
+    assert data.order.sizes["role"] == 2
+    figure4.judge_tasks(data)

@@ -1,0 +1,138 @@
+"""Figure S6: the norm of orthogonal matrices, planted maps, and measures of real protocols."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from adaptrnn.analysis.jacobian import jacobian_norm
+from adaptrnn.init import haar_
+from adaptrnn.paper import figure_s6
+from adaptrnn.paper.item import collect
+
+
+def outcomes(verdicts):
+    return [one.outcome for one in verdicts]
+
+
+def test_norms_are_those_of_the_definition():
+    """For an orthogonal W the largest slope is the spectral norm, whatever the W.
+
+    Both are means over 20 random h of the same law; standard errors from the samples.
+    """
+    n, s = [1.0, 5.0, 15.0], [0.0, 0.5, 1.0]
+    weight = haar_(torch.empty(60, 60, dtype=torch.float64))
+    exact = jacobian_norm(weight, n, s, samples=20, seed=3)
+    grid = torch.tensor(n, dtype=torch.float64)[:, None], torch.tensor(s, dtype=torch.float64)
+    fast = figure_s6.norms(*grid, neurons=60, seed=3).numpy()
+    error = np.sqrt(2) * exact.standard_error.values
+    assert (np.abs(fast - exact.norm.values) <= 5 * error + 1e-6).all()
+
+
+def test_norm_of_a_slope_that_is_known_everywhere():
+    """A very large gain with s = 0 is a ReLU: the largest slope is 1."""
+    one = figure_s6.norms(torch.tensor(1e4).double(), torch.tensor(0.0).double(), neurons=30)
+    assert abs(float(one) - 1) < 1e-6
+
+
+def test_norm_item(holds):
+    data = figure_s6.measure_norm(draws=2)
+    assert holds(figure_s6.NORM, data)[0].outcome in ("reproduced", "partly")
+    exact = data.assign(norm=data.sup_slope.broadcast_like(data.norm))
+    assert outcomes(figure_s6.judge_norm(exact)) == ["reproduced"]
+    flat = data.assign(norm=xr.full_like(data.norm, 1.5))
+    assert outcomes(figure_s6.judge_norm(flat)) == ["not"]
+
+
+def test_trained_norm(collected, holds):
+    data = collected(figure_s6.TRAINED)
+    holds(figure_s6.TRAINED, data)
+    exact = data.assign(norm=data.sup_slope.broadcast_like(data.norm))
+    assert outcomes(figure_s6.judge_trained(exact)) == ["reproduced"]
+    scaled = exact.norm.where(exact.weights == "initial", 1.3 * exact.norm)
+    assert outcomes(figure_s6.judge_trained(exact.assign(norm=scaled))) == ["partly"]
+    assert outcomes(figure_s6.judge_trained(exact.assign(norm=1.3 * exact.norm))) == ["not"]
+
+
+def test_exponents_of_untrained_networks(holds):
+    data = figure_s6.measure_exponents(draws=2, neurons=20, steps=60)
+    holds(figure_s6.EXPONENTS, data)
+    # s = 1, n = 1: a sigmoid, whose slope is at most 1/4 everywhere
+    assert float(data.lyapunov.sel(n=1.0, s=1.0).max()) <= np.log(0.25) + 1e-6
+
+
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [(0.3, "reproduced"), (-0.5, "partly")],  # two regions; one, which is stable
+)
+def test_regions(second, expected):
+    data = figure_s6.measure_exponents(draws=2, neurons=4, steps=40)
+    plain = xr.where(data.n > 5, second, -0.5).broadcast_like(data.lyapunov)
+    assert outcomes(figure_s6.judge_exponents(data.assign(lyapunov=plain))) == [expected]
+    unstable = plain.where(data.draw == 0, -plain)
+    found = figure_s6.judge_exponents(data.assign(lyapunov=unstable))
+    assert found[0].parts[0].holds == "no"
+
+
+N, S = [1.0, 5.0, 10.0, 20.0], [0.0, 0.5, 1.0]
+
+
+def grid(monkeypatch, accuracy, move, seeds=(0, 1)):
+    """Collected from fake runs: accuracy as a function of the norm, (n, s) moved by a function."""
+    runs = []
+
+    def measured(n, s, learned, seed):
+        config = SimpleNamespace(
+            model="gamma-shared", n=str(n), s=s, seed=seed, learn_curve=learned
+        )
+        return SimpleNamespace(config=lambda: config, weights_path=(n, s, learned))
+
+    def weights(key):
+        n, s, learned = key
+        end = move(n, s) if learned else (n, s)
+        return {f"core.{k}_l0": torch.tensor(v) for k, v in zip("ns", end, strict=True)}
+
+    def evaluated(run, conditions):
+        config = run.config()
+        pair = (torch.tensor(v, dtype=torch.float64) for v in (float(config.n), config.s))
+        value = accuracy(float(figure_s6.norms(*pair)))
+        return xr.Dataset({"accuracy": ("condition", [value])}, {"condition": ["clean"]})
+
+    monkeypatch.setattr(figure_s6, "load_file", weights)
+    monkeypatch.setattr(figure_s6, "evaluation_of", evaluated)
+    for seed in seeds:
+        runs += [
+            ("psmnist", "grid", measured(n, s, learned, seed))
+            for n in N
+            for s in S
+            for learned in (False, True)
+        ]
+    return collect(figure_s6.GRID, runs)
+
+
+def good(norm):
+    return 0.9 - 0.2 * abs(np.log(norm)) - 0.1 * (norm > 1.02)
+
+
+def test_grid_is_put_together_and_judged(monkeypatch, holds):
+    data = grid(monkeypatch, good, lambda n, s: (5.0, 0.0))
+    assert data.accuracy.dims[3:] == ("start_n", "start_s", "learned")
+    assert data.accuracy.notnull().all() and data.sizes["start_n"] == len(N)
+    found = holds(figure_s6.GRID, data)
+    assert outcomes(found) == ["reproduced", "reproduced"]
+
+
+def test_grid_the_other_way_round(monkeypatch):
+    away = grid(monkeypatch, lambda norm: 1 - good(norm), lambda n, s: (n, s + 0.2))
+    assert figure_s6.judge_grid(away)[0].outcome == "not"
+    stays = grid(monkeypatch, good, lambda n, s: (n, s))
+    assert outcomes(figure_s6.judge_grid(stays)) == ["reproduced", "not"]
+
+
+def test_learned_alone_knows_the_norm_but_no_map(monkeypatch):
+    data = grid(monkeypatch, good, lambda n, s: (5.0, 0.0))
+    found = figure_s6.judge_grid(data.sel(learned=[1]))
+    assert outcomes(found) == ["no data", "no data"]
+    assert found[1].parts[0].holds == "yes" and found[1].parts[1].holds == "no data"
