@@ -79,6 +79,22 @@ def test_another_allocator_is_found_or_asked_for(monkeypatch):
     assert "apt-get install" in bench._in_process("torch loop, tcmalloc", SIZE, 0)
 
 
+def test_what_is_written_by_hand_stays(tmp_path):
+    def row(peer, size=SIZE):
+        return bench.Result(peer, size, 2.0, 5.0, 10**6, 1.0)
+
+    found = {title: [row("adaptrnn fused"), row("torch loop")] for title in ("a", "b", "c")}
+    path, machine = tmp_path / "page.md", bench._Machine("a machine", 1e9, 1e9)
+    bench._write(path, ["One."], machine, found, [("T", "1, 2", "3 us", "1.00, 1.00", "met")], [])
+    first = path.read_text()
+    by_hand = f"\n{bench.BY_HAND}\n## Mine\n"
+    path.write_text(first + by_hand)
+    for _ in range(2):
+        bench._write(path, ["Two."], machine, found, [], [])
+        text = path.read_text()
+        assert "Two." in text and "One." not in text and text.endswith(by_hand)
+
+
 def test_seconds_are_checked():
     with pytest.raises(InputError, match="seconds=-1"):
         bench.BenchConfig(seconds=-1)

@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["BenchConfig", "Result", "Size", "bench"]
 
 CLASSES = 10
+BY_HAND = "<!-- What follows is written by hand and kept. -->"
+"""Where the part of the page begins that `adaptrnn bench` does not write."""
 PLENTY = 2**40
 """A memory budget that everything fits in."""
 
@@ -721,7 +723,8 @@ def _write(
     text += ["", *(f"- {note}" for note in notes)] if notes else []
     (path.parent / "images").mkdir(exist_ok=True)
     _plot(path.parent / "images" / "benchmark.png", found)
-    path.write_text("\n".join(text) + "\n")
+    _, _, kept = path.read_text().partition(BY_HAND) if path.exists() else ("", "", "")
+    path.write_text("\n".join(text) + "\n" + (f"\n{BY_HAND}{kept}" if kept else ""))
 
 
 def _plot(path: Path, found: dict[str, list[Result]]) -> None:
