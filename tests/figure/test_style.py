@@ -69,6 +69,11 @@ def test_shades_are_ordered_in_lightness():
         assert all(np.diff(lightness) < 0)
 
 
+def on_task(data):
+    """The same along a dimension of tasks."""
+    return data.expand_dims(role=["psmnist"])
+
+
 def along(names, shape, **coords):
     generator = np.random.default_rng(0)
     dims = ("model", "seed", *coords)
@@ -77,24 +82,25 @@ def along(names, shape, **coords):
 
 
 def curves():
-    data = along(("accuracy", "loss"), (2, 2, 3), strength=[0.0, 1.0, 2.0])
-    data.strength.attrs["long_name"] = "drive"
-    return data.assign_coords(model=["relu", "arun"])
+    data = along(("accuracy", "loss"), (2, 2, 3), xi=[0.0, 1.0, 2.0])
+    return on_task(data.assign_coords(model=["relu", "arun"]))
 
 
 def table():
     data = along(("accuracy",), (2, 2, 2), condition=["clean", "contrast"])
-    return data.assign_coords(model=["relu", "arun"])
+    return on_task(data.assign_coords(model=["relu", "arun"]))
 
 
 def neurons():
     names = ("n", "s", "n_initial", "s_initial")
-    return along(names, (1, 2, 5), neuron=np.arange(5)).assign_coords(model=["gamma"])
+    return on_task(along(names, (1, 2, 5), neuron=np.arange(5)).assign_coords(model=["gamma"]))
 
 
 def steps():
-    data = along(("n_mean", "s_mean", "h_mean"), (1, 2, 9, 2), time=np.arange(9), xi=[1.0, 5.0])
-    return data.assign_coords(model=["arun"]).assign_attrs(step=[3, 6])
+    time = np.arange(-3, 6)
+    data = along(("n_mean", "s_mean", "h_mean"), (1, 2, 9, 2), time=time, xi=[1.0, 5.0])
+    data["steps"] = ("model", "seed"), [[3.0, 3.0]]
+    return data.assign_coords(model=["arun"]).expand_dims(role=["psmnist"])
 
 
 DRAWINGS = {
@@ -128,7 +134,7 @@ def test_curves_pass_through_the_means():
         left, right = robustness(data).axes
     for axis, name, factor in ((left, "accuracy", 100), (right, "loss", 1)):
         for line, model in zip(axis.lines, data.model.values, strict=True):
-            expected = factor * data[name].sel(model=model).mean("seed")
+            expected = factor * data[name].sel(role="psmnist", model=model).mean("seed")
             np.testing.assert_allclose(line.get_ydata(), expected, rtol=1e-12)
 
 

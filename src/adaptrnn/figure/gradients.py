@@ -32,7 +32,9 @@ def gradients(data: xr.Dataset) -> Figure:
             axis.plot(data.length, mean, color=colour(model), label=LABELS[model])
             band = (norm.min("seed"), norm.max("seed"))
             axis.fill_between(data.length, *band, color=colour(model), alpha=0.15, lw=0)
-        axis.set(xlabel="steps accumulated, from the last back", title=network, yscale="log")
+        axis.set(xlabel="steps accumulated, from the last back", title=network)
+        if bool(data.norm.sel(network=network).notnull().any()):
+            axis.set_yscale("log")
     axes[0, 0].set_ylabel("norm of dL/d$W_{hh}$")
     letters(axes)
     handles, labels = axes[0, 0].get_legend_handles_labels()

@@ -119,7 +119,8 @@ def scaling(data: xr.Dataset) -> Figure:
         band = (one.min("seed"), one.max("seed"))
         axes[1, 2].fill_between(xi, *band, color=colour(tone), alpha=0.15, lw=0)
     axes[1, 2].set(xlabel="sd of the noise, ξ", ylabel="variance of the rates")
-    axes[1, 2].set(xscale="log", yscale="log")
+    if bool((data["variance"] > 0).any()):
+        axes[1, 2].set(xscale="log", yscale="log")
     axes[1, 2].legend()
     letters([axes[0, 0], axes[0, 1], *axes[1]])
     return figure

@@ -39,7 +39,8 @@ def robustness(data: xr.Dataset) -> Figure:
                 axis.fill_between(data[axis_name], low, high, color=colour(model), alpha=0.15, lw=0)
             axis.set(ylabel=label, title=role)
         row[0].set_ylim(0, 100)
-        row[1].set_yscale("log")
+        if bool((data["loss"].sel(role=role) > 0).any()):
+            row[1].set_yscale("log")
     for axis in axes[-1]:
         axis.set_xlabel(_STRENGTHS[axis_name])
     letters(axes)

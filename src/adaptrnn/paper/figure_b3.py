@@ -57,7 +57,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
             lambda v: v == 1,
             digits=".0f",
         ),
-        part("det cov(n, s), after / before", (after / before).values, lambda v: v > 1),
+        part("det cov(n, s), after - before", (after - before).values, lambda v: v > 0, "", ".2g"),
     ]
     notes = []
     rates = along(100 * gamma.accuracy, "stage", ".1f")
