@@ -166,28 +166,6 @@ def test_heterogeneity(n, s, expected):
     assert [v.outcome for v in figure3.judge(data)] == [expected]
 
 
-@pytest.mark.parametrize(
-    ("n", "s", "expected"), [(0.95, 0.92, "reproduced"), (0.95, 0.5, "partly"), (0.1, 0.5, "not")]
-)
-def test_step_response(n, s, expected):
-    shape = (1, 3, 2, 4)
-    dims = ("model", "seed", "xi", "neuron")
-    data = xr.Dataset(
-        {
-            f"{name}_{key}": (dims, np.full(shape, value))
-            for name, value in (("n", n), ("s", s))
-            for key in ("r2",)
-        }
-        | {
-            f"{name}_mean_{key}": (dims[:-1], np.full(shape[:-1], value))
-            for name, value in (("n", n), ("s", s))
-            for key in ("r2", "tau", "steady")
-        },
-        coords={"model": ["arun"], "seed": SEEDS, "xi": [1.0, 5.0]},
-    )
-    assert [v.outcome for v in figure4.judge(data)] == [expected]
-
-
 def test_gamma_family_reproduced_and_a_wrong_limit_is_seen():
     data = figure1.measure()
     assert [v.outcome for v in figure1.judge(data)] == ["reproduced"]
