@@ -1,27 +1,136 @@
-"""Every Python block of the README and of the pages in docs/ runs, those of a page in one go."""
+"""The pages in docs/ and the README: code runs, commands parse, links hold, no name is missing."""
 
 from __future__ import annotations
 
+import importlib
 import re
+import shlex
+import subprocess
+import sys
+import zlib
 from pathlib import Path
 
 import pytest
 
+import adaptrnn
+from adaptrnn import cli
+
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-BLOCK = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+FENCED = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
+
+# Parts that stand behind a command; docs/reference/paper.md shows what of them may be extended.
+APPLICATIONS = (
+    "bench",
+    "cli",
+    "explore",
+    "figure",
+    "info",
+    "paper",
+    "report",
+    "reproduce",
+    "workflow",
+)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def name_of(page):
+    return page.relative_to(ROOT).as_posix()
+
+
+def blocks(page):
+    """Language ("" where none is named) and text of the page's code blocks."""
+    return [(name, text) for _, name, text in FENCED.findall(page.read_text())]
+
+
+def commands(language, text):
+    """The words of every adaptrnn command in a block, without prompt and comment."""
+    if language in ("console", "bash", "sh", ""):
+        for line in text.replace("\\\n", " ").splitlines():
+            line = line.strip().removeprefix("$ ")
+            if line.startswith("adaptrnn"):
+                yield shlex.split(line, comments=True)[1:]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_blocks_run(page, tmp_path, monkeypatch):
+    """Blocks marked `python` run in order, in one namespace and an empty folder.
+
+    So do the commands of the tutorial, whose blocks read what they leave.
+    """
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {"__name__": "__main__"}
-    for block in BLOCK.findall(page.read_text()):
-        exec(compile(block, str(page), "exec"), names)
+    for language, text in blocks(page):
+        if language == "python":
+            exec(compile(text, str(page), "exec"), names)
+        elif page.name == "tutorial.md":
+            for words in commands(language, text):
+                assert cli.main(words) == 0, words
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_commands_parse(page, monkeypatch):
+    """The command line reads every command that a page shows; what it would do is not done."""
+    find = cli._at
+
+    def at(place, extra):
+        runs = place in {command.run for command in cli.COMMANDS.values()}
+        return (lambda config, console: None) if runs else find(place, extra)
+
+    monkeypatch.setattr(cli, "_at", at)
+    for words in [words for block in blocks(page) for words in commands(*block)]:
+        try:
+            code = cli.main(words)
+        except SystemExit as end:  # of the parser: 0 after help, 2 after an error
+            code = end.code
+        assert code in (0, None), f"{name_of(page)}: adaptrnn {shlex.join(words)}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_links_lead_somewhere(page):
     for link in re.findall(r"\]\(([^)#\s]+)", page.read_text()):
         if not link.startswith(("http:", "https:", "mailto:")):
-            assert (page.parent / link).exists(), f"{page.name}: {link}"
+            assert (page.parent / link).exists(), f"{name_of(page)}: {link}"
+
+
+def public_modules():
+    """Names of all modules that have public names, but for the applications."""
+    source = Path(adaptrnn.__file__).parent
+    found = []
+    for path in sorted(source.rglob("*.py")):
+        parts = path.relative_to(source).with_suffix("").parts
+        parts = parts[:-1] if parts[-1] == "__init__" else parts
+        private = any(part.startswith("_") for part in parts)
+        if not private and (not parts or parts[0] not in APPLICATIONS):
+            found.append(".".join(("adaptrnn", *parts)))
+    return found
+
+
+@pytest.mark.parametrize("module", public_modules())
+def test_every_public_name_is_in_the_reference(module):
+    text = "\n".join(page.read_text() for page in (DOCS / "reference").glob("*.md"))
+    for name in getattr(importlib.import_module(module), "__all__", ()):
+        assert f"| `{name}` |" in text, f"{module}.{name} has no row in a table of docs/reference"
+
+
+def test_every_command_is_in_the_reference():
+    text = (DOCS / "reference" / "commands.md").read_text()
+    assert [name for name in cli.COMMANDS if f"adaptrnn {name}" not in text] == []
+
+
+@pytest.mark.slow
+def test_site_builds_and_needs_no_network(tmp_path):
+    """Strictly; pages fetch nothing from elsewhere; the inventory has every public name."""
+    pytest.importorskip("mkdocs")
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path / "site"]
+    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    fetched = re.compile(r"<(?:script|img|iframe)[^>]* src=\"?https?:|<link[^>]* href=\"?https?:")
+    for page in (tmp_path / "site").rglob("*.html"):
+        assert not fetched.search(page.read_text()), page.name
+    inventory = (tmp_path / "site" / "objects.inv").read_bytes().split(b"\n", 4)[4]
+    names = {line.split(" ")[0] for line in zlib.decompress(inventory).decode().splitlines()}
+    for module in public_modules():
+        for name in getattr(importlib.import_module(module), "__all__", ()):
+            own = {found for found in names if found.split(".")[-1] == name}
+            assert own, f"{module}.{name}"
