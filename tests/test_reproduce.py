@@ -1,60 +1,90 @@
-"""The workflow on a tiny profile, end to end: resumed, damaged, failing; and single figures."""
+"""The workflow on a tiny profile, end to end: resumed, damaged, failing, killed; single figures."""
 
+import fcntl
 import io
-import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pandas as pd
 import pytest
-import xarray as xr
 import yaml
 from rich.console import Console
 
 from adaptrnn._error import InputError
-from adaptrnn.paper import item as items
 from adaptrnn.paper.catalogue import ITEMS
-from adaptrnn.reproduce import FigureConfig, ReproduceConfig, figure, reproduce
+from adaptrnn.paper.store import read_results
+from adaptrnn.reproduce import (
+    FigureConfig,
+    ReportConfig,
+    ReproduceConfig,
+    figure,
+    report,
+    reproduce,
+)
 from adaptrnn.run import Run
 
 TINY = {
     "summary": "two networks, one epoch",
-    "task": "digits",
     "seeds": [0],
-    "hidden_size": 40,
-    "controller_size": 8,
-    "train": {"epochs": 1, "batch_size": 200, "n": "code", "train_size": 200},
-    "models": {"gamma": {"lr": 0.01}, "arun": {"lr": 0.01}},
+    "hidden_size": 24,
+    "controller_size": 4,
+    "train": {"epochs": 1, "batch_size": 100, "n": "code", "train_size": 200},
+    "roles": {
+        "psmnist": {
+            "task": "digits",
+            "effort": 0.02,
+            "models": {"gamma": {"lr": 0.01}, "arun": {"lr": 0.01}},
+        }
+    },
+    "together": True,
 }
+NAMES = ("psmnist-gamma-seed0", "psmnist-arun-seed0")
+
+
+def tiny(folder: Path, **models: object) -> Path:
+    values = TINY | {
+        "roles": {"psmnist": TINY["roles"]["psmnist"] | {"models": models}}
+        if models
+        else TINY["roles"]
+    }
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def config(folder: Path, **more: object) -> ReproduceConfig:
+    return ReproduceConfig(
+        str(folder / "tiny.yaml"), out=folder / "runs", report=folder / "report", cores=2, **more
+    )
 
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory):
     """A folder where the tiny profile was reproduced, and what was printed."""
     folder = tmp_path_factory.mktemp("tiny")
-    (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    tiny(folder)
     console = Console(record=True, width=200, file=io.StringIO())
     reproduce(config(folder), console)
     return folder, console.export_text()
 
 
-def config(folder: Path, **more: object) -> ReproduceConfig:
-    return ReproduceConfig(
-        str(folder / "tiny.yaml"), out=folder / "runs", report=folder / "report", **more
-    )
-
-
-def test_runs_report_and_files_are_there(done):
+def test_runs_results_and_report_are_there(done):
     folder, text = done
-    runs = sorted(path.name for path in (folder / "runs").iterdir())
-    assert runs == ["digits-arun-seed0", "digits-gamma-seed0"]
-    assert all(Run(folder / "runs" / name).record()["state"] == "finished" for name in runs)
-    report = (folder / "report" / "index.html").read_text()
-    for name, item in ITEMS.items():
-        assert f'id="{name}"' in report, item
+    assert all(Run(folder / "runs" / name).record()["state"] == "finished" for name in NAMES)
+    items, runs, manifest = read_results(folder / "runs" / "results")
+    assert sorted(runs.name) == sorted(NAMES)
+    assert set(items) | set(manifest["missing"]) == set(ITEMS)
+    assert set(manifest["jobs"]) == {"train", "evaluate", "analyze", "disk"}
+    page = (folder / "report" / "index.html").read_text()
+    for name in items:
+        assert f'id="{name}"' in page
         assert (folder / "report" / "figures" / f"{name}.pdf").stat().st_size > 1000
-        assert xr.load_dataset(folder / "report" / "data" / f"{name}.nc", engine="h5netcdf").sizes
-    assert "Something failed" not in report
-    assert "2/2" in text and "index.html" in text
+    assert "train psmnist-arun-seed0" in text and "index.html" in text
 
 
 def test_verdicts_know_what_is_missing(done):
@@ -66,38 +96,93 @@ def test_verdicts_know_what_is_missing(done):
     assert outcome["E14"] in ("reproduced", "partly", "not")
 
 
-def test_nothing_is_done_twice_and_what_is_damaged_is_done_again(done, monkeypatch):
+def stamps(folder: Path) -> dict[str, int]:
+    found = (folder / "runs").rglob("*")
+    kept = (p for p in found if p.suffix in (".safetensors", ".nc", ".ckpt"))
+    return {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in kept}
+
+
+def test_started_again_nothing_is_computed_twice(done):
     folder, _ = done
-    run = Run(folder / "runs" / "digits-gamma-seed0")
-    name, calls = "fig3-heterogeneity", []
-    real = ITEMS[name]
-    counted = items.Item(
-        **{**vars(real), "measure": lambda run: calls.append(1) or real.measure(run)}
+    before = stamps(folder)
+    assert len(before) > 6
+    console = Console(record=True, width=200, file=io.StringIO())
+    reproduce(config(folder), console)
+    assert stamps(folder) == before
+    assert "train" not in console.export_text().replace("trained", "")
+
+
+def test_the_report_is_made_of_the_tables_alone(done, tmp_path):
+    folder, _ = done
+    results = folder / "runs" / "results"
+    report(ReportConfig(results, tmp_path / "report", tmp_path / "docs"), Console(quiet=True))
+    again = reproduce(
+        ReproduceConfig(from_results=results, report=tmp_path / "again"), Console(quiet=True)
     )
-    first = items.measured(counted, run)
-    assert not calls
-    (run.folder / "measures" / f"{name}.nc").write_bytes(b"cut")
-    assert items.measured(counted, run).equals(first)
-    assert len(calls) == 1
-    run.weights_path.write_bytes(run.weights_path.read_bytes())  # the same weights
-    items.measured(counted, run)
-    assert len(calls) == 1
+    for path in (folder / "report" / "figures").iterdir():
+        if path.suffix == ".svg":  # the same bytes, whichever way
+            assert (tmp_path / "again" / "figures" / path.name).read_bytes() == path.read_bytes()
+    assert again == tmp_path / "again" / "index.html"
+    text = (tmp_path / "docs" / "results.md").read_text()
+    assert "E14" in text and "| claim |" in (tmp_path / "docs" / "paper-map.md").read_text()
 
 
-def test_a_failed_job_is_named_and_takes_no_other_with_it(done, tmp_path):
-    folder, _ = done
-    values = TINY | {"models": TINY["models"] | {"relu": {"lr": 0.01}}}
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(values))
-    blocked = tmp_path / "runs" / "digits-relu-seed0"
-    blocked.mkdir(parents=True)
-    (blocked / "config.json").write_text(json.dumps({"task": "digits", "model": "gru"}))
-    for name in ("digits-gamma-seed0", "digits-arun-seed0"):
-        (tmp_path / "runs" / name).symlink_to(folder / "runs" / name)
-    with pytest.raises(RuntimeError, match="1 of 3 jobs failed: digits-relu-seed0"):
-        reproduce(config(tmp_path, workers=1), Console(quiet=True))
-    report = (tmp_path / "report" / "index.html").read_text()
-    assert "Something failed" in report and "holds another run" in report
-    assert 'id="fig3-heterogeneity"' in report  # of the others
+def test_a_failed_job_is_named_and_takes_no_other_with_it(tmp_path):
+    tiny(tmp_path, gamma={"lr": 0.01}, relu={"lr": 1e30, "clip": 1e30})
+    with pytest.raises(RuntimeError, match=r"1 jobs failed: train psmnist-relu-seed0"):
+        reproduce(config(tmp_path), Console(quiet=True))
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "Something failed" in page and "psmnist-relu-seed0" in page
+    assert Run(tmp_path / "runs" / "psmnist-gamma-seed0").record()["state"] == "finished"
+
+
+def test_two_at_a_time_in_one_folder_are_refused(tmp_path):
+    tiny(tmp_path)
+    (tmp_path / "runs").mkdir()
+    with open(tmp_path / "runs" / ".lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(InputError, match=r"another process.*--out"):
+            reproduce(config(tmp_path), Console(quiet=True))
+
+
+@pytest.mark.parametrize("profile", ["quick", "laptop", "paper"])
+def test_a_dry_run_prints_the_plan_and_does_nothing(profile, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert reproduce(ReproduceConfig(profile, dry_run=True), Console(width=200)) is None
+    text = capsys.readouterr().out
+    assert "train" in text and "arun" in text and "of one processor" in text
+    assert not list(tmp_path.iterdir())
+
+
+def tables(folder: Path) -> dict[str, bytes]:
+    return {p.name: p.read_bytes() for p in (folder / "runs" / "results").glob("*.parquet")}
+
+
+@pytest.mark.slow
+def test_killed_at_random_three_times_it_ends_with_the_same_tables(done, tmp_path):
+    """SIGKILL of the workflow's process only: its jobs must end by themselves."""
+    undisturbed, _ = done
+    tiny(tmp_path)
+    words = [sys.executable, "-m", "adaptrnn.cli", "reproduce"]
+    words += ["--profile", str(tmp_path / "tiny.yaml"), "--out", str(tmp_path / "runs")]
+    words += ["--report", str(tmp_path / "report"), "--cores", "2"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    chance, killed = random.Random(os.urandom(8)), 0
+    for _ in range(3):
+        with subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL) as process:
+            time.sleep(chance.uniform(8, 25))
+            killed += process.poll() is None
+            process.send_signal(signal.SIGKILL)
+        time.sleep(3)
+    assert killed, "it had ended before the first signal"
+    assert subprocess.run(words, env=environment, stdout=subprocess.DEVNULL).returncode == 0
+    expected, found = tables(undisturbed), tables(tmp_path)
+    assert set(expected) == set(found)
+    for name in set(expected) - {"runs.parquet"}:  # that one has the seconds of training
+        assert expected[name] == found[name], name
+    columns = ["name", "parameters", "validation_accuracy"]
+    both = [read_results(f / "runs" / "results")[1][columns] for f in (undisturbed, tmp_path)]
+    pd.testing.assert_frame_equal(*both)
 
 
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
@@ -109,12 +194,11 @@ def test_a_figure_without_runs(tmp_path, suffix):
 
 def test_a_figure_of_runs(done, tmp_path):
     folder, _ = done
-    runs = tuple(sorted((folder / "runs").iterdir()))
+    runs = tuple(folder / "runs" / name for name in NAMES)
     out = tmp_path / "n.svg"
     figure(FigureConfig("fig3-heterogeneity", runs, out), Console(quiet=True))
-    assert (
-        out.read_bytes() == (folder / "report" / "figures" / "fig3-heterogeneity.svg").read_bytes()
-    )
+    drawn = folder / "report" / "figures" / "fig3-heterogeneity.svg"
+    assert out.read_bytes() == drawn.read_bytes()
 
 
 def test_figures_are_listed_and_errors_say_what_to_do(capsys, tmp_path):
@@ -130,5 +214,7 @@ def test_figures_are_listed_and_errors_say_what_to_do(capsys, tmp_path):
         figure(FigureConfig("fig3-heterogeneity"), console)
     with pytest.raises(InputError, match="not a run"):
         figure(FigureConfig("fig3-heterogeneity", (tmp_path,)), console)
-    with pytest.raises(InputError, match="workers"):
-        ReproduceConfig(workers=0)
+    with pytest.raises(InputError, match="cores"):
+        ReproduceConfig(cores=0)
+    with pytest.raises(InputError, match="snakemake"):
+        ReproduceConfig(snakemake="'open")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from adaptrnn._error import InputError, MissingExtraError, bad
+from adaptrnn._parent import VARIABLE, end_with_parent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -140,7 +141,33 @@ COMMANDS = {
         "adaptrnn.reproduce:reproduce",
         "paper",
         "run the paper: train, evaluate, draw, judge every claim, write the report",
-        ("adaptrnn reproduce", "adaptrnn reproduce --help"),
+        (
+            "adaptrnn reproduce",
+            "adaptrnn reproduce --profile laptop --data-dir data",
+            "adaptrnn reproduce --profile paper --dry-run",
+            "adaptrnn reproduce --from-results results/laptop",
+        ),
+    ),
+    "collect": _Command(
+        "adaptrnn.reproduce:CollectConfig",
+        "adaptrnn.reproduce:collect",
+        "paper",
+        "measure every figure and table on finished runs, to small tables",
+        ("adaptrnn collect quick",),
+    ),
+    "report": _Command(
+        "adaptrnn.reproduce:ReportConfig",
+        "adaptrnn.reproduce:report",
+        "paper",
+        "draw, judge and report collected tables",
+        ("adaptrnn report results/laptop", "adaptrnn report results/laptop --docs docs"),
+    ),
+    "explore": _Command(
+        "adaptrnn.explore.command:ExploreConfig",
+        "adaptrnn.explore.command:explore",
+        "explore",
+        "move an adaptive neuron by hand, in the browser",
+        ("adaptrnn explore", "adaptrnn explore runs/digits-arun-seed0"),
     ),
     "figure": _Command(
         "adaptrnn.reproduce:FigureConfig",
@@ -203,6 +230,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if os.environ.get(VARIABLE):
+        end_with_parent()
     try:
         from rich.console import Console
     except ModuleNotFoundError:

@@ -215,7 +215,7 @@ def _stamp(run: Run, config: AnalyzeConfig) -> dict[str, Any]:
     from adaptrnn.run import Run, versions
 
     source = run.config().controller_from
-    stamp = {"weights_hash": _hash(run.weights_path)}
+    stamp: dict[str, Any] = {"weights_hash": _hash(run.weights_path)}
     if source is not None and Run(source).weights_path.exists():
         stamp["donor_hash"] = _hash(Run(source).weights_path)
     stamp |= {"analysis_seed": config.seed, "effort": float(config.effort)}

@@ -1,25 +1,44 @@
-"""The paper from one command: train, evaluate, measure, draw, judge, report."""
+"""The paper from one command: a workflow of jobs, run by Snakemake; then tables and the report."""
 
 from __future__ import annotations
 
-import dataclasses
+import contextlib
+import fcntl
+import json
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from adaptrnn._error import bad, choose
-from adaptrnn.config import TrainConfig
+from adaptrnn._error import InputError, bad, choose
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from adaptrnn.paper.jobs import Job, Outcome
+    from adaptrnn.paper.plan import Plan
+    from adaptrnn.run import Run
 
-__all__ = ["FigureConfig", "ReproduceConfig", "figure", "reproduce"]
+__all__ = [
+    "CollectConfig",
+    "FigureConfig",
+    "ReportConfig",
+    "ReproduceConfig",
+    "collect",
+    "figure",
+    "report",
+    "reproduce",
+]
+
+SNAKEFILE = Path(__file__).parent / "workflow" / "Snakefile"
 
 
 @dataclass(frozen=True)
@@ -27,24 +46,63 @@ class ReproduceConfig:
     """Which part of the paper is reproduced, and where to."""
 
     profile: str = "quick"
-    """quick (bundled digits, minutes), or a YAML file of the same form."""
+    """quick (bundled digits, minutes), laptop (real data, two hours), paper (a cluster), or a YAML
+    file of the same form."""
+    data_dir: Path | None = None
+    """Folder with mnist/ and cifar10/ parquet files; default: the Hugging Face hub."""
     out: Path | None = None
     """Folder of the runs; default runs/PROFILE. What is there already is not done again."""
     report: Path = Path("report")
     """Folder of the report: index.html, figures/ (svg, pdf) and data/ (csv)."""
-    workers: int | None = None
-    """Processes that train at a time, one thread each; default: one for each processor."""
+    cores: int | None = None
+    """Jobs at a time, one processor each; default: as many as there are processors."""
     backend: str = "auto"
     """Implementation of the recurrent layers: auto takes the fastest that can."""
+    dry_run: bool = False
+    """Print the jobs and what they would cost, and do nothing."""
+    from_results: Path | None = None
+    """Folder of collected results: only draw, judge and report, without any run."""
+    snakemake: str = ""
+    """More options for Snakemake in one text, e.g. "--executor slurm --jobs 20"."""
 
     def __post_init__(self) -> None:
-        if self.workers is not None and self.workers < 1:
-            raise bad("workers", self.workers, "an integer >= 1")
+        if self.cores is not None and self.cores < 1:
+            raise bad("cores", self.cores, "an integer >= 1")
+        try:
+            shlex.split(self.snakemake)
+        except ValueError as error:
+            raise bad("snakemake", self.snakemake, "words as in a shell", f"{error}.") from None
 
     @property
     def folder(self) -> Path:
         """Where the runs are kept."""
         return Path("runs") / Path(self.profile).stem if self.out is None else self.out
+
+
+@dataclass(frozen=True)
+class CollectConfig:
+    """Whose runs are collected."""
+
+    profile: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PROFILE")]
+    """Name of the profile, or a YAML file."""
+    runs: Path | None = None
+    """Folder of the runs; default runs/PROFILE."""
+    out: Path | None = None
+    """Folder of the results; default RUNS/results."""
+    data_dir: Path | None = None
+    """Folder of the data, as for `adaptrnn train`."""
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """Which results are reported."""
+
+    results: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RESULTS")]
+    """Folder of collected results."""
+    out: Path = Path("report")
+    """Folder of the report."""
+    docs: Path | None = None
+    """Folder of the documentation: results.md and paper-map.md are written there too."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +121,8 @@ class FigureConfig:
 
 def figure(config: FigureConfig, console: Console) -> Path | None:
     """Draw one figure of the paper, or list the figures.
+
+    What the figure needs of the runs, evaluations and analyses, is made where it is missing.
 
     Args:
         config: which figure, of which runs.
@@ -85,195 +145,350 @@ def figure(config: FigureConfig, console: Console) -> Path | None:
     from adaptrnn.figure.style import FORMATS, render
     from adaptrnn.paper.catalogue import ITEMS
     from adaptrnn.paper.item import collect
+    from adaptrnn.probe import AnalyzeConfig, analyze
     from adaptrnn.run import Run, write_atomic
 
     if not config.name:
         for item in ITEMS.values():
-            needs = f"runs of {', '.join(item.models)}" if item.models else "no runs"
-            console.print(f"{item.name:<20}{item.title}; needs {needs}", highlight=False)
+            kind = {"": "runs", "grid": "runs of a grid", "transplant": "transplants"}[item.variant]
+            needs = f"{kind} of {', '.join(item.models)}" if item.roles else "no runs"
+            console.print(
+                f"{item.name:<22}{item.title}; needs {needs}", highlight=False, soft_wrap=True
+            )
         return None
     item = ITEMS[choose("figure", config.name, ITEMS)]
     path = Path(f"{item.name}.png") if config.out is None else config.out
     format = choose("format", path.suffix.lstrip(".").lower(), FORMATS)
-    runs = [Run(folder) for folder in config.runs]
-    data = collect(item, runs)
-    if data is None:
+    found = [(*_part(run), run) for run in map(Run, config.runs)]
+    wanted = [one for one in found if item.needs(one[0], one[2].config().model, one[1])]
+    if item.roles and not wanted:
         advice = f"Give folders that `adaptrnn train` made with --model {item.models[0]}."
         shown = [str(folder) for folder in config.runs]
         raise bad("runs", shown, f"runs of {', '.join(item.models)}", advice)
+    for name in item.analyses:
+        analyze(AnalyzeConfig(name, tuple(run.folder for *_, run in wanted)), console)
+    data = collect(item, wanted)
+    assert data is not None  # there are runs, or none is needed
     write_atomic(path, render(item.draw, data, format, config.dark))
     console.print(str(path), highlight=False, soft_wrap=True)
     return path
 
 
-def reproduce(config: ReproduceConfig, console: Console) -> Path:
-    """Train all networks of a profile, measure them, and write the report.
+def _part(run: Run) -> tuple[str, str]:
+    """Role and variant of a run that stands for itself."""
+    from adaptrnn.paper.item import ROLES
 
-    Started again, it goes on where it was: finished runs and measures are not repeated, a run that
-    was cut off goes on from its checkpoint.
+    config = run.config()
+    role = config.task if config.task in ROLES else ROLES[0]
+    if config.controller_from is not None:
+        return role, "transplant"
+    fixed = config.model == "gamma-shared" and config.initial_gain not in ("paper", "code")
+    return role, "grid" if fixed else ""
+
+
+def collect(config: CollectConfig, console: Console) -> Path:
+    """Measure every figure and table on finished runs and write the tables.
+
+    Args:
+        config: of which profile, from where to where.
+        console: where it is said what is missing.
+
+    Returns:
+        The folder of the results.
+    """
+    from adaptrnn.paper.collect import collect_results
+    from adaptrnn.paper.plan import Plan
+
+    plan = Plan.of(config.profile, str(config.data_dir or ""))
+    folder = config.runs or Path("runs") / plan.profile.name
+    out = config.out or folder / "results"
+    for name, reason in collect_results(plan, folder, out, _sittings(folder)).items():
+        console.print(f"missing: {name}: {reason}", markup=False, highlight=False, soft_wrap=True)
+    console.print(str(out), highlight=False, soft_wrap=True)
+    return out
+
+
+def report(config: ReportConfig, console: Console) -> Path:
+    """Draw, judge and write the report of collected results, and the pages of the documentation.
+
+    Args:
+        config: of which results, where to.
+        console: where progress is shown.
+
+    Returns:
+        The report, index.html.
+    """
+    from adaptrnn._error import require
+
+    for module in ("matplotlib", "jinja2"):
+        require(module, "paper")
+    from adaptrnn.report.docs import write_docs
+    from adaptrnn.report.page import write_report
+
+    begin = time.monotonic()
+    path = write_report(config.results, config.out, console)
+    if config.docs is not None:
+        write_docs(config.results, config.docs)
+    console.print(f"Report: {path} ({time.monotonic() - begin:.0f} s)", highlight=False)
+    return path
+
+
+def reproduce(config: ReproduceConfig, console: Console) -> Path | None:
+    """Train all networks of a profile, evaluate and analyse them, and write the report.
+
+    Started again, it goes on where it was: what is finished is not repeated, a run that was cut off
+    goes on from its checkpoint.
 
     Args:
         config: what to reproduce.
         console: where progress is shown.
 
     Returns:
-        The report, index.html.
+        The report, index.html; None after a dry run.
 
     Raises:
-        InputError: an unknown profile, an option in it that is wrong.
+        InputError: an unknown profile, an option in it that is wrong, or another process that works
+            in the same folder.
         RuntimeError: a job failed. All others were done and the report says what is missing.
     """
     from adaptrnn._error import require
 
-    for module in ("matplotlib", "jinja2", "xarray", "pytorch_lightning"):
+    for module in ("matplotlib", "jinja2", "xarray", "pytorch_lightning", "snakemake"):
         require(module, "paper")
-    from adaptrnn.paper.jobs import Job, processors
-    from adaptrnn.paper.profile import load_profile
-    from adaptrnn.report.page import write_report
-    from adaptrnn.run import load_task
+    from adaptrnn.paper.plan import Plan
 
-    begin = time.monotonic()
-    profile = load_profile(config.profile)
-    configs = [
-        dataclasses.replace(c, backend=config.backend) for c in profile.configs(config.folder)
-    ]
-    load_task(configs[0])  # decoded once, before the workers all do it
-    workers = min(config.workers or processors(), len(configs))
+    if config.from_results is not None:
+        return report(ReportConfig(config.from_results, config.report), console)
+    plan = Plan.of(config.profile, str(config.data_dir or ""), config.backend)
+    if config.dry_run:
+        _show(plan, config, console)
+        return None
+    cores = config.cores or _processors()
     console.print(
-        f"Profile {profile.name}: {profile.summary}. {len(configs)} networks, {workers} at a time, "
-        f"kept in {config.folder}.",
+        f"Profile {plan.profile.name}: {plan.profile.summary}. {len(plan.runs)} networks, {cores} "
+        f"jobs at a time, all kept in {config.folder}.",
         highlight=False,
     )
-    longest_first = sorted(configs, key=_cost, reverse=True)
-    jobs = [Job(c.folder.name, train_and_measure, (c,)) for c in longest_first]
-    failures = _run(jobs, workers, console)
-    path = write_report(
-        profile,
-        configs,
-        config.report,
-        failures={outcome.job.name: outcome.error for outcome in failures},
-        seconds=lambda: time.monotonic() - begin,
-        command=_command(config),
-        console=console,
-    )
-    console.print(f"Report: {path} ({time.monotonic() - begin:.0f} s)", highlight=False)
-    if failures:
-        names = ", ".join(outcome.job.name for outcome in failures)
+    config.folder.mkdir(parents=True, exist_ok=True)
+    with _alone(config.folder):
+        _begin(config)
+        _once(plan, console)
+        failed = _snakemake(plan, config, cores, console)
+        if failed:
+            collect(CollectConfig(config.profile, config.folder, None, config.data_dir), console)
+            report(ReportConfig(config.folder / "results", config.report), console)
+    path = config.report / "index.html"
+    if failed:
         raise RuntimeError(
-            f"{len(failures)} of {len(jobs)} jobs failed: {names}. The report was made of the "
-            "others; the same command tries these again."
+            f"{len(failed)} jobs failed: {'; '.join(failed)}. The report was made of the others; "
+            "the same command tries these again."
         )
+    console.print(f"Report: {path}", highlight=False)
     return path
 
 
-def train_and_measure(config: TrainConfig) -> None:
-    """One job: train a network, then measure all that figures and tables need of it.
-
-    Args:
-        config: the run.
-    """
-    from adaptrnn.paper.catalogue import ITEMS
-    from adaptrnn.paper.item import measured
-    from adaptrnn.training import train
-
-    run = train(config)
-    for item in ITEMS.values():
-        if config.model in item.models:
-            measured(item, run)
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-# seconds of an epoch relative to each other, for the order of jobs and the time left
-_COST = {"arun": 3.0, "gamma": 3.0, "gamma-shared": 3.0, "gru": 1.5}
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold a lock on the folder, which ends with this process, however it ends."""
+    with open(folder / ".lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InputError(
+                f"{folder}: another process reproduces the paper there. Wait for it, or choose "
+                "another folder by --out."
+            ) from None
+        yield
 
 
-def _cost(config: TrainConfig) -> float:
-    return config.epochs * _COST.get(config.model, 1.0)
+def _begin(config: ReproduceConfig) -> None:
+    """Note in the folder when, and by which command, work on it began."""
+    from adaptrnn.run import write_json
+
+    path = config.folder / "sittings.json"
+    kept = json.loads(path.read_text()) if path.exists() else []
+    write_json(path, [*kept, {"begin": time.time(), "command": _command(config)}])
 
 
-def _run(jobs: Sequence[Job], workers: int, console: Console) -> list[Outcome]:
-    """Run the jobs with one bar over all of them; print each as it ends; give the failures."""
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+def _sittings(folder: Path) -> dict[str, object]:
+    """What the manifest says of the sittings: wall time is known where there was one."""
+    path = folder / "sittings.json"
+    if not path.exists():
+        return {}
+    kept = json.loads(path.read_text())
+    found: dict[str, object] = {"sittings": len(kept), "command": kept[-1]["command"]}
+    if len(kept) == 1:
+        found["wall_seconds"] = round(time.time() - kept[0]["begin"], 1)
+    return found
 
-    from adaptrnn.paper.jobs import run_jobs
 
-    failures: list[Outcome] = []
-    running: dict[str, Job] = {}
-    done = 0.0
+def _once(plan: Plan, console: Console) -> None:
+    """Decode each data set once, before several jobs would do it at the same time."""
+    from adaptrnn.run import load_task
+
+    for role in plan.profile.roles:
+        first = next(run for run in plan.runs.values() if run.role == role)
+        with console.status(f"reading the data for {role}"):
+            load_task(first.config)
+
+
+def _snakemake(plan: Plan, config: ReproduceConfig, cores: int, console: Console) -> list[str]:
+    """Run the workflow with a bar over its jobs; give the jobs that failed."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from adaptrnn._parent import VARIABLE
+
+    profile = config.profile
+    if profile.endswith((".yaml", ".yml")):
+        profile = str(Path(profile).resolve())
+    settings = {"profile": profile, "report": str(config.report.resolve())}
+    settings["backend"] = config.backend
+    if config.data_dir is not None:
+        settings["data_dir"] = str(config.data_dir.resolve())
+    words = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE)]
+    words += ["--directory", str(config.folder), "--cores", str(cores), "--keep-going"]
+    # the folder is locked by this process, and an interrupted job goes on from what it kept
+    words += ["--nolock", "--rerun-incomplete"]
+    words += ["--config", *(f"{key}={value}" for key, value in settings.items())]
+    words += shlex.split(config.snakemake)
+    # a report on results that changed since is made again
+    (config.folder / "done" / "report").unlink(missing_ok=True)
+    (config.folder / "done" / "collect").unlink(missing_ok=True)
     progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.percentage:.0f}%"),
         TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[running]}"),
         console=console,
         transient=True,
-        speed_estimate_period=300,
         disable=not console.is_terminal,
     )
-    with progress:
-        bar = progress.add_task(
-            f"0/{len(jobs)} networks",
-            total=sum(_cost(job.arguments[0]) for job in jobs),
-            running="",
-        )
-        ended = 0
-        for outcome in run_jobs(jobs, workers):
-            if outcome is not None and outcome.state == "started":
-                running[outcome.job.name] = outcome.job
-            elif outcome is not None:
-                del running[outcome.job.name]
-                ended += 1
-                done += _cost(outcome.job.arguments[0])
-                if outcome.state == "failed":
-                    failures.append(outcome)
-                console.print(_line(outcome, ended, len(jobs)), markup=False, highlight=False)
-            progress.update(
-                bar,
-                completed=done + sum(_done(job) for job in running.values()),
-                description=f"{ended}/{len(jobs)} networks",
-                running=", ".join(running),
-            )
-    return failures
-
-
-def _done(job: Job) -> float:
-    """Cost of the epochs that a job has behind it, read from its run's folder."""
-    from pyarrow import parquet
-
-    from adaptrnn.run import Run
-
-    config = job.arguments[0]
+    failed: dict[str, str] = {}
+    log: list[str] = []
+    process = subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, VARIABLE: "1"},
+    )
     try:
-        epochs = parquet.read_metadata(Run(config.folder).metrics_path).num_rows
-    except (OSError, ValueError):  # not there yet
-        return 0.0
-    return _cost(config) * min(1.0, epochs / config.epochs)
+        with progress:
+            bar = progress.add_task("starting", total=None)
+            for event in _events(process, log):
+                job, state, done, total = event
+                if state == "failed":
+                    failed[job] = _reason(config.folder, job)
+                if state in ("done", "failed"):
+                    line = f"{done:>4}/{total} {job}" + (
+                        f": failed: {failed[job]}" if state == "failed" else ""
+                    )
+                    console.print(line, markup=False, highlight=False, soft_wrap=True)
+                progress.update(bar, completed=done, total=total, description=f"{done}/{total}")
+    except BaseException:
+        # Ctrl-C reached Snakemake too; it is given a moment to end its jobs
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(1.5)
+        process.send_signal(signal.SIGKILL)  # its jobs end with it
+        process.wait()
+        raise
+    if process.wait() and not failed:
+        tail = "\n".join(log[-15:])
+        raise RuntimeError(f"Snakemake ended with code {process.returncode}:\n{tail}")
+    return [f"{job} ({reason})" for job, reason in failed.items()]
 
 
-def _line(outcome: Outcome, ended: int, total: int) -> str:
-    from adaptrnn.run import Run
+def _events(process: subprocess.Popen[str], log: list[str]) -> Iterator[tuple[str, str, int, int]]:
+    """Job, state ("started", "done", "failed"), jobs done and jobs in all, as Snakemake says."""
+    names: dict[str, str] = {}
+    rule, number, failing, done, total, finished = "", "", False, 0, 0, ""
+    assert process.stdout is not None
+    for line in process.stdout:
+        text = line.strip()
+        log.append(line.rstrip())
+        if match := re.match(r"(Error in |local)?rule (\w+):$", text):
+            rule, failing = match[2], match[1] == "Error in "
+        elif match := re.match(r"jobid: (\d+)$", text):
+            number = match[1]
+            names.setdefault(number, rule)
+            if failing:
+                failing = False
+                yield names[number], "failed", done, total
+        elif match := re.match(r"wildcards: name=(.+)$", text):
+            names[number] = f"{rule} {match[1]}"
+            yield names[number], "started", done, total
+        elif match := re.match(r"Finished jobid: (\d+)", text):
+            finished = names.get(match[1], "")
+        elif match := re.match(r"(\d+) of (\d+) steps", text):
+            done, total = int(match[1]), int(match[2])
+            if finished not in ("", "all"):
+                yield finished, "done", done, total
 
-    head = f"{ended:>3}/{total} {outcome.job.name:<30}"
-    if outcome.state == "failed":
-        return f"{head}failed: {outcome.error}"
-    record = Run(outcome.job.arguments[0].folder).record()
-    accuracy, seconds = record["validation_accuracy"], record["seconds"]
-    return f"{head}validation accuracy {accuracy:.1%}, {seconds:.0f} s of training"
+
+def _reason(folder: Path, job: str) -> str:
+    """The last line of a job's log."""
+    path = folder / "logs" / f"{job.replace(' ', '/')}.log"
+    try:
+        lines = [line.strip() for line in path.read_text(errors="replace").splitlines()]
+    except OSError:
+        return f"no log at {path}"
+    said = " ".join(line for line in lines[-6:] if line)
+    return f"{said[-500:]} [{path}]" if said else f"see {path}"
+
+
+def _show(plan: Plan, config: ReproduceConfig, console: Console) -> None:
+    """Print the jobs of a plan and an estimate of what they cost."""
+    from rich.table import Table
+
+    from adaptrnn.paper.cost import hours
+
+    table = Table("step", "task", "networks", "jobs", "each", "in all", "memory of one")
+    total, disk, longest = 0.0, 0.0, 0.0
+    for step, names in (
+        ("train", list(plan.runs)),
+        ("evaluate", plan.evaluated()),
+        ("analyze", plan.analysed()),
+    ):
+        groups: dict[tuple[str, str], list[str]] = {}
+        for name in names:
+            run = plan.runs[name if step == "train" else plan.units[name][0]]
+            kind = " ".join(part for part in (run.config.model, run.variant) if part)
+            groups.setdefault((run.role, kind), []).append(name)
+        for (role, kind), group in groups.items():
+            costs = [plan.cost(step, name) for name in group]
+            seconds = sum(cost.seconds for cost in costs)
+            each, memory = max(c.seconds for c in costs), max(c.memory for c in costs)
+            total, longest = total + seconds, max(longest, each)
+            disk += sum(cost.disk for cost in costs)
+            row = (step, role, kind, str(len(group)), hours(each), hours(seconds))
+            table.add_row(*row, f"{memory:.0f} MB")
+    console.print(table)
+    cores = config.cores or _processors()
+    jobs = len(plan.runs) + len(plan.evaluated()) + len(plan.analysed()) + 2
+    wall = max(total / cores, longest)
+    lines = (
+        f"Profile {plan.profile.name}: {plan.profile.summary}.",
+        f"{jobs} jobs, {hours(total)} of one processor, about {hours(wall)} on {cores} of them; "
+        f"{disk / 1000:.1f} GB of disk.",
+        "An estimate from the speeds in docs/benchmarks.md, good to a factor of two; a GPU is not "
+        "in it.",
+        "Nothing was done. The jobs one by one: adaptrnn reproduce ... --snakemake --dry-run",
+    )
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)
 
 
 def _command(config: ReproduceConfig) -> str:
-    """The command line of a configuration."""
-    words = ["adaptrnn reproduce"]
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if value != field.default or field.name == "profile":
-            words.append(f"--{field.name} {value}")
+    """The command line of a configuration; without the folders of this machine."""
+    words = ["adaptrnn", "reproduce", "--profile", Path(config.profile).name]
+    if config.data_dir is not None:
+        words += ["--data-dir", "DATA"]
+    if config.backend != "auto":
+        words += ["--backend", config.backend]
+    if config.snakemake:
+        words += ["--snakemake", shlex.quote(config.snakemake)]
     return " ".join(words)

@@ -10,13 +10,16 @@ from adaptrnn.paper.profile import PROFILES, load_profile
 
 GOOD = {
     "summary": "a test",
-    "task": "digits",
     "seeds": [3, 4],
     "hidden_size": 64,
     "controller_size": 10,
     "train": {"epochs": 2},
-    "models": {"gamma": {"lr": 0.01}, "gru": {}},
+    "roles": {"psmnist": {"task": "digits", "models": {"gamma": {"lr": 0.01}, "gru": {}}}},
 }
+
+
+def models(values: object) -> dict:
+    return {"roles": {"psmnist": {"task": "digits", "models": values}}}
 
 
 def written(folder: Path, values: object) -> Path:
@@ -25,28 +28,54 @@ def written(folder: Path, values: object) -> Path:
     return path
 
 
-def test_every_profile_of_the_package_gives_runs_of_matched_size():
-    for name in PROFILES:
-        profile = load_profile(name)
-        configs = profile.configs(Path("runs"))
-        assert len(configs) == len(profile.models) * len(profile.seeds)
-        assert len({config.folder for config in configs}) == len(configs)
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_profile_of_the_package_gives_runs_of_matched_size(name):
+    profile = load_profile(name)
+    runs = profile.runs()
+    assert len({run.name for run in runs}) == len(runs)
+    assert all(run.config.folder == Path(run.name) for run in runs)
+    for role in profile.roles:
         # the promise of the report: within 2% of the same number of parameters
-        assert all(abs(row[2]) <= 0.02 for row in profile.sizes().rows.values())
+        assert all(abs(row[2]) <= 0.02 for row in profile.sizes(role).rows.values())
+    names = [run.name for run in runs]
+    for place, run in enumerate(runs):
+        assert not run.donor or names.index(run.donor) < place
+        assert (run.variant == "transplant") == bool(run.donor)
 
 
 def test_own_profile(tmp_path):
     profile = load_profile(written(tmp_path, GOOD))
-    configs = profile.configs(tmp_path)
+    runs = profile.runs()
     assert profile.name == "own"
-    assert [(c.model, c.seed, c.lr, c.epochs) for c in configs] == [
+    assert [(r.config.model, r.config.seed, r.config.lr, r.config.epochs) for r in runs] == [
         ("gamma", 3, 0.01, 2),
         ("gamma", 4, 0.01, 2),
         ("gru", 3, None, 2),
         ("gru", 4, None, 2),
     ]
-    assert configs[0].folder == tmp_path / "digits-gamma-seed3"
-    assert configs[2].hidden_size == profile.sizes()["gru"]
+    assert runs[0].name == "psmnist-gamma-seed3"
+    assert runs[2].config.hidden_size == profile.sizes("psmnist")["gru"]
+
+
+def test_seeds_of_a_model_grid_and_transplants(tmp_path):
+    values = models({"arun": {"seeds": [3, 4, 5]}, "gamma-shared": {}})
+    values["grid"] = {"n": [1, 2.5], "s": [0], "seeds": [7], "train": {"epochs": 9}}
+    runs = load_profile(written(tmp_path, GOOD | values | {"transplant": True})).runs()
+    count = {variant: sum(run.variant == variant for run in runs) for variant in ("", "grid")}
+    assert count == {"": 5, "grid": 4}
+    grid = [run.config for run in runs if run.variant == "grid"]
+    assert {(c.n, c.s, c.learn_curve, c.seed, c.epochs) for c in grid} == {
+        (n, 0.0, learn, 7, 9) for n in ("1", "2.5") for learn in (True, False)
+    }
+    transplants = [run for run in runs if run.variant == "transplant"]
+    # each seed of the profile, never with its own controller
+    assert [(run.config.seed, run.donor) for run in transplants] == [
+        (3, "psmnist-arun-seed4"),
+        (4, "psmnist-arun-seed3"),
+    ]
+    assert [str(run.config.controller_from) for run in transplants] == [
+        run.donor for run in transplants
+    ]
 
 
 @pytest.mark.parametrize(
@@ -54,22 +83,26 @@ def test_own_profile(tmp_path):
     [
         ({"seed": [1]}, "Did you mean 'seeds'"),
         ({"seeds": []}, "at least one"),
-        ({"seeds": [1, 1]}, "different from each other"),
+        ({"seeds": [1, 1]}, "all different"),
         ({"hidden_size": "big"}, "an integer"),
-        ({"models": {"gama": {}}}, "Did you mean 'gamma'"),
-        ({"models": {"gamma": 3}}, "mapping of options"),
+        (models({"gama": {}}), "Did you mean 'gamma'"),
+        (models({"gamma": 3}), "mapping of options"),
+        (models({"gamma": {"seeds": []}}), "at least one"),
+        (models({}), "at least one"),
+        ({"roles": {"mnist": {"task": "digits", "models": {"gru": {}}}}}, "Did you mean 'psmnist'"),
+        ({"grid": {"n": [1]}}, "grid: s is missing"),
         ({"train": {"epoch": 3}}, "Did you mean 'epochs'"),
         ({"train": {"epochs": "3"}}, "an integer"),
     ],
 )
 def test_a_wrong_entry_is_named(tmp_path, change, words):
     with pytest.raises(InputError, match=words):
-        load_profile(written(tmp_path, GOOD | change)).configs(tmp_path)
+        load_profile(written(tmp_path, GOOD | change)).runs()
 
 
 def test_missing_files_and_entries_are_named(tmp_path):
-    with pytest.raises(InputError, match="models is missing"):
-        load_profile(written(tmp_path, {k: v for k, v in GOOD.items() if k != "models"}))
+    with pytest.raises(InputError, match="roles is missing"):
+        load_profile(written(tmp_path, {k: v for k, v in GOOD.items() if k != "roles"}))
     with pytest.raises(InputError, match="No such file"):
         load_profile(tmp_path / "none.yaml")
     with pytest.raises(InputError, match="Did you mean 'quick'"):

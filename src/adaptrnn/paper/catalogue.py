@@ -2,20 +2,48 @@
 
 from __future__ import annotations
 
-from adaptrnn.paper import figure1, figure2, figure3, figure4, table1
+from adaptrnn.paper import (
+    appendix_d,
+    figure1,
+    figure2,
+    figure3,
+    figure4,
+    figure5,
+    figure_b3,
+    figure_s6,
+    figure_s9,
+    figure_s10,
+    figure_s13,
+    figure_s17,
+    figure_s18,
+    proposition1,
+    supplement_b1,
+    table1,
+)
 from adaptrnn.paper.item import Item
 
 __all__ = ["ITEMS"]
 
+_FILES = (
+    table1,
+    figure1,
+    figure2,
+    figure3,
+    figure4,
+    figure5,
+    figure_s6,
+    figure_s9,
+    figure_s10,
+    figure_s13,
+    figure_s17,
+    figure_s18,
+    supplement_b1,
+    figure_b3,
+    proposition1,
+    appendix_d,
+)
+
 ITEMS: dict[str, Item] = {
-    item.name: item
-    for item in (
-        figure1.ITEM,
-        table1.ITEM,
-        figure2.DRIVE,
-        figure2.CONTRAST,
-        figure3.ITEM,
-        figure4.ITEM,
-    )
+    item.name: item for file in _FILES for item in vars(file).values() if isinstance(item, Item)
 }
-"""Figures and tables in the paper's order; a new one is a file beside these and a line here."""
+"""Figures and tables in the paper's order; a new one is a file beside these and its name above."""

@@ -1,25 +1,31 @@
 """An item: one figure or table of the paper, from the runs it needs to its verdicts.
 
-    runs -> measure (one data set for each run, kept in the run's folder) -> merge -> draw, judge
+    runs -> evaluate, analyze -> measure -> collect -> draw, judge
 
-Measuring computes and draws nothing; drawing and judging read the merged data set only. So a file
-of an item says everything of one figure, and any scheduler can do its steps one by one.
+What takes time is done once for each run and kept in its folder: the evaluations and analyses that
+an item names. Measuring only reads them; drawing and judging read the collected data set only. So
+a file of an item says everything of one figure, and any scheduler can do its steps one by one.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import xarray as xr
 from matplotlib.figure import Figure
 
 from adaptrnn._names import MODELS
+from adaptrnn.evaluation import evaluate_run
 from adaptrnn.paper.verdict import Verdict
-from adaptrnn.run import Run, versions, write_dataset
+from adaptrnn.perturb import Perturbation
+from adaptrnn.probe import read_analysis
+from adaptrnn.run import Run
 
-__all__ = ["Item", "Table", "collect", "measured"]
+__all__ = ["ROLES", "Item", "Table", "analysis_of", "collect", "evaluation_of", "present"]
+
+ROLES = ("psmnist", "scifar10", "scifar10-conv")
+"""The paper's tasks. A profile says which task plays each role; `quick` has digits for psmnist."""
 
 
 @dataclass(frozen=True)
@@ -43,74 +49,118 @@ class Item:
         name: as on the command line, e.g. fig1-gamma.
         title: what it shows, a few words.
         caption: what is seen, how it was made; plain text.
-        models: whose runs it needs; none if it needs no run.
-        measure: of a run (of nothing, for an item that needs no runs), what is drawn and judged.
-        draw: the figure of the merged measures, over (model, seed, ...).
-        judge: the verdicts that rest on them.
-        table: a table of them, or None.
+        measure: of a run (of nothing, for an item that needs no runs), what is drawn and judged;
+            quick, because it reads what `conditions` and `analyses` left in the run's folder.
+        draw: the figure of the collected measures.
+        judge: the verdicts that rest on them, also where all is missing (NaN).
+        roles: the tasks whose runs it needs, of `ROLES`; none if it needs no run.
+        models: whose runs it needs.
+        variant: which runs: "" as the paper trains them, "grid" from a grid of (n, s),
+            "transplant" with the controller of another seed.
+        conditions: perturbations under which the runs are evaluated on the whole test split.
+        analyses: names of `adaptrnn.protocol.ANALYSES` made of the runs.
+        functions: dotted names of the functions that compute what is shown.
+        tests: the test files, from the project's root, that hold those functions to a ground truth.
+        table: a table of the measures, or None.
     """
 
     name: str
     title: str
     caption: str
-    models: tuple[str, ...]
     measure: Callable[..., xr.Dataset]
     draw: Callable[[xr.Dataset], Figure]
     judge: Callable[[xr.Dataset], list[Verdict]]
+    roles: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    variant: str = ""
+    conditions: Mapping[str, Perturbation] = field(default_factory=dict)
+    analyses: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
+    tests: tuple[str, ...] = ()
     table: Callable[[xr.Dataset], Table] | None = None
 
-
-def measured(item: Item, run: Run) -> xr.Dataset:
-    """The measure of one run, computed once for its weights and kept in its folder.
-
-    Args:
-        item: the item.
-        run: a finished run.
-
-    Returns:
-        The data set, with the hash of the weights and the version of adaptrnn in its attributes.
-
-    Raises:
-        InputError: not a run, or no weights yet.
-    """
-    path = run.folder / "measures" / f"{item.name}.nc"
-    weights = run.weights_path
-    stamp = {
-        "weights": hashlib.sha256(weights.read_bytes()).hexdigest() if weights.exists() else "",
-        "adaptrnn": versions()["adaptrnn"],
-    }
-    if path.exists():
-        try:
-            kept = xr.load_dataset(path, engine="h5netcdf")
-        except Exception:  # damaged: h5py raises many types
-            kept = xr.Dataset()
-        if all(kept.attrs.get(key) == value for key, value in stamp.items()):
-            return kept
-    found = item.measure(run).assign_attrs(stamp)
-    write_dataset(path, found)
-    return xr.load_dataset(path, engine="h5netcdf")
+    def needs(self, role: str, model: str, variant: str) -> bool:
+        """Whether it needs such a run."""
+        return role in self.roles and model in self.models and variant == self.variant
 
 
-def collect(item: Item, runs: Iterable[Run]) -> xr.Dataset | None:
-    """All measures of an item in one data set over (model, seed, ...).
+def collect(item: Item, runs: Iterable[tuple[str, str, Run]]) -> xr.Dataset | None:
+    """All measures of an item in one data set over (role, model, seed, ...).
 
     Args:
         item: the item.
-        runs: finished runs; those of models that the item does not need are passed over.
+        runs: finished runs, each with its role and variant; those it does not need are passed over.
 
     Returns:
-        The data set, with NaN for runs that are missing; None if there is no run that it needs.
+        The data set, over all roles and models that the item names, NaN where a run is missing;
+        None if there is no run that it needs.
     """
-    if not item.models:
+    if not item.roles:
         return item.measure()
     parts: list[xr.Dataset] = []
-    for run in runs:
+    for role, variant, run in runs:
         config = run.config()
-        if config.model in item.models:
-            one = measured(item, run)
-            parts.append(one.expand_dims(model=[config.model], seed=[config.seed]))
+        if item.needs(role, config.model, variant):
+            one = item.measure(run)
+            parts.append(one.expand_dims(role=[role], model=[config.model], seed=[config.seed]))
     if not parts:
         return None
     whole = xr.merge(parts, join="outer", compat="no_conflicts", combine_attrs="drop_conflicts")
-    present: Mapping[str, list[str]] = {"model": [m for m in MODELS if m in whole.model.values]}
-    return whole.reindex(present)
+    order = {"role": list(item.roles), "model": [m for m in MODELS if m in item.models]}
+    return whole.reindex(order).transpose("role", "model", "seed", ...)
+
+
+def present(data: xr.Dataset, dim: str) -> xr.Dataset:
+    """Only those entries of a dimension that have any number.
+
+    Args:
+        data: collected measures.
+        dim: "role", "model" or "seed".
+
+    Returns:
+        The data set without entries whose numbers are all NaN.
+
+    Example:
+        >>> data = xr.Dataset({"a": ("model", [1.0, float("nan")])}, {"model": ["arun", "gru"]})
+        >>> list(present(data, "model").model.values)
+        ['arun']
+    """
+    numbers = data[[name for name, values in data.items() if dim in values.dims]]
+    known = [
+        bool(numbers.isel({dim: k}).notnull().any().to_array().any())
+        for k in range(data.sizes[dim])
+    ]
+    return data.isel({dim: known})
+
+
+def analysis_of(run: Run, name: str) -> xr.Dataset:
+    """What `adaptrnn analyze NAME` found of a run.
+
+    Args:
+        run: a run.
+        name: of `adaptrnn.protocol.ANALYSES`.
+
+    Returns:
+        The data set.
+
+    Raises:
+        InputError: it was not made yet, or is damaged.
+    """
+    return read_analysis(run.folder / "analysis" / f"{name}.nc")
+
+
+def evaluation_of(run: Run, conditions: Mapping[str, Perturbation]) -> xr.Dataset:
+    """Accuracy and loss of a run on the whole test split, (condition,).
+
+    Args:
+        run: a finished run; what its folder holds is read, what is missing is computed and kept.
+        conditions: perturbations, each with its name.
+
+    Returns:
+        accuracy (0 to 1), loss (nats) and images, over condition.
+    """
+    rows = evaluate_run(run, conditions)
+    return xr.Dataset(
+        {name: ("condition", rows[name].to_numpy()) for name in ("accuracy", "loss", "images")},
+        coords={"condition": rows["name"].to_list()},
+    )

@@ -1,13 +1,14 @@
 """Profiles: which networks are trained for the paper, how, and how many.
 
-A profile is a YAML file; `quick` comes with the package. The file says what each entry means.
+A profile is a YAML file; `quick`, `laptop` and `paper` come with the package. The files say what
+each entry means.
 """
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from adaptrnn._error import InputError, bad, choose
 from adaptrnn._names import MODELS
 from adaptrnn.classifier import ConvEncoder, Sizes, match_parameters
 from adaptrnn.config import TrainConfig, from_dict
+from adaptrnn.paper.item import ROLES
 from adaptrnn.run import load_task
+from adaptrnn.tasks import TASKS
 
-__all__ = ["PROFILES", "Profile", "load_profile"]
+__all__ = ["PROFILES", "Grid", "PlannedRun", "Profile", "Role", "load_profile"]
 
 _FOLDER = Path(__file__).parent / "profiles"
 PROFILES = tuple(sorted(path.stem for path in _FOLDER.glob("*.yaml")))
@@ -27,73 +30,198 @@ PROFILES = tuple(sorted(path.stem for path in _FOLDER.glob("*.yaml")))
 
 
 @dataclass(frozen=True)
+class Role:
+    """The task that stands for one of the paper's, and how networks are trained on it.
+
+    Args:
+        task: name of the task, see `adaptrnn.tasks.load`.
+        models: for each model, options of its own; `seeds` among them replaces the profile's.
+        train: options of `TrainConfig` for every model.
+        effort: images, trials and steps of analyses relative to the standard protocol.
+    """
+
+    task: str
+    models: Mapping[str, Mapping[str, Any]]
+    train: Mapping[str, Any] = field(default_factory=dict)
+    effort: float = 1.0
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Static networks with one shared (n, s), trained from every point of a grid (Fig S6c, d).
+
+    Args:
+        n: initial gains.
+        s: initial saturations.
+        seeds: seeds of training.
+        train: options of `TrainConfig` for every one of them.
+    """
+
+    n: tuple[float, ...]
+    s: tuple[float, ...]
+    seeds: tuple[int, ...]
+    train: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """One network to be trained.
+
+    Attributes:
+        name: of its folder.
+        role: of the paper's tasks, the one it is trained for.
+        variant: "", "grid" or "transplant", see `adaptrnn.paper.item.Item`.
+        config: its configuration; the folder is its name.
+        donor: name of the run that must be there before, or "".
+    """
+
+    name: str
+    role: str
+    variant: str
+    config: TrainConfig
+    donor: str = ""
+
+
+@dataclass(frozen=True)
 class Profile:
-    """A set of training runs: every model with every seed.
+    """A set of training runs.
 
     Args:
         name: name of the profile.
         summary: one line on what it is.
-        task: name of the task, see `adaptrnn.tasks.load`.
         seeds: seeds of training.
         hidden_size: neurons of the ARUN that all models are matched to.
         controller_size: units of its controller.
-        train: options of `TrainConfig` for every model.
-        models: for each model, options of its own.
+        roles: the tasks, by what they stand for in the paper.
+        train: options of `TrainConfig` for every run.
+        grid: networks trained from a grid of (n, s), or None.
+        transplant: whether the ARUN of each seed is trained again with the controller of another.
+        together: whether all seeds of a model are evaluated and analysed in one process, which
+            saves the start of the others where each takes seconds.
 
     Raises:
-        InputError: no seeds, no models, or a model that does not exist.
+        InputError: no seeds, no models, or a role or model that does not exist.
     """
 
     name: str
     summary: str
-    task: str
     seeds: tuple[int, ...]
     hidden_size: int
     controller_size: int
-    train: Mapping[str, Any]
-    models: Mapping[str, Mapping[str, Any]]
+    roles: Mapping[str, Role]
+    train: Mapping[str, Any] = field(default_factory=dict)
+    grid: Grid | None = None
+    transplant: bool = False
+    together: bool = False
 
     def __post_init__(self) -> None:
-        for argument in ("seeds", "models"):
-            if not getattr(self, argument):
-                raise bad(f"{self.name}: {argument}", getattr(self, argument), "at least one")
-        if len(set(self.seeds)) < len(self.seeds):
-            raise bad(f"{self.name}: seeds", self.seeds, "different from each other")
-        for model in self.models:
-            choose(f"{self.name}: model", model, MODELS)
+        self._check_seeds("seeds", self.seeds)
+        if not self.roles:
+            raise bad(f"{self.name}: roles", {}, "at least one")
+        for name, role in self.roles.items():
+            choose(f"{self.name}: role", name, ROLES)
+            if not role.models:
+                raise bad(f"{self.name}: {name}: models", {}, "at least one")
+            for model, own in role.models.items():
+                choose(f"{self.name}: {name}: model", model, MODELS)
+                self._check_seeds(f"{name}: {model}: seeds", own.get("seeds", self.seeds))
+        if self.grid is not None:
+            self._check_seeds("grid: seeds", self.grid.seeds)
+            for axis in ("n", "s"):
+                if not getattr(self.grid, axis):
+                    raise bad(f"{self.name}: grid: {axis}", [], "at least one")
+        if (self.grid is not None or self.transplant) and "psmnist" not in self.roles:
+            raise bad(f"{self.name}: roles", list(self.roles), "psmnist for grid and transplant")
 
-    def sizes(self) -> Sizes:
-        """Hidden sizes that give all models nearly the same number of parameters."""
-        task = load_task(self._config("arun", self.seeds[0], {}))
-        features = ConvEncoder.features if task.kind == "image" else task.input_size
-        return match_parameters(
-            self.models, features, task.num_classes, self.hidden_size, self.controller_size
-        )
+    def _check_seeds(self, name: str, seeds: Any) -> None:
+        if not isinstance(seeds, list | tuple) or not all(type(seed) is int for seed in seeds):
+            raise bad(f"{self.name}: {name}", seeds, "a list of integers")
+        if not seeds or len(set(seeds)) < len(seeds):
+            raise bad(f"{self.name}: {name}", seeds, "at least one, all different")
 
-    def configs(self, folder: Path) -> list[TrainConfig]:
-        """The runs: one configuration for each model and seed.
+    def sizes(self, role: str, data_dir: Path | None = None) -> Sizes:
+        """Hidden sizes that give all models of a role nearly the same number of parameters."""
+        features = ConvEncoder.features if role.endswith("conv") else 1
+        classes, name = 10, self.roles[role].task
+        if name not in TASKS:  # a data set of the hub
+            given = {"task": name, **self.train, **self.roles[role].train}
+            task = load_task(from_dict(given | _folder(data_dir), f"profile {self.name}, {role}"))
+            classes, features = task.num_classes, features if features > 1 else task.input_size
+        models = self.roles[role].models
+        return match_parameters(models, features, classes, self.hidden_size, self.controller_size)
+
+    def runs(self, data_dir: Path | None = None, backend: str = "auto") -> list[PlannedRun]:
+        """The networks to be trained.
 
         Args:
-            folder: where the runs are kept, each in TASK-MODEL-seedSEED.
+            data_dir: folder of the data, see `TrainConfig`.
+            backend: implementation of the recurrent layers.
 
         Returns:
-            The configurations, checked.
+            The runs: donors before those that need them.
 
         Raises:
-            InputError: an option that `TrainConfig` does not take.
+            InputError: an option that `TrainConfig` does not take; data that are not there.
         """
-        sizes = self.sizes()
-        found = []
-        for model in self.models:
-            for seed in self.seeds:
-                config = self._config(model, seed, {"hidden_size": sizes[model]})
-                found.append(dataclasses.replace(config, out=folder / config.folder.name))
+        found: list[PlannedRun] = []
+        common = {**_folder(data_dir), "backend": backend, "controller_size": self.controller_size}
+        for name, role in self.roles.items():
+            sizes = self.sizes(name, data_dir)
+            for model, own in role.models.items():
+                options = {k: v for k, v in own.items() if k != "seeds"}
+                base = {"task": role.task, **common, **self.train, **role.train}
+                base |= {"model": model, "hidden_size": sizes[model], **options}
+                seeds = own.get("seeds", self.seeds)
+                for seed in seeds:
+                    found.append(self._run(name, "", f"{model}-seed{seed}", base, seed))
+                if name == "psmnist" and model == "arun" and self.transplant and len(seeds) > 1:
+                    found += self._transplants(name, base, seeds[: len(self.seeds)])
+                if name == "psmnist" and model == "gamma-shared" and self.grid is not None:
+                    found += self._grid(name, base, self.grid)
         return found
 
-    def _config(self, model: str, seed: int, more: Mapping[str, Any]) -> TrainConfig:
-        given = {"task": self.task, **self.train, "model": model, "seed": seed}
-        given |= {"controller_size": self.controller_size, **more, **self.models.get(model, {})}
-        return from_dict(given, f"profile {self.name}, {model}")
+    def _transplants(
+        self, role: str, base: Mapping[str, Any], seeds: tuple[int, ...]
+    ) -> list[PlannedRun]:
+        found = []
+        for place, seed in enumerate(seeds):
+            donor = f"{role}-arun-seed{seeds[place - 1]}"
+            options = {**base, "controller_from": donor}
+            label = f"arun-controller{seeds[place - 1]}-seed{seed}"
+            found.append(self._run(role, "transplant", label, options, seed, donor))
+        return found
+
+    def _grid(self, role: str, base: Mapping[str, Any], grid: Grid) -> list[PlannedRun]:
+        found = []
+        for learn in (False, True):
+            for n in grid.n:
+                for s in grid.s:
+                    options = {**base, **grid.train, "learn_curve": learn}
+                    options |= {"n": f"{n:g}", "s": float(s)}
+                    kind = "learned" if learn else "fixed"
+                    for seed in grid.seeds:
+                        label = f"gamma-shared-n{n:g}-s{s:g}-{kind}-seed{seed}"
+                        found.append(self._run(role, "grid", label, options, seed))
+        return found
+
+    def _run(
+        self,
+        role: str,
+        variant: str,
+        label: str,
+        options: Mapping[str, Any],
+        seed: int,
+        donor: str = "",
+    ) -> PlannedRun:
+        name = f"{role}-{label}"
+        values = {**options, "seed": seed, "out": name}
+        return PlannedRun(
+            name, role, variant, from_dict(values, f"profile {self.name}, {name}"), donor
+        )
+
+
+def _folder(data_dir: Path | None) -> dict[str, str]:
+    return {} if data_dir is None else {"data_dir": str(data_dir)}
 
 
 def load_profile(name: str | Path) -> Profile:
@@ -110,7 +238,7 @@ def load_profile(name: str | Path) -> Profile:
 
     Example:
         >>> profile = load_profile("quick")
-        >>> profile.task, profile.seeds, len(profile.models)
+        >>> profile.roles["psmnist"].task, profile.seeds, len(profile.roles["psmnist"].models)
         ('digits', (0, 1, 2), 7)
     """
     path = Path(name)
@@ -122,28 +250,44 @@ def load_profile(name: str | Path) -> Profile:
         raise bad("profile", str(path), "a file that can be read", f"{error.strerror}.") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise bad(str(path), values, "a mapping of entries to values")
-    known = [field.name for field in dataclasses.fields(Profile) if field.name != "name"]
-    for entry in values:
-        choose(f"{path}: entry", entry, known)
-    for entry in known:
-        if entry not in values:
-            raise InputError(f"{path}: {entry} is missing. A profile has: {', '.join(known)}.")
-        if not isinstance(values[entry], _KINDS[entry]):
-            raise bad(f"{path}: {entry}", values[entry], _KIND_NAMES[_KINDS[entry]])
-    if not all(isinstance(options, dict) for options in values["models"].values()):
-        raise bad(f"{path}: models", values["models"], "each a mapping of options, perhaps {}")
-    return Profile(path.stem, **{**values, "seeds": tuple(values["seeds"])})
+    values = _entries(values, Profile, str(path), skip=("name",))
+    roles = values["roles"]
+    values["roles"] = {
+        name: Role(**_entries(one, Role, f"{path}: roles: {name}")) for name, one in roles.items()
+    }
+    for role, one in values["roles"].items():
+        if not all(isinstance(options, dict) for options in one.models.values()):
+            raise bad(f"{path}: {role}: models", one.models, "each a mapping of options, or {}")
+    if values.get("grid") is not None:
+        values["grid"] = Grid(**_entries(values["grid"], Grid, f"{path}: grid"))
+    return Profile(path.stem, **values)
 
 
-_KINDS: dict[str, type] = {
-    "summary": str,
-    "task": str,
-    "seeds": list,
-    "hidden_size": int,
-    "controller_size": int,
-    "train": dict,
-    "models": dict,
+_KINDS: dict[str, tuple[type | tuple[type, ...], str]] = {
+    "str": (str, "a text"),
+    "int": (int, "an integer"),
+    "float": ((int, float), "a number"),
+    "bool": (bool, "true or false"),
+    "tuple": (list, "a list"),
+    "Mapping": (dict, "a mapping"),
+    "Grid | None": ((dict, type(None)), "a mapping, or null"),
 }
-_KIND_NAMES = {str: "a text", list: "a list", int: "an integer", dict: "a mapping"}
+
+
+def _entries(values: Any, kind: type, where: str, skip: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A mapping's entries as arguments of a dataclass, checked for names and types."""
+    fields = {f.name: f for f in dataclasses.fields(kind) if f.name not in skip}
+    if not isinstance(values, dict):
+        raise bad(where, values, "a mapping of entries to values")
+    for entry in values:
+        choose(f"{where}: entry", entry, list(fields))
+    for name, one in fields.items():
+        needed = one.default is dataclasses.MISSING and one.default_factory is dataclasses.MISSING
+        if name not in values and needed:
+            raise InputError(f"{where}: {name} is missing. It has: {', '.join(fields)}.")
+        if name in values:
+            types, words = _KINDS[str(one.type).partition("[")[0]]
+            value = values[name]
+            if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
+                raise bad(f"{where}: {name}", value, words)
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}

@@ -1,30 +1,35 @@
 """The learning rate of each model of a profile: the same small search for each.
 
     python -m adaptrnn.paper.search quick
+    python -m adaptrnn.paper.search laptop --data-dir DATA --rates 5e-4 2e-3 6e-3 2e-2 --seeds 1001
 
-trains every model at each of the same peak rates for the profile's budget, over seeds that the
-profile does not report, and prints the mean validation accuracies; the best goes into the profile.
-The test split is never looked at.
+trains every model at each of the same peak rates, over seeds that the profile does not report, and
+prints the mean validation accuracies. The test split is never looked at.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
+import multiprocessing
 import sys
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
 from adaptrnn.config import TrainConfig
-from adaptrnn.paper.jobs import Job, processors, run_jobs
 from adaptrnn.paper.profile import Profile, load_profile
 from adaptrnn.run import Run
 from adaptrnn.training import train
 
-__all__ = ["RATES", "SEEDS", "search"]
+__all__ = ["RATES", "SEEDS", "choose_rate", "search"]
 
 RATES = (5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2)
 SEEDS = (1001, 1002, 1003, 1004)
@@ -35,9 +40,11 @@ def search(
     folder: Path,
     rates: tuple[float, ...] = RATES,
     seeds: tuple[int, ...] = SEEDS,
-    workers: int | None = None,
+    workers: int = 2,
+    data_dir: Path | None = None,
+    train_options: Mapping[str, Any] | None = None,
     console: Console | None = None,
-) -> dict[str, dict[float, list[float]]]:
+) -> dict[tuple[str, str], dict[float, list[float]]]:
     """Validation accuracy of every model of a profile at each peak learning rate.
 
     Args:
@@ -45,44 +52,95 @@ def search(
         folder: where the runs are kept; runs that are there are not repeated.
         rates: peak learning rates.
         seeds: seeds of training.
-        workers: processes; default: one for each processor.
+        workers: processes, of one thread each.
+        data_dir: folder of the data.
+        train_options: options of `TrainConfig` instead of the profile's, e.g. fewer epochs.
         console: where progress is shown.
 
     Returns:
-        For each model and rate the validation accuracy of each seed (of the best epoch), NaN where
-        training failed, for example because the loss was not finite.
+        For each task's role and model, and each rate, the validation accuracy of each seed (of the
+        best epoch), NaN where training failed, for example because the loss was not finite.
     """
-    configs: dict[tuple[str, float], list[TrainConfig]] = {}
+    plain = dataclasses.replace(profile, seeds=seeds, grid=None, transplant=False)
+    configs: dict[tuple[str, str, float], list[TrainConfig]] = {}
     for rate in rates:
-        models = {name: {**own, "lr": rate} for name, own in profile.models.items()}
-        for config in dataclasses.replace(profile, seeds=seeds, models=models).configs(
-            folder / f"lr{rate:g}"
-        ):
-            configs.setdefault((config.model, rate), []).append(config)
+        roles = {
+            name: dataclasses.replace(
+                role,
+                train={**role.train, **(train_options or {})},
+                models={model: {**_own(own), "lr": rate} for model, own in role.models.items()},
+            )
+            for name, role in plain.roles.items()
+        }
+        for run in dataclasses.replace(plain, roles=roles).runs(data_dir):
+            config = dataclasses.replace(run.config, out=folder / f"lr{rate:g}" / run.name)
+            configs.setdefault((run.role, config.model, rate), []).append(config)
     flat = [config for group in configs.values() for config in group]
-    jobs = [Job(str(config.folder), train, (config,)) for config in flat]
-    news = (n for n in run_jobs(jobs, workers or processors()) if n and n.state != "started")
-    for outcome in track(news, "searching", len(jobs), console=console, disable=console is None):
-        if outcome.error and console is not None:
-            console.print(f"{outcome.job.name}: {outcome.error}", markup=False, highlight=False)
-    found: dict[str, dict[float, list[float]]] = {}
-    for (model, rate), group in configs.items():
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
+        jobs = {pool.submit(train, config): str(config.folder) for config in flat}
+        for job in track(as_completed(jobs), "searching", len(jobs), console=console):
+            if (error := job.exception()) is not None and console is not None:
+                console.print(f"{jobs[job]}: {error}", markup=False, highlight=False)
+    found: dict[tuple[str, str], dict[float, list[float]]] = {}
+    for (role, model, rate), group in configs.items():
         records = [Run(config.folder).record() for config in group]
         accuracies = [record.get("validation_accuracy", np.nan) for record in records]
-        found.setdefault(model, {})[rate] = accuracies
+        found.setdefault((role, model), {})[rate] = accuracies
     return found
+
+
+def _own(options: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name not in ("lr", "seeds")}
+
+
+def choose_rate(means: Mapping[float, float], within: float = 0.0) -> float:
+    """The smallest rate whose mean validation accuracy is nearly the best.
+
+    Args:
+        means: mean validation accuracy (0 to 1) of each rate; NaN where training failed.
+        within: how much worse than the best is as good.
+
+    Returns:
+        The rate.
+
+    Example:
+        >>> choose_rate({0.001: 0.80, 0.002: 0.90, 0.006: 0.905, 0.02: float("nan")}, within=0.01)
+        0.002
+    """
+    best = np.nanmax(list(means.values()))
+    return min(rate for rate, mean in means.items() if mean >= best - within)
 
 
 def main(arguments: list[str]) -> int:
     """Search for the profile that is named and print the table."""
-    console, name = Console(), arguments[0] if arguments else "quick"
-    profile = load_profile(name)
-    found = search(profile, Path("runs") / f"search-{profile.name}", console=console)
-    table = Table("model", *(f"{rate:g}" for rate in RATES), "best")
-    for model, accuracies in found.items():
+    parser = argparse.ArgumentParser(prog="python -m adaptrnn.paper.search", description=__doc__)
+    parser.add_argument("profile", nargs="?", default="quick")
+    parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--rates", type=float, nargs="+", default=RATES)
+    parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
+    parser.add_argument("--epochs", type=int, help="instead of the profile's")
+    parser.add_argument("--train-size", type=int, help="instead of the profile's")
+    parser.add_argument("--within", type=float, default=0.0, help="accuracy that is as good")
+    parser.add_argument("--workers", type=int, default=2)
+    given = parser.parse_args(arguments)
+    profile, console = load_profile(given.profile), Console()
+    options = {"epochs": given.epochs, "train_size": given.train_size}
+    found = search(
+        profile,
+        Path("runs") / f"search-{profile.name}",
+        tuple(given.rates),
+        tuple(given.seeds),
+        given.workers,
+        given.data_dir,
+        {name: value for name, value in options.items() if value is not None},
+        console,
+    )
+    table = Table("task", "model", *(f"{rate:g}" for rate in given.rates), "chosen")
+    for (role, model), accuracies in found.items():
         means = {rate: float(np.mean(values)) for rate, values in accuracies.items()}
-        best = max((rate for rate in means if np.isfinite(means[rate])), key=lambda r: means[r])
-        table.add_row(model, *(f"{mean:.1%}" for mean in means.values()), f"{best:g}")
+        shown = (f"{mean:.1%}" for mean in means.values())
+        table.add_row(role, model, *shown, f"{choose_rate(means, given.within):g}")
     console.print(table)
     return 0
 

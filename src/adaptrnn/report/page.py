@@ -9,22 +9,25 @@ from __future__ import annotations
 import base64
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jinja2
+import pandas as pd
 import xarray as xr
 from rich.console import Console
 
-from adaptrnn.config import TrainConfig
 from adaptrnn.figure.style import LABELS, render
 from adaptrnn.paper.catalogue import ITEMS
-from adaptrnn.paper.item import Item, Table, collect
-from adaptrnn.paper.profile import Profile
+from adaptrnn.paper.cost import hours
+from adaptrnn.paper.item import Item, Table
+from adaptrnn.paper.store import read_results
 from adaptrnn.paper.verdict import OUTCOMES, Verdict
-from adaptrnn.run import Run, write_atomic, write_dataset
+from adaptrnn.report.differences import differences
+from adaptrnn.run import write_atomic
 
 __all__ = ["Page", "Section", "render_page", "write_report"]
 
@@ -68,6 +71,7 @@ class Page:
         failures: jobs or figures that failed, each with the reason.
         networks: models, their sizes, training and cost.
         methods: pairs of what and how.
+        differences: between the paper's text and the released scripts, with what each changes.
         versions: libraries and machine.
         costs: pairs of what and how much.
     """
@@ -81,6 +85,7 @@ class Page:
     failures: Mapping[str, str] = field(default_factory=dict)
     networks: Table = field(default_factory=lambda: Table((), ()))
     methods: tuple[tuple[str, str], ...] = ()
+    differences: Table = field(default_factory=lambda: Table((), ()))
     versions: tuple[tuple[str, str], ...] = ()
     costs: tuple[tuple[str, str], ...] = ()
 
@@ -111,57 +116,48 @@ def _data_uri(svg: bytes) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
 
 
-def write_report(
-    profile: Profile,
-    configs: Sequence[TrainConfig],
-    folder: Path,
-    failures: Mapping[str, str],
-    command: str,
-    seconds: Callable[[], float],
-    console: Console,
-) -> Path:
-    """Draw all figures, judge all claims and write the page with the files beside it.
+def write_report(results: Path, folder: Path, console: Console, command: str = "") -> Path:
+    """Draw all figures of collected results, judge all claims and write the page and its files.
 
     Args:
-        profile: what was run.
-        configs: its runs; those that are not finished are left out.
-        folder: gets index.html, figures/NAME.svg and .pdf, data/NAME.nc and .csv.
-        failures: jobs that failed, with the reason.
-        command: the command line.
-        seconds: wall time so far.
+        results: folder of the results, see `adaptrnn.paper.store`.
+        folder: gets index.html, figures/NAME.svg and .pdf, data/NAME.csv and verdicts.csv.
         console: where progress is shown.
+        command: what was run; default: what the results say.
 
     Returns:
         index.html.
+
+    Raises:
+        InputError: no results there, or a damaged table.
     """
-    runs = [Run(config.folder) for config in configs]
-    runs = [run for run in runs if _finished(run)]
-    where = configs[0].folder.parent
-    problems, sections, verdicts = dict(failures), [], []
-    for item in ITEMS.values():
-        with console.status(f"drawing {item.name}"):
+    tables, runs, manifest = read_results(results)
+    problems, sections, verdicts = dict(manifest["missing"]), [], []
+    for name, item in ITEMS.items():
+        if name not in tables:
+            problems.setdefault(name, "not in these results")
+            continue
+        with console.status(f"drawing {name}"):
             try:
-                data = collect(item, runs)
-                if data is None:
-                    problems[item.name] = "none of the runs that it needs is there"
-                    continue
-                sections.append(_section(item, data, folder, where))
-                verdicts += [(verdict, item.name) for verdict in item.judge(data)]
+                sections.append(_section(item, tables[name], folder, manifest["profile"]))
+                verdicts += [(verdict, name) for verdict in item.judge(tables[name])]
             except Exception as error:  # one figure must not take the others with it
-                problems[item.name] = f"{type(error).__name__}: {error}"
+                problems[name] = f"{type(error).__name__}: {error}"
+    verdicts.sort(key=lambda pair: pair[0].claim.id)
     _write_verdicts(folder / "data" / "verdicts.csv", [verdict for verdict, _ in verdicts])
     page = Page(
-        profile=profile.name,
-        summary=profile.summary,
-        command=command,
-        scope=_SCOPE.get(profile.task, ""),
+        profile=manifest["profile"],
+        summary=manifest["summary"],
+        command=command or manifest.get("command", ""),
+        scope=_SCOPE.get(manifest["profile"], ""),
         verdicts=tuple(verdicts),
         sections=tuple(sections),
         failures=problems,
         networks=_networks(runs),
-        methods=_methods(profile, runs),
-        versions=_versions(runs),
-        costs=_costs(runs, seconds()),
+        methods=_methods(manifest, runs),
+        differences=differences(tables),
+        versions=_versions(manifest),
+        costs=_costs(manifest, runs),
     )
     path = folder / "index.html"
     write_atomic(path, render_page(page).encode())
@@ -169,26 +165,21 @@ def write_report(
 
 
 _SCOPE = {
-    "digits": "These are small networks (about 5,000 parameters) on small images (8x8 handwritten "
+    "quick": "These are small networks (about 5,000 parameters) on small images (8x8 handwritten "
     "digits, 64 steps). This is not the paper's task (psMNIST, 784 steps; 400 neurons, 165,000 "
     "parameters): a verdict here says whether the effect shows in a small network, not whether it "
-    "does in the paper's. A claim that does not hold here is kept, with its numbers."
+    "does in the paper's. A claim that does not hold here is kept, with its numbers.",
+    "laptop": "Real MNIST and CIFAR-10, smaller than the paper's: 14x14 pixels (196 steps) instead "
+    "of 28x28 (784), 16x16 instead of 32x32, 100 neurons instead of 400, minutes of training "
+    "instead of 100 epochs. A claim that does not hold here is kept, with its numbers.",
 }
 
 
-def _finished(run: Run) -> bool:
-    try:
-        return bool(run.record()["state"] == "finished")
-    except (ValueError, KeyError):  # never started
-        return False
-
-
-def _section(item: Item, data: xr.Dataset, folder: Path, where: Path) -> Section:
+def _section(item: Item, data: xr.Dataset, folder: Path, profile: str) -> Section:
     light, dark = (render(item.draw, data, "svg", dark=value) for value in (False, True))
-    files = [f"figures/{item.name}.svg", f"figures/{item.name}.pdf", f"data/{item.name}.nc"]
+    files = [f"figures/{item.name}.svg", f"figures/{item.name}.pdf"]
     write_atomic(folder / files[0], light)
     write_atomic(folder / files[1], render(item.draw, data, "pdf"))
-    write_dataset(folder / files[2], data)
     groups: dict[tuple[Any, ...], list[Any]] = {}
     for name, values in data.data_vars.items():
         groups.setdefault(values.dims, []).append(name)
@@ -198,7 +189,7 @@ def _section(item: Item, data: xr.Dataset, folder: Path, where: Path) -> Section
             files.append(f"data/{item.name}{suffix}.csv")
             table = data[names].to_dataframe().dropna(how="all").to_csv()
             write_atomic(folder / files[-1], table.encode())
-    runs = f" {where}/*" if item.models else ""
+    runs = f" runs/{profile}/*" if item.models else ""
     return Section(
         name=item.name,
         title=item.title,
@@ -223,67 +214,66 @@ def _write_verdicts(path: Path, verdicts: Sequence[Verdict]) -> None:
     write_atomic(path, text.getvalue().encode())
 
 
-def _networks(runs: Sequence[Run]) -> Table:
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        groups.setdefault(run.config().model, []).append(run)
+def _networks(runs: pd.DataFrame) -> Table:
     rows = []
-    for model, group in groups.items():
-        records, config = [run.record() for run in group], group[0].config()
-        best = [100 * record["validation_accuracy"] for record in records]
-        seconds = [record["seconds"] for record in records]
+    for (role, variant, model), group in runs.groupby(["role", "variant", "model"], sort=False):
+        best = 100 * group.validation_accuracy
+        name = LABELS[str(model)] + {"": "", "grid": ", grid of (n, s)"}.get(
+            variant, f", {variant}"
+        )
+        seeds = sorted(set(group.seed))
         rows.append(
             (
-                LABELS[model],
-                str(records[0]["hidden_size"]),
-                f"{records[0]['parameters']:,}",
-                f"{config.learning_rate:g}",
-                ", ".join(str(run.config().seed) for run in group),
-                f"{sum(best) / len(best):.1f} ({min(best):.1f} to {max(best):.1f})",
-                f"{sum(seconds) / len(seconds):.0f}",
+                str(role),
+                name,
+                str(group.hidden_size.iloc[0]),
+                f"{group.parameters.iloc[0]:,}",
+                f"{group.learning_rate.iloc[0]:g}",
+                str(len(group)) if variant == "grid" else ", ".join(map(str, seeds)),
+                f"{best.mean():.1f} ({best.min():.1f} to {best.max():.1f})",
+                f"{group.seconds.mean():.0f}",
             )
         )
-    header = ("model", "neurons", "parameters", "peak learning rate", "seeds")
+    header = ("task", "model", "neurons", "parameters", "peak learning rate", "seeds")
     return Table((*header, "validation accuracy (%)", "training (s)"), tuple(rows))
 
 
-def _methods(profile: Profile, runs: Sequence[Run]) -> tuple[tuple[str, str], ...]:
-    if not runs:
-        return ()
-    config, task = runs[0].config(), runs[0].record()["task"]
-    clip = f"gradient norm clipped at {config.clip:g}" if config.clip else "no clipping"
-    order = "in a fixed random order" if task["permuted"] else "row by row"
+def _methods(manifest: Mapping[str, Any], runs: pd.DataFrame) -> tuple[tuple[str, str], ...]:
+    found: list[tuple[str, str]] = []
+    for role, group in runs[runs.variant == ""].groupby("role", sort=False):
+        one = SimpleNamespace(**group.iloc[0].to_dict())
+        clip = f"gradient norm clipped at {one.clip:g}" if one.clip == one.clip else "no clipping"
+        order = "in a fixed random order" if one.permuted else "row by row"
+        what = f"{one.steps} steps, pixels {order}" if one.steps else "images, encoded end to end"
+        found.append(
+            (
+                f"Task for {role}",
+                f"{one.source}: {one.images_train:,} images to train on, "
+                f"{one.images_validation:,} to choose by, {one.images_test:,} to report on; "
+                f"{what}. Adam, {one.epochs} epochs, batches of {one.batch_size}, {one.schedule} "
+                f"learning rate, {clip}; cross entropy at the last step. Weights of the epoch with the "
+                f"best validation accuracy. Split SHA-256 {one.split_hash[:16]}, order of pixels "
+                f"{one.permutation_hash[:16] or 'none'}; neither depends on the seed.",
+            )
+        )
     return (
-        (
-            "Data",
-            f"{task['source']}: {task['train_size']:,} images to train on, "
-            f"{task['validation_size']:,} to choose by, {task['test_size']:,} to report on; "
-            f"{task['sequence_length'] or 64} steps, pixels {order}. The split and "
-            "the order do not depend on the seed.",
-        ),
-        ("Split", f"SHA-256 {task['split_hash']}"),
-        ("Order of pixels", f"SHA-256 {task['permutation_hash'] or 'none'}"),
+        *found,
         (
             "Models",
             "Matched in their number of parameters to within 2% of the ARUN with "
-            f"{profile.hidden_size} neurons and {profile.controller_size} controller units. "
-            "RNN+gamma starts from one (n, s) shared by all neurons.",
-        ),
-        (
-            "Training",
-            f"Adam, {config.epochs} epochs, batches of {config.batch_size}, {config.schedule} "
-            f"learning rate, {clip}; cross entropy at the last step. Weights of the epoch with the "
-            "best validation accuracy.",
+            f"{manifest['hidden_size']} neurons and {manifest['controller_size']} controller "
+            "units. RNN+gamma starts from one (n, s) shared by all neurons.",
         ),
         (
             "Learning rate",
-            "For each model the best of the same set of peak rates by validation accuracy, over "
-            "seeds that are not reported (python -m adaptrnn.paper.search).",
+            "For each model from the same set of peak rates by validation accuracy, over seeds "
+            "that are not reported (python -m adaptrnn.paper.search; the profile says how).",
         ),
         (
             "Evaluation",
-            "On the whole test split, networks as trained. A drive is added to the current of "
-            "every neuron (LSTM, GRU: to every gate) between 200/784 and 400/784 of the sequence.",
+            "Table 1 on the whole test split, curves and maps on part of it, networks as trained. "
+            "A drive is added to the current of every neuron (LSTM, GRU: to every gate) between "
+            "200/784 and 400/784 of the sequence.",
         ),
         (
             "Verdicts",
@@ -295,18 +285,22 @@ def _methods(profile: Profile, runs: Sequence[Run]) -> tuple[tuple[str, str], ..
     )
 
 
-def _versions(runs: Sequence[Run]) -> tuple[tuple[str, str], ...]:
-    if not runs:
-        return ()
-    record = runs[0].record()
-    hardware = [(name, str(value)) for name, value in record["hardware"].items()]
-    return (*record["versions"].items(), *hardware)
+def _versions(manifest: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    machine = {**manifest["hardware"], **manifest.get("processor", {})}
+    return (*manifest["versions"].items(), *((name, str(v)) for name, v in machine.items()))
 
 
-def _costs(runs: Sequence[Run], seconds: float) -> tuple[tuple[str, str], ...]:
-    training = sum(run.record()["seconds"] for run in runs)
-    return (
-        ("networks", str(len(runs))),
-        ("training, one processor each, in all", f"{training:.0f} s"),
-        ("wall time of this command", f"{seconds:.0f} s"),
-    )
+def _costs(manifest: Mapping[str, Any], runs: pd.DataFrame) -> tuple[tuple[str, str], ...]:
+    jobs = dict(manifest["jobs"])
+    disk = jobs.pop("disk", None)
+    found = [("networks", str(len(runs)))]
+    for step, cost in jobs.items():
+        text = f"{cost['jobs']} jobs, {hours(cost['seconds'])}, at most {cost['memory_mb']:g} MB"
+        found.append((f"{step}, one processor each", text))
+    if "wall_seconds" in manifest:
+        sittings = manifest.get("sittings", 1)
+        more = "" if sittings == 1 else f", in {sittings} sittings"
+        found.append(("wall time", hours(manifest["wall_seconds"]) + more))
+    if disk:
+        found.append(("disk", f"{disk['megabytes']:g} MB in {disk['files']} files"))
+    return tuple(found)

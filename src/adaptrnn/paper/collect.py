@@ -1,0 +1,145 @@
+"""From trained, evaluated and analysed runs to the tables that figures and verdicts are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+
+from adaptrnn.paper.catalogue import ITEMS
+from adaptrnn.paper.item import collect
+from adaptrnn.paper.plan import Plan
+from adaptrnn.paper.profile import PlannedRun
+from adaptrnn.paper.store import write_results
+from adaptrnn.run import Run, versions
+
+__all__ = ["collect_results"]
+
+
+def collect_results(
+    plan: Plan, folder: Path, out: Path, more: Mapping[str, Any] | None = None
+) -> dict[str, str]:
+    """Measure every item of the paper on the runs of a plan and write the tables.
+
+    Args:
+        plan: the plan.
+        folder: of the runs.
+        out: folder of the results, see `adaptrnn.paper.store`.
+        more: what else the manifest should say.
+
+    Returns:
+        What is missing, with the reason: runs that have not finished, items that failed.
+    """
+    missing: dict[str, str] = {}
+    runs: list[tuple[PlannedRun, Run]] = []
+    for name, planned in plan.runs.items():
+        run = Run(folder / name)
+        if _finished(run):
+            runs.append((planned, run))
+        else:
+            missing[name] = "not trained"
+    items = {}
+    for name, item in ITEMS.items():
+        wanted = set(item.roles) & set(plan.profile.roles)
+        if item.roles and not wanted:
+            missing[name] = f"needs {', '.join(item.roles)}, which the profile does not have"
+            continue
+        try:
+            data = collect(item, [(planned.role, planned.variant, run) for planned, run in runs])
+        except Exception as error:  # one figure must not take the others with it
+            missing[name] = f"{type(error).__name__}: {error}"
+            continue
+        if data is None:
+            missing[name] = "none of the runs that it needs is there"
+        else:
+            items[name] = data
+    rows = pd.DataFrame([_row(planned, run) for planned, run in runs])
+    manifest = {
+        "profile": plan.profile.name,
+        "summary": plan.profile.summary,
+        "hidden_size": plan.profile.hidden_size,
+        "controller_size": plan.profile.controller_size,
+        "versions": versions(),
+        "hardware": runs[0][1].record()["hardware"] if runs else {},
+        "processor": _processor(),
+        "missing": missing,
+        "jobs": _jobs(folder),
+        **(more or {}),
+    }
+    write_results(out, items, rows, manifest)
+    return missing
+
+
+def _finished(run: Run) -> bool:
+    try:
+        return bool(run.record()["state"] == "finished")
+    except (ValueError, KeyError):  # never started
+        return False
+
+
+def _row(planned: PlannedRun, run: Run) -> dict[str, Any]:
+    """What stands in runs.parquet of one run."""
+    config, record = run.config(), run.record()
+    task = record["task"]
+    return {
+        "name": planned.name,
+        "role": planned.role,
+        "variant": planned.variant,
+        "model": config.model,
+        "seed": config.seed,
+        "task": config.task,
+        "source": task["source"],
+        "images_train": task["train_size"],
+        "images_validation": task["validation_size"],
+        "images_test": task["test_size"],
+        "steps": task["sequence_length"] or 0,
+        "permuted": bool(task["permuted"]),
+        "split_hash": task["split_hash"],
+        "permutation_hash": task["permutation_hash"] or "",
+        "hidden_size": record["hidden_size"],
+        "parameters": record["parameters"],
+        "learning_rate": config.learning_rate,
+        "epochs": config.epochs,
+        "batch_size": config.batch_size,
+        "schedule": config.schedule,
+        "clip": config.clip or float("nan"),
+        "validation_accuracy": record["validation_accuracy"],
+        "seconds": record["seconds"],
+    }
+
+
+def _jobs(folder: Path) -> dict[str, dict[str, float]]:
+    """Number, seconds and greatest memory of the jobs of each step, as Snakemake measured them."""
+    found = {}
+    for step in ("train", "evaluate", "analyze"):
+        tables: Sequence[pd.DataFrame] = [
+            pd.read_csv(path, sep="\t", na_values="-")
+            for path in sorted((folder / "cost" / step).glob("*.tsv"))
+        ]
+        if tables:
+            whole = pd.concat(tables)
+            found[step] = {
+                "jobs": len(tables),
+                "seconds": round(float(whole["s"].sum()), 1),
+                "memory_mb": round(float(whole["max_rss"].max()), 0),
+            }
+    files = [path for path in folder.rglob("*") if path.is_file() and ".snakemake" not in str(path)]
+    size = sum(path.stat().st_size for path in files) / 1e6
+    return {**found, "disk": {"files": len(files), "megabytes": round(size, 1)}}
+
+
+def _processor() -> dict[str, Any]:
+    """Name, cores and memory of this machine's processor."""
+    name = ""
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    except OSError:  # not Linux
+        pass
+    memory = psutil.virtual_memory().total / 2**30
+    return {"name": name, "cores": psutil.cpu_count() or 0, "memory_gb": round(memory, 1)}

@@ -1,0 +1,153 @@
+"""What is done for a profile, job by job: each one command of `adaptrnn`.
+
+The workflow (workflow/Snakefile) asks the plan for its jobs and commands; Snakemake does the rest.
+All paths are relative to the folder of the runs, in which every command runs.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from adaptrnn.paper.catalogue import ITEMS
+from adaptrnn.paper.cost import Cost, analysis_cost, evaluation_cost, training_cost
+from adaptrnn.paper.item import Item
+from adaptrnn.paper.profile import PlannedRun, Profile, load_profile
+from adaptrnn.protocol import ANALYSES
+
+__all__ = ["Plan", "arguments"]
+
+
+def arguments(config: Any) -> list[str]:
+    """The words of a command line that give a configuration, without what is default.
+
+    Args:
+        config: a configuration of `adaptrnn.config`.
+
+    Returns:
+        The words, the task of a `TrainConfig` first.
+
+    Example:
+        >>> from adaptrnn.config import TrainConfig
+        >>> arguments(TrainConfig("digits", model="gamma", learn_curve=False, lr=0.01))
+        ['digits', '--model', 'gamma', '--no-learn-curve', '--lr', '0.01']
+    """
+    words: list[str] = []
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        option = "--" + field.name.replace("_", "-")
+        if field.default is dataclasses.MISSING:
+            words.append(str(value))
+        elif value != field.default:
+            if isinstance(value, bool):
+                words.append(option if value else "--no-" + option[2:])
+            else:
+                words += [option, str(value)]
+    return words
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The jobs of a profile.
+
+    Args:
+        profile: the profile.
+        data_dir: folder of the data, absolute; None for the hub.
+        backend: implementation of the recurrent layers.
+    """
+
+    profile: Profile
+    data_dir: Path | None = None
+    backend: str = "auto"
+
+    @classmethod
+    def of(cls, profile: str, data_dir: str = "", backend: str = "auto") -> Plan:
+        """The plan from texts, as Snakemake's configuration has them."""
+        folder = Path(data_dir).resolve() if data_dir else None
+        return cls(load_profile(profile), folder, backend)
+
+    @cached_property
+    def runs(self) -> dict[str, PlannedRun]:
+        """The networks to be trained, by name."""
+        return {run.name: run for run in self.profile.runs(self.data_dir, self.backend)}
+
+    @cached_property
+    def units(self) -> dict[str, tuple[str, ...]]:
+        """Names of runs that are evaluated, or analysed, in one process, by the unit's name."""
+        if not self.profile.together:
+            return {name: (name,) for name in self.runs}
+        groups: dict[str, list[str]] = {}
+        for run in self.runs.values():
+            parts = (run.role, run.config.model, run.variant)
+            groups.setdefault("-".join(part for part in parts if part), []).append(run.name)
+        return {name: tuple(names) for name, names in groups.items()}
+
+    def items(self, run: PlannedRun) -> list[Item]:
+        """The figures and tables that need a run."""
+        return [i for i in ITEMS.values() if i.needs(run.role, run.config.model, run.variant)]
+
+    def conditions(self, unit: str) -> list[str]:
+        """Perturbations, as text, under which a unit is evaluated."""
+        found: dict[str, None] = {}
+        for item in self.items(self.runs[self.units[unit][0]]):
+            found |= dict.fromkeys(str(p) for p in item.conditions.values())
+        return list(found)
+
+    def analyses(self, unit: str) -> list[str]:
+        """Names of the analyses made of a unit."""
+        items = self.items(self.runs[self.units[unit][0]])
+        wanted = {name for item in items for name in item.analyses}
+        return [name for name in ANALYSES if name in wanted]
+
+    def train(self, name: str) -> list[str]:
+        """The command that trains a network."""
+        return ["train", *arguments(self.runs[name].config)]
+
+    def evaluate(self, unit: str) -> list[str]:
+        """The command that evaluates a unit."""
+        return ["evaluate", *self.units[unit], "--perturb", *self.conditions(unit)]
+
+    def analyze(self, unit: str) -> list[str]:
+        """The command that analyses a unit."""
+        effort = self.profile.roles[self.runs[self.units[unit][0]].role].effort
+        more = [] if effort == 1 else ["--effort", f"{effort:g}"]
+        return ["analyze", ",".join(self.analyses(unit)), *self.units[unit], *more]
+
+    def evaluated(self) -> list[str]:
+        """Names of the units that are evaluated."""
+        return [unit for unit in self.units if self.conditions(unit)]
+
+    def analysed(self) -> list[str]:
+        """Names of the units that are analysed."""
+        return [unit for unit in self.units if self.analyses(unit)]
+
+    def cost(self, step: str, name: str) -> Cost:
+        """Estimated processor time, memory and disk of a job.
+
+        Args:
+            step: "train", "evaluate" or "analyze".
+            name: of the run or the unit.
+        """
+        if step == "train":
+            return training_cost(self.runs[name].config)
+        runs = [self.runs[one] for one in self.units[name]]
+        if step == "evaluate":
+            each = [evaluation_cost(run.config, len(self.conditions(name))) for run in runs]
+        else:
+            effort = self.profile.roles[runs[0].role].effort
+            each = [analysis_cost(run.config, self.analyses(name), effort) for run in runs]
+        return Cost(
+            sum(cost.seconds for cost in each),
+            max(cost.memory for cost in each),
+            sum(cost.disk for cost in each),
+        )
+
+
+def command(words: Sequence[str]) -> list[str]:
+    """A command of `adaptrnn` that runs under this Python."""
+    return [sys.executable, "-m", "adaptrnn.cli", *words]

@@ -1,0 +1,204 @@
+"""Results on disk: one parquet table for each figure or table, with checksums.
+
+    FOLDER/NAME.parquet    the collected measures of an item: a row for each number
+    FOLDER/runs.parquet    a row for each network: how it was trained, what it cost
+    FOLDER/manifest.json   profile, versions, machine, costs, and the SHA-256 of every table
+
+A table has the columns `variable`, one for each dimension, and `value`. Names of dimensions, types
+and attributes stand in the table's metadata, so that the data set can be made of it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import xarray as xr
+from pyarrow import parquet
+
+from adaptrnn._error import InputError
+from adaptrnn.run import write_atomic, write_json
+
+__all__ = ["from_table", "read_results", "to_table", "write_results"]
+
+_KEY = b"adaptrnn"
+
+
+def to_table(data: xr.Dataset) -> pa.Table:
+    """A data set as one table: a row for each number, NaN left out.
+
+    Args:
+        data: numbers over named dimensions, each with a coordinate of texts, numbers or truth
+            values.
+
+    Returns:
+        The table: variable, the dimensions as text, value (float64); the rest in its metadata.
+
+    Example:
+        >>> data = xr.Dataset({"a": ("seed", [1.5, 2.5])}, {"seed": [3, 4]}, {"units": "1"})
+        >>> from_table(to_table(data)).equals(data)
+        True
+    """
+    dims = [str(dim) for dim in data.sizes]
+    variables = {**data.data_vars, **{k: v for k, v in data.coords.items() if k not in dims}}
+    frames, kinds = [], {}
+    for name, values in variables.items():
+        kinds[str(name)] = {
+            "dims": [str(dim) for dim in values.dims],
+            "dtype": values.dtype.str,
+            "coordinate": name in data.coords,
+            "attrs": _plain(values.attrs),
+        }
+        flat = {"variable": str(name), "value": _numbers(values, str(name))}
+        index = np.unravel_index(np.arange(values.size), values.shape) if values.dims else []
+        flat |= {str(d): place.astype("int32") for d, place in zip(values.dims, index, strict=True)}
+        frames.append(pd.DataFrame(flat, index=range(values.size)))
+    table = pd.concat(frames, ignore_index=True) if frames else pd.DataFrame({"variable": []})
+    table = table.reindex(columns=["variable", *dims, "value"]).dropna(subset="value")
+    for dim in dims:
+        table[dim] = table[dim].astype("Int32")
+    about = {
+        "variables": kinds,
+        "attrs": _plain(data.attrs),
+        "sizes": {str(dim): int(size) for dim, size in data.sizes.items()},
+        "axes": {
+            dim: {
+                "values": data[dim].values.tolist(),
+                "dtype": "str" if data[dim].dtype.kind in "UO" else data[dim].dtype.str,
+                "attrs": _plain(data[dim].attrs),
+            }
+            for dim in dims
+            if dim in data.coords
+        },
+    }
+    whole = pa.Table.from_pandas(table, preserve_index=False)
+    return whole.replace_schema_metadata({_KEY: json.dumps(about).encode()})
+
+
+def _numbers(values: xr.DataArray, name: str) -> np.ndarray:
+    if values.dtype.kind not in "fiub":
+        raise InputError(f"{name}: {values.dtype} cannot be kept; results are numbers.")
+    return values.values.astype("float64").ravel()
+
+
+def _plain(attrs: Mapping[Any, Any]) -> dict[str, Any]:
+    return {str(key): _value(value) for key, value in attrs.items()}
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        value = value.tolist()
+    return value if isinstance(value, str | int | float | bool | list) else str(value)
+
+
+def from_table(table: pa.Table) -> xr.Dataset:
+    """The data set that `to_table` made a table of.
+
+    Args:
+        table: the table.
+
+    Returns:
+        The data set.
+
+    Raises:
+        InputError: the table was not made by `to_table`.
+    """
+    try:
+        about = json.loads((table.schema.metadata or {})[_KEY])
+    except (KeyError, ValueError):
+        raise InputError("table: no description of a data set in its metadata.") from None
+    rows = table.to_pandas()
+    sizes, found = about["sizes"], xr.Dataset(attrs=about["attrs"])
+    for dim, axis in about["axes"].items():
+        kind = None if axis["dtype"] == "str" else axis["dtype"]
+        found = found.assign_coords({dim: (dim, np.array(axis["values"], kind), axis["attrs"])})
+    for name, kind in about["variables"].items():
+        own = rows[rows["variable"] == name]
+        dtype = np.dtype(kind["dtype"])
+        shape = tuple(sizes[dim] for dim in kind["dims"])
+        values = np.full(shape, np.nan if dtype.kind == "f" else 0, dtype)
+        places = tuple(own[dim].to_numpy("int64") for dim in kind["dims"])
+        if kind["dims"]:
+            values[places] = own["value"].to_numpy()
+        elif len(own):
+            values = own["value"].to_numpy().astype(dtype)[0]
+        one = (kind["dims"], values, kind["attrs"])
+        found = (
+            found.assign_coords({name: one}) if kind["coordinate"] else found.assign({name: one})
+        )
+    return found
+
+
+def write_results(
+    folder: Path,
+    items: Mapping[str, xr.Dataset],
+    runs: pd.DataFrame,
+    manifest: Mapping[str, Any],
+) -> None:
+    """Write results; the manifest last, so that a folder with one is complete.
+
+    Args:
+        folder: where to.
+        items: the collected measures of each item, by its name.
+        runs: a row for each network.
+        manifest: what else should be known, plain values.
+    """
+    sums = {}
+    tables = {name: to_table(data) for name, data in items.items()}
+    tables["runs"] = pa.Table.from_pandas(runs, preserve_index=False)
+    for name, table in tables.items():
+        content = io.BytesIO()
+        parquet.write_table(table, content, compression="zstd")
+        write_atomic(folder / f"{name}.parquet", content.getvalue())
+        sums[name] = hashlib.sha256(content.getvalue()).hexdigest()
+    write_json(folder / "manifest.json", {**manifest, "sha256": sums})
+
+
+def read_results(folder: Path) -> tuple[dict[str, xr.Dataset], pd.DataFrame, dict[str, Any]]:
+    """Read results and check them against their checksums.
+
+    Args:
+        folder: what `write_results` wrote.
+
+    Returns:
+        The measures by item, the networks, and the manifest.
+
+    Raises:
+        InputError: there is no manifest; a table is missing or not what the manifest says.
+
+    Example:
+        >>> read_results(Path("nowhere"))
+        Traceback (most recent call last):
+        adaptrnn._error.InputError: nowhere: no results (manifest.json) there. ...
+    """
+    path = folder / "manifest.json"
+    try:
+        manifest = json.loads(path.read_text())
+        sums = dict(manifest["sha256"])
+    except FileNotFoundError:
+        raise InputError(
+            f"{folder}: no results (manifest.json) there. Make them: adaptrnn reproduce"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: damaged ({error}). Collect the results again.") from None
+    tables = {}
+    for name, known in sums.items():
+        file = folder / f"{name}.parquet"
+        try:
+            content = file.read_bytes()
+        except OSError as error:
+            raise InputError(f"{file}: {error.strerror}. Collect the results again.") from None
+        if hashlib.sha256(content).hexdigest() != known:
+            raise InputError(
+                f"{file}: not what manifest.json says (SHA-256). Collect the results again."
+            )
+        tables[name] = parquet.read_table(io.BytesIO(content))
+    runs = tables.pop("runs").to_pandas()
+    return {name: from_table(table) for name, table in tables.items()}, runs, manifest
