@@ -5,14 +5,22 @@ BIN = $(VENV)/bin
 INSTALLED = $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help reproduce test test-slow check format install sanitize clean
+.PHONY: help reproduce test test-slow test-slurm test-browser check format docs install wheel neurons \
+  sanitize arm64 audit clean
 
 help:
-	@echo "make reproduce   train, evaluate, draw, write report/index.html (minutes)"
-	@echo "make test        the tests (minutes); test-slow: the long ones"
-	@echo "make check       format, lint, types, import rules; format: mend the format"
-	@echo "make install     only set up $(VENV)"
-	@echo "make sanitize    the kernels' tests under AddressSanitizer and UBSan (g++, minutes)"
+	@echo "make reproduce     train, evaluate, analyse, draw, write report/index.html (minutes)"
+	@echo "make test          the tests (minutes); test-slow: the long ones"
+	@echo "make test-slurm    the workflow on a one-node Slurm (root on Debian; installs it)"
+	@echo "make test-browser  the explorer in a real browser (needs chromium)"
+	@echo "make check         format, lint, types, import rules; format: mend the format"
+	@echo "make docs          the documentation as a site, to site/"
+	@echo "make install       only set up $(VENV)"
+	@echo "make wheel         build the wheel and try it in a clean environment"
+	@echo "make neurons       the tests that need Brian2 and pynwb, in an environment of their own"
+	@echo "make sanitize      the kernels' tests under AddressSanitizer and UBSan (g++, minutes)"
+	@echo "make arm64         compile the kernels for ARM64 and check them under qemu (Debian)"
+	@echo "make audit         known vulnerabilities of the pinned versions (needs a network)"
 
 reproduce: $(INSTALLED)
 	$(BIN)/adaptrnn reproduce
@@ -22,6 +30,13 @@ test: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -q -m slow --timeout 3600
+
+test-slurm: $(INSTALLED)
+	$(BIN)/python -m pip install -q -c constraints.txt -e '.[slurm]'
+	$(BIN)/python -m pytest -q -m slurm --timeout 3600 tests/test_slurm.py
+
+test-browser: $(INSTALLED)
+	$(BIN)/python -m pytest -q -m browser tests/browser
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .
@@ -33,7 +48,26 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+docs: $(INSTALLED)
+	$(BIN)/mkdocs build --strict --quiet
+
 install: $(INSTALLED)
+
+wheel: $(INSTALLED)
+	$(BIN)/python -m pip install -q -c constraints.txt build
+	rm -rf dist build/wheel-venv && $(BIN)/python -m build --outdir dist .
+	$(PYTHON) -m venv build/wheel-venv
+	build/wheel-venv/bin/python -m pip install -q -c constraints.txt "$$(ls dist/*.whl)[train]"
+	cd build && wheel-venv/bin/adaptrnn info && wheel-venv/bin/adaptrnn train digits --model arun \
+	  --hidden-size 16 --controller-size 4 --epochs 1 --out wheel-venv/run
+
+neurons:
+	$(PYTHON) -m venv build/neurons-venv
+	build/neurons-venv/bin/python -m pip install -q -c constraints.txt torch
+	grep -vi '^numpy==' constraints.txt > build/neurons-venv/constraints.txt
+	build/neurons-venv/bin/python -m pip install -q -c build/neurons-venv/constraints.txt \
+	  -e '.[train,analysis,neurons]' pytest pytest-timeout hypothesis
+	build/neurons-venv/bin/python -m pytest -q -m "slow or not slow" tests/analysis/test_fi_curve.py
 
 SITE = build/sanitize/site
 sanitize: $(INSTALLED)
@@ -47,6 +81,23 @@ sanitize: $(INSTALLED)
 	  ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(SITE) $(BIN)/python -m pytest -q tests/kernels \
 	  -o pythonpath=$(SITE) -k "not leak and not compile" --timeout 1800
 
+# needs g++-aarch64-linux-gnu and qemu-user
+ARM = aarch64-linux-gnu-g++ -std=c++17 -O2 -ffp-contract=fast -fno-math-errno -fno-trapping-math \
+  -Wall -Wextra -Wno-psabi
+INCLUDE = $$($(BIN)/python -c 'import nanobind, sysconfig; \
+  print("-I" + sysconfig.get_path("include"), "-I" + nanobind.include_dir())')
+arm64: $(INSTALLED)
+	mkdir -p build/arm64 && $(BIN)/python -m pip install -q -c constraints.txt nanobind
+	$(ARM) -fPIC -DADAPTRNN_ISA=portable -c src/adaptrnn/kernels/cpu/tiles.cpp -o build/arm64/tiles.o
+	$(ARM) -fsyntax-only $(INCLUDE) src/adaptrnn/kernels/cpu/module.cpp
+	$(ARM) -static -pthread tests/kernels/portable.cpp build/arm64/tiles.o -o build/arm64/check
+	qemu-aarch64 build/arm64/check
+
+audit: $(INSTALLED)
+	$(BIN)/python -m pip install -q -c constraints.txt pip-audit
+	$(BIN)/python -m pip_audit --requirement constraints.txt --no-deps --disable-pip || \
+	  echo "The audit failed: a vulnerability above, or its database could not be reached."
+
 # Python sources are used where they lie; only native code and dependencies are installed.
 $(INSTALLED): pyproject.toml constraints.txt CMakeLists.txt $(shell find src -name '*.cpp' -o -name '*.hpp')
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -54,4 +105,4 @@ $(INSTALLED): pyproject.toml constraints.txt CMakeLists.txt $(shell find src -na
 	touch $@
 
 clean:
-	rm -rf $(VENV) build dist report runs
+	rm -rf $(VENV) build dist report runs site
