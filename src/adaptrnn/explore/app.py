@@ -7,7 +7,6 @@
 Started by `adaptrnn explore [RUN]`.
 """
 # mypy: ignore-errors
-# ruff: noqa: RUF001
 
 import marimo
 

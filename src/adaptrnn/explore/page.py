@@ -1,7 +1,5 @@
 """Pieces of the page as HTML. Every text is escaped: names and facts of a run are not ours."""
 
-# ruff: noqa: RUF001 - Greek letters, minus signs and dashes are meant
-
 from __future__ import annotations
 
 import math
@@ -22,10 +20,12 @@ def number(value: float, digits: int = 3) -> str:
     """A number with so many decimals, a dash for none.
 
     Example:
-        >>> number(0.12345), number(float("nan"))
-        ('0.123', '–')
+        >>> number(0.12345), number(-0.0001), number(float("nan"))
+        ('0.123', '0.000', '–')
     """
-    return f"{value:.{digits}f}" if math.isfinite(value) else "–"
+    if not math.isfinite(value):
+        return "–"
+    return f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no minus before zero
 
 
 def note(text: str, kind: str = "plain") -> str:

@@ -5,8 +5,6 @@ and returns SVG. The SVG suits a light and a dark page alike: every colour of th
 written as CSS ``light-dark(light, dark)``. Text stays text, in the font of the page.
 """
 
-# ruff: noqa: RUF001 - Greek letters and minus signs are meant
-
 from __future__ import annotations
 
 import io
@@ -281,9 +279,9 @@ class TracePicture(_Picture):
 
     def __init__(self) -> None:
         with _style():
-            super().__init__(5.2, 5.6)
+            super().__init__(4.4, 5.4)
             self.axes = self.figure.subplots(4, 1, sharex=True)
-            self.figure.subplots_adjust(0.13, 0.08, 0.98, 0.98, hspace=0.14)
+            self.figure.subplots_adjust(0.15, 0.08, 0.98, 0.98, hspace=0.14)
             time = np.arange(PLAN.steps)
             self.lines: dict[str, list[Line2D]] = {}
             for axis, (name, label) in zip(self.axes, self.ROWS, strict=True):
@@ -299,7 +297,7 @@ class TracePicture(_Picture):
             self.drive.set_label("drive ξₜ")
             self.axes[0].legend(handles=[self.drive], loc="upper right")
             self.axes[-1].set(xlabel="time (steps)", xlim=(0, PLAN.steps))
-            self.place_labels(-0.11)
+            self.place_labels(-0.13)
 
     def show(self, seen: xr.Dataset) -> str:
         """Draw what `respond` returns, up to four neurons."""
