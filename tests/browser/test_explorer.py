@@ -182,7 +182,6 @@ def test_words_of_a_run_are_only_words(serve, tab, tmp_path):
     table.write_text("\n".join(["current,rate,neuron", *rows]))
     page.locator("input[type=file]").first.set_input_files(table)
     page.get_by_text("onerror", exact=False).nth(3).wait_for(timeout=60_000)
-    # a damaged run: its error names the folder, also only in words
     assert page.evaluate("window.hacked") is None
     assert page.locator("img[src=x]").count() == 0
     page.locator("select").first.select_option(label="another")
