@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -83,6 +84,9 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         choose("model", self.model, MODELS)
+        choose("recurrent_init", self.recurrent_init, ("henaff", "haar", "uniform", "identity"))
+        choose("schedule", self.schedule, ("plateau", "one-cycle", "constant"))
+        choose("accelerator", self.accelerator, ("auto", "cpu", "gpu"))
         for name in ("image_size", "train_size"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -97,13 +101,13 @@ class TrainConfig:
                 raise bad(name, value, f"an integer from 1 to {most:,}")
         for name in ("lr", "clip"):
             value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
+            if value is not None and not 0 < value <= sys.float_info.max:
                 raise bad(name, value, "a number > 0")
         if not 0 <= self.memory_budget < 2**40:
             raise bad("memory_budget", self.memory_budget, "an integer >= 0, in MiB")
         if not 0 <= self.seed < 2**32:
             raise bad("seed", self.seed, "an integer, 0 <= seed < 2^32")
-        if not math.isfinite(self.s):
+        if not abs(self.s) <= sys.float_info.max:
             raise bad("s", self.s, "a finite number")
         if not self.checkpoint_seconds >= 0:
             raise bad("checkpoint_seconds", self.checkpoint_seconds, "a number >= 0")
@@ -206,7 +210,10 @@ def from_dict(values: Any, source: str = "config") -> TrainConfig:
         if "\0" in (values.get(name) or ""):
             raise bad(f"{source}: {name}", values[name], "a path")
     given: dict[str, Any] = {k: Path(v) if k in paths and v else v for k, v in values.items()}
-    return TrainConfig(**given)
+    try:
+        return TrainConfig(**given)
+    except InputError as error:
+        raise InputError(f"{source}: {error}") from None
 
 
 _TEXT: tuple[tuple[type, ...], str] = ((str,), "a text")
