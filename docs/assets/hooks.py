@@ -1,10 +1,14 @@
-"""What the site needs beyond MkDocs: links out of docs/ lead to copies of the files they name."""
+"""What the site needs beyond MkDocs.
+
+Links out of docs/ lead to copies of the files they name; wide equations scroll on small screens.
+"""
 
 import re
 from pathlib import Path, PurePosixPath
 
 from mkdocs.structure.files import File
 
+EQUATION = re.compile(r"<math[^>]*display=\"block\".*?</math>", re.DOTALL)
 LINK = re.compile(r"\]\(((?:\.\./)+)([^)#\s]+)")
 
 
@@ -37,3 +41,8 @@ def on_page_markdown(markdown, page, config, files):
         return link[0]
 
     return LINK.sub(turn, markdown)
+
+
+def on_page_content(html, page, config, files):
+    """Put each displayed equation into a box that scrolls."""
+    return EQUATION.sub(r'<div class="equation">\g<0></div>', html)
