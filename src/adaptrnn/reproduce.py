@@ -355,9 +355,6 @@ def _snakemake(plan: Plan, config: ReproduceConfig, cores: int, console: Console
     words += ["--nolock", "--rerun-incomplete"]
     words += ["--config", *(f"{key}={value}" for key, value in settings.items())]
     words += shlex.split(config.snakemake)
-    # a report on results that changed since is made again
-    (config.folder / "done" / "report").unlink(missing_ok=True)
-    (config.folder / "done" / "collect").unlink(missing_ok=True)
     progress = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -396,6 +393,9 @@ def _snakemake(plan: Plan, config: ReproduceConfig, cores: int, console: Console
         process.send_signal(signal.SIGKILL)  # its jobs end with it
         process.wait()
         raise
+    finally:
+        if process.stdout is not None:
+            process.stdout.close()
     if process.wait() and not failed:
         tail = "\n".join(log[-15:])
         raise RuntimeError(f"Snakemake ended with code {process.returncode}:\n{tail}")

@@ -56,7 +56,7 @@ def collect_results(
             missing[name] = "none of the runs that it needs is there"
         else:
             items[name] = data
-    rows = pd.DataFrame([_row(planned, run) for planned, run in runs])
+    rows = pd.DataFrame([_row(planned, run) for planned, run in runs], columns=list(_COLUMNS))
     manifest = {
         "profile": plan.profile.name,
         "summary": plan.profile.summary,
@@ -78,6 +78,14 @@ def _finished(run: Run) -> bool:
         return bool(run.record()["state"] == "finished")
     except (ValueError, KeyError):  # never started
         return False
+
+
+_COLUMNS = (
+    *("name", "role", "variant", "model", "seed", "task", "source", "images_train"),
+    *("images_validation", "images_test", "steps", "permuted", "split_hash", "permutation_hash"),
+    *("hidden_size", "parameters", "learning_rate", "epochs", "batch_size", "schedule", "clip"),
+    *("validation_accuracy", "seconds"),
+)
 
 
 def _row(planned: PlannedRun, run: Run) -> dict[str, Any]:

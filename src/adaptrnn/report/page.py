@@ -9,7 +9,10 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import multiprocessing
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -133,16 +136,25 @@ def write_report(results: Path, folder: Path, console: Console, command: str = "
     """
     tables, runs, manifest = read_results(results)
     problems, sections, verdicts = dict(manifest["missing"]), [], []
-    for name, item in ITEMS.items():
+    for name in ITEMS:
         if name not in tables:
             problems.setdefault(name, "not in these results")
-            continue
-        with console.status(f"drawing {name}"):
+    context = multiprocessing.get_context("spawn")
+    workers = max(1, min(os.cpu_count() or 1, len(tables) // 4))
+    with ProcessPoolExecutor(workers, context) as pool, console.status("drawing"):
+        jobs = {
+            name: pool.submit(_item, name, tables[name], folder, manifest["profile"])
+            for name in ITEMS
+            if name in tables
+        }
+        for name, job in jobs.items():
             try:
-                sections.append(_section(item, tables[name], folder, manifest["profile"]))
-                verdicts += [(verdict, name) for verdict in item.judge(tables[name])]
+                section, found = job.result()
             except Exception as error:  # one figure must not take the others with it
                 problems[name] = f"{type(error).__name__}: {error}"
+                continue
+            sections.append(section)
+            verdicts += [(verdict, name) for verdict in found]
     verdicts.sort(key=lambda pair: pair[0].claim.id)
     _write_verdicts(folder / "data" / "verdicts.csv", [verdict for verdict, _ in verdicts])
     page = Page(
@@ -173,6 +185,12 @@ _SCOPE = {
     "of 28x28 (784), 16x16 instead of 32x32, 100 neurons instead of 400, minutes of training "
     "instead of 100 epochs. A claim that does not hold here is kept, with its numbers.",
 }
+
+
+def _item(name: str, data: xr.Dataset, folder: Path, profile: str) -> tuple[Section, list[Verdict]]:
+    """One figure, drawn and judged; called in another process."""
+    item = ITEMS[name]
+    return _section(item, data, folder, profile), item.judge(data)
 
 
 def _section(item: Item, data: xr.Dataset, folder: Path, profile: str) -> Section:
@@ -251,9 +269,9 @@ def _methods(manifest: Mapping[str, Any], runs: pd.DataFrame) -> tuple[tuple[str
                 f"{one.source}: {one.images_train:,} images to train on, "
                 f"{one.images_validation:,} to choose by, {one.images_test:,} to report on; "
                 f"{what}. Adam, {one.epochs} epochs, batches of {one.batch_size}, {one.schedule} "
-                f"learning rate, {clip}; cross entropy at the last step. Weights of the epoch with the "
-                f"best validation accuracy. Split SHA-256 {one.split_hash[:16]}, order of pixels "
-                f"{one.permutation_hash[:16] or 'none'}; neither depends on the seed.",
+                f"learning rate, {clip}; cross entropy at the last step. Weights of the epoch "
+                f"with the best validation accuracy. Split SHA-256 {one.split_hash[:16]}, "
+                f"order of pixels {one.permutation_hash[:16] or 'none'}; neither depends on the seed.",
             )
         )
     return (
