@@ -69,3 +69,10 @@ def test_more_gpus_asked_for_than_there_are(tmp_path, tiny, monkeypatch):
     with pytest.raises(InputError, match=r"devices=2: must be at most 1, the GPUs here"):
         train(replace(tiny, out=tmp_path / "run", accelerator="gpu", devices=2))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["split_hash", "permutation_hash"])
+def test_data_other_than_the_run_was_trained_on(run, name):
+    other = replace(run.task(), **{name: "0" * 64})
+    with pytest.raises(InputError, match=rf"{name} .* there, 000000000000 now.*--data-dir"):
+        run.task_is(other)
