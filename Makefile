@@ -12,7 +12,7 @@ help:
 	@echo "make reproduce     train, evaluate, analyse, draw, write report/index.html (minutes)"
 	@echo "make test          the tests (minutes); test-slow: the long ones"
 	@echo "make test-slurm    the workflow on a one-node Slurm (root on Debian; installs it)"
-	@echo "make test-browser  the explorer in a real browser (needs chromium)"
+	@echo "make test-browser  the explorer in a real browser (apt install chromium)"
 	@echo "make check         format, lint, types, import rules; format: mend the format"
 	@echo "make docs          the documentation as a site, to site/"
 	@echo "make install       only set up $(VENV)"
@@ -54,12 +54,16 @@ docs: $(INSTALLED)
 install: $(INSTALLED)
 
 wheel: $(INSTALLED)
-	$(BIN)/python -m pip install -q -c constraints.txt build
-	rm -rf dist build/wheel-venv && $(BIN)/python -m build --outdir dist .
-	$(PYTHON) -m venv build/wheel-venv
-	build/wheel-venv/bin/python -m pip install -q -c constraints.txt "$$(ls dist/*.whl)[train]"
-	cd build && wheel-venv/bin/adaptrnn info && wheel-venv/bin/adaptrnn train digits --model arun \
-	  --hidden-size 16 --controller-size 4 --epochs 1 --out wheel-venv/run
+	$(BIN)/python -m pip install -q build
+	rm -rf dist && $(BIN)/python -m build --outdir dist .
+	$(PYTHON) -m venv --clear build/wheel
+	build/wheel/bin/python -m pip install -q -c constraints.txt torch
+	build/wheel/bin/python -m pip install -q -c constraints.txt "$$(ls dist/*.whl)[train]" \
+	  pytest pytest-timeout hypothesis
+	build/wheel/bin/python -m pytest -q -o pythonpath= -k "not leak and not compile" \
+	  tests/kernels tests/test_activation.py tests/test_rnn.py
+	build/wheel/bin/adaptrnn train digits --model arun --hidden-size 16 --controller-size 4 \
+	  --epochs 1 --out build/wheel/run
 
 neurons:
 	$(PYTHON) -m venv build/neurons-venv
@@ -94,9 +98,8 @@ arm64: $(INSTALLED)
 	qemu-aarch64 build/arm64/check
 
 audit: $(INSTALLED)
-	$(BIN)/python -m pip install -q -c constraints.txt pip-audit
-	$(BIN)/python -m pip_audit --requirement constraints.txt --no-deps --disable-pip || \
-	  echo "The audit failed: a vulnerability above, or its database could not be reached."
+	$(PYTHON) -m venv build/audit && build/audit/bin/pip install -q pip-audit
+	$(BIN)/python .ci/audit.py build/audit/bin/pip-audit constraints.txt
 
 # Python sources are used where they lie; only native code and dependencies are installed.
 $(INSTALLED): pyproject.toml constraints.txt CMakeLists.txt $(shell find src -name '*.cpp' -o -name '*.hpp')

@@ -48,7 +48,7 @@ SlurmdPidFile={folder}/slurmd.pid
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd.log
 NodeName={host} NodeAddr=127.0.0.1 CPUs={cores} RealMemory={memory} State=UNKNOWN
-PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE State=UP
+PartitionName=batch Nodes={host} Default=YES MaxTime=INFINITE State=UP
 """
 
 
@@ -106,7 +106,7 @@ def quick(folder: Path) -> Path:
 @pytest.mark.timeout(3000)
 def test_the_workflow_runs_on_slurm(slurm, tmp_path):
     options = (
-        "--executor slurm --jobs 8 --default-resources slurm_account=none slurm_partition=all "
+        "--executor slurm --jobs 8 --default-resources slurm_account=none slurm_partition=batch "
         "--slurm-init-seconds-before-status-checks 5 --seconds-between-status-checks 5"
     )
     path = reproduce(

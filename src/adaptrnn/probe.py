@@ -146,16 +146,12 @@ def read_analysis(path: Path) -> xr.Dataset:
         Traceback (most recent call last):
         adaptrnn._error.InputError: nowhere/analysis/spectrum.nc: not there. Run ...
     """
-    import xarray as xr
+    from adaptrnn.run import read_dataset
 
     if not path.exists():
         run = path.parent.parent
         raise InputError(f"{path}: not there. Run  adaptrnn analyze {path.stem} {run}")
-    try:
-        return xr.load_dataset(path, engine="h5netcdf")
-    except Exception as error:  # h5py raises many types for damage
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: damaged ({first}). Write it again with --force.") from None
+    return read_dataset(path, "Write it again with --force.")
 
 
 def _path(run: Run, name: str) -> Path:

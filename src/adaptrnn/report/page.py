@@ -271,7 +271,8 @@ def _methods(manifest: Mapping[str, Any], runs: pd.DataFrame) -> tuple[tuple[str
                 f"{what}. Adam, {one.epochs} epochs, batches of {one.batch_size}, {one.schedule} "
                 f"learning rate, {clip}; cross entropy at the last step. Weights of the epoch "
                 f"with the best validation accuracy. Split SHA-256 {one.split_hash[:16]}, "
-                f"order of pixels {one.permutation_hash[:16] or 'none'}; neither depends on the seed.",
+                f"order of pixels {one.permutation_hash[:16] or 'none'}; neither depends on the "
+                "seed.",
             )
         )
     return (
