@@ -137,7 +137,7 @@ def figure(config: FigureConfig, console: Console) -> Path | None:
     Example:
         >>> from rich.console import Console
         >>> figure(FigureConfig(), Console(width=100))
-        fig1-gamma ...
+        table1 ...
     """
     from adaptrnn._error import require
 

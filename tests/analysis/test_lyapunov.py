@@ -354,8 +354,12 @@ def test_errors():
 
 
 def test_gains_frozen_at_rest_serve_every_sequence():
-    """Two sequences alike, given together: one exponent each, and the sums the same to rounding."""
+    """Two sequences alike, given together: one exponent each, and the sums the same to rounding.
+
+    The smallest diagonal element keeps a relative accuracy of about eps^0.6 = 4e-10 a factor (head
+    of the module), a few of which are summed here.
+    """
     x = torch.rand(40, 1, 1, generator=torch.Generator().manual_seed(0)).expand(-1, 2, -1)
     arguments = {"k": None, "definition": "frozen", "burn_in": 10, "tolerance": 1e9}
     found = lyapunov(ARUN(1, 4, 3), x, **arguments).lyapunov.sum("exponent").values
-    assert found.shape == (2,) and np.isclose(found[0], found[1], rtol=0, atol=1e-10)
+    assert found.shape == (2,) and np.isclose(found[0], found[1], rtol=1e-8)

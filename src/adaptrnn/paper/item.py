@@ -122,7 +122,7 @@ def present(data: xr.Dataset, dim: str) -> xr.Dataset:
 
     Example:
         >>> data = xr.Dataset({"a": ("model", [1.0, float("nan")])}, {"model": ["arun", "gru"]})
-        >>> list(present(data, "model").model.values)
+        >>> present(data, "model").model.values.tolist()
         ['arun']
     """
     numbers = data[[name for name, values in data.items() if dim in values.dims]]

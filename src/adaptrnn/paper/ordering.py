@@ -111,7 +111,7 @@ def known(data: xr.Dataset) -> xr.Dataset:
     Example:
         >>> rows = {"role": ["psmnist"], "model": ["arun", "gru"], "seed": [0]}
         >>> whole = xr.Dataset({"a": (tuple(rows), [[[1.0], [float("nan")]]])}, rows)
-        >>> list(known(whole).model.values), known(whole.where(False)).sizes["model"]
+        >>> known(whole).model.values.tolist(), known(whole.where(False)).sizes["model"]
         (['arun'], 2)
     """
     kept = data
