@@ -63,7 +63,7 @@ class ReproduceConfig:
     from_results: Path | None = None
     """Folder of collected results: only draw, judge and report, without any run."""
     snakemake: str = ""
-    """More options for Snakemake in one text, e.g. "--executor slurm --jobs 20"."""
+    """More options for Snakemake in one text: --snakemake="--executor slurm --jobs 20"."""
 
     def __post_init__(self) -> None:
         if self.cores is not None and self.cores < 1:
@@ -476,7 +476,7 @@ def _show(plan: Plan, config: ReproduceConfig, console: Console) -> None:
         f"{disk / 1000:.1f} GB of disk.",
         "An estimate from the speeds in docs/benchmarks.md, good to a factor of two; a GPU is not "
         "in it.",
-        "Nothing was done. The jobs one by one: adaptrnn reproduce ... --snakemake --dry-run",
+        "Nothing was done. The jobs one by one: adaptrnn reproduce ... --snakemake=--dry-run",
     )
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)
