@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from adaptrnn.paper.plan import Plan
+    from adaptrnn.paper.profile import PlannedRun
     from adaptrnn.run import Run
 
 __all__ = [
@@ -447,7 +448,14 @@ def _show(plan: Plan, config: ReproduceConfig, console: Console) -> None:
     from adaptrnn.paper.cost import hours
 
     table = Table("step", "task", "networks", "jobs", "each", "in all", "memory of one")
-    total, disk, longest = 0.0, 0.0, 0.0
+    total, disk, longest, seed, once = 0.0, 0.0, 0.0, 0.0, 0.0
+
+    def members(name: str) -> int:
+        return len(plan.units[name])
+
+    def run_of(name: str) -> PlannedRun:
+        return plan.runs[name] if name in plan.runs else plan.runs[plan.units[name][0]]
+
     for step, names in (
         ("train", list(plan.runs)),
         ("evaluate", plan.evaluated()),
@@ -455,7 +463,7 @@ def _show(plan: Plan, config: ReproduceConfig, console: Console) -> None:
     ):
         groups: dict[tuple[str, str], list[str]] = {}
         for name in names:
-            run = plan.runs[name if step == "train" else plan.units[name][0]]
+            run = run_of(name)
             kind = " ".join(part for part in (run.config.model, run.variant) if part)
             groups.setdefault((run.role, kind), []).append(name)
         for (role, kind), group in groups.items():
@@ -464,16 +472,22 @@ def _show(plan: Plan, config: ReproduceConfig, console: Console) -> None:
             each, memory = max(c.seconds for c in costs), max(c.memory for c in costs)
             total, longest = total + seconds, max(longest, each)
             disk += sum(cost.disk for cost in costs)
+            if run_of(group[0]).variant == "grid":
+                once += seconds
+            else:
+                seed += seconds / (len(group) if step == "train" else sum(map(members, group)))
             row = (step, role, kind, str(len(group)), hours(each), hours(seconds))
             table.add_row(*row, f"{memory:.0f} MB")
     console.print(table)
     cores = config.cores or _processors()
     jobs = len(plan.runs) + len(plan.evaluated()) + len(plan.analysed()) + 2
     wall = max(total / cores, longest)
+    more = ", ".join(f"{count:,} seeds {hours(once + count * seed)}" for count in (10, 100, 1000))
     lines = (
         f"Profile {plan.profile.name}: {plan.profile.summary}.",
         f"{jobs} jobs, {hours(total)} of one processor, about {hours(wall)} on {cores} of them; "
         f"{disk / 1000:.1f} GB of disk.",
+        f"One processor would take, with {more}.",
         "An estimate from the speeds in docs/benchmarks.md, good to a factor of two; a GPU is not "
         "in it.",
         "Nothing was done. The jobs one by one: adaptrnn reproduce ... --snakemake=--dry-run",

@@ -479,7 +479,8 @@ class Run:
         foreign = f"{self.weights_path}: not of this configuration: "
         recurrent = weights.get("core.weight_hh_l0", torch.empty(0, 0))
         readout = weights.get("readout.weight", torch.empty(0, 0))
-        size = recurrent.shape[-1] if recurrent.ndim else 0  # looked at before anything of the size stated is allocated
+        # looked at before anything of the size stated is allocated
+        size = recurrent.shape[-1] if recurrent.ndim else 0
         if config.hidden_size not in (None, size) or readout.shape != (shape.num_classes, size):
             raise InputError(
                 f"{foreign}hidden_size {config.hidden_size} and {shape.num_classes} classes there, "
