@@ -43,6 +43,7 @@ class AbstractController(nn.Module):
     @abstractmethod
     def forward(self, a: Tensor, g: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One time step: ``(a, g) -> (g, n, s)``."""
+        raise NotImplementedError(f"{type(self).__name__} does not define forward(a, g).")
 
     def frozen(self) -> Any:
         """A copy whose parameters are not trained: for transplanting into another network.

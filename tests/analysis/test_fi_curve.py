@@ -136,6 +136,9 @@ def test_csv(tmp_path):
         read_fi_table(path)
     with pytest.raises(InputError, match="exists"):
         read_fi_table(tmp_path / "none.csv")
+    path.write_bytes("I,rate\n0.1,5 \N{MICRO SIGN}\n".encode("latin-1"))
+    with pytest.raises(InputError, match="CSV file in UTF-8"):
+        read_fi_table(path)
 
 
 def spiky(level, spikes, steps, on):

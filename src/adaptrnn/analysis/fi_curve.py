@@ -92,7 +92,10 @@ def read_fi_table(
     if path.suffix.lower() == ".nwb":
         rows, units = _read_nwb(path, spike_threshold), "nA"
     elif path.suffix.lower() == ".csv":
-        rows, units = _read_csv(path, current, rate, neuron), "as in the file"
+        try:
+            rows, units = _read_csv(path, current, rate, neuron), "as in the file"
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise bad("path", str(path), "a CSV file in UTF-8", f"It is not: {error}.") from None
     else:
         raise bad("path", str(path), "a file that ends in .csv or .nwb")
     if not rows:
