@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,12 +36,15 @@ def collect_results(
     """
     missing: dict[str, str] = {}
     runs: list[tuple[PlannedRun, Run]] = []
+    untrained: Counter[str] = Counter()
     for name, planned in plan.runs.items():
         run = Run(folder / name)
         if _finished(run):
             runs.append((planned, run))
         else:
-            missing[name] = "not trained"
+            untrained[f"{planned.role} {planned.config.model} {planned.variant}".strip()] += 1
+    for kind, count in untrained.items():
+        missing[kind] = f"{count} network{'s' if count > 1 else ''} not trained"
     items = {}
     for name, item in ITEMS.items():
         wanted = set(item.roles) & set(plan.profile.roles)
