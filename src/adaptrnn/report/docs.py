@@ -6,11 +6,13 @@ docs/paper-map.md   equation, figure, claim -> function -> test -> command -> nu
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import xarray as xr
+from PIL import Image
 
 from adaptrnn.figure.style import render
 from adaptrnn.paper.catalogue import ITEMS
@@ -45,7 +47,7 @@ def write_docs(results: Path, docs: Path) -> list[Path]:
     figures = docs / "images" / "results"
     for name, item in ITEMS.items():
         if name in tables:
-            write_atomic(figures / f"{name}.png", render(item.draw, tables[name], "png"))
+            write_atomic(figures / f"{name}.png", _small(render(item.draw, tables[name], "png")))
     pages = {
         "results.md": _results(tables, runs, manifest, verdicts),
         "paper-map.md": _map(manifest["profile"], verdicts),
@@ -53,6 +55,14 @@ def write_docs(results: Path, docs: Path) -> list[Path]:
     for name, text in pages.items():
         write_atomic(docs / name, text.encode())
     return [docs / name for name in pages]
+
+
+def _small(png: bytes) -> bytes:
+    """The picture with 128 colours: a third of the bytes, and these drawings lose nothing."""
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    content = io.BytesIO()
+    picture.quantize(128).save(content, "png", optimize=True)
+    return content.getvalue()
 
 
 def _results(
