@@ -133,7 +133,7 @@ def test_a_failed_job_is_named_and_takes_no_other_with_it(tmp_path):
     with pytest.raises(RuntimeError, match=r"1 jobs failed: train psmnist-relu-seed0"):
         reproduce(config(tmp_path), Console(quiet=True))
     page = (tmp_path / "report" / "index.html").read_text()
-    assert "Something failed" in page and "1 network not trained" in page
+    assert "Missing from these results" in page and "1 network not trained" in page
     assert Run(tmp_path / "runs" / "psmnist-gamma-seed0").record()["state"] == "finished"
 
 
