@@ -107,7 +107,8 @@ def quick(folder: Path) -> Path:
 def test_the_workflow_runs_on_slurm(slurm, tmp_path):
     options = (
         "--executor slurm --jobs 8 --default-resources slurm_account=none slurm_partition=batch "
-        "--slurm-init-seconds-before-status-checks 5 --seconds-between-status-checks 5"
+        "--slurm-init-seconds-before-status-checks 5 --seconds-between-status-checks 5 "
+        "--slurm-status-command squeue"  # there is no accounting that sacct could ask
     )
     path = reproduce(
         ReproduceConfig(
