@@ -363,3 +363,20 @@ def test_gains_frozen_at_rest_serve_every_sequence():
     arguments = {"k": None, "definition": "frozen", "burn_in": 10, "tolerance": 1e9}
     found = lyapunov(ARUN(1, 4, 3), x, **arguments).lyapunov.sum("exponent").values
     assert found.shape == (2,) and np.isclose(found[0], found[1], rtol=1e-8)
+
+
+def test_several_threads_give_the_exponents_of_one():
+    # torch's batched LU is wrong on a CPU with several threads for matrices above about 150
+    network = RNN(1, 200, nonlinearity="gamma", n=5.0, s=0.0, recurrent_init="haar")
+    x, h = torch.rand(30, 3, 1), torch.rand(1, 3, 200)
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            with pytest.warns(ConvergenceWarning):
+                found.append(lyapunov(network, x, k=None, burn_in=0, state=h).lyapunov)
+    finally:
+        torch.set_num_threads(before)
+    # roundings of float64; the smallest exponents keep 4e-10 (module text)
+    assert np.allclose(*found, rtol=1e-8, atol=1e-8)

@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
+from scipy.linalg.lapack import dlaswp
 from torch import Tensor
 from torch.nn.functional import linear
 
@@ -339,13 +340,14 @@ class _Lower:
     @classmethod
     def of(cls, v: Tensor) -> tuple[_Lower, Tensor]:
         """Tangents that span the same nested subspaces as v = P L U, and the diagonal of U."""
-        lu, pivots, _ = torch.linalg.lu_factor_ex(v)
-        diagonal = lu.diagonal(dim1=1, dim2=2).clone()
-        permutation, _, _ = torch.lu_unpack(lu, pivots, unpack_data=False)
-        numbers = torch.arange(v.shape[1], dtype=v.dtype, device=v.device)
-        lower = lu.tril_(-1)
-        lower.diagonal(dim1=1, dim2=2).fill_(1)
-        return cls(lower, (numbers @ permutation).long()), diagonal
+        # one after another: for batches of matrices larger than about 150 torch's LU is wrong on
+        # a CPU with more than one thread (github.com/pytorch/pytorch/issues/142815)
+        factors, pivots = zip(*(torch.linalg.lu_factor_ex(one)[:2] for one in v), strict=True)
+        lower = torch.stack([factor.mT for factor in factors]).mT  # columns stay contiguous
+        diagonal = lower.diagonal(dim1=1, dim2=2).clone()
+        lower.tril_(-1).diagonal(dim1=1, dim2=2).fill_(1)
+        row = np.stack([_permutation(swaps.cpu().numpy()) for swaps in pivots])
+        return cls(lower, torch.from_numpy(row).to(v.device)), diagonal
 
     def push(
         self, model: System, x: Tensor | None, z: Tensor, drive: Tensor | None
@@ -362,6 +364,11 @@ class _Lower:
             left = self.lower[:, low:, low:high].mT
             torch.bmm(left, permuted[:, low:], out=product[:, low:high])
         return z, product.mT.mul_(slope.unsqueeze(-1))
+
+
+def _permutation(swaps: np.ndarray) -> np.ndarray:
+    """Where each row of L belongs, from LAPACK's swaps: row i with row swaps[i], counted from 1."""
+    return dlaswp(np.arange(len(swaps))[:, None], swaps - 1)[:, 0].astype(np.int64)
 
 
 def _summary(times: np.ndarray, growth: np.ndarray, tolerance: float) -> xr.Dataset:
