@@ -64,6 +64,17 @@ def test_convolutional_network_takes_drive_and_contrast(write_parquet_cifar):
         assert evaluate(model, task, perturbation).loss != clean.loss
 
 
+def test_images_encoded_once_give_the_same(write_parquet_cifar):
+    config = TrainConfig("scifar10-conv", "arun", hidden_size=5, controller_size=3)
+    task = write_parquet_cifar
+    model = build_model(config, task)
+    encoded = {}
+    for perturbation in (None, SinusoidalContrast(), StepDrive(5.0)):
+        plain = evaluate(model, task, perturbation, batch_size=5)
+        assert evaluate(model, task, perturbation, batch_size=5, encoded=encoded) == plain
+    assert list(encoded) == [0, 5, 10]
+
+
 @pytest.fixture
 def write_parquet_cifar():
     """A task of 12 random colour images of 8 x 8 pixels."""

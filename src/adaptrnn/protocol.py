@@ -619,6 +619,7 @@ def measure_robustness(subject: Subject) -> xr.Dataset:
     parts, attrs = [], {}
     for name, (axes, make, images) in curves.items():
         part = dataclasses.replace(subject.task, test=subject.part(subject.count(images, 10)))
+        encoded: dict[int, Tensor] | None = {} if part.kind == "image" else None
         total, done = math.prod(map(len, axes.values())), iter(range(1, 10**6))
 
         def score(
@@ -627,9 +628,10 @@ def measure_robustness(subject: Subject) -> xr.Dataset:
             name: str = name,
             total: int = total,
             done: Any = done,
+            encoded: dict[int, Tensor] | None = encoded,
         ) -> tuple[float, float]:
             subject.say(f"{name.replace('_', ' ')} {next(done)}/{total}, {len(part.test)} images")
-            result = evaluate(subject.model, part, perturbation)
+            result = evaluate(subject.model, part, perturbation, encoded=encoded)
             return result.accuracy, result.loss
 
         one = sweep(score, axes, make)
