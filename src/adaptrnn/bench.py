@@ -8,7 +8,6 @@ must agree.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import importlib.util
 import json
 import math
@@ -20,7 +19,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -374,7 +373,7 @@ def _in_process(peer: str, size: Size, seconds: float, threads: int | None = Non
             return "libtcmalloc was not found (Debian: apt-get install libtcmalloc-minimal4)"
         before = environment.get("LD_PRELOAD", "")
         environment["LD_PRELOAD"] = f"{library} {before}".strip()
-    job = json.dumps({"peer": peer, "size": dataclasses.asdict(size), "seconds": seconds})
+    job = json.dumps({"peer": peer, "size": asdict(size), "seconds": seconds})
     command = [sys.executable, "-m", "adaptrnn.bench", job]
     try:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
@@ -426,7 +425,7 @@ def _cases(config: BenchConfig) -> dict[str, list[tuple[str, Size]]]:
     paper, small, static = Size(784, 100, 400, 50), Size(196, 100, 100, 20), Size(784, 100, 400)
     if config.quick:
         paper, small, static = Size(16, 4, 24, 5), Size(8, 4, 8, 3), Size(16, 4, 24)
-    short = dataclasses.replace(paper, steps=paper.steps // 4)
+    short = replace(paper, steps=paper.steps // 4)
 
     def adaptive(size: Size, short: Size) -> list[tuple[str, Size]]:
         rows = [
@@ -459,18 +458,25 @@ def _cases(config: BenchConfig) -> dict[str, list[tuple[str, Size]]]:
     }
 
 
-def _growth(config: BenchConfig) -> dict[str, list[Size]]:
-    base = Size(8, 4, 8, 4) if config.quick else Size(196, 40, 200, 20)
-    factors = (1, 2) if config.quick else (0.5, 1, 2, 4)
+_FIELDS = {"T": "steps", "B": "batch", "N": "neurons", "G": "units"}
 
-    def scaled(name: str, factors: tuple[float, ...]) -> list[Size]:
-        return [dataclasses.replace(base, **{name: int(getattr(base, name) * f)}) for f in factors]
 
+def _growth(config: BenchConfig) -> dict[str, list[tuple[str, list[Size]]]]:
+    """Around the paper's size and a small one: what grows, and the sizes, the second the base."""
+    bases: dict[str, tuple[Size, tuple[float, ...]]]
+    if config.quick:
+        bases = {"small": (Size(8, 4, 8, 4), (1, 2))}
+    else:
+        bases = {
+            "the paper's size": (Size(196, 40, 400, 50), (0.5, 1, 2)),
+            "small": (Size(196, 40, 200, 20), (0.5, 1, 2)),
+        }
     return {
-        "T": scaled("steps", factors),
-        "B": scaled("batch", factors),
-        "N": scaled("neurons", factors[:3]),
-        "G": scaled("units", factors[:3]),
+        title: [
+            (letter, [replace(base, **{name: int(getattr(base, name) * f)}) for f in factors])
+            for letter, name in _FIELDS.items()
+        ]
+        for title, (base, factors) in bases.items()
     }
 
 
@@ -573,6 +579,12 @@ def _memory_sizes(config: BenchConfig) -> list[Size]:
     return [Size(steps, 100, 64, 64) for steps in (196, 784, 3136)]
 
 
+def _base(config: BenchConfig) -> Size:
+    """The size that the first growth is around."""
+    (_, sizes), *_ = next(iter(_growth(config).values()))
+    return sizes[1]
+
+
 def _measure_growth(config: BenchConfig, console: Console) -> list[tuple[str, ...]]:
     """Rows: what grows, its values, what was measured, that relative to the law, the verdict."""
     rows: list[tuple[str, ...]] = []
@@ -589,13 +601,13 @@ def _measure_growth(config: BenchConfig, console: Console) -> list[tuple[str, ..
         return result
 
     seconds = min(config.seconds, 1.0)
-    for name, sizes in _growth(config).items():
-        results = [measured("adaptrnn fused", size, seconds) for size in sizes]
-        field = {"T": "steps", "B": "batch", "N": "neurons", "G": "units"}[name]
-        values = tuple(getattr(size, field) for size in sizes)
-        times = tuple(result.training / result.size.multiply_adds for result in results)
-        text = ", ".join(f"{result.training:.3g}" for result in results) + " us"
-        show(_Growth(f"time over {name}", values, times, text).row())
+    for title, grown in _growth(config).items():
+        for name, sizes in grown:
+            results = [measured("adaptrnn fused", size, seconds) for size in sizes]
+            values = tuple(getattr(size, _FIELDS[name]) for size in sizes)
+            times = tuple(result.training / result.size.multiply_adds for result in results)
+            text = ", ".join(f"{result.training:.3g}" for result in results) + " us"
+            show(_Growth(f"time over {name}, {title}", values, times, text).row())
     memory, steps = [], []
     for size in _memory_sizes(config):
         result = measured("adaptrnn autograd, recompute", size, 0)
@@ -605,7 +617,7 @@ def _measure_growth(config: BenchConfig, console: Console) -> list[tuple[str, ..
     roots = tuple(m / math.sqrt(t) for m, t in zip(memory, steps, strict=True))
     text = ", ".join(f"{m / 1e6:.0f}" for m in memory) + " MB"
     show(_Growth("memory over T", tuple(steps), roots, text).row())
-    size = _growth(config)["T"][1]
+    size = _base(config)
     for threads in sorted({1, torch.get_num_threads()}):
         time_ = measured("adaptrnn fused", size, seconds, threads).training
         show(("threads", str(threads), f"{time_:.3g} us", "-", "-"))
@@ -707,12 +719,14 @@ def _write(
     for title, results in found.items():
         rows = [_row(result, machine) for result in results]
         text += ["", f"## {title}", "", *_table(_HEAD, rows)]
-    base, size = _growth(BenchConfig())["T"][1], _memory_sizes(BenchConfig())[0]
+    size = _memory_sizes(BenchConfig())[0]
+    bases = [f"{title}: {rows[0][1][1]}" for title, rows in _growth(BenchConfig()).items()]
     text += [
         "",
         "## Growth",
         "",
-        f"From {base}, one at a time: microseconds of a fused training step per sample and step.",
+        "One at a time, microseconds of a fused training step per sample and step. From",
+        f"{'; '.join(bases)}. Threads: at the paper's size.",
         "Relative to the law is time per multiply-add over the second one's: 1 is growth linear in",
         "T, B and N (N + G^2 + 3 G). Memory is what a step through autograd with no budget needs",
         "beyond currents and their gradient, relative to the root of T, at "
@@ -749,7 +763,7 @@ def _plot(path: Path, found: dict[str, list[Result]]) -> None:
 def _child() -> None:
     job = json.loads(sys.argv[1])
     result = measure(job["peer"], Size(**job["size"]), job["seconds"])
-    print(json.dumps(dataclasses.asdict(result)))
+    print(json.dumps(asdict(result)))
 
 
 if __name__ == "__main__":
