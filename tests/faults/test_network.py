@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
+
+import pytest
 
 import adaptrnn
 
@@ -48,3 +51,8 @@ def test_importing_every_module_needs_no_network(tmp_path):
     assert ended.returncode == 0, ended.stderr
     assert int(ended.stdout) > 40
     assert not list(tmp_path.iterdir())  # and leaves nothing where it is called
+
+
+def test_tests_cannot_reach_beyond_this_machine():
+    with socket.socket() as one, pytest.raises(AssertionError, match="wants to connect"):
+        one.connect(("192.0.2.1", 80))  # an address for documentation: nobody's
