@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 import pytest
-import yaml
 from rich.console import Console
 
 from adaptrnn.paper.store import read_results
@@ -90,19 +89,6 @@ def slurm(tmp_path):
             CONF.write_bytes(kept)
 
 
-def quick(folder: Path) -> Path:
-    """The quick profile with one seed and fewer epochs: the way is tested, not the result."""
-    from adaptrnn.paper import profile
-
-    path = Path(profile.__file__).parent / "profiles" / "quick.yaml"
-    values = yaml.safe_load(path.read_text())
-    values["seeds"], values["grid"], values["transplant"] = [0], None, False
-    values["train"]["epochs"] = 3
-    values["roles"]["psmnist"]["effort"] = 0.05
-    (folder / "quick.yaml").write_text(yaml.safe_dump(values))
-    return folder / "quick.yaml"
-
-
 @pytest.mark.timeout(3000)
 def test_the_workflow_runs_on_slurm(slurm, tmp_path):
     options = (
@@ -112,7 +98,7 @@ def test_the_workflow_runs_on_slurm(slurm, tmp_path):
     )
     path = reproduce(
         ReproduceConfig(
-            str(quick(tmp_path)),
+            "quick",
             out=tmp_path / "runs",
             report=tmp_path / "report",
             snakemake=options,
@@ -121,7 +107,7 @@ def test_the_workflow_runs_on_slurm(slurm, tmp_path):
     )
     assert path is not None and path.stat().st_size > 10_000
     _, runs, _ = read_results(tmp_path / "runs" / "results")
-    assert len(runs) == 7
+    assert len(runs) == 24
     # Slurm, not this process, ran them: it knows a job for each training
     jobs = subprocess.run(["squeue", "-h", "-t", "all", "-o", "%T"], capture_output=True, text=True)
-    assert jobs.stdout.split().count("COMPLETED") >= 7
+    assert jobs.stdout.split().count("COMPLETED") >= 24

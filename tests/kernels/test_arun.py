@@ -264,10 +264,13 @@ def test_nan_stays_with_its_sample(arun_inputs, shape, data, value):
 
 
 def test_single_precision_over_the_papers_length(arun_inputs, relative):
-    """At T = 784 no worse than twice the reference's own float32 error, every gradient."""
-    square = {"reference": 0.0, "autograd": 0.0, "fused": 0.0}
-    batches = (3, 4, 5, 6, 7)  # networks: one alone is a matter of luck, for the reference too
-    for batch in batches:
+    """At T = 784 no worse than twice the reference's own float32 error, every gradient.
+
+    The median over networks: where a gradient nearly cancels, as that of the two numbers of
+    bias_gc may, its relative error is a matter of luck, for the reference too.
+    """
+    errors: dict[str, list] = {"reference": [], "autograd": [], "fused": []}
+    for batch in range(2, 11):
         tensors = arun_inputs(784, batch, 60, 20, torch.float32, gain=5.0)
         readout = [0.1 * torch.randn(10, 60), torch.zeros(10)]
         target = torch.randint(0, 10, (batch,))
@@ -284,11 +287,11 @@ def test_single_precision_over_the_papers_length(arun_inputs, relative):
             ("fused", arun_cross_entropy(*tensors, *readout, target)[0]),
         ):
             found = torch.autograd.grad(value, tensors)
-            errors = [relative(got, want) for got, want in zip(found, wanted, strict=True)]
-            square[name] = square[name] + np.square(errors)
+            errors[name].append([relative(*pair) for pair in zip(found, wanted, strict=True)])
+    middle = {name: np.median(values, axis=0) for name, values in errors.items()}
     for name in ("autograd", "fused"):
         # the gradients of h0 and g0 have vanished after 784 steps: 0 = 0
-        assert (np.sqrt(square[name]) <= 2 * np.sqrt(square["reference"])).all(), square
+        assert (middle[name] <= 2 * middle["reference"]).all(), middle
 
 
 def test_golden(golden):

@@ -43,10 +43,12 @@ template <> struct Lanes<float> {
   typedef int32_t I __attribute__((vector_size(kBytes)));
   static constexpr int count = kBytes / 4;
   static constexpr int mantissa = 23;
-  static constexpr int32_t one_bits = 0x3f800000;
   static constexpr int32_t sign_bit = INT32_MIN;
   static constexpr float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer
-  static constexpr float log2e = 1.4426950216293335f, log2e_low = 1.9259629911e-8f;
+  static constexpr float log2e = 1.4426950216293335f;
+  static constexpr float half_ln2 = 0.3465735912322998f, half_ln2_low = -9.5232714998e-10f;
+  static constexpr float bias = 127.0f;  // of the exponent
+  static constexpr float flat = 10.0f;   // tanh is 1 from here on
   static constexpr float largest = 87.0f;  // exp(-87) is still a normal number
 };
 
@@ -56,10 +58,12 @@ template <> struct Lanes<double> {
   typedef int64_t I __attribute__((vector_size(kBytes)));
   static constexpr int count = kBytes / 8;
   static constexpr int mantissa = 52;
-  static constexpr int64_t one_bits = 0x3ff0000000000000;
   static constexpr int64_t sign_bit = INT64_MIN;
   static constexpr double magic = 6755399441055744.0;  // 1.5 * 2^52
-  static constexpr double log2e = 1.4426950408889634, log2e_low = 2.035527374093103e-17;
+  static constexpr double log2e = 1.4426950408889634;
+  static constexpr double half_ln2 = 0.34657359027997264, half_ln2_low = 1.1595234069231498e-17;
+  static constexpr double bias = 1023.0;
+  static constexpr double flat = 20.0;
   static constexpr double largest = 708.0;
 };
 
@@ -114,23 +118,29 @@ template <class T> ADAPTRNN_INLINE double sum(Vec<T> v) {
   return (part[0] + part[1]) + (part[2] + part[3]);
 }
 
-// (2^r - 1) / r for |r| <= 1/2: Chebyshev interpolation, relative error 1.2e-8 and 2e-17.
-template <class T> ADAPTRNN_INLINE Vec<T> exp2m1_over(Vec<T> r) {
+// (exp(2u) - 1) / u for |u| <= ln(2)/4, minimax with the value 2 at 0 so that what is near 0 has no
+// bias; relative error 1.4e-8 and 2e-17.
+template <class T> ADAPTRNN_INLINE Vec<T> expm1_over(Vec<T> u) {
   if constexpr (sizeof(T) == 4) {
-    constexpr float c[] = {0.693147188026f,  0.240226507606f,   0.0555035711422f,
-                           0.00961808255728f, 0.00133908633647f, 0.000154531629451f};
+    constexpr float c[] = {2.0f,        1.9999998807907f, 1.3333237171173f,
+                           0.66667902469635f, 0.26772034168243f, 0.08877019584179f};
     Vec<T> p = splat<T>(c[5]);
-    for (int i = 4; i >= 0; --i) p = p * r + splat<T>(c[i]);
+    for (int i = 4; i >= 0; --i) p = p * u + splat<T>(c[i]);
     return p;
   } else {
-    constexpr double c[] = {0.69314718055994530942,    0.2402265069591009822,
-                            0.055504108664821594339,   0.0096181291076068885273,
-                            0.001333355814641693531,   0.00015403530441736050155,
-                            0.000015252733829836118394, 1.3215442587921689653e-6,
-                            1.0178062445845773521e-7,  7.0725859492692236999e-9,
-                            4.4549605981865183938e-10};
+    constexpr double c[] = {2.0,
+                            2.0000000000000022468,
+                            1.3333333333333336789,
+                            0.66666666666517028177,
+                            0.26666666666643650828,
+                            0.088888889167927028361,
+                            0.025396825439744629735,
+                            0.0063491851128314079374,
+                            0.0014109314777982174353,
+                            0.00028289389815241956204,
+                            0.000051415462653863958766};
     Vec<T> p = splat<T>(c[10]);
-    for (int i = 9; i >= 0; --i) p = p * r + splat<T>(c[i]);
+    for (int i = 9; i >= 0; --i) p = p * u + splat<T>(c[i]);
     return p;
   }
 }
@@ -161,34 +171,17 @@ template <class T> ADAPTRNN_INLINE Vec<T> atanh_over(Vec<T> w) {
   }
 }
 
-// 2^k for k held in the low bits of m = magic + k, -126 <= k <= 127.
-template <class T> ADAPTRNN_INLINE Vec<T> power_of_two(Vec<T> m) {
-  return from_bits<T>((bits<T>(m) << Lanes<T>::mantissa) + Lanes<T>::one_bits);
-}
-
-// numerator / denominator for a denominator in [1, 2].
-template <class T> ADAPTRNN_INLINE Vec<T> divide(Vec<T> numerator, Vec<T> denominator) {
-#if defined(__AVX512F__)
-  if constexpr (sizeof(T) == 4) {  // 2^-14, one Newton step to 2^-23.9, one correction
-    const Vec<T> r0 = (Vec<T>)_mm512_rcp14_ps((__m512)denominator);
-    const Vec<T> r = r0 * (splat<T>(2) - denominator * r0);
-    return numerator * r;
-  }
-#endif
-  return numerator / denominator;
-}
-
-// tanh through expm1(-2|x|) = t: tanh|x| = -t/(2+t); nothing cancels, 2 units in the last place.
+// tanh x = t / (t + 2), t = expm1(2x) = 2^k expm1(2u) + 2^k - 1; nothing cancels, 3 units in the
+// last place.
 template <class T> ADAPTRNN_INLINE Vec<T> tanh(Vec<T> x) {
   using L = Lanes<T>;
-  Vec<T> y = absolute<T>(x) * splat<T>(T(-2) * L::log2e);
-  y = at_least<T>(y, splat<T>(T(-100)));
-  const Vec<T> m = y + splat<T>(L::magic);
-  const Vec<T> r = y - (m - splat<T>(L::magic));
-  const Vec<T> scale = power_of_two<T>(m);
-  const Vec<T> t = r * exp2m1_over<T>(r) * scale + (scale - splat<T>(1));
-  const Vec<T> q = divide<T>(-t, t + splat<T>(2));
-  return from_bits<T>(bits<T>(q) | (bits<T>(x) & L::sign_bit));
+  constexpr T magic = L::magic + L::bias;
+  x = at_least<T>(at_most<T>(x, splat<T>(L::flat)), splat<T>(-L::flat));
+  const Vec<T> m = x * splat<T>(2 * L::log2e) + splat<T>(magic);  // magic + k
+  const Vec<T> u = x - (m - splat<T>(magic)) * splat<T>(L::half_ln2);
+  const Vec<T> scale = from_bits<T>(bits<T>(m) << L::mantissa);
+  const Vec<T> t = u * expm1_over<T>(u) * scale + (scale - splat<T>(1));
+  return t / (t + splat<T>(2));
 }
 
 // exp(-v) for v >= 0; 0 where it would not be a normal number.
@@ -196,10 +189,11 @@ template <class T> ADAPTRNN_INLINE Vec<T> exp_minus(Vec<T> v) {
   using L = Lanes<T>;
   const Vec<T> zero = {}, given = v;
   v = at_most<T>(v, splat<T>(L::largest));
-  const Vec<T> m = splat<T>(L::magic) - v * splat<T>(L::log2e);
-  const Vec<T> k = m - splat<T>(L::magic);
-  const Vec<T> r = -(v * splat<T>(L::log2e) + k) - v * splat<T>(L::log2e_low);
-  const Vec<T> e = (splat<T>(1) + r * exp2m1_over<T>(r)) * power_of_two<T>(m);
+  const Vec<T> m = splat<T>(L::magic + L::bias) - v * splat<T>(L::log2e);
+  const Vec<T> k = m - splat<T>(L::magic + L::bias);
+  const Vec<T> u = -(v * splat<T>(T(0.5)) + k * splat<T>(L::half_ln2)) - k * splat<T>(L::half_ln2_low);
+  const Vec<T> scale = from_bits<T>(bits<T>(m) << L::mantissa);
+  const Vec<T> e = u * expm1_over<T>(u) * scale + scale;
   return given > splat<T>(L::largest) ? zero : e;
 }
 
