@@ -21,15 +21,19 @@ float64, 7e-5 in float32).
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
-from scipy.linalg.lapack import dlaswp
+from scipy.linalg.lapack import dlaswp, get_lapack_funcs
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn.functional import linear
 
@@ -55,6 +59,7 @@ DEFINITIONS = {
 }
 
 _BLOCKS = 4  # of the triangular product; more are smaller than one efficient matrix product
+_LAPACK = (torch.float32, torch.float64)
 _SMALL = 32  # below this size a QR costs as much as an LU
 _LARGEST = 2**28  # numbers held by the tangents
 
@@ -145,8 +150,9 @@ def lyapunov(
         z = model.start(known[0].shape[0] if known else 1)
     if z.shape[0] * size * k > _LARGEST:
         raise bad("k", k, f"smaller: {z.shape[0]} samples x {size} x k numbers do not fit")
-    with torch.no_grad():
-        times, growth = _grow(model, z, inputs, drives, k, burn_in, interval, seed)
+    signals = list(zip(inputs, drives, strict=True))
+    with torch.no_grad(), _tangents(model, first_frame(z, k, seed)) as tangents:
+        times, growth = _grow(tangents, z, signals, burn_in, interval)
     found = _summary(times, growth, tolerance)
     found.attrs = {
         "definition": definition,
@@ -261,56 +267,181 @@ def first_frame(z: Tensor, k: int, seed: int) -> Tensor:
     return torch.linalg.qr(torch.from_numpy(drawn).movedim(0, 2).to(z))[0]
 
 
+Signals = Sequence[tuple[Tensor | None, Tensor | None]]  # input and drive of each step
+
+
 def _grow(
-    model: System,
+    tangents: _Tangents | _ClosedTangents,
     z: Tensor,
-    inputs: list[Tensor | None],
-    drives: list[Tensor | None],
-    k: int,
+    signals: Signals,
     burn_in: int,
     interval: int,
-    seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Times of the QRs, counted from the end of the burn-in, and sum ln R_ii between them."""
-    signals = list(zip(inputs, drives, strict=True))
-    by_lu = k == model.size > _SMALL
-    limit = -0.4 * math.log(torch.finfo(z.dtype).eps)
-
-    def advance(
-        z: Tensor, basis: _Dense | _Lower, start: int, stop: int, lu: bool
-    ) -> tuple[Tensor, _Dense | _Lower, Tensor, float]:
-        """State, basis, ln of the diagonal, and its spread per step, after steps start to stop."""
-        first = (z, basis)
-        for x, drive in signals[start:stop]:
-            z, v = basis.push(model, x, z, drive)
-            basis = _Dense(v)
-        basis, diagonal = (_Lower if lu else _Dense).of(v)
-        logs = diagonal.abs().log()
-        spread = float(logs.clamp(min=0).max() - logs.clamp(max=0).min())
-        if spread <= limit or stop - start == 1:
-            return z, basis, logs, spread / (stop - start)
-        middle = (start + stop) // 2
-        z, basis, logs, _ = advance(*first, start, middle, by_lu)
-        z, basis, more, spread = advance(z, basis, middle, stop, lu)
-        return z, basis, logs + more, spread
-
-    basis: _Dense | _Lower = _Dense(first_frame(z, k, seed))
-    counted, times, t, free = [], [], 0, 1
+    counted, times, t = [], [], 0
     while t < len(signals):
         mark = burn_in if t < burn_in else t + interval  # of the next QR that is recorded
-        mark, growth = min(mark, len(signals)), z.new_zeros(z.shape[0], k)
-        while t < mark:
-            stop = min(t + free, mark)
-            z, basis, logs, spread = advance(z, basis, t, stop, by_lu and stop < mark)
-            growth, t = growth + logs, stop
-            free = max(1, int(limit / 2 / spread)) if spread else interval
-        if not bool(z.isfinite().all()) or bool(growth.isnan().any()):
+        mark = min(mark, len(signals))
+        z, growth = tangents.advance(z, signals[t:mark])
+        t = mark
+        if not bool(z.isfinite().all()) or np.isnan(growth).any():
             allowed = f"one whose states stay finite; within step {t} they do not"
-            raise bad("network", model.name, allowed, "Check the input and the weights.")
+            raise bad("network", tangents.model.name, allowed, "Check the input and the weights.")
         if t > burn_in:
             counted.append(growth)
             times.append(t - burn_in)
-    return np.array(times), torch.stack(counted).cpu().double().numpy()
+    return np.array(times), np.stack(counted).astype(np.float64)
+
+
+@contextlib.contextmanager
+def _tangents(model: System, frame: Tensor) -> Iterator[_Tangents | _ClosedTangents]:
+    """The tangents `frame` (B, S, k), in the way that suits the network and the device."""
+    closed = model.slope is not None and model.weight is not None
+    plain = frame.device.type == "cpu" and frame.dtype in _LAPACK
+    if not (closed and plain and frame.shape[2] == model.size > _SMALL):
+        yield _Tangents(model, frame)
+        return
+    threads = torch.get_num_threads()
+    workers = min(threads, len(frame))  # BLAS in each has what is left
+    with threadpool_limits(threads // workers, "blas"), ThreadPoolExecutor(workers) as pool:
+        yield _ClosedTangents(model, frame, pool)
+
+
+def _steps_without(spread: float, limit: float, most: int) -> int:
+    """Steps that go unfactored, from the spread of ln |diagonal| per step."""
+    return max(1, int(limit / 2 / spread)) if spread > 0 else most
+
+
+def _limit(frame: Tensor) -> float:
+    return -0.4 * math.log(torch.finfo(frame.dtype).eps)
+
+
+class _Tangents:
+    """Tangents of all samples together, of any network on any device."""
+
+    def __init__(self, model: System, frame: Tensor) -> None:
+        self.model, self.limit = model, _limit(frame)
+        self.basis: _Dense | _Lower = _Dense(frame)
+        self.lu = frame.shape[2] == model.size > _SMALL
+        self.free = 1
+
+    def advance(self, z: Tensor, signals: Signals) -> tuple[Tensor, np.ndarray]:
+        """States, and ln of the growth (B, k), after all signals; ends with a QR."""
+        t, growth = 0, np.zeros((len(z), 1))
+        while t < len(signals):
+            part = signals[t : t + self.free]
+            t += len(part)
+            z, logs, spread = self._stretch(z, part, self.lu and t < len(signals))
+            growth = growth + logs.cpu().numpy()
+            self.free = _steps_without(spread, self.limit, len(signals))
+        return z, growth
+
+    def _stretch(self, z: Tensor, signals: Signals, lu: bool) -> tuple[Tensor, Tensor, float]:
+        """States, ln |diagonal| and its spread per step, after one factorisation."""
+        first = (z, self.basis)
+        for x, drive in signals:
+            z, v = self.basis.push(self.model, x, z, drive)
+            self.basis = _Dense(v)
+        kind: type[_Dense] | type[_Lower] = _Lower if lu else _Dense
+        self.basis, diagonal = kind.of(v)
+        logs = diagonal.abs().log()
+        spread = float(logs.clamp(min=0).max() - logs.clamp(max=0).min())
+        if spread <= self.limit or len(signals) == 1:
+            return z, logs, spread / len(signals)
+        (z, self.basis), middle = first, len(signals) // 2
+        z, logs, _ = self._stretch(z, signals[:middle], self.lu)
+        z, more, spread = self._stretch(z, signals[middle:], lu)
+        return z, logs + more, spread
+
+
+class _ClosedTangents:
+    """All tangents of a layer with Jacobians diag(slope) W, on a CPU, each sample on a thread."""
+
+    def __init__(self, model: System, frame: Tensor, pool: ThreadPoolExecutor) -> None:
+        self.model, self.pool = model, pool
+        assert model.weight is not None
+        weight = np.ascontiguousarray(model.weight.numpy().T)
+        self.samples = [_Sample(weight, one.mT.numpy(), _limit(frame)) for one in frame]
+
+    def advance(self, z: Tensor, signals: Signals) -> tuple[Tensor, np.ndarray]:
+        """As `_Tangents.advance`."""
+        assert self.model.slope is not None
+        slopes = []
+        for x, drive in signals:
+            z, slope = self.model.slope(x, z, drive)
+            slopes.append(slope)
+        each = torch.stack(slopes, 1).numpy()
+        return z, np.stack(list(self.pool.map(_Sample.advance, self.samples, each)))
+
+
+class _Sample:
+    """All tangents of one sample.
+
+    Either as they are, row j of `columns` the j-th, `order` None; or P L with L unit lower
+    triangular: row j of `columns` is column j of L, row i of L belongs at row order[i] of P L, and
+    of what stands left of the diagonal only what the product reads is cleared.
+    """
+
+    def __init__(self, weight: np.ndarray, columns: np.ndarray, limit: float) -> None:
+        self.weight, self.columns, self.limit = weight, columns, limit
+        self.order: np.ndarray | None = None
+        self.free = 1
+        (self.getrf,) = get_lapack_funcs(("getrf",), (weight,))
+        edges = np.linspace(0, len(weight), _BLOCKS + 1).astype(int).tolist()
+        self.blocks = list(itertools.pairwise(edges))
+
+    def advance(self, slopes: np.ndarray) -> np.ndarray:
+        """Growth (S,), ln, after steps with these slopes (T, S); ends with a QR."""
+        t, growth = 0, np.zeros(len(self.weight))
+        while t < len(slopes):
+            part = slopes[t : t + self.free]
+            t += len(part)
+            logs, spread = self._stretch(part, t < len(slopes))
+            growth += logs
+            self.free = _steps_without(spread, self.limit, len(slopes))
+        return growth
+
+    def _stretch(self, slopes: np.ndarray, lu: bool) -> tuple[np.ndarray, float]:
+        first = self.columns, self.order
+        for slope in slopes:
+            self.columns = self._product()
+            self.columns *= slope
+            self.order = None
+        with np.errstate(divide="ignore"):
+            logs = np.log(np.abs(self._lower() if lu else self._orthonormal()))
+        spread = float(max(logs.max(), 0) - min(logs.min(), 0))
+        if spread <= self.limit or len(slopes) == 1:
+            return logs, spread / len(slopes)
+        (self.columns, self.order), middle = first, len(slopes) // 2
+        logs, _ = self._stretch(slopes[:middle], True)
+        more, spread = self._stretch(slopes[middle:], lu)
+        return logs + more, spread
+
+    def _product(self) -> np.ndarray:
+        """(W V)^T of the tangents V."""
+        if self.order is None:
+            return self.columns @ self.weight
+        permuted = self.weight[self.order]  # (W P)^T
+        product = np.empty_like(permuted)
+        for low, high in self.blocks:  # of the sums only a triangle counts
+            np.matmul(self.columns[low:high, low:], permuted[low:], out=product[low:high])
+        return product
+
+    def _orthonormal(self) -> np.ndarray:
+        """Tangents Q R become Q; returns the diagonal of R."""
+        q, r = np.linalg.qr(self.columns.T)
+        self.columns = np.ascontiguousarray(q.T)
+        return r.diagonal()
+
+    def _lower(self) -> np.ndarray:
+        """Tangents P L U become P L; returns the diagonal of U."""
+        factors, swaps, _ = self.getrf(self.columns.T, overwrite_a=True)
+        diagonal, self.columns = factors.diagonal().copy(), factors.T
+        for low, high in self.blocks:
+            self.columns[low:high, low:high] = np.triu(self.columns[low:high, low:high], 1)
+        np.fill_diagonal(self.columns, 1)
+        self.order = _permutation(swaps + 1)
+        return diagonal
 
 
 class _Dense:
@@ -352,18 +483,9 @@ class _Lower:
     def push(
         self, model: System, x: Tensor | None, z: Tensor, drive: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        if model.slope is None or model.weight is None:
-            v = torch.empty_like(self.lower)
-            v.scatter_(1, self.row.unsqueeze(-1).expand_as(v), self.lower)
-            return model.jvp(x, z, v, drive)
-        z, slope = model.slope(x, z, drive)
-        permuted = model.weight.mT[self.row]  # (W P)^T
-        product = torch.empty_like(permuted)  # (W P L)^T, of whose sums only a triangle counts
-        edges = np.linspace(0, model.size, _BLOCKS + 1).astype(int).tolist()
-        for low, high in itertools.pairwise(edges):
-            left = self.lower[:, low:, low:high].mT
-            torch.bmm(left, permuted[:, low:], out=product[:, low:high])
-        return z, product.mT.mul_(slope.unsqueeze(-1))
+        v = torch.empty_like(self.lower)
+        v.scatter_(1, self.row.unsqueeze(-1).expand_as(v), self.lower)
+        return model.jvp(x, z, v, drive)
 
 
 def _permutation(swaps: np.ndarray) -> np.ndarray:
