@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import multiprocessing
 import sys
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from adaptrnn._error import InputError, choose
 from adaptrnn.config import TrainConfig
 from adaptrnn.paper.profile import Profile, load_profile
 from adaptrnn.run import Run
@@ -102,14 +104,15 @@ def choose_rate(means: Mapping[float, float], within: float = 0.0) -> float:
         within: how much worse than the best is as good.
 
     Returns:
-        The rate.
+        The rate; NaN if training failed at every one.
 
     Example:
         >>> choose_rate({0.001: 0.80, 0.002: 0.90, 0.006: 0.905, 0.02: float("nan")}, within=0.01)
         0.002
     """
-    best = np.nanmax(list(means.values()))
-    return min(rate for rate, mean in means.items() if mean >= best - within)
+    trained = {rate: mean for rate, mean in means.items() if not math.isnan(mean)}
+    best = max(trained.values(), default=math.nan)
+    return min((rate for rate in trained if trained[rate] >= best - within), default=math.nan)
 
 
 def main(arguments: list[str]) -> int:
@@ -117,6 +120,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m adaptrnn.paper.search", description=__doc__)
     parser.add_argument("profile", nargs="?", default="quick")
     parser.add_argument("--data-dir", type=Path)
+    parser.add_argument("--roles", nargs="+", help="tasks of the profile; default all of them")
     parser.add_argument("--rates", type=float, nargs="+", default=RATES)
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--epochs", type=int, help="instead of the profile's")
@@ -124,7 +128,15 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--within", type=float, default=0.0, help="accuracy that is as good")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args(arguments)
-    profile, console = load_profile(given.profile), Console()
+    console = Console()
+    try:
+        profile = load_profile(given.profile)
+        for name in given.roles or ():
+            choose("--roles", name, profile.roles)
+    except InputError as error:
+        parser.error(str(error))
+    kept = {name: profile.roles[name] for name in given.roles or profile.roles}
+    profile = dataclasses.replace(profile, roles=kept, grid=None, transplant=False)
     options = {"epochs": given.epochs, "train_size": given.train_size}
     found = search(
         profile,
