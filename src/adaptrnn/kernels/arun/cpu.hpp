@@ -195,6 +195,7 @@ template <class T, int P> struct Tile {
     }
     const T* weights = w.gg + size_t(i0) * units;
     for (int j = 0; j < units; ++j, weights += N, g_before += wide) {
+      __builtin_prefetch(g + size_t(i0) * wide + j * L, 1);  // written below; in no cache yet
       Vec<T> x[P];
 #pragma GCC unroll 5
       for (int p = 0; p < P; ++p) x[p] = load<T>(g_before + p * L);
@@ -269,10 +270,11 @@ template <class T, int P> struct Tile {
   }
 
   template <int N>
-  ADAPTRNN_INLINE void transposed_rows(int i0, const T* z, T* out) const {
+  ADAPTRNN_INLINE void transposed_rows(int i0, const T* z, T* out, const T* soon) const {
     Vec<T> acc[N][P] = {};
     const T* weights = w.gg_t + size_t(i0) * units;
-    for (int j = 0; j < units; ++j, weights += N, z += wide) {
+    for (int j = 0; j < units; ++j, weights += N, z += wide, soon += wide) {
+      __builtin_prefetch(soon, 0, 2);
       Vec<T> x[P];
 #pragma GCC unroll 5
       for (int p = 0; p < P; ++p) x[p] = load<T>(z + p * L);
@@ -290,7 +292,7 @@ template <class T, int P> struct Tile {
   }
 
   // one step back of one block: dh, dg -> dz, da, and dg of the step before
-  void backward_block(int b, const Slot<T>& now, T* z) {
+  void backward_block(int b, const Slot<T>& before, const Slot<T>& now, T* z) {
     const size_t lane = size_t(b) * wide;
     const T* g = now.g + size_t(b) * units * wide;
     T* d = dg + size_t(b) * units * wide;
@@ -335,15 +337,17 @@ template <class T, int P> struct Tile {
     store<T>(small + L, load<T>(small + L) + total_s);
     for (int p = 0; p < P; ++p) store<T>(da + lane + p * L, da_[p]);
     d = dg + size_t(b) * units * wide;
+    const T* past_g = before.g + size_t(b) * units * wide;  // read next; in no cache yet
     for (int k = 0; k < rows.parts; ++k) {
       const int i = rows.begin(k);
+      const T* soon = past_g + k % P * L;
       switch (rows.begin(k + 1) - i) {
-        case 1: transposed_rows<1>(i, z, d); break;
-        case 2: transposed_rows<2>(i, z, d); break;
-        case 3: transposed_rows<3>(i, z, d); break;
-        case 4: transposed_rows<4>(i, z, d); break;
-        case 5: if constexpr (R >= 5) transposed_rows<5>(i, z, d); break;
-        case 6: if constexpr (R >= 6) transposed_rows<6>(i, z, d); break;
+        case 1: transposed_rows<1>(i, z, d, soon); break;
+        case 2: transposed_rows<2>(i, z, d, soon); break;
+        case 3: transposed_rows<3>(i, z, d, soon); break;
+        case 4: transposed_rows<4>(i, z, d, soon); break;
+        case 5: if constexpr (R >= 5) transposed_rows<5>(i, z, d, soon); break;
+        case 6: if constexpr (R >= 6) transposed_rows<6>(i, z, d, soon); break;
       }
     }
   }
@@ -431,7 +435,8 @@ template <class T, int P> struct Tile {
                      Gradients<T> out) {
     for (int b = 0; b < blocks; b += kGroup) {
       const int count = blocks - b < kGroup ? blocks - b : kGroup;
-      for (int k = 0; k < count; ++k) backward_block(b + k, now, dz + size_t(k) * units * wide);
+      for (int k = 0; k < count; ++k)
+        backward_block(b + k, before, now, dz + size_t(k) * units * wide);
       gradient_of_units(count, dz, before.g + size_t(b) * units * wide);
     }
     if (c.grad_currents)
