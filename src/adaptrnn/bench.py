@@ -435,9 +435,9 @@ def _cases(config: BenchConfig) -> dict[str, list[tuple[str, Size]]]:
             ("adaptrnn autograd, keep", size),
             ("torch loop", short),
             ("torch loop, kept memory", short),
-            ("torch loop, tcmalloc", short),
+            ("torch loop, tcmalloc", size),
         ]
-        rows += [("torch.compile of the step, tcmalloc", short)] if config.compile else []
+        rows += [("torch.compile of the step, tcmalloc", size)] if config.compile else []
         rows += [("JAX scan, checkpoint", size), ("JAX scan", short)] if jax else []
         return [*rows, ("nn.RNN", size), ("nn.LSTM", size), ("nn.GRU", size)]
 
@@ -705,8 +705,8 @@ def _write(
         "gradients, and a whole training step (currents, layer, readout, loss, all gradients).",
         "Memory is the most that a training step added to the idle process. The share of the peak",
         "counts three times the forward pass's multiply-adds, N (N + G^2 + 3 G), and nothing else.",
-        "Where T is smaller than in the title, a slow peer had fewer steps; its time per step does",
-        "not depend on T, its memory is proportional to T (JAX with checkpoint: to its root).",
+        "Where T is smaller than in the title, a peer that would need some 20 GB had fewer steps:",
+        "its time per step is taken not to depend on T, and its memory is proportional to T.",
         '"kept memory" is glibc told never to return pages, which spares a loop its page faults;',
         '"tcmalloc" is the loop under that allocator.',
         "nn.RNN, nn.LSTM and nn.GRU are torch's layers at an equal count of parameters: other",
