@@ -23,7 +23,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import LogFormatter, LogLocator, MaxNLocator
 
 from adaptrnn.activation import gamma_sup_slope
 from adaptrnn.analysis.noise import level_set
@@ -53,6 +53,8 @@ def _style(dark: bool = False) -> Iterator[None]:
             "figure.constrained_layout.use": False,  # three draws in place of one
             "figure.facecolor": "none",
             "axes.facecolor": "none",
+            "xtick.bottom": False,  # the grid shows where, and each mark takes time
+            "ytick.left": False,
         }
         with matplotlib.rc_context(settings):
             yield
@@ -76,10 +78,11 @@ class _Picture:
     def __init__(self, width: float, height: float) -> None:
         self.figure = Figure(figsize=(width, height))
 
-    def place_labels(self, left: float) -> None:
-        """Put y labels at one place, which else is computed from the ticks at every draw."""
+    def place_labels(self, left: float, below: float) -> None:
+        """Put labels at one place, which else is computed from the ticks at every draw."""
         for axis in self.figure.axes:
             axis.yaxis.set_label_coords(left, 0.5)
+            axis.xaxis.set_label_coords(0.5, below)
 
     def svg(self, words: str) -> str:
         """The figure as inline SVG; `words` say what is seen, to those who do not see it."""
@@ -105,6 +108,12 @@ def _fit(axis: Axes, *signals: Any, least: float = 0.0) -> None:
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
     middle, half = (low + high) / 2, max((high - low) / 2, least / 2, 1e-6)
     axis.set_ylim(middle - 1.1 * half, middle + 1.1 * half)
+
+
+def _few_ticks(axis: Axes) -> None:
+    """A tick costs as much time as a line."""
+    axis.xaxis.set_major_locator(MaxNLocator(3))
+    axis.yaxis.set_major_locator(MaxNLocator(3))
 
 
 def _decade(value: float, position: int) -> str:
@@ -145,7 +154,7 @@ class CurvePicture(_Picture):
             bottom.set(ylabel="slope γ′(x; n, s)", xlabel="input current x")
             top.legend(loc="upper left", handlelength=2.2)
             self.slope = bottom
-            self.place_labels(-0.09)
+            self.place_labels(-0.09, -0.16)
 
     def show(self, n: float, s: float, x: float) -> str:
         """Draw the curve of (n, s), and a point on it at the current x."""
@@ -218,7 +227,7 @@ class PlanePicture(_Picture):
             axis.xaxis.set_major_formatter(LogFormatter())
             axis.minorticks_off()
             self.axis, self.n = axis, n
-            self.place_labels(-0.1)
+            self.place_labels(-0.1, -0.09)
 
     def show(
         self,
@@ -281,7 +290,7 @@ class TracePicture(_Picture):
         with _style():
             super().__init__(4.4, 5.4)
             self.axes = self.figure.subplots(4, 1, sharex=True)
-            self.figure.subplots_adjust(0.15, 0.08, 0.98, 0.98, hspace=0.14)
+            self.figure.subplots_adjust(0.18, 0.08, 0.965, 0.98, hspace=0.14)
             time = np.arange(PLAN.steps)
             self.lines: dict[str, list[Line2D]] = {}
             for axis, (name, label) in zip(self.axes, self.ROWS, strict=True):
@@ -291,13 +300,14 @@ class TracePicture(_Picture):
                     for model in SERIES
                 ]
                 axis.set_ylabel(label)
+                _few_ticks(axis)
             self.drive = self.axes[0].plot(
                 time, np.zeros(PLAN.steps), color=ink(), lw=1, ls="--", alpha=0.7
             )[0]
             self.drive.set_label("drive ξₜ")
             self.axes[0].legend(handles=[self.drive], loc="upper right")
             self.axes[-1].set(xlabel="time (steps)", xlim=(0, PLAN.steps))
-            self.place_labels(-0.13)
+            self.place_labels(-0.18, -0.28)
 
     def show(self, seen: xr.Dataset) -> str:
         """Draw what `respond` returns, up to four neurons."""
@@ -333,12 +343,14 @@ class OrderPicture(_Picture):
                         for model in SERIES
                     ]
                 )
-                axis.set(title=title, xlim=(-1, 1), yscale="log")
+                axis.set_title(title, y=1.02)  # given, not computed at every draw
+                axis.set(xlim=(-1, 1), yscale="log")
+                axis.yaxis.set_major_locator(LogLocator(numticks=4))
                 axis.yaxis.set_major_formatter(_decade)
                 axis.minorticks_off()
                 axis.set_xticks([-1, -0.5, 0, 0.5, 1], ["−1", "−½", "0", "½", "1"])
             self.axes[0].set_ylabel("error (1: its largest)")
-            self.place_labels(-0.26)
+            self.place_labels(-0.26, -0.1)
             self.figure.supxlabel("order α:  adapting ← 0 → sensitising", y=0.02, fontsize=9)
 
     def show(self, found: xr.Dataset) -> str:
@@ -379,10 +391,11 @@ class StatePicture(_Picture):
             ]
             axis.axhline(0, color=ink(), lw=0.6, ls=":")
             axis.set(xlabel="gain n", ylabel="saturation s")
+            _few_ticks(axis)
             self.level.set_label("Λ")
             self.key = axis.legend(handles=[self.level, self.others], loc="upper right", fontsize=7)
             self.axis = axis
-            self.place_labels(-0.13)
+            self.place_labels(-0.13, -0.12)
 
     def show(self, seen: xr.Dataset, every: xr.Dataset, xi: float) -> str:
         """Draw the paths of `seen`, rest (ring) to end of the drive (dot), among `every` neuron."""
