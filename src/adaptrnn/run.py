@@ -220,13 +220,14 @@ def _hash_table(table: pd.DataFrame) -> str:
 
 
 _TRAILER = b"\nadaptrnn sha256 "  # and 64 hexadecimal digits, after what HDF5 reads
+_HASHED = "adaptrnn_sha256"  # an attribute: a file that has it is not taken without its trailer
 
 
 def write_dataset(path: Path, data: xr.Dataset) -> None:
     """Write a data set as netCDF with the hash of the file behind it, atomically."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "data.nc"  # HDF5 writes here and there in its file
-        data.to_netcdf(file, engine="h5netcdf")
+        data.assign_attrs({_HASHED: "at the end of the file"}).to_netcdf(file, engine="h5netcdf")
         content = file.read_bytes()
     write_atomic(path, content + _TRAILER + hashlib.sha256(content).hexdigest().encode())
 
@@ -244,13 +245,19 @@ def read_dataset(path: Path, advice: str = "") -> xr.Dataset:
     Raises:
         InputError: the file is missing or damaged.
     """
+    import h5py
     import xarray as xr
 
     try:
         content, trailer, hash = path.read_bytes().rpartition(_TRAILER)
         if trailer and hash != hashlib.sha256(content).hexdigest().encode():
             raise ValueError("its content does not have the hash stored with it")
-        return xr.load_dataset(path, engine="h5netcdf")
+        with h5py.File(path) as file:  # where this fails, h5netcdf would also print a traceback
+            file.attrs.get("_nc3_strict")
+        data = xr.load_dataset(path, engine="h5netcdf")
+        if data.attrs.pop(_HASHED, None) and not trailer:
+            raise ValueError("it has lost its hash")
+        return data
     except Exception as error:  # h5py raises many types for damage
         raise InputError(f"{path}: damaged ({_first_line(error)}). {advice}".rstrip()) from None
 

@@ -179,3 +179,21 @@ def test_a_checkpoint_of_another_configuration_is_refused(run, tiny):
     run.weights_path.unlink()
     with pytest.raises(InputError, match=r"another run: lr=0.02 \(there 0.01\)"):
         train(replace(tiny, lr=0.02, out=run.folder))
+
+
+def test_a_data_set_that_lost_its_hash_is_not_taken_for_a_foreign_one(run):
+    """One byte wrong in the data and one in the name of the hash behind them."""
+    path = run.folder / "analysis" / "planted.nc"
+    content = bytearray(path.read_bytes())
+    data = read_dataset(path)
+    place = content.index(data.a.values.tobytes())
+    name = content.rindex(b"adaptrnn sha256 ")
+    for places in ([name], [name, place]):
+        damaged = bytearray(content)
+        for at in places:
+            damaged[at] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"planted\.nc: damaged \(it has lost its hash\)"):
+            read_dataset(path)
+    path.write_bytes(content)
+    assert read_dataset(path).identical(data)

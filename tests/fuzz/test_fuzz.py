@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib
 import io
 import json
 import os
@@ -32,6 +33,11 @@ import torch
 import xarray as xr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+if __name__ == "__main__":  # atheris sees which paths are taken in what it imports
+    with importlib.import_module("atheris").instrument_imports(include=["adaptrnn"]):
+        importlib.import_module("adaptrnn.cli")
+        importlib.import_module("adaptrnn.evaluation")
 
 from adaptrnn import InputError
 from adaptrnn import training as training_module
@@ -397,10 +403,9 @@ def fuzz_with_atheris(arguments: list[str]) -> None:
                 target.train(chosen)
         else:
             getattr(target, name)(data)
+        if sum(target.seen.values()) % 1000 == 0:  # libFuzzer ends the process at once
+            print(f"{name}: {dict(target.seen)}", flush=True)
 
-    import atexit
-
-    atexit.register(lambda: print(f"{name}: {dict(target.seen)}", flush=True))
     atheris.Setup([sys.argv[0], str(corpus), f"-max_len={2 * len(seed)}", *options], one)
     atheris.Fuzz()
 
