@@ -21,7 +21,7 @@ from adaptrnn.figure.laboratory import DRAWINGS
 from adaptrnn.figure.style import style
 from adaptrnn.probe import AnalyzeConfig, analyze, read_analysis
 from adaptrnn.protocol import ANALYSES, Subject
-from adaptrnn.run import Run, build_model, load_task
+from adaptrnn.run import Run, build_model, load_task, write_dataset
 from adaptrnn.training import train
 
 TINY = TrainConfig(
@@ -95,7 +95,7 @@ def test_a_drawing_shows_the_numbers_of_its_data(results, name):
 @pytest.mark.parametrize("name", ANALYSES)
 def test_a_result_survives_the_file(results, name, tmp_path):
     path = tmp_path / f"{name}.nc"
-    results[name].to_netcdf(path, engine="h5netcdf")
+    write_dataset(path, results[name])
     xr.testing.assert_identical(read_analysis(path).drop_attrs(), results[name].drop_attrs())
 
 

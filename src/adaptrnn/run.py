@@ -220,14 +220,13 @@ def _hash_table(table: pd.DataFrame) -> str:
 
 
 _TRAILER = b"\nadaptrnn sha256 "  # and 64 hexadecimal digits, after what HDF5 reads
-_HASHED = "adaptrnn_sha256"  # an attribute: a file that has it is not taken without its trailer
 
 
 def write_dataset(path: Path, data: xr.Dataset) -> None:
     """Write a data set as netCDF with the hash of the file behind it, atomically."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "data.nc"  # HDF5 writes here and there in its file
-        data.assign_attrs({_HASHED: "at the end of the file"}).to_netcdf(file, engine="h5netcdf")
+        data.to_netcdf(file, engine="h5netcdf")
         content = file.read_bytes()
     write_atomic(path, content + _TRAILER + hashlib.sha256(content).hexdigest().encode())
 
@@ -236,28 +235,24 @@ def read_dataset(path: Path, advice: str = "") -> xr.Dataset:
     """Read a netCDF file, checked against the hash that `write_dataset` put behind it.
 
     Args:
-        path: the file; one without a hash is taken as it is.
+        path: the file.
         advice: what to do where it is damaged, a whole sentence.
 
     Returns:
         The data set.
 
     Raises:
-        InputError: the file is missing or damaged.
+        InputError: the file is missing, damaged or without its hash.
     """
-    import h5py
     import xarray as xr
 
     try:
         content, trailer, hash = path.read_bytes().rpartition(_TRAILER)
-        if trailer and hash != hashlib.sha256(content).hexdigest().encode():
+        if not trailer:  # HDF5 may give wrong numbers, or read for ever, where bytes are wrong
+            raise ValueError("the hash that adaptrnn puts behind it is not there")
+        if hash != hashlib.sha256(content).hexdigest().encode():
             raise ValueError("its content does not have the hash stored with it")
-        with h5py.File(path) as file:  # where this fails, h5netcdf would also print a traceback
-            file.attrs.get("_nc3_strict")
-        data = xr.load_dataset(path, engine="h5netcdf")
-        if data.attrs.pop(_HASHED, None) and not trailer:
-            raise ValueError("it has lost its hash")
-        return data
+        return xr.load_dataset(path, engine="h5netcdf")
     except Exception as error:  # h5py raises many types for damage
         raise InputError(f"{path}: damaged ({_first_line(error)}). {advice}".rstrip()) from None
 

@@ -12,7 +12,6 @@ The same targets under atheris, which looks for new paths through the code:
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib
 import io
 import json
@@ -150,12 +149,6 @@ class Target:
         path = self.damaged("planted.nc", data)
         with self.one_error(path):
             xr.testing.assert_identical(read_dataset(path), self.data)
-
-    def foreign_netcdf(self, data: bytes) -> None:
-        """A netCDF file of somebody else: without a hash, so any content that can be read is."""
-        path = self.damaged("planted.nc", data)
-        with self.one_error(path):
-            read_dataset(path)
 
     def foreign_weights(self, data: bytes) -> None:
         """Weights whose hash is right: whatever they are, a network or an error."""
@@ -386,14 +379,11 @@ def fuzz_with_atheris(arguments: list[str]) -> None:
         "weights": "weights.safetensors",
         "parquet": "evaluation.parquet",
         "netcdf": "planted.nc",
-        "foreign_netcdf": "planted.nc",
         "command": None,
     }
     corpus = folder / "corpus"
     corpus.mkdir()
     seed = b"digits\n--epochs\n3\n--model\ngru" if name == "command" else target.whole(files[name])
-    if name == "foreign_netcdf":
-        seed = seed[: -len(b"\nadaptrnn sha256 ") - hashlib.sha256().digest_size * 2]
     (corpus / "seed").write_bytes(seed)
 
     def one(data: bytes) -> None:
