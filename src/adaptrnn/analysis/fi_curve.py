@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import itertools
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -442,7 +443,10 @@ def _polish(x: Array, y: Array, start: Array) -> Any:
 
 
 def _starts(x: Array, y: Array) -> list[Array]:
-    """(threshold, log sharpness, A, B) of the least errors on a grid, for B >= 0 and for B < 0."""
+    """(threshold, log sharpness, A, B) of least errors on a grid, for B >= 0 and for B < 0.
+
+    Of each third of the thresholds: smooth curves fit almost as well far from their own threshold.
+    """
     limits = np.log(_SHARPNESS)
     theta = np.linspace(-1.5, -2e-3, 76)[:, None, None]
     log_m = np.linspace(limits[0] + 1e-9, limits[1] - 1e-9, 40)[:, None]
@@ -454,9 +458,12 @@ def _starts(x: Array, y: Array) -> list[Array]:
     solved = np.linalg.solve(gram, moment[..., None])[..., 0]
     error = ((np.einsum("abpi,abi->abp", basis, solved) - y) ** 2).sum(-1)
     starts = []
-    for side in (solved[..., 1] >= 0, solved[..., 1] < 0):
-        if side.any():
-            masked = np.where(side, error, np.inf)
+    third = np.arange(len(theta))[:, None] * 3 // len(theta)
+    sides = (solved[..., 1] >= 0, solved[..., 1] < 0)
+    for side, part in itertools.product(sides, range(3)):
+        here = side & (third == part)
+        if here.any():
+            masked = np.where(here, error, np.inf)
             row, column = np.unravel_index(np.argmin(masked), error.shape)
             starts.append(np.array([theta[row, 0, 0], log_m[column, 0], *solved[row, column]]))
     return starts
