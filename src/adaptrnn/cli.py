@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -268,6 +269,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(errors, str(error), 2)
     except KeyboardInterrupt:
         return _fail(errors, "interrupted; the same command goes on from the last checkpoint.", 130)
+    except SystemExit as stop:
+        if stop.code != 128 + signal.SIGTERM:
+            raise
+        return _fail(
+            errors, "terminated; the same command goes on from the state saved.", stop.code
+        )
     except BrokenPipeError:  # the reader of the output has gone, as `head` does
         return 0
     except (RuntimeError, OSError) as error:
