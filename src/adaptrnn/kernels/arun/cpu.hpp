@@ -17,7 +17,7 @@ namespace ADAPTRNN_ISA {
 namespace arun {
 
 constexpr int kChunk = 16;  // steps between two products for the gradient of the recurrent weights
-constexpr int kSums = 4;    // steps whose sums are added up in T before they go on in double
+constexpr int kTerms = 400;  // about as many are added up in T before the sum goes on in double
 constexpr int kRows = kManyRegisters ? 6 : 4;   // most rows of W_gg at a time (P < 5)
 constexpr int kSide = kManyRegisters ? 5 : 3;   // side of a register block of the gradient of W_gg
 constexpr int kGroup = 4;   // blocks whose share of that gradient is added in one go
@@ -121,6 +121,7 @@ template <class T, int P> struct Tile {
   Split rows, sides;
   bool keep_all;
   int slots;
+  int steps_in_sums;
   size_t slot_size, state_size;
   T *past, *kept, *sums, *dh, *dg, *dz, *sum_gg, *sum_small, *mask;
   T* da;
@@ -139,6 +140,8 @@ template <class T, int P> struct Tile {
     keep_all = c.past || (c.mode == Mode::fused && c.segment >= c.time);
     const int length = c.segment < c.time ? c.segment : c.time;
     slots = c.mode == Mode::forward ? 2 : length + 1;
+    const int terms = padded / L;  // of a step
+    steps_in_sums = terms < kTerms ? kTerms / terms : 1;
     state_size = size_t(units + 1) * padded;
     slot_size = size_t(units + 4) * padded;
   }
@@ -459,7 +462,7 @@ template <class T, int P> struct Tile {
       }
     }
     if (t % kChunk == 0) outer.flush(out.weight_hh);
-    if (t % kSums == 0) flush(out);
+    if (t % steps_in_sums == 0) flush(out);
   }
 
   // State before step t = k segment, k >= 1.

@@ -10,26 +10,25 @@ namespace ADAPTRNN_ISA {
 constexpr int kMaxSamples = kManyRegisters ? 5 : 4;  // rows of a register block
 constexpr int kMaxWidth = kManyRegisters ? 5 : 3;    // vectors of a register block
 
-// Panels of columns: `panels` of `width` vectors hold `size` columns.
+// `size` columns in the fewest vectors, and these in panels of nearly equal width.
 template <class T> struct Panels {
-  int size, width, panels, pitch;
-  explicit Panels(int size_) : size(size_) {
-    const int vectors = (size + kLanes<T> - 1) / kLanes<T>;
-    panels = (vectors + kMaxWidth - 1) / kMaxWidth;
-    width = (vectors + panels - 1) / panels;
-    pitch = panels * width * kLanes<T>;
-  }
+  int size, pitch;
+  Split vectors;
+  explicit Panels(int size_)
+      : size(size_), pitch((size_ + kLanes<T> - 1) / kLanes<T> * kLanes<T>),
+        vectors(pitch / kLanes<T>, kMaxWidth) {}
+  int count() const { return vectors.parts; }
+  int width(int panel) const { return vectors.begin(panel + 1) - vectors.begin(panel); }
+  int first(int panel) const { return vectors.begin(panel) * kLanes<T>; }  // column
   size_t packed() const { return size_t(pitch) * size; }
 };
 
 // packed[panel][j][column] = weight[column][j], or weight[j][column] if transposed.
 template <class T>
 void pack_square(const Panels<T>& c, const T* weight, bool transposed, T* packed) {
-  const int wide = c.width * kLanes<T>;
-  for (int panel = 0; panel < c.panels; ++panel)
+  for (int panel = 0; panel < c.count(); ++panel)
     for (int j = 0; j < c.size; ++j)
-      for (int k = 0; k < wide; ++k, ++packed) {
-        const int column = panel * wide + k;
+      for (int column = c.first(panel); column < c.first(panel + 1); ++column, ++packed) {
         if (column >= c.size) *packed = 0;
         else
           *packed = transposed ? weight[size_t(j) * c.size + column]
@@ -84,21 +83,17 @@ ADAPTRNN_INLINE void product_panel(int samples, const T* in, int in_pitch, const
 }
 
 template <class T, int W>
-void product_width(const Panels<T>& c, int samples, const T* in, int in_pitch, const T* packed,
-                   T* out) {
+void product_groups(const Panels<T>& c, int samples, const T* in, int in_pitch, const T* packed,
+                    T* out) {
   const Split groups(samples, kMaxSamples);
   // several groups share a piece of a panel that stays in the first-level cache
   const int step = groups.parts == 1 ? c.size : 64;
-  for (int panel = 0; panel < c.panels; ++panel) {
-    const T* from_panel = packed + size_t(panel) * c.size * W * kLanes<T>;
-    for (int from = 0; from < c.size; from += step) {
-      const int to = from + step < c.size ? from + step : c.size;
-      for (int group = 0; group < groups.parts; ++group) {
-        const int s = groups.begin(group);
-        product_panel<T, W>(groups.begin(group + 1) - s, in + size_t(s) * in_pitch, in_pitch,
-                            from_panel, from, to,
-                            out + size_t(s) * c.pitch + panel * W * kLanes<T>, c.pitch);
-      }
+  for (int from = 0; from < c.size; from += step) {
+    const int to = from + step < c.size ? from + step : c.size;
+    for (int group = 0; group < groups.parts; ++group) {
+      const int s = groups.begin(group);
+      product_panel<T, W>(groups.begin(group + 1) - s, in + size_t(s) * in_pitch, in_pitch, packed,
+                          from, to, out + size_t(s) * c.pitch, c.pitch);
     }
   }
 }
@@ -106,49 +101,52 @@ void product_width(const Panels<T>& c, int samples, const T* in, int in_pitch, c
 // out[s][column] = sum over j of in[s][j] packed[j][column]; rows of `out` have c.pitch numbers.
 template <class T>
 void product(const Panels<T>& c, int samples, const T* in, int in_pitch, const T* packed, T* out) {
-  switch (c.width) {
-    case 1: return product_width<T, 1>(c, samples, in, in_pitch, packed, out);
-    case 2: return product_width<T, 2>(c, samples, in, in_pitch, packed, out);
-    case 3: return product_width<T, 3>(c, samples, in, in_pitch, packed, out);
-    case 4:
-      if constexpr (kMaxWidth >= 4)
-        return product_width<T, 4>(c, samples, in, in_pitch, packed, out);
-      break;
-    case 5:
-      if constexpr (kMaxWidth >= 5)
-        return product_width<T, 5>(c, samples, in, in_pitch, packed, out);
+  for (int panel = 0; panel < c.count(); ++panel) {
+    const int first = c.first(panel);
+    const T* from = packed + size_t(first) * c.size;
+    switch (c.width(panel)) {
+      case 1: product_groups<T, 1>(c, samples, in, in_pitch, from, out + first); break;
+      case 2: product_groups<T, 2>(c, samples, in, in_pitch, from, out + first); break;
+      case 3: product_groups<T, 3>(c, samples, in, in_pitch, from, out + first); break;
+      case 4:
+        if constexpr (kMaxWidth >= 4)
+          product_groups<T, 4>(c, samples, in, in_pitch, from, out + first);
+        break;
+      case 5:
+        if constexpr (kMaxWidth >= 5)
+          product_groups<T, 5>(c, samples, in, in_pitch, from, out + first);
+    }
   }
 }
 
 // The gradient of the recurrent weights, out[i][j] += sum over rows k of left[k][i] right[k][j].
 // Rows are collected (`push`) until the buffers are full, then multiplied at once (`flush`).
 template <class T> struct Outer {
+  static constexpr int high = kMaxSamples;  // rows of `out` at a time
   const Panels<T>* c;
-  Split blocks{1, 1};
   int capacity = 0, rows = 0;
   T *left, *right;
 
   void layout(Arena& arena, const Panels<T>& panels, int capacity_) {
     c = &panels;
-    blocks = Split(panels.size, kMaxSamples);
     capacity = capacity_;
     rows = 0;
     left = arena.take<T>(size_t(capacity) * panels.size);
     right = arena.take<T>(size_t(capacity) * panels.pitch);
   }
-  // left is stored [block][row][i in block], right [panel][row][column]
+  // left is stored [block of rows of `out`][row][i in block], right [panel][row][column]
   void push(const T* l, const T* r) {
-    for (int b = 0; b < blocks.parts; ++b) {
-      const int i = blocks.begin(b), n = blocks.begin(b + 1) - i;
-      T* to = left + size_t(capacity) * i + size_t(rows) * n;
-      for (int k = 0; k < n; ++k) to[k] = l[i + k];
-    }
-    const int wide = c->width * kLanes<T>;
-    for (int p = 0; p < c->panels; ++p) {
-      T* to = right + (size_t(p) * capacity + rows) * wide;
-      const int first = p * wide, n = c->size - first < wide ? c->size - first : wide;
-      for (int k = 0; k < n; ++k) to[k] = r[first + k];
-      for (int k = n > 0 ? n : 0; k < wide; ++k) to[k] = 0;
+    const int whole = c->size / high * high, rest = c->size - whole;
+    for (int i = 0; i < whole; i += high)
+      std::memcpy(left + size_t(capacity) * i + size_t(rows) * high, l + i, sizeof(T) * high);
+    for (int k = 0; k < rest; ++k)
+      left[size_t(capacity) * whole + size_t(rows) * rest + k] = l[whole + k];
+    for (int p = 0; p < c->count(); ++p) {
+      const int first = c->first(p), wide = c->first(p + 1) - first;
+      const int real = c->size - first < wide ? c->size - first : wide;
+      T* to = right + size_t(capacity) * first + size_t(rows) * wide;
+      std::memcpy(to, r + first, sizeof(T) * real);
+      for (int k = real; k < wide; ++k) to[k] = 0;
     }
     ++rows;
   }
@@ -175,34 +173,39 @@ template <class T> struct Outer {
 #pragma GCC unroll 5
       for (int w = 0; w < W; ++w) store<T>(out + i * c->pitch + w * kLanes<T>, acc[i][w]);
   }
-  template <int W> void flush_width(T* out) {
-    for (int p = 0; p < c->panels; ++p)
-      for (int b = 0; b < blocks.parts; ++b) {
-        const int i = blocks.begin(b);
-        const T* l = left + size_t(capacity) * i;
-        const T* r = right + size_t(p) * capacity * W * kLanes<T>;
-        T* to = out + size_t(i) * c->pitch + p * W * kLanes<T>;
-        switch (blocks.begin(b + 1) - i) {
-          case 1: block<1, W>(l, r, to); break;
-          case 2: block<2, W>(l, r, to); break;
-          case 3: block<3, W>(l, r, to); break;
-          case 4: block<4, W>(l, r, to); break;
-          case 5:
-            if constexpr (kMaxSamples >= 5) block<5, W>(l, r, to);
-        }
+  template <int W> void flush_panel(int first, T* out) {
+    const T* r = right + size_t(capacity) * first;
+    for (int i = 0; i < c->size; i += high) {
+      const T* l = left + size_t(capacity) * i;
+      T* to = out + size_t(i) * c->pitch + first;
+      switch (c->size - i) {
+        case 1: block<1, W>(l, r, to); break;
+        case 2: block<2, W>(l, r, to); break;
+        case 3: block<3, W>(l, r, to); break;
+        case 4:
+          if constexpr (high > 4) {
+            block<4, W>(l, r, to);
+            break;
+          }
+          [[fallthrough]];
+        default: block<high, W>(l, r, to);
       }
+    }
   }
   // out: c.size rows of c.pitch numbers
   void flush(T* out) {
-    switch (c->width) {
-      case 1: flush_width<1>(out); break;
-      case 2: flush_width<2>(out); break;
-      case 3: flush_width<3>(out); break;
-      case 4:
-        if constexpr (kMaxWidth >= 4) flush_width<4>(out);
-        break;
-      case 5:
-        if constexpr (kMaxWidth >= 5) flush_width<5>(out);
+    for (int p = 0; p < c->count(); ++p) {
+      const int first = c->first(p);
+      switch (c->width(p)) {
+        case 1: flush_panel<1>(first, out); break;
+        case 2: flush_panel<2>(first, out); break;
+        case 3: flush_panel<3>(first, out); break;
+        case 4:
+          if constexpr (kMaxWidth >= 4) flush_panel<4>(first, out);
+          break;
+        case 5:
+          if constexpr (kMaxWidth >= 5) flush_panel<5>(first, out);
+      }
     }
     rows = 0;
   }
