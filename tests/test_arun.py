@@ -36,6 +36,25 @@ def test_cross_entropy_is_call_readout_and_loss(layers):
         torch.testing.assert_close(grad, expected, **CLOSE)
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (5,), (6, 1), (7, 1, 5)])
+def test_a_drive_of_any_shape_and_the_last_step(shape):
+    core, readout = ARUN(2, 5, 3).double(), nn.Linear(5, 4).double()
+    x, y = torch.randn(7, 6, 2, dtype=torch.float64), torch.randint(0, 4, (6,))
+    drive = torch.randn(shape, dtype=torch.float64, requires_grad=True)
+    weights = [*core.parameters(), *readout.parameters(), drive]
+    last = core(x, drive=drive)[0][-1]
+    want = nn.functional.cross_entropy(readout(last), y)
+    loss, _ = core.cross_entropy(x, readout.weight, readout.bias, y, drive=drive)
+    torch.testing.assert_close(loss, want, **CLOSE)
+    for got, expected in zip(
+        torch.autograd.grad(loss, weights), torch.autograd.grad(want, weights), strict=True
+    ):
+        torch.testing.assert_close(got, expected, **CLOSE)
+    torch.testing.assert_close(core.last(x, drive=drive), last, **CLOSE)
+    with torch.no_grad():
+        torch.testing.assert_close(core.last(x, drive=drive), last, **CLOSE)
+
+
 def test_golden_outputs_and_gradients(data):
     core = ARUN.from_released(data)
     drive = data["drive"][:, None, None]

@@ -130,11 +130,20 @@ class Recurrent(nn.Module):
     def _parameter(self, name: str, row: int) -> Tensor:
         return getattr(self, name + self._suffixes[row])
 
+    def _input_bias(self, row: int) -> Tensor | None:
+        if not self.bias:
+            return None
+        return self._parameter("bias_ih", row) + self._parameter("bias_hh", row)
+
     def _input_currents(self, x: Tensor, row: int) -> Tensor:
-        bias = None
-        if self.bias:
-            bias = self._parameter("bias_ih", row) + self._parameter("bias_hh", row)
-        return linear(x, self._parameter("weight_ih", row), bias)
+        return linear(x, self._parameter("weight_ih", row), self._input_bias(row))
+
+    def _last_rates(
+        self, x: Tensor, row: int, state: State, drive: Tensor | float | None
+    ) -> Tensor:
+        """Rates (B, N) of a layer at the last step."""
+        currents = driven(self._input_currents(x, row), drive)
+        return self._layer(row, last_only=True)(currents, state)[1][0]
 
     @property
     def num_directions(self) -> int:
@@ -208,9 +217,7 @@ class Recurrent(nn.Module):
             row = self.num_layers - 1
             if row:
                 x, _ = self._stack(x, state, xi, segments, until=row)
-            currents = driven(self._input_currents(x, row), xi)
-            run = self._layer(row, last_only=True)
-            h = run(currents, tuple(part[row] for part in state))[1][0]
+            h = self._last_rates(x, row, tuple(part[row] for part in state), xi)
         return h if batched else h.squeeze(0)
 
     @torch.no_grad()

@@ -17,7 +17,7 @@ from adaptrnn.init import RECURRENT
 from adaptrnn.kernels.arun import arun, arun_cross_entropy, arun_trace
 from adaptrnn.kernels.gamma_rnn import gamma_rnn, gamma_rnn_trace
 from adaptrnn.kernels.gamma_rnn import reference as gamma_rnn_reference
-from adaptrnn.kernels.native import MEMORY_BUDGET
+from adaptrnn.kernels.native import MEMORY_BUDGET, zeros
 
 __all__ = ["ARUN", "RNN", "ARUNState", "Trace"]
 
@@ -298,8 +298,8 @@ class ARUN(Recurrent):
             self.controller.reset_parameters()  # type: ignore[operator]
 
     def _initial(self, batch: int, like: Tensor) -> State:
-        h = like.new_zeros(len(self._suffixes), batch, self.hidden_size)
-        return h, h.new_zeros(*h.shape, self.controller_size)
+        shape = (len(self._suffixes), batch, self.hidden_size)
+        return zeros(like, *shape), zeros(like, *shape, self.controller_size)
 
     def _unpack(self, hx: Any) -> State:
         if not isinstance(hx, tuple | list) or len(hx) != 2:
@@ -382,8 +382,9 @@ class ARUN(Recurrent):
             scores = linear(self.last(input, hx, drive), weight_out, bias_out)
             return nn.functional.cross_entropy(scores, target), scores.detach()
         x, (h, g), xi, _ = self._enter(input, hx, drive)
+        x, weights = self._made_of(x, 0, xi)
         return arun_cross_entropy(
-            driven(self._input_currents(x, 0), xi),
+            x,
             h[0],
             g[0],
             self._parameter("weight_hh", 0),
@@ -391,9 +392,41 @@ class ARUN(Recurrent):
             weight_out,
             bias_out,
             target,
+            **weights,
             backend=self.backend,
             memory_budget=self.memory_budget,
         )
+
+    def _last_rates(
+        self, x: Tensor, row: int, state: State, drive: Tensor | float | None
+    ) -> Tensor:
+        (h, g), native = state, self._native()
+        if native is None:
+            return super()._last_rates(x, row, state, drive)
+        x, weights = self._made_of(x, row, drive)
+        return arun(
+            x,
+            h,
+            g,
+            self._parameter("weight_hh", row),
+            *native,
+            **weights,
+            last_only=True,
+            backend=self.backend,
+            memory_budget=self.memory_budget,
+        )[1]
+
+    def _made_of(
+        self, x: Tensor, row: int, drive: Tensor | float | None
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """The input and its weights; currents and no weights where the drive varies in time."""
+        if isinstance(drive, Tensor) and drive.ndim > 1:
+            return driven(self._input_currents(x, row), drive), {}
+        weight, bias = self._parameter("weight_ih", row), self._input_bias(row)
+        if drive is not None:
+            zero = weight.new_zeros(self.hidden_size)
+            bias = driven(zero if bias is None else bias, drive)
+        return x, {"weight_ih": weight, "bias_ih": bias}
 
     def _signals(self, row: int, current: Tensor, state: State) -> State:
         """One step of the layer with any controller: a, h, n, s, g."""

@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy, linear
 from adaptrnn._error import InputError
 from adaptrnn.kernels import native
 from adaptrnn.kernels.arun import arun, arun_cross_entropy, arun_trace, reference
+from adaptrnn.kernels.arun.op import FEW_INPUTS
 
 pytestmark = pytest.mark.skipif(native.why_not() is not None, reason="not built")
 
@@ -90,6 +91,73 @@ def test_fused_loss_equals_layer_and_cross_entropy(
         assert relative(got, want) < TOLERANCE[dtype]
 
 
+@pytest.mark.parametrize("memory_budget", [0, LARGE])
+@pytest.mark.parametrize(
+    ("shape", "inputs"),
+    [((1, 1, 1, 1), 1), ((17, 3, 7, 4), FEW_INPUTS), ((50, 23, 10, 7), 3), ((50, 10, 100, 20), 1)],
+)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_currents_made_in_the_kernel_equal_a_linear_layer(
+    instruction_set, dtype, shape, inputs, memory_budget, arun_inputs, relative
+):
+    generator = torch.Generator().manual_seed(2)
+    tensors, (steps, batch, size, _) = arun_inputs(*shape, dtype)[1:], shape
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=generator).to(dtype)
+
+    x, target = normal(steps, batch, inputs), torch.randint(0, 4, (batch,), generator=generator)
+    weights = [normal(size, inputs) / inputs, normal(size), normal(4, size), normal(4)]
+    tensors = [*tensors, *(weight.requires_grad_() for weight in weights)]
+    exact = [tensor.detach().double().requires_grad_() for tensor in tensors]
+    currents = linear(x.double(), *exact[8:10])
+    scores = linear(reference.arun(currents, *exact[:8])[1], *exact[10:])
+    loss = cross_entropy(scores, target)
+    wanted = (loss, scores, *torch.autograd.grad(3 * loss, exact))
+
+    made = {"weight_ih": tensors[8], "bias_ih": tensors[9], "backend": "cpu"}
+    loss, scores = arun_cross_entropy(
+        x, *tensors[:8], *tensors[10:], target, **made, memory_budget=memory_budget
+    )
+    found = (loss, scores, *torch.autograd.grad(3 * loss, tensors))
+    for got, want in zip(found, wanted, strict=True):
+        assert got.dtype == dtype and got.shape == want.shape
+        assert relative(got, want) < TOLERANCE[dtype]
+    with torch.no_grad():  # a third way to the same numbers: no gradient, no currents
+        quick = arun_cross_entropy(x, *tensors[:8], *tensors[10:], target, **made)
+        none, h, g = arun(x, *tensors[:8], **made, last_only=True)
+    assert none.shape == (0, batch, size)
+    output, h_last, g_last = reference.arun(currents, *exact[:8])
+    for got, want in zip((*quick, h, g), (*wanted[:2], h_last, g_last), strict=True):
+        assert relative(got, want) < TOLERANCE[dtype]
+    assert relative(arun(x, *tensors[:8], **made)[0], output) < TOLERANCE[dtype]
+
+
+def test_input_weights_without_the_kernel(arun_inputs):
+    """No bias, many inputs, a gradient of the input, plain torch: the same loss and gradients."""
+    tensors, generator = arun_inputs(6, 3, 5, 4)[1:], torch.Generator().manual_seed(3)
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=generator, dtype=torch.float64).requires_grad_()
+
+    readout, target = [normal(3, 5), normal(3)], torch.tensor([0, 2, 1])
+    for inputs in (2, FEW_INPUTS + 1):
+        x, weight = normal(6, 3, inputs), normal(5, inputs)
+        leaves = [x, *tensors, weight]
+        loss = arun_cross_entropy(linear(x, weight), *tensors, *readout, target)[0]
+        wanted = torch.autograd.grad(loss, leaves)
+        for backend in ("cpu", "reference"):
+            options = {"weight_ih": weight, "backend": backend}
+            found = arun_cross_entropy(x, *tensors, *readout, target, **options)[0]
+            assert torch.allclose(found, loss, rtol=1e-12)
+            for got, want in zip(torch.autograd.grad(found, leaves), wanted, strict=True):
+                assert torch.allclose(got, want, rtol=1e-10, atol=1e-14)
+            fixed = arun_cross_entropy(x.detach(), *tensors, *readout, target, **options)[0]
+            slopes = torch.autograd.grad(fixed, leaves[1:])
+            for got, want in zip(slopes, wanted[1:], strict=True):
+                assert torch.allclose(got, want, rtol=1e-10, atol=1e-14)
+
+
 def test_memory_modes_give_the_same_bits(arun_inputs):
     tensors = [tensor.detach().requires_grad_() for tensor in arun_inputs(70, 7, 33, 6)]
     readout = [torch.randn(4, 33, dtype=torch.float64), torch.randn(4, dtype=torch.float64)]
@@ -142,6 +210,14 @@ def test_gradcheck_to_second_order(arun_inputs):
     assert torch.autograd.gradgradcheck(
         lambda *t: arun_cross_entropy(*t, target[:1])[0], [*short, *readout]
     )
+    made = [torch.randn(*shape).double().requires_grad_() for shape in ((2, 1), (2,))]
+    for check in (torch.autograd.gradcheck, torch.autograd.gradgradcheck):
+        assert check(
+            lambda w, b, *t: arun_cross_entropy(
+                torch.ones(2, 1, 1).double(), *t, target[:1], weight_ih=w, bias_ih=b
+            )[0],
+            [*made, *short[1:], *readout],
+        )
 
 
 def test_only_the_gradients_asked_for(arun_inputs):
@@ -164,9 +240,19 @@ def test_torch_accepts_the_operations(keep, arun_inputs):
     torch.library.opcheck(operations.arun.default, (*tensors, True, segment, keep))
     torch.library.opcheck(operations.arun_trace.default, [t.detach() for t in tensors])
     readout = [torch.randn(10, 5).double().requires_grad_(), torch.zeros(10).double()]
+    target = torch.tensor([0, 9, 4])
     torch.library.opcheck(
         operations.arun_cross_entropy.default,
-        (*tensors, *readout, torch.tensor([0, 9, 4]), LARGE * keep, True),
+        (*tensors, *readout, target, None, None, LARGE * keep, [True] * 11 + [False] * 2),
+    )
+    x = torch.randn(20, 3, 2).double()
+    made = [torch.randn(5, 2).double().requires_grad_(), torch.zeros(5).double()]
+    torch.library.opcheck(
+        operations.arun_cross_entropy.default,
+        (x, *tensors[1:], *readout, target, *made, LARGE * keep, [False] + [True] * 12),
+    )
+    torch.library.opcheck(
+        operations.arun_last.default, [t.detach() for t in (x, *tensors[1:], *made)]
     )
 
 
@@ -181,7 +267,13 @@ def test_compile_keeps_one_graph_and_the_same_numbers(arun_inputs):
     def fused(*tensors):
         return 2 * arun_cross_entropy(*tensors, *readout, target)[0]
 
-    for function in (layer, fused):
+    def made(currents, *tensors):
+        weights = {"weight_ih": currents[0].T, "bias_ih": currents[0, 0]}
+        loss = arun_cross_entropy(x, *tensors, *readout, target, **weights)[0]
+        return loss + 0 * currents.sum()
+
+    x = torch.randn(20, 3, 3).double()
+    for function in (layer, fused, made):
         compiled = torch.compile(function, fullgraph=True, backend="aot_eager")
         value, again = function(*tensors), compiled(*tensors)
         assert torch.equal(value, again)
@@ -340,5 +432,13 @@ def test_errors_name_the_argument(arun_inputs):
         arun_cross_entropy(*tensors, *readout, target[:1])
     with pytest.raises(InputError, match=r"weight_out.shape"):
         arun_cross_entropy(*tensors, readout[0][:, :4], readout[1], target)
+    with pytest.raises(InputError, match=r"weight_ih.shape=\(5, 4\).*\(N, D\) = \(N, 5\)"):
+        arun(*tensors, weight_ih=torch.zeros(5, 4).double())
+    with pytest.raises(InputError, match=r"bias_ih.shape=\(4,\).*\(N,\) = \(5,\)"):
+        arun(*tensors, weight_ih=torch.zeros(5, 5).double(), bias_ih=torch.zeros(4).double())
+    with pytest.raises(InputError, match=r"currents.shape=\(3, 2\).*\(T, B, D\)"):
+        arun(tensors[0][..., 0], *tensors[1:], weight_ih=torch.zeros(5, 5).double())
+    with pytest.raises(InputError, match=r"h0.shape=\(2, 5\).*\(2, 6\)"):
+        arun(*tensors, weight_ih=torch.zeros(6, 5).double(), last_only=True)
     with pytest.raises(InputError, match=r"bias_out.shape"):
         arun_cross_entropy(*tensors, readout[0], readout[1][:3], target)

@@ -27,10 +27,15 @@ def step(tensors):
     readout.append(torch.zeros(3, dtype=tensors[0].dtype))
     target = torch.arange(tensors[1].shape[0]) % 3
     loss, scores = arun_cross_entropy(*tensors, *readout, target, backend="cpu")
+    x, weights = tensors[0].detach()[..., :2], tensors[3][:, :2]  # currents made in the kernel
+    made = arun_cross_entropy(
+        x, *tensors[1:], *readout, target, weight_ih=weights, bias_ih=weights[:, 0], backend="cpu"
+    )[0]
     h = arun(*tensors, backend="cpu", memory_budget=0)[1]
     rates = gamma_rnn(*tensors[:2], tensors[3], nonlinearity="tanh", backend="cpu")[1]
     return [
         *(loss, scores, *torch.autograd.grad(loss, tensors)),
+        *(made, *torch.autograd.grad(made, tensors[1:])),
         *(h, *torch.autograd.grad(h.sum(), tensors)),
         *(rates, *torch.autograd.grad(rates.sum(), (*tensors[:2], tensors[3]))),
     ]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
@@ -19,6 +20,8 @@ BACKENDS = ("auto", "reference", "cpu")
 
 MEMORY_BUDGET = 2**30
 """Bytes that a call may spend to keep its past instead of computing it again."""
+
+_NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 
 _module: ModuleType | None = None
 _missing = ""
@@ -102,10 +105,23 @@ def contiguous(tensors: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
     return tuple(None if tensor is None else tensor.contiguous() for tensor in tensors)
 
 
-def empty_gradients(tensors: Sequence[Tensor], needed: Sequence[bool]) -> tuple[Tensor, ...]:
+def zeros(like: Tensor, *shape: int) -> Tensor:
+    """Zeros of that dtype and device, made without torch's threads where they are not needed.
+
+    torch fills large tensors by several threads, which then wait for more work without sleeping,
+    some 5 ms on Linux: beside a kernel that starts at once they would take its time.
+    """
+    plain = type(like) in (Tensor, torch.nn.Parameter) and like.device.type == "cpu"
+    if not plain or like.dtype not in _NUMPY or torch.compiler.is_compiling():
+        return like.new_zeros(shape)
+    return torch.from_numpy(np.zeros(shape, _NUMPY[like.dtype]))
+
+
+def empty_gradients(tensors: Sequence[Tensor | None], needed: Sequence[bool]) -> tuple[Tensor, ...]:
     """A tensor to be filled for each that is needed, an empty one for each that is not."""
+    first = next(tensor for tensor in tensors if tensor is not None)
     return tuple(
-        like.new_empty(like.shape) if need else tensors[0].new_empty(0)
+        like.new_empty(like.shape) if need and like is not None else first.new_empty(0)
         for like, need in zip(tensors, needed, strict=True)
     )
 

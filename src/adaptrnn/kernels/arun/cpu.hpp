@@ -47,9 +47,10 @@ template <class T> int tile_samples(const Arun<T>& a) {
 }
 
 template <class T> struct Packed {
-  T *hh, *hh_t, *gg, *gg_t;
+  T *hh, *hh_t, *gg, *gg_t, *ih;
   void layout(Arena& arena, const Arun<T>& a) {
     const Panels<T> panels(a.size);
+    ih = a.inputs ? arena.take<T>(size_t(a.inputs + 1) * a.size) : nullptr;
     hh = arena.take<T>(panels.packed());
     gg = arena.take<T>(size_t(a.units) * a.units);
     const bool both = a.mode != Mode::forward;
@@ -79,6 +80,12 @@ template <class T> void pack(const Arun<T>& a, char* memory) {
   p.layout(arena, a);
   const Panels<T> panels(a.size);
   const int most = rows_at_once(block_width<T>(tile_samples(a) * a.size));
+  if (a.inputs) {  // [bias, then each input][neuron]
+    std::memcpy(p.ih, a.bias_ih, sizeof(T) * a.size);
+    for (int d = 0; d < a.inputs; ++d)
+      for (int i = 0; i < a.size; ++i)
+        p.ih[size_t(d + 1) * a.size + i] = a.weight_ih[size_t(i) * a.inputs + d];
+  }
   pack_square(panels, a.weight_hh, false, p.hh);
   pack_units(a.units, most, a.weight_gg, false, p.gg);
   if (p.hh_t) {
@@ -89,18 +96,19 @@ template <class T> void pack(const Arun<T>& a, char* memory) {
 
 template <class T> GradientLayout gradient_layout(const Arun<T>& a) {
   const Panels<T> panels(a.size);
-  const size_t g = a.units, k = a.head.classes;
+  const size_t g = a.units, k = a.head.classes, d = a.inputs;
   return {size_t(a.size) * panels.pitch, size_t(panels.pitch),
-          g * g + 2 * g + g + g + 2 + k * a.size + k};
+          g * g + 2 * g + g + g + 2 + k * a.size + k + (d ? d * a.size + a.size : 0)};
 }
 
 // Views of the doubles of Gradients, in this order.
 struct Small {
-  double *gg, *gc, *ag, *bg, *bgc, *head_weight, *head_bias;
-  Small(double* p, int units, int size, int classes) {
-    const size_t g = units;
+  double *gg, *gc, *ag, *bg, *bgc, *head_weight, *head_bias, *ih, *bih;
+  template <class T> Small(double* p, const Arun<T>& a) {
+    const size_t g = a.units, n = a.size, k = a.head.classes;
     gg = p, gc = gg + g * g, ag = gc + 2 * g, bg = ag + g, bgc = bg + g;
-    head_weight = bgc + 2, head_bias = head_weight + size_t(classes) * size;
+    head_weight = bgc + 2, head_bias = head_weight + k * n;
+    ih = head_bias + k, bih = ih + n * a.inputs;
   }
 };
 
@@ -123,7 +131,7 @@ template <class T, int P> struct Tile {
   int slots;
   int steps_in_sums;
   size_t slot_size, state_size;
-  T *past, *kept, *sums, *dh, *dg, *dz, *sum_gg, *sum_small, *mask;
+  T *past, *kept, *sums, *dh, *dg, *dz, *sum_gg, *sum_small, *sum_ih, *mask;
   T* da;
   Outer<T> outer;
 
@@ -159,6 +167,7 @@ template <class T, int P> struct Tile {
     dz = arena.take<T>(size_t(units) * wide * kGroup);
     sum_gg = arena.take<T>(size_t(units) * units * L);
     sum_small = arena.take<T>(size_t(units) * 4 * L + 2 * L);
+    sum_ih = c.inputs ? arena.take<T>(size_t(c.inputs + 1) * c.size) : nullptr;
     outer.layout(arena, panels, kChunk * samples);
   }
 
@@ -250,11 +259,17 @@ template <class T, int P> struct Tile {
 
   void forward_step(int t, int first, const Slot<T>& before, const Slot<T>& now) const {
     product(panels, samples, before.h, c.size, w.hh, sums);
-    const T* current = c.currents + (size_t(t) * c.batch + first) * c.size;
+    const size_t at = size_t(t) * c.batch + first;
     for (int s = 0; s < samples; ++s) {
       T* a = now.a + size_t(s) * c.size;
-      const T *x = current + size_t(s) * c.size, *y = sums + size_t(s) * panels.pitch;
+      const T* y = sums + size_t(s) * panels.pitch;
+      const T* x = c.inputs ? w.ih : c.currents + (at + s) * c.size;
       for (int i = 0; i < c.size; ++i) a[i] = x[i] + y[i];
+      for (int d = 0; d < c.inputs; ++d) {
+        const T value = c.input[(at + s) * c.inputs + d];
+        x += c.size;
+        for (int i = 0; i < c.size; ++i) a[i] += value * x[i];
+      }
     }
     for (int lane = lanes; lane < padded; ++lane) now.a[lane] = 0;
     for (int b = 0; b < blocks; ++b) {
@@ -277,7 +292,7 @@ template <class T, int P> struct Tile {
     Vec<T> acc[N][P] = {};
     const T* weights = w.gg_t + size_t(i0) * units;
     for (int j = 0; j < units; ++j, weights += N, z += wide, soon += wide) {
-      __builtin_prefetch(soon, 0, 2);
+      __builtin_prefetch(soon, 0, 3);
       Vec<T> x[P];
 #pragma GCC unroll 5
       for (int p = 0; p < P; ++p) x[p] = load<T>(z + p * L);
@@ -411,7 +426,7 @@ template <class T, int P> struct Tile {
 
   // Adds the sums over lanes and recent steps to the tile's gradients, in double precision.
   void flush(Gradients<T> out) {
-    const Small small(out.small, units, c.size, c.head.classes);
+    const Small small(out.small, c);
     const T* from = sum_gg;
     for (int p = 0; p < sides.parts; ++p)
       for (int q = 0; q < sides.parts; ++q)
@@ -427,11 +442,31 @@ template <class T, int P> struct Tile {
     }
     small.bgc[0] += sum<T>(load<T>(from));
     small.bgc[1] += sum<T>(load<T>(from + L));
+    if (c.inputs)
+      for (int i = 0; i < c.size; ++i) small.bih[i] += double(sum_ih[i]);
+    for (int d = 0; d < c.inputs; ++d)
+      for (int i = 0; i < c.size; ++i)
+        small.ih[size_t(i) * c.inputs + d] += double(sum_ih[size_t(d + 1) * c.size + i]);
     clear();
   }
   void clear() {
     std::memset(sum_gg, 0, sizeof(T) * units * units * L);
     std::memset(sum_small, 0, sizeof(T) * (4 * units + 2) * L);
+    if (c.inputs) std::memset(sum_ih, 0, sizeof(T) * size_t(c.inputs + 1) * c.size);
+  }
+
+  // the gradients of what the currents are made of
+  void gradient_of_input(int t, int first) {
+    for (int s = 0; s < samples; ++s) {
+      const T* from = da + size_t(s) * c.size;
+      const T* x = c.input + (size_t(t) * c.batch + first + s) * c.inputs;
+      T* to = sum_ih;
+      for (int i = 0; i < c.size; ++i) to[i] += from[i];
+      for (int d = 0; d < c.inputs; ++d) {
+        to += c.size;
+        for (int i = 0; i < c.size; ++i) to[i] += x[d] * from[i];
+      }
+    }
   }
 
   void backward_step(int t, int first, const Slot<T>& before, const Slot<T>& now,
@@ -445,6 +480,7 @@ template <class T, int P> struct Tile {
     if (c.grad_currents)
       std::memcpy(c.grad_currents + (size_t(t) * c.batch + first) * c.size, da,
                   sizeof(T) * lanes);
+    if (c.inputs) gradient_of_input(t, first);
     for (int s = 0; s < samples; ++s)
       outer.push(da + size_t(s) * c.size, before.h + size_t(s) * c.size);
     product(panels, samples, da, c.size, w.hh_t, sums);
@@ -513,7 +549,7 @@ template <class T, int P> struct Tile {
       if (c.h_last) std::memcpy(c.h_last + at, now.h, sizeof(T) * lanes);
       if (c.g_last) export_units(now.g, c.g_last + at * units);
       if (c.mode == Mode::forward) return;
-      const Small small(out.small, units, c.size, c.head.classes);
+      const Small small(out.small, c);
       std::memset(dh, 0, sizeof(T) * padded);
       cross_entropy(c.head, c.batch, c.size, first, samples, now.h, dh, small.head_weight,
                     small.head_bias);

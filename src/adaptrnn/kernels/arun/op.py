@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -25,6 +26,10 @@ NAMES = (
 )
 """The tensors of the operation, in order."""
 
+FEW_INPUTS = 8
+"""Up to so many inputs the kernels make the currents themselves, step by step; above, a product
+over all steps is as fast."""
+
 
 def arun(
     currents: Tensor,
@@ -37,6 +42,8 @@ def arun(
     weight_gc: Tensor,
     bias_gc: Tensor,
     *,
+    weight_ih: Tensor | None = None,
+    bias_ih: Tensor | None = None,
     last_only: bool = False,
     backend: str = "auto",
     memory_budget: int = native.MEMORY_BUDGET,
@@ -49,7 +56,8 @@ def arun(
         h_t = gamma(a_t; n_t, s_t)
 
     Args:
-        currents: (T, B, N), everything that does not depend on h: input, biases and drive.
+        currents: (T, B, N), everything that does not depend on h: input, biases and drive. With
+            `weight_ih`, the input x (T, B, D) instead: currents_t = W_ih x_t + b_ih.
         h0: (B, N), initial rates.
         g0: (B, N, G), initial controller state of every neuron.
         weight_hh: (N, N), recurrent weights.
@@ -58,6 +66,9 @@ def arun(
         bias_g: (G,).
         weight_gc: (2, G), readout of n (row 0) and s (row 1).
         bias_gc: (2,).
+        weight_ih: (N, D), the input weights, or None where currents are given. Where only the last
+            rates and no gradients are wanted, the currents of small D are never stored.
+        bias_ih: (N,), all that is added to every current, or None for 0.
         last_only: whether only the last rates are wanted; saves (T, B, N) numbers.
         backend: "auto" takes the native kernels where they can run; "reference" is plain torch;
             "cpu" is the native kernels or an error.
@@ -80,23 +91,23 @@ def arun(
         >>> torch.allclose(h, torch.nn.functional.softplus(torch.ones(5, 2, 3)))
         True
     """
-    tensors = (
-        currents,
-        h0,
-        g0,
-        weight_hh,
-        weight_ag,
-        weight_gg,
-        bias_g,
-        weight_gc,
-        bias_gc,
-    )
+    others = (h0, g0, weight_hh, weight_ag, weight_gg, bias_g, weight_gc, bias_gc)
+    wanted = [*others, currents, *(t for t in (weight_ih, bias_ih) if t is not None)]
+    gradients = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in wanted)
+    currents, weight, bias = _given(backend, currents, weight_ih, bias_ih, *others)
+    if weight is not None:
+        if last_only and not gradients:
+            _check(currents, *others, memory_budget=memory_budget, weight_ih=weight)
+            h, g = torch.ops.adaptrnn.arun_last(currents, *others, weight, bias)
+            return h.new_empty(0, *h.shape), h, g
+        currents = linear(currents, weight, bias)
+    tensors = (currents, *others)
     _check(*tensors, memory_budget=memory_budget)
     if not native.takes(backend, *tensors):
         output, h, g = reference.arun(*tensors)
         return (output[:0] if last_only else output), h, g
     segment, keep = 0, False
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+    if gradients:
         steps, batch, size = currents.shape
         past = steps * batch * size * (g0.shape[-1] + 4) * currents.element_size()
         keep = past <= memory_budget and not torch.compiler.is_compiling()
@@ -118,6 +129,8 @@ def arun_cross_entropy(
     bias_out: Tensor,
     target: Tensor,
     *,
+    weight_ih: Tensor | None = None,
+    bias_ih: Tensor | None = None,
     backend: str = "auto",
     memory_budget: int = native.MEMORY_BUDGET,
 ) -> tuple[Tensor, Tensor]:
@@ -130,7 +143,8 @@ def arun_cross_entropy(
     memory budget, and computes nothing twice.
 
     Args:
-        currents: (T, B, N), and so on to `bias_gc` as for `arun`.
+        currents: (T, B, N), and so on to `bias_gc` as for `arun`. With `weight_ih`, the input x
+            (T, B, D) instead: currents_t = W_ih x_t + b_ih, which for small D are never stored.
         h0: (B, N).
         g0: (B, N, G).
         weight_hh: (N, N).
@@ -142,6 +156,8 @@ def arun_cross_entropy(
         weight_out: (K, N), the readout.
         bias_out: (K,).
         target: (B,), int64, the classes, 0 to K-1.
+        weight_ih: (N, D), the input weights, or None where currents are given.
+        bias_ih: (N,), all that is added to every current, or None for 0.
         backend: as for `arun`.
         memory_budget: bytes that all threads together may use to keep the past; as for `arun`.
 
@@ -160,6 +176,8 @@ def arun_cross_entropy(
         >>> float(loss), scores.shape  # ln 10
         (2.302..., torch.Size([2, 10]))
     """
+    readout = weight_out, bias_out
+    currents, *given = _given(backend, currents, weight_ih, bias_ih, h0, *readout)
     tensors = (
         currents,
         h0,
@@ -171,8 +189,8 @@ def arun_cross_entropy(
         weight_gc,
         bias_gc,
     )
-    _check(*tensors, memory_budget=memory_budget)
-    (_, batch, size), classes = currents.shape, weight_out.shape[0]
+    _check(*tensors, memory_budget=memory_budget, weight_ih=given[0])
+    (_, batch, _), (size, _), classes = currents.shape, weight_hh.shape, weight_out.shape[0]
     if weight_out.ndim != 2 or classes < 1 or weight_out.shape[1] != size:
         raise bad("weight_out.shape", tuple(weight_out.shape), f"(K, N) = (K, {size})")
     if bias_out.shape != (classes,):
@@ -180,20 +198,20 @@ def arun_cross_entropy(
     if target.shape != (batch,) or target.dtype != torch.int64:
         shown = f"{tuple(target.shape)} of {target.dtype}"
         raise bad("target.shape", shown, f"(B,) = ({batch},) of torch.int64")
-    needed = [tensor.requires_grad for tensor in (*tensors, weight_out, bias_out)]
-    if not native.takes(backend, *tensors, weight_out, bias_out) or target.device.type != "cpu":
-        return _reference_loss(*tensors, weight_out, bias_out, target)
+    if not native.takes(backend, *tensors, *readout) or target.device.type != "cpu":
+        return _reference_loss(*tensors, *readout, target, *given)
     if (
         not torch.compiler.is_compiling()
         and not 0 <= int(target.min()) <= int(target.max()) < classes
     ):
         raise bad("target", target, f"classes from 0 to K-1 = {classes - 1}")
+    needed = [t is not None and t.requires_grad for t in (*tensors, *readout, *given)]
     if not (torch.is_grad_enabled() and any(needed)):
-        _, h, _ = arun(*tensors, last_only=True, backend=backend)
-        scores = linear(h, weight_out, bias_out)
+        h, _ = torch.ops.adaptrnn.arun_last(*tensors, *given)
+        scores = linear(h, *readout)
         return cross_entropy(scores, target), scores
     loss, scores = torch.ops.adaptrnn.arun_cross_entropy(
-        *tensors, weight_out, bias_out, target, memory_budget, needed[0]
+        *tensors, *readout, target, *given, memory_budget, needed
     )[:2]
     return loss, scores.detach()
 
@@ -247,6 +265,7 @@ def arun_trace(
 # The operations that torch knows: forward and backward are each one node of a graph.
 
 _TENSORS = ", ".join(f"Tensor {name}" for name in NAMES)
+_INPUT = "Tensor? weight_ih, Tensor? bias_ih"  # with these the first tensor is the input
 
 
 def _results(count: int) -> str:
@@ -359,20 +378,42 @@ def _arun_trace_results(*tensors: Tensor) -> tuple[Tensor, ...]:
 
 
 @torch.library.custom_op(
+    "adaptrnn::arun_last",
+    mutates_args=(),
+    schema=f"({_TENSORS}, {_INPUT}) -> {_results(2)}",
+)
+def _arun_last(*inputs: Any) -> tuple[Tensor, ...]:
+    """The last rates and controller states; currents, or the input with its weights."""
+    results = _arun_last_results(*inputs)
+    arrays = _named(native.contiguous(inputs[:9]), native.contiguous(inputs[9:]))
+    arrays |= {"h_last": results[0], "g_last": results[1]}
+    native.run("arun", "forward", arrays=arrays, segment=inputs[0].shape[0])
+    return results
+
+
+@_arun_last.register_fake
+def _arun_last_results(*inputs: Any) -> tuple[Tensor, ...]:
+    _, h0, g0, *_ = inputs
+    return h0.new_empty(h0.shape), g0.new_empty(g0.shape)
+
+
+@torch.library.custom_op(
     "adaptrnn::arun_cross_entropy",
     mutates_args=(),
-    schema=f"({_TENSORS}, Tensor weight_out, Tensor bias_out, Tensor target, "
-    f"SymInt memory_budget, bool needs_currents) -> {_results(13)}",
+    schema=f"({_TENSORS}, Tensor weight_out, Tensor bias_out, Tensor target, {_INPUT}, "
+    f"SymInt memory_budget, bool[] needed) -> {_results(15)}",
 )
 def _arun_cross_entropy(*inputs: Any) -> tuple[Tensor, ...]:
-    """The mean loss, the scores, and the loss's gradients of the eleven tensors."""
-    currents, g0, budget = inputs[0], inputs[2], inputs[12]
-    (steps, batch, size), units = currents.shape, g0.shape[-1]
+    """The mean loss, the scores, and the loss's gradients of the thirteen tensors."""
+    currents, g0, budget = inputs[0], inputs[2], inputs[14]
+    (steps, batch, _), (_, size, units) = currents.shape, g0.shape
     _, scores, *gradients = _arun_cross_entropy_results(*inputs)
     losses = currents.new_empty(batch, dtype=torch.float64)
-    names = (*NAMES, "weight_out", "bias_out", "target")
-    arrays = dict(zip(names, native.contiguous(inputs[:12]), strict=True))
-    arrays |= {f"grad_{n}": g for n, g in zip(names[:11], gradients, strict=True)}
+    arrays = _named(native.contiguous(inputs[:9]), native.contiguous(inputs[12:14]))
+    readout = ("weight_out", "bias_out")
+    arrays |= zip((*readout, "target"), native.contiguous(inputs[9:12]), strict=True)
+    names = (*NAMES, *readout, "weight_ih", "bias_ih")
+    arrays |= {f"grad_{n}": g for n, g in zip(names, gradients, strict=True)}
     arrays |= {"loss": losses, "logits": scores}
     _, each = native.arun_past(steps, batch, size, units, currents.dtype)
     fits = each * min(torch.get_num_threads(), batch) <= budget
@@ -381,47 +422,84 @@ def _arun_cross_entropy(*inputs: Any) -> tuple[Tensor, ...]:
     return losses.mean().to(currents.dtype), scores, *gradients
 
 
+def _named(tensors: Sequence[Tensor | None], weights: Sequence[Tensor | None]) -> dict[str, Any]:
+    """Arrays of the native module; with input weights the first is the input, not currents."""
+    first = "currents" if weights[0] is None else "input"
+    names = (first, *NAMES[1:], "weight_ih", "bias_ih")
+    return dict(zip(names, (*tensors, *weights), strict=True))
+
+
 @_arun_cross_entropy.register_fake
 def _arun_cross_entropy_results(*inputs: Any) -> tuple[Tensor, ...]:
     currents, weight_out = inputs[0], inputs[9]
     scores = currents.new_empty(currents.shape[1], weight_out.shape[0])
-    needed = [inputs[13], *[True] * 10]
-    return currents.new_empty(()), scores, *native.empty_gradients(inputs[:11], needed)
+    gradients = native.empty_gradients((*inputs[:11], *inputs[12:14]), inputs[15])
+    return currents.new_empty(()), scores, *gradients
 
 
 def _loss_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     ctx.set_materialize_grads(False)
     ctx.mark_non_differentiable(*output[1:])
-    ctx.save_for_backward(*inputs[:12], *output[2:])
+    ctx.save_for_backward(*inputs[:14], *output[2:])
 
 
 def _loss_gradient(ctx: Any, grad: Tensor | None, *_: Tensor | None) -> tuple[Any, ...]:
-    needed = ctx.needs_input_grad[:11]
+    needed = [ctx.needs_input_grad[k] for k in (*range(11), 12, 13)]
     if grad is None:
-        return (None,) * 14
+        return (None,) * 16
     saved: tuple[Tensor, ...] = ctx.saved_tensors
-    tensors, target, gradients = saved[:11], saved[11], saved[12:]
+    tensors, gradients = saved[:14], saved[14:]
     if torch.is_grad_enabled():  # the gradient is to be differentiated again
-        loss = _reference_loss(*tensors, target)[0]
-        wanted = [tensor for tensor, need in zip(tensors, needed, strict=True) if need]
+        loss = _reference_loss(*tensors)[0]
+        inputs = (*tensors[:11], *tensors[12:])
+        wanted = [tensor for tensor, need in zip(inputs, needed, strict=True) if need]
         again = iter(torch.autograd.grad(loss, wanted, grad, create_graph=True))
-        return (*(next(again) if need else None for need in needed), None, None, None)
-    # a value can be looked at only outside of a graph being traced
-    one = type(grad) is Tensor and float(grad) == 1
-    return (
-        *((g if one else g * grad) if n else None for g, n in zip(gradients, needed, strict=True)),
-        *(None, None, None),
-    )
+        found = [next(again) if need else None for need in needed]
+    else:
+        # a value can be looked at only outside of a graph being traced
+        one = type(grad) is Tensor and float(grad) == 1
+        pairs = zip(gradients, needed, strict=True)
+        found = [(g if one else g * grad) if need else None for g, need in pairs]
+    return (*found[:11], None, *found[11:], None, None)
 
 
 _arun_cross_entropy.register_autograd(_loss_gradient, setup_context=_loss_context)
 
 
-def _reference_loss(*tensors: Tensor) -> tuple[Tensor, Tensor]:
-    *inputs, weight_out, bias_out, target = tensors
+def _reference_loss(*tensors: Any) -> tuple[Tensor, Tensor]:
+    *inputs, weight_out, bias_out, target, weight_ih, bias_ih = tensors
+    if weight_ih is not None:
+        inputs[0] = linear(inputs[0], weight_ih, bias_ih)
     _, h, _ = reference.arun(*inputs)
     scores = linear(h, weight_out, bias_out)
     return cross_entropy(scores, target), scores.detach()
+
+
+def _given(
+    backend: str,
+    x: Tensor,
+    weight_ih: Tensor | None,
+    bias_ih: Tensor | None,
+    *others: Tensor,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """What the operation is given: input and its weights, or currents and two None.
+
+    Currents, where the kernels cannot run, where there are many inputs, and where the gradient of
+    the input is wanted.
+    """
+    if weight_ih is None:
+        return x, None, None
+    if x.ndim != 3 or 0 in x.shape:
+        raise bad("currents.shape", tuple(x.shape), "(T, B, D), each at least 1, with weight_ih")
+    if weight_ih.ndim != 2 or 0 in weight_ih.shape or weight_ih.shape[1] != x.shape[2]:
+        raise bad("weight_ih.shape", tuple(weight_ih.shape), f"(N, D) = (N, {x.shape[2]})")
+    size, inputs = weight_ih.shape
+    if bias_ih is not None and bias_ih.shape != (size,):
+        raise bad("bias_ih.shape", tuple(bias_ih.shape), f"(N,) = ({size},)")
+    takes = native.takes(backend, x, weight_ih, bias_ih, *others)
+    if not takes or inputs > FEW_INPUTS or x.requires_grad:
+        return linear(x, weight_ih, bias_ih), None, None
+    return x, weight_ih, weight_ih.new_zeros(size) if bias_ih is None else bias_ih
 
 
 def _check(
@@ -435,12 +513,15 @@ def _check(
     weight_gc: Tensor,
     bias_gc: Tensor,
     memory_budget: int,
+    weight_ih: Tensor | None = None,
 ) -> None:
     if currents.ndim != 3 or 0 in currents.shape:
         raise bad("currents.shape", tuple(currents.shape), "(T, B, N), each at least 1")
     if g0.ndim != 3 or 0 in g0.shape:
         raise bad("g0.shape", tuple(g0.shape), "(B, N, G), each at least 1")
     (_, batch, size), units = currents.shape, g0.shape[-1]
+    if weight_ih is not None:
+        size = weight_ih.shape[0]
     for name, value, axes, shape in (
         ("h0", h0, "B, N", (batch, size)),
         ("g0", g0, "B, N, G", (batch, size, units)),

@@ -159,14 +159,20 @@ Mode as_mode(const std::string& name) {
 template <class T>
 void arun_as(const Kernel<T, Arun<T>>& kernel, Arrays& arrays, Mode mode, int segment,
              int threads) {
-  const std::vector<int> shape = arrays.shape("currents", 3);
-  const int64_t t = shape[0], b = shape[1], n = shape[2], g = arrays.shape("g0", 3)[2];
-  const int64_t k = (t - 1) / segment;
+  const bool made = !arrays.has("currents");  // of an input, inside the kernel
+  const std::vector<int> shape = arrays.shape(made ? "input" : "currents", 3);
+  const int64_t t = shape[0], b = shape[1], d = made ? shape[2] : 0;
+  const int64_t n = made ? arrays.shape("weight_ih", 2)[0] : shape[2];
+  const int64_t g = arrays.shape("g0", 3)[2], k = (t - 1) / segment;
   check_segment(segment, int(t));
   Arun<T> p = {};
+  p.inputs = int(d);
+  p.input = arrays.get<T>("input", {t, b, d}, made);
+  p.weight_ih = arrays.get<T>("weight_ih", {n, d}, made);
+  p.bias_ih = arrays.get<T>("bias_ih", {n}, made);
   p.mode = mode, p.time = int(t), p.batch = int(b), p.size = int(n), p.units = int(g);
   p.segment = segment;
-  p.currents = arrays.get<T>("currents", {t, b, n}, true);
+  p.currents = arrays.get<T>("currents", {t, b, n}, !made);
   p.h0 = arrays.get<T>("h0", {b, n}, true);
   p.g0 = arrays.get<T>("g0", {b, n, g}, true);
   p.weight_hh = arrays.get<T>("weight_hh", {n, n}, true);
@@ -205,7 +211,9 @@ void arun_as(const Kernel<T, Arun<T>>& kernel, Arrays& arrays, Mode mode, int se
       {arrays.get<T>("grad_bias_g", {g}), size_t(g)},
       {arrays.get<T>("grad_bias_gc", {2}), 2},
       {arrays.get<T>("grad_weight_out", {classes, n}), size_t(classes * n)},
-      {arrays.get<T>("grad_bias_out", {classes}), size_t(classes)}};
+      {arrays.get<T>("grad_bias_out", {classes}), size_t(classes)},
+      {arrays.get<T>("grad_weight_ih", {n, d}), size_t(n * d)},
+      {arrays.get<T>("grad_bias_ih", {n}), size_t(made ? n : 0)}};
   const nb::gil_scoped_release release;
   Total total;
   run_tiles(kernel, p, threads, total);
@@ -216,7 +224,7 @@ void arun(const std::string& mode, const nb::dict& dict, int segment, int thread
           const std::string& instruction_set) {
   Arrays arrays(dict);
   const Table& table = choose(instruction_set);
-  if (arrays.is_double("currents"))
+  if (arrays.is_double("weight_hh"))
     arun_as<double>(table.arun_double, arrays, as_mode(mode), segment, threads);
   else arun_as<float>(table.arun_float, arrays, as_mode(mode), segment, threads);
 }

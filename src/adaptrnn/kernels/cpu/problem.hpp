@@ -29,6 +29,8 @@ template <class T> struct Arun {
   int segment;  // steps between two kept states; fused and >= time: the whole past is kept
   T* past;      // the whole past of all tiles, written by forward and read by backward
   const T *currents, *h0, *g0, *weight_hh, *weight_ag, *weight_gg, *bias_g, *weight_gc, *bias_gc;
+  int inputs;  // D > 0: no currents but what they are made of; without a gradient of the input
+  const T *input, *weight_ih, *bias_ih;  // (T, B, D), (N, D), (N,)
   T *output, *h_last, *g_last;
   T *kept_h, *kept_g;  // (K, B, N), (K, B, N, G): states before steps segment, 2 segment, ...
   T *trace_a, *trace_n, *trace_s, *trace_g;
