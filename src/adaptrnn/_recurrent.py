@@ -138,12 +138,11 @@ class Recurrent(nn.Module):
     def _input_currents(self, x: Tensor, row: int) -> Tensor:
         return linear(x, self._parameter("weight_ih", row), self._input_bias(row))
 
-    def _last_rates(
-        self, x: Tensor, row: int, state: State, drive: Tensor | float | None
-    ) -> Tensor:
-        """Rates (B, N) of a layer at the last step."""
-        currents = driven(self._input_currents(x, row), drive)
-        return self._layer(row, last_only=True)(currents, state)[1][0]
+    def _feed(
+        self, x: Tensor, row: int, drive: Tensor | float | None, last_only: bool = False
+    ) -> tuple[Tensor, Run]:
+        """What a layer is fed, and the layer as a function of that and of its state."""
+        return driven(self._input_currents(x, row), drive), self._layer(row, last_only)
 
     @property
     def num_directions(self) -> int:
@@ -217,7 +216,8 @@ class Recurrent(nn.Module):
             row = self.num_layers - 1
             if row:
                 x, _ = self._stack(x, state, xi, segments, until=row)
-            h = self._last_rates(x, row, tuple(part[row] for part in state), xi)
+            fed, run = self._feed(x, row, xi, last_only=True)
+            h = run(fed, tuple(part[row] for part in state))[1][0]
         return h if batched else h.squeeze(0)
 
     @torch.no_grad()
@@ -393,10 +393,10 @@ class Recurrent(nn.Module):
             outputs = []
             for direction in range(self.num_directions):
                 row = layer * self.num_directions + direction
-                currents = driven(self._input_currents(x, row), drive)
+                fed, run = self._feed(x, row, drive)
                 rest = tuple(part[row] for part in state)
                 scan = _scan_backward if direction else _scan_forward
-                output, final = scan(self._layer(row), currents, rest, segments)
+                output, final = scan(run, fed, rest, segments)
                 outputs.append(output)
                 last.append(final)
             x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)

@@ -317,7 +317,7 @@ class ARUN(Recurrent):
         controller = self.controller
         return controller.weights() if type(controller) is AdaptationController else None
 
-    def _layer(self, row: int, last_only: bool = False) -> Run:
+    def _layer(self, row: int, last_only: bool = False, **weights: Tensor | None) -> Run:
         def run(currents: Tensor, state: State) -> tuple[Tensor, State]:
             (h, g), weight, native = state, self._parameter("weight_hh", row), self._native()
             if native is not None:
@@ -327,6 +327,8 @@ class ARUN(Recurrent):
                     g,
                     weight,
                     *native,
+                    weight_ih=weights.get("weight_ih"),
+                    bias_ih=weights.get("bias_ih"),
                     last_only=last_only,
                     backend=self.backend,
                     memory_budget=self.memory_budget,
@@ -397,24 +399,13 @@ class ARUN(Recurrent):
             memory_budget=self.memory_budget,
         )
 
-    def _last_rates(
-        self, x: Tensor, row: int, state: State, drive: Tensor | float | None
-    ) -> Tensor:
-        (h, g), native = state, self._native()
-        if native is None:
-            return super()._last_rates(x, row, state, drive)
+    def _feed(
+        self, x: Tensor, row: int, drive: Tensor | float | None, last_only: bool = False
+    ) -> tuple[Tensor, Run]:
+        if self._native() is None:
+            return super()._feed(x, row, drive, last_only)
         x, weights = self._made_of(x, row, drive)
-        return arun(
-            x,
-            h,
-            g,
-            self._parameter("weight_hh", row),
-            *native,
-            **weights,
-            last_only=True,
-            backend=self.backend,
-            memory_budget=self.memory_budget,
-        )[1]
+        return x, self._layer(row, last_only, **weights)
 
     def _made_of(
         self, x: Tensor, row: int, drive: Tensor | float | None

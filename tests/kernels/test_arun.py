@@ -123,14 +123,24 @@ def test_currents_made_in_the_kernel_equal_a_linear_layer(
     for got, want in zip(found, wanted, strict=True):
         assert got.dtype == dtype and got.shape == want.shape
         assert relative(got, want) < TOLERANCE[dtype]
-    with torch.no_grad():  # a third way to the same numbers: no gradient, no currents
+    with torch.no_grad():
         quick = arun_cross_entropy(x, *tensors[:8], *tensors[10:], target, **made)
+    for got, want in zip(quick, wanted, strict=False):
+        assert relative(got, want) < TOLERANCE[dtype]
+
+    outputs = reference.arun(linear(x.double(), *exact[8:10]), *exact[:8])
+    cotangents = [torch.randn(r.shape, generator=generator).double() for r in outputs]
+    wanted = (*outputs, *torch.autograd.grad(outputs, exact[:10], cotangents))
+    outputs = arun(x, *tensors[:8], **made, memory_budget=memory_budget)
+    cotangents = [cotangent.to(dtype) for cotangent in cotangents]
+    found = (*outputs, *torch.autograd.grad(outputs, tensors[:10], cotangents))
+    for got, want in zip(found, wanted, strict=True):
+        assert got.dtype == dtype and got.shape == want.shape
+        assert relative(got, want) < TOLERANCE[dtype]
+    with torch.no_grad():
         none, h, g = arun(x, *tensors[:8], **made, last_only=True)
     assert none.shape == (0, batch, size)
-    output, h_last, g_last = reference.arun(currents, *exact[:8])
-    for got, want in zip((*quick, h, g), (*wanted[:2], h_last, g_last), strict=True):
-        assert relative(got, want) < TOLERANCE[dtype]
-    assert relative(arun(x, *tensors[:8], **made)[0], output) < TOLERANCE[dtype]
+    assert torch.equal(h, outputs[1]) and torch.equal(g, outputs[2])
 
 
 def test_input_weights_without_the_kernel(arun_inputs):
@@ -211,11 +221,11 @@ def test_gradcheck_to_second_order(arun_inputs):
         lambda *t: arun_cross_entropy(*t, target[:1])[0], [*short, *readout]
     )
     made = [torch.randn(*shape).double().requires_grad_() for shape in ((2, 1), (2,))]
+    x = torch.ones(2, 1, 1).double()
     for check in (torch.autograd.gradcheck, torch.autograd.gradgradcheck):
+        assert check(lambda w, b, *t: arun(x, *t, weight_ih=w, bias_ih=b), [*made, *short[1:]])
         assert check(
-            lambda w, b, *t: arun_cross_entropy(
-                torch.ones(2, 1, 1).double(), *t, target[:1], weight_ih=w, bias_ih=b
-            )[0],
+            lambda w, b, *t: arun_cross_entropy(x, *t, target[:1], weight_ih=w, bias_ih=b)[0],
             [*made, *short[1:], *readout],
         )
 
@@ -236,8 +246,9 @@ def test_torch_accepts_the_operations(keep, arun_inputs):
     tensors = arun_inputs(20, 3, 5, 4)
     segment = 20 if keep else 16
     operations = torch.ops.adaptrnn
-    torch.library.opcheck(operations.arun.default, (*tensors, False, segment, keep))
-    torch.library.opcheck(operations.arun.default, (*tensors, True, segment, keep))
+    for last_only in (False, True):
+        options = (None, None, last_only, segment, keep)
+        torch.library.opcheck(operations.arun.default, (*tensors, *options))
     torch.library.opcheck(operations.arun_trace.default, [t.detach() for t in tensors])
     readout = [torch.randn(10, 5).double().requires_grad_(), torch.zeros(10).double()]
     target = torch.tensor([0, 9, 4])
@@ -251,9 +262,7 @@ def test_torch_accepts_the_operations(keep, arun_inputs):
         operations.arun_cross_entropy.default,
         (x, *tensors[1:], *readout, target, *made, LARGE * keep, [False] + [True] * 12),
     )
-    torch.library.opcheck(
-        operations.arun_last.default, [t.detach() for t in (x, *tensors[1:], *made)]
-    )
+    torch.library.opcheck(operations.arun.default, (x, *tensors[1:], *made, False, segment, keep))
 
 
 def test_compile_keeps_one_graph_and_the_same_numbers(arun_inputs):
@@ -293,6 +302,10 @@ def test_transforms_are_left_to_the_reference(arun_inputs):
         lambda h: arun(tensors[0], h, *tensors[2:])[1], (tensors[1],), (tangent,)
     )
     assert torch.allclose(forward, (jacobian * tangent).sum((-1, -2)), rtol=1e-12)
+    with pytest.raises(RuntimeError, match="no gradient of the input"):
+        made = (torch.zeros(3, 3).double(), torch.zeros(3).double())
+        x = tensors[0].clone().requires_grad_()
+        torch.ops.adaptrnn.arun(x, *tensors[1:], *made, True, 4, False)
 
 
 sizes = st.tuples(st.integers(1, 8), st.integers(1, 7), st.integers(1, 19), st.integers(1, 9))

@@ -66,8 +66,8 @@ def arun(
         bias_g: (G,).
         weight_gc: (2, G), readout of n (row 0) and s (row 1).
         bias_gc: (2,).
-        weight_ih: (N, D), the input weights, or None where currents are given. Where only the last
-            rates and no gradients are wanted, the currents of small D are never stored.
+        weight_ih: (N, D), the input weights, or None where currents are given. The currents of few
+            inputs (small D) are then never stored, unless the input's own gradient is wanted.
         bias_ih: (N,), all that is added to every current, or None for 0.
         last_only: whether only the last rates are wanted; saves (T, B, N) numbers.
         backend: "auto" takes the native kernels where they can run; "reference" is plain torch;
@@ -95,24 +95,18 @@ def arun(
     wanted = [*others, currents, *(t for t in (weight_ih, bias_ih) if t is not None)]
     gradients = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in wanted)
     currents, weight, bias = _given(backend, currents, weight_ih, bias_ih, *others)
-    if weight is not None:
-        if last_only and not gradients:
-            _check(currents, *others, memory_budget=memory_budget, weight_ih=weight)
-            h, g = torch.ops.adaptrnn.arun_last(currents, *others, weight, bias)
-            return h.new_empty(0, *h.shape), h, g
-        currents = linear(currents, weight, bias)
     tensors = (currents, *others)
-    _check(*tensors, memory_budget=memory_budget)
+    _check(*tensors, memory_budget=memory_budget, weight_ih=weight)
     if not native.takes(backend, *tensors):
-        output, h, g = reference.arun(*tensors)
+        output, h, g = _reference(*tensors, weight, bias)
         return (output[:0] if last_only else output), h, g
     segment, keep = 0, False
     if gradients:
-        steps, batch, size = currents.shape
+        steps, batch, size = currents.shape[0], *h0.shape
         past = steps * batch * size * (g0.shape[-1] + 4) * currents.element_size()
         keep = past <= memory_budget and not torch.compiler.is_compiling()
         segment = steps if keep else native.segment_length(steps, batch)
-    return torch.ops.adaptrnn.arun(*tensors, last_only, segment, keep)[:3]
+    return torch.ops.adaptrnn.arun(*tensors, weight, bias, last_only, segment, keep)[:3]
 
 
 def arun_cross_entropy(
@@ -144,7 +138,7 @@ def arun_cross_entropy(
 
     Args:
         currents: (T, B, N), and so on to `bias_gc` as for `arun`. With `weight_ih`, the input x
-            (T, B, D) instead: currents_t = W_ih x_t + b_ih, which for small D are never stored.
+            (T, B, D) instead: currents_t = W_ih x_t + b_ih.
         h0: (B, N).
         g0: (B, N, G).
         weight_hh: (N, N).
@@ -207,7 +201,7 @@ def arun_cross_entropy(
         raise bad("target", target, f"classes from 0 to K-1 = {classes - 1}")
     needed = [t is not None and t.requires_grad for t in (*tensors, *readout, *given)]
     if not (torch.is_grad_enabled() and any(needed)):
-        h, _ = torch.ops.adaptrnn.arun_last(*tensors, *given)
+        h = torch.ops.adaptrnn.arun(*tensors, *given, True, 0, False)[1]
         scores = linear(h, *readout)
         return cross_entropy(scores, target), scores
     loss, scores = torch.ops.adaptrnn.arun_cross_entropy(
@@ -268,6 +262,20 @@ _TENSORS = ", ".join(f"Tensor {name}" for name in NAMES)
 _INPUT = "Tensor? weight_ih, Tensor? bias_ih"  # with these the first tensor is the input
 
 
+def _named(tensors: Sequence[Any]) -> dict[str, Any]:
+    """The eleven tensors for the native module; with input weights the first is the input."""
+    first = "currents" if tensors[9] is None else "input"
+    names = (first, *NAMES[1:], "weight_ih", "bias_ih")
+    return dict(zip(names, native.contiguous(tensors), strict=True))
+
+
+def _reference(*tensors: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """The same eleven tensors to the reference."""
+    x, *others, weight_ih, bias_ih = tensors
+    currents = x if weight_ih is None else linear(x, weight_ih, bias_ih)
+    return reference.arun(currents, *others)
+
+
 def _results(count: int) -> str:
     return "(" + ", ".join(["Tensor"] * count) + ")"
 
@@ -275,14 +283,13 @@ def _results(count: int) -> str:
 @torch.library.custom_op(
     "adaptrnn::arun",
     mutates_args=(),
-    schema=f"({_TENSORS}, bool last_only, SymInt segment, bool keep) -> {_results(6)}",
+    schema=f"({_TENSORS}, {_INPUT}, bool last_only, SymInt segment, bool keep) -> {_results(6)}",
 )
 def _arun(*inputs: Any) -> tuple[Tensor, ...]:
     """output, h_last, g_last, and for the backward pass: kept_h, kept_g, or the whole past."""
-    tensors, segment = native.contiguous(inputs[:9]), inputs[10]
-    results = _arun_results(*inputs)
+    segment, results = inputs[12], _arun_results(*inputs)
     names = ("output", "h_last", "g_last", "kept_h", "kept_g", "past")
-    arrays = dict(zip((*NAMES, *names), (*tensors, *results), strict=True))
+    arrays = _named(inputs[:11]) | dict(zip(names, results, strict=True))
     native.run("arun", "forward", arrays=arrays, segment=segment or inputs[0].shape[0])
     return results
 
@@ -290,7 +297,7 @@ def _arun(*inputs: Any) -> tuple[Tensor, ...]:
 @_arun.register_fake
 def _arun_results(*inputs: Any) -> tuple[Tensor, ...]:
     currents, _, g0, *_, last_only, segment, keep = inputs
-    (steps, batch, size), units = currents.shape, g0.shape[-1]
+    steps, (batch, size, units) = currents.shape[0], g0.shape
     states = (steps - 1) // segment if segment else 0
     past = native.arun_past(steps, batch, size, units, currents.dtype)[0] if keep else 0
     return (
@@ -306,51 +313,53 @@ def _arun_results(*inputs: Any) -> tuple[Tensor, ...]:
 @torch.library.custom_op(
     "adaptrnn::arun_backward",
     mutates_args=(),
-    schema=f"(Tensor? grad_output, Tensor? grad_h_last, Tensor? grad_g_last, {_TENSORS}, "
-    f"Tensor kept_h, Tensor kept_g, Tensor past, SymInt segment, bool[] needed) -> {_results(9)}",
+    schema=f"(Tensor? grad_output, Tensor? grad_h_last, Tensor? grad_g_last, {_TENSORS}, {_INPUT}, "
+    f"Tensor kept_h, Tensor kept_g, Tensor past, SymInt segment, bool[] needed) -> {_results(11)}",
 )
 def _arun_backward(*inputs: Any) -> tuple[Tensor, ...]:
-    """Gradients of the nine tensors; those not needed are empty."""
+    """Gradients of the eleven tensors; those not needed are empty."""
     *tensors, segment, _ = inputs
+    others = native.contiguous((*tensors[:3], *tensors[14:]))
+    given = ("grad_output", "grad_h_last", "grad_g_last", "kept_h", "kept_g", "past")
+    arrays = _named(tensors[3:14]) | dict(zip(given, others, strict=True))
     results = _arun_backward_results(*inputs)
-    names = (
-        *("grad_output", "grad_h_last", "grad_g_last", *NAMES, "kept_h", "kept_g", "past"),
-        *(f"grad_{name}" for name in NAMES),
-    )
-    arrays = dict(zip(names, (*native.contiguous(tensors), *results), strict=True))
+    names = (*NAMES, "weight_ih", "bias_ih")
+    arrays |= {f"grad_{name}": g for name, g in zip(names, results, strict=True)}
     native.run("arun", "backward", arrays=arrays, segment=segment)
     return results
 
 
 @_arun_backward.register_fake
 def _arun_backward_results(*inputs: Any) -> tuple[Tensor, ...]:
-    return native.empty_gradients(inputs[3:12], inputs[-1])
+    return native.empty_gradients(inputs[3:14], inputs[-1])
 
 
 def _arun_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    ctx.segment = inputs[10]
+    if inputs[9] is not None and inputs[0].requires_grad:
+        raise RuntimeError("with weight_ih the kernels have no gradient of the input")
+    ctx.segment = inputs[12]
     ctx.set_materialize_grads(False)
     ctx.mark_non_differentiable(*output[3:])
-    ctx.save_for_backward(*inputs[:9], *output[3:])
+    ctx.save_for_backward(*inputs[:11], *output[3:])
 
 
 def _arun_gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
-    needed = list(ctx.needs_input_grad[:9])
+    needed = list(ctx.needs_input_grad[:11])
     if all(grad is None for grad in grads[:3]):
-        return (None,) * 12
+        return (None,) * 14
     found = torch.ops.adaptrnn.arun_backward(*grads[:3], *ctx.saved_tensors, ctx.segment, needed)
     return (*(g if need else None for g, need in zip(found, needed, strict=True)), None, None, None)
 
 
 def _arun_backward_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(*inputs[:12])
+    ctx.save_for_backward(*inputs[:14])
 
 
 def _arun_second_gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     """Derivatives of the gradients, by the reference."""
     weights, tensors = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
-    found = native.second_gradient(reference.arun, tensors, weights, grads)
+    found = native.second_gradient(_reference, tensors, weights, grads)
     return (*found, None, None, None, None, None)
 
 
@@ -378,26 +387,6 @@ def _arun_trace_results(*tensors: Tensor) -> tuple[Tensor, ...]:
 
 
 @torch.library.custom_op(
-    "adaptrnn::arun_last",
-    mutates_args=(),
-    schema=f"({_TENSORS}, {_INPUT}) -> {_results(2)}",
-)
-def _arun_last(*inputs: Any) -> tuple[Tensor, ...]:
-    """The last rates and controller states; currents, or the input with its weights."""
-    results = _arun_last_results(*inputs)
-    arrays = _named(native.contiguous(inputs[:9]), native.contiguous(inputs[9:]))
-    arrays |= {"h_last": results[0], "g_last": results[1]}
-    native.run("arun", "forward", arrays=arrays, segment=inputs[0].shape[0])
-    return results
-
-
-@_arun_last.register_fake
-def _arun_last_results(*inputs: Any) -> tuple[Tensor, ...]:
-    _, h0, g0, *_ = inputs
-    return h0.new_empty(h0.shape), g0.new_empty(g0.shape)
-
-
-@torch.library.custom_op(
     "adaptrnn::arun_cross_entropy",
     mutates_args=(),
     schema=f"({_TENSORS}, Tensor weight_out, Tensor bias_out, Tensor target, {_INPUT}, "
@@ -409,7 +398,7 @@ def _arun_cross_entropy(*inputs: Any) -> tuple[Tensor, ...]:
     (steps, batch, _), (_, size, units) = currents.shape, g0.shape
     _, scores, *gradients = _arun_cross_entropy_results(*inputs)
     losses = currents.new_empty(batch, dtype=torch.float64)
-    arrays = _named(native.contiguous(inputs[:9]), native.contiguous(inputs[12:14]))
+    arrays = _named((*inputs[:9], *inputs[12:14]))
     readout = ("weight_out", "bias_out")
     arrays |= zip((*readout, "target"), native.contiguous(inputs[9:12]), strict=True)
     names = (*NAMES, *readout, "weight_ih", "bias_ih")
@@ -420,13 +409,6 @@ def _arun_cross_entropy(*inputs: Any) -> tuple[Tensor, ...]:
     segment = steps if fits else native.segment_length(steps, 10)
     native.run("arun", "fused", arrays=arrays, segment=segment)
     return losses.mean().to(currents.dtype), scores, *gradients
-
-
-def _named(tensors: Sequence[Tensor | None], weights: Sequence[Tensor | None]) -> dict[str, Any]:
-    """Arrays of the native module; with input weights the first is the input, not currents."""
-    first = "currents" if weights[0] is None else "input"
-    names = (first, *NAMES[1:], "weight_ih", "bias_ih")
-    return dict(zip(names, (*tensors, *weights), strict=True))
 
 
 @_arun_cross_entropy.register_fake
@@ -468,9 +450,7 @@ _arun_cross_entropy.register_autograd(_loss_gradient, setup_context=_loss_contex
 
 def _reference_loss(*tensors: Any) -> tuple[Tensor, Tensor]:
     *inputs, weight_out, bias_out, target, weight_ih, bias_ih = tensors
-    if weight_ih is not None:
-        inputs[0] = linear(inputs[0], weight_ih, bias_ih)
-    _, h, _ = reference.arun(*inputs)
+    _, h, _ = _reference(*inputs, weight_ih, bias_ih)
     scores = linear(h, weight_out, bias_out)
     return cross_entropy(scores, target), scores.detach()
 
