@@ -113,7 +113,11 @@ class Recurrent(nn.Module):
         """Name and shape, after (L, B), of every tensor of the state."""
         raise NotImplementedError
 
-    def _layer(self, row: int, last_only: bool = False) -> Run:
+    def _makes_currents(self) -> bool:
+        """Whether the layer takes `weight_ih` and `bias_ih`, and then the input, not currents."""
+        return True
+
+    def _layer(self, row: int, last_only: bool = False, **weights: Tensor | None) -> Run:
         """The layer as a function (currents (T, B, N), state) -> (rates (T, B, N), state).
 
         With `last_only` the rates may be missing: only the state is used.
@@ -142,7 +146,22 @@ class Recurrent(nn.Module):
         self, x: Tensor, row: int, drive: Tensor | float | None, last_only: bool = False
     ) -> tuple[Tensor, Run]:
         """What a layer is fed, and the layer as a function of that and of its state."""
-        return driven(self._input_currents(x, row), drive), self._layer(row, last_only)
+        if not self._makes_currents():
+            return driven(self._input_currents(x, row), drive), self._layer(row, last_only)
+        x, weights = self._made_of(x, row, drive)
+        return x, self._layer(row, last_only, **weights)
+
+    def _made_of(
+        self, x: Tensor, row: int, drive: Tensor | float | None
+    ) -> tuple[Tensor, dict[str, Any]]:
+        """The input and its weights; currents and no weights where the drive varies in time."""
+        if isinstance(drive, Tensor) and drive.ndim > 1:
+            return driven(self._input_currents(x, row), drive), {}
+        weight, bias = self._parameter("weight_ih", row), self._input_bias(row)
+        if drive is not None:
+            zero = weight.new_zeros(self.hidden_size)
+            bias = driven(zero if bias is None else bias, drive)
+        return x, {"weight_ih": weight, "bias_ih": bias}
 
     @property
     def num_directions(self) -> int:

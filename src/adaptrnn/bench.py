@@ -142,17 +142,15 @@ def _ours(size: Size, fused: bool, budget: int, nonlinearity: str = "gamma") -> 
     def loss(p: dict[str, Tensor], x: Tensor) -> Tensor:
         shape = (x.shape[1], size.neurons)
         h0, g0 = native.zeros(x, *shape), native.zeros(x, *shape, size.units)
+        more: dict[str, Any] = {name: p[name] for name in ("weight_ih", "bias_ih")}
+        more["memory_budget"] = budget
         if not size.units:
-            currents = linear(x, p["weight_ih"], p["bias_ih"])
             curve = (p["n"], p["s"]) if nonlinearity == "gamma" else (None, None)
             h = gamma_rnn(
-                currents, h0, p["weight_hh"], curve[0], curve[1], nonlinearity,
-                last_only=True, memory_budget=budget,
+                x, h0, p["weight_hh"], curve[0], curve[1], nonlinearity, last_only=True, **more
             )[1]  # fmt: skip
             return cross_entropy(linear(h, p["weight_out"], p["bias_out"]), p["target"])
         core = (x, h0, g0, p["weight_hh"], *(p[name] for name in _CONTROLLER))
-        more: dict[str, Any] = {name: p[name] for name in ("weight_ih", "bias_ih")}
-        more["memory_budget"] = budget
         if fused:
             readout = (p["weight_out"], p["bias_out"], p["target"])
             return arun_cross_entropy(*(*core, *readout), **more)[0]

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from adaptrnn._error import InputError, bad, choose
-from adaptrnn._recurrent import INITS, Recurrent, Run, State, Trace, driven, reset_weights
+from adaptrnn._recurrent import INITS, Recurrent, Run, State, Trace, reset_weights
 from adaptrnn.activation import gamma
 from adaptrnn.controller import AdaptationController
 from adaptrnn.init import RECURRENT
@@ -145,7 +145,7 @@ class RNN(Recurrent):
         return None, None, self.nonlinearity
 
     def _initial(self, batch: int, like: Tensor) -> State:
-        return (like.new_zeros(len(self._suffixes), batch, self.hidden_size),)
+        return (zeros(like, len(self._suffixes), batch, self.hidden_size),)
 
     def _unpack(self, hx: Any) -> State:
         if not isinstance(hx, Tensor):
@@ -158,7 +158,7 @@ class RNN(Recurrent):
     def _state_shapes(self) -> dict[str, tuple[int, ...]]:
         return {"h": (self.hidden_size,)}
 
-    def _layer(self, row: int, last_only: bool = False) -> Run:
+    def _layer(self, row: int, last_only: bool = False, **weights: Tensor | None) -> Run:
         def run(currents: Tensor, state: State) -> tuple[Tensor, State]:
             (h,), weight, (n, s, name) = state, self._parameter("weight_hh", row), self._curve(row)
             output, h = gamma_rnn(
@@ -168,6 +168,8 @@ class RNN(Recurrent):
                 n,
                 s,
                 name,
+                weight_ih=weights.get("weight_ih"),
+                bias_ih=weights.get("bias_ih"),
                 last_only=last_only,
                 backend=self.backend,
                 memory_budget=self.memory_budget,
@@ -317,6 +319,9 @@ class ARUN(Recurrent):
         controller = self.controller
         return controller.weights() if type(controller) is AdaptationController else None
 
+    def _makes_currents(self) -> bool:
+        return self._native() is not None
+
     def _layer(self, row: int, last_only: bool = False, **weights: Tensor | None) -> Run:
         def run(currents: Tensor, state: State) -> tuple[Tensor, State]:
             (h, g), weight, native = state, self._parameter("weight_hh", row), self._native()
@@ -398,26 +403,6 @@ class ARUN(Recurrent):
             backend=self.backend,
             memory_budget=self.memory_budget,
         )
-
-    def _feed(
-        self, x: Tensor, row: int, drive: Tensor | float | None, last_only: bool = False
-    ) -> tuple[Tensor, Run]:
-        if self._native() is None:
-            return super()._feed(x, row, drive, last_only)
-        x, weights = self._made_of(x, row, drive)
-        return x, self._layer(row, last_only, **weights)
-
-    def _made_of(
-        self, x: Tensor, row: int, drive: Tensor | float | None
-    ) -> tuple[Tensor, dict[str, Any]]:
-        """The input and its weights; currents and no weights where the drive varies in time."""
-        if isinstance(drive, Tensor) and drive.ndim > 1:
-            return driven(self._input_currents(x, row), drive), {}
-        weight, bias = self._parameter("weight_ih", row), self._input_bias(row)
-        if drive is not None:
-            zero = weight.new_zeros(self.hidden_size)
-            bias = driven(zero if bias is None else bias, drive)
-        return x, {"weight_ih": weight, "bias_ih": bias}
 
     def _signals(self, row: int, current: Tensor, state: State) -> State:
         """One step of the layer with any controller: a, h, n, s, g."""

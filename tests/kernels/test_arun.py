@@ -12,7 +12,6 @@ from torch.nn.functional import cross_entropy, linear
 from adaptrnn._error import InputError
 from adaptrnn.kernels import native
 from adaptrnn.kernels.arun import arun, arun_cross_entropy, arun_trace, reference
-from adaptrnn.kernels.arun.op import FEW_INPUTS
 
 pytestmark = pytest.mark.skipif(native.why_not() is not None, reason="not built")
 
@@ -94,7 +93,12 @@ def test_fused_loss_equals_layer_and_cross_entropy(
 @pytest.mark.parametrize("memory_budget", [0, LARGE])
 @pytest.mark.parametrize(
     ("shape", "inputs"),
-    [((1, 1, 1, 1), 1), ((17, 3, 7, 4), FEW_INPUTS), ((50, 23, 10, 7), 3), ((50, 10, 100, 20), 1)],
+    [
+        ((1, 1, 1, 1), 1),
+        ((17, 3, 7, 4), native.FEW_INPUTS),
+        ((50, 23, 10, 7), 3),
+        ((50, 10, 100, 20), 1),
+    ],
 )
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_currents_made_in_the_kernel_equal_a_linear_layer(
@@ -151,7 +155,7 @@ def test_input_weights_without_the_kernel(arun_inputs):
         return torch.randn(*shape, generator=generator, dtype=torch.float64).requires_grad_()
 
     readout, target = [normal(3, 5), normal(3)], torch.tensor([0, 2, 1])
-    for inputs in (2, FEW_INPUTS + 1):
+    for inputs in (2, native.FEW_INPUTS + 1):
         x, weight = normal(6, 3, inputs), normal(5, inputs)
         leaves = [x, *tensors, weight]
         loss = arun_cross_entropy(linear(x, weight), *tensors, *readout, target)[0]

@@ -94,6 +94,57 @@ def test_equals_the_reference(
                 assert relative(got, want) < TOLERANCE[dtype], shape
 
 
+@pytest.mark.parametrize("memory_budget", [0, LARGE])
+@pytest.mark.parametrize("nonlinearity", ["gamma", "tanh"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_currents_made_in_the_kernel_equal_a_linear_layer(
+    instruction_set, dtype, nonlinearity, memory_budget, relative
+):
+    generator = torch.Generator().manual_seed(4)
+    for shape, inputs in (((1, 1, 1), 1), ((17, 3, 7), native.FEW_INPUTS), ((50, 45, 10), 3)):
+        tensors, (steps, batch, size) = make(*shape, nonlinearity, dtype)[1:], shape
+        x = torch.randn(steps, batch, inputs, generator=generator).to(dtype)
+        weights = [torch.randn(size, inputs, generator=generator) / inputs]
+        weights = [w.to(dtype).requires_grad_() for w in (*weights, weights[0][:, 0])]
+        leaves = [*tensors, *weights]
+        exact = [leaf.detach().double().requires_grad_() for leaf in leaves]
+        currents = torch.nn.functional.linear(x.double(), *exact[-2:])
+        results = call(reference.gamma_rnn, [currents, *exact[:-2]], nonlinearity)
+        cotangents = [torch.randn(r.shape, generator=generator).double() for r in results]
+        slopes = torch.autograd.grad(results, exact, cotangents)
+        options = {"weight_ih": weights[0], "bias_ih": weights[1], "backend": "cpu"}
+        found = call(gamma_rnn, [x, *tensors], nonlinearity, **options, memory_budget=memory_budget)
+        cotangents = [cotangent.to(dtype) for cotangent in cotangents]
+        again = torch.autograd.grad(found, leaves, cotangents)
+        for got, want in zip((*found, *again), (*results, *slopes), strict=True):
+            assert got.dtype == dtype and got.shape == want.shape
+            assert relative(got, want) < TOLERANCE[dtype], shape
+        with torch.no_grad():
+            last = call(gamma_rnn, [x, *tensors], nonlinearity, **options, last_only=True)[1]
+        assert torch.equal(last, found[1])
+
+
+def test_input_weights_without_the_kernel():
+    """No bias, many inputs, a gradient of the input, plain torch: the same rates and gradients."""
+    tensors = make(6, 3, 5, "gamma")[1:]
+    for inputs in (2, native.FEW_INPUTS + 1):
+        x = torch.randn(6, 3, inputs, dtype=torch.float64, requires_grad=True)
+        weight = torch.randn(5, inputs, dtype=torch.float64, requires_grad=True)
+        leaves = [x, *tensors, weight]
+        want = gamma_rnn(torch.nn.functional.linear(x, weight), *tensors)[0]
+        wanted = torch.autograd.grad(want.square().sum(), leaves)
+        for backend in ("cpu", "reference"):
+            options = {"weight_ih": weight, "backend": backend}
+            got = gamma_rnn(x, *tensors, **options)[0]
+            assert torch.allclose(got, want, rtol=1e-12, atol=1e-14)
+            for a, b in zip(torch.autograd.grad(got.square().sum(), leaves), wanted, strict=True):
+                assert torch.allclose(a, b, rtol=1e-10, atol=1e-13)
+            fixed = gamma_rnn(x.detach(), *tensors, **options)[0]
+            slopes = torch.autograd.grad(fixed.square().sum(), leaves[1:])
+            for a, b in zip(slopes, wanted[1:], strict=True):
+                assert torch.allclose(a, b, rtol=1e-10, atol=1e-13)
+
+
 @pytest.mark.parametrize("nonlinearity", NONLINEARITIES)
 def test_gradcheck_to_second_order(nonlinearity):
     tensors = make(18, 2, 3, nonlinearity)
@@ -105,6 +156,14 @@ def test_gradcheck_to_second_order(nonlinearity):
         assert torch.autograd.gradcheck(rates, tensors)
     short = [tensors[0].detach()[:3].requires_grad_(), *tensors[1:]]
     assert torch.autograd.gradgradcheck(rates, short)
+    weights = [torch.randn(*shape).double().requires_grad_() for shape in ((3, 2), (3,))]
+    x = torch.randn(3, 2, 2).double()
+
+    def made(w, b, *t):
+        return call(gamma_rnn, (x, *t), nonlinearity, weight_ih=w, bias_ih=b)
+
+    for check in (torch.autograd.gradcheck, torch.autograd.gradgradcheck):
+        assert check(made, [*weights, *tensors[1:]])
 
 
 def test_shared_gain_and_saturation(relative):
@@ -132,9 +191,11 @@ def test_trace(nonlinearity):
 def test_torch_accepts_the_operation(nonlinearity, last_only, keep):
     tensors = make(20, 3, 5, nonlinearity)
     tensors += [None] * (5 - len(tensors))
-    torch.library.opcheck(
-        torch.ops.adaptrnn.gamma_rnn.default, (*tensors, nonlinearity, last_only, 16, keep)
-    )
+    options = (nonlinearity, last_only, 16, keep)
+    torch.library.opcheck(torch.ops.adaptrnn.gamma_rnn.default, (*tensors, None, None, *options))
+    x = torch.randn(20, 3, 2).double()
+    made = [torch.randn(5, 2).double().requires_grad_(), torch.zeros(5).double()]
+    torch.library.opcheck(torch.ops.adaptrnn.gamma_rnn.default, (x, *tensors[1:], *made, *options))
     plain = [None if tensor is None else tensor.detach() for tensor in tensors]
     torch.library.opcheck(torch.ops.adaptrnn.gamma_rnn_trace.default, (*plain, nonlinearity))
 
@@ -210,5 +271,9 @@ def test_errors_name_the_argument():
         gamma_rnn(*tensors, memory_budget=-5)
     with pytest.raises(InputError, match=r"n.shape=\(4,\)"):
         gamma_rnn(*tensors[:3], tensors[3][:4], tensors[4])
+    with pytest.raises(InputError, match=r"weight_ih.shape=\(5, 4\).*\(N, D\) = \(N, 5\)"):
+        gamma_rnn(*tensors, weight_ih=torch.zeros(5, 4).double())
+    with pytest.raises(InputError, match=r"h0.shape=\(2, 5\).*\(2, 6\)"):
+        gamma_rnn(*tensors, weight_ih=torch.zeros(6, 5).double())
     with pytest.raises(InputError, match="nonlinearity"):
         gamma_rnn(*tensors[:3], nonlinearity="gama")

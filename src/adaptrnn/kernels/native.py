@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd import forward_ad
+from torch.nn.functional import linear
 
 from adaptrnn._error import bad, choose
 
@@ -20,6 +21,13 @@ BACKENDS = ("auto", "reference", "cpu")
 
 MEMORY_BUDGET = 2**30
 """Bytes that a call may spend to keep its past instead of computing it again."""
+
+FEW_INPUTS = 8
+"""Up to so many inputs the kernels make the currents themselves, step by step; above, a product
+over all steps is as fast."""
+
+INPUT = "Tensor? weight_ih, Tensor? bias_ih"
+"""Arguments of the operations with which their first tensor is the input, not currents."""
 
 _NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 
@@ -74,6 +82,58 @@ def takes(backend: str, *tensors: Tensor | None) -> bool:
     if reason is not None and backend == "cpu":
         raise bad("backend", backend, "'auto' or 'reference' here", f"The reason: {reason}.")
     return reason is None
+
+
+def given(
+    backend: str,
+    x: Tensor,
+    weight_ih: Tensor | None,
+    bias_ih: Tensor | None,
+    *others: Tensor | None,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """What an operation is given: input, weights and biases, or currents and None, None.
+
+    Currents, where the kernels cannot run, where there are many inputs, and where the gradient of
+    the input is wanted.
+
+    Args:
+        backend: "auto", "reference" or "cpu".
+        x: the currents (T, B, N), or with `weight_ih` the input (T, B, D).
+        weight_ih: (N, D), or None where currents are given.
+        bias_ih: (N,), or None for zeros.
+        others: the other tensors of the call; None is passed over.
+
+    Raises:
+        InputError: shapes that do not fit; as `takes`.
+    """
+    if weight_ih is None:
+        return x, None, None
+    if x.ndim != 3 or 0 in x.shape:
+        raise bad("currents.shape", tuple(x.shape), "(T, B, D), each at least 1, with weight_ih")
+    if weight_ih.ndim != 2 or 0 in weight_ih.shape or weight_ih.shape[1] != x.shape[2]:
+        raise bad("weight_ih.shape", tuple(weight_ih.shape), f"(N, D) = (N, {x.shape[2]})")
+    size, inputs = weight_ih.shape
+    if bias_ih is not None and bias_ih.shape != (size,):
+        raise bad("bias_ih.shape", tuple(bias_ih.shape), f"(N,) = ({size},)")
+    native = takes(backend, x, weight_ih, bias_ih, *others)
+    if not native or inputs > FEW_INPUTS or x.requires_grad:
+        return linear(x, weight_ih, bias_ih), None, None
+    return x, weight_ih, weight_ih.new_zeros(size) if bias_ih is None else bias_ih
+
+
+def named(names: Sequence[str], tensors: Sequence[Tensor | None]) -> dict[str, Tensor | None]:
+    """Arrays for `run`: tensors of these names, then weight_ih and bias_ih.
+
+    With `weight_ih` the first is the input, not currents.
+    """
+    first = "currents" if tensors[-2] is None else "input"
+    return dict(zip((first, *names[1:], "weight_ih", "bias_ih"), contiguous(tensors), strict=True))
+
+
+def refuse_gradient_of_input(tensors: Sequence[Tensor | None]) -> None:
+    """Raise where an operation called directly would leave the input without its gradient."""
+    if tensors[-2] is not None and tensors[0] is not None and tensors[0].requires_grad:
+        raise RuntimeError("with weight_ih the kernels have no gradient of the input")
 
 
 def segment_length(steps: int, batch: int) -> int:

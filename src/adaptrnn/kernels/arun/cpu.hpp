@@ -9,6 +9,7 @@
 
 #include "../cpu/dense.hpp"
 #include "../cpu/head.hpp"
+#include "../cpu/input.hpp"
 #include "../cpu/problem.hpp"
 #include "../cpu/simd.hpp"
 
@@ -50,7 +51,7 @@ template <class T> struct Packed {
   T *hh, *hh_t, *gg, *gg_t, *ih;
   void layout(Arena& arena, const Arun<T>& a) {
     const Panels<T> panels(a.size);
-    ih = a.inputs ? arena.take<T>(size_t(a.inputs + 1) * a.size) : nullptr;
+    ih = input_layout(arena, a.input, a.size);
     hh = arena.take<T>(panels.packed());
     gg = arena.take<T>(size_t(a.units) * a.units);
     const bool both = a.mode != Mode::forward;
@@ -80,12 +81,7 @@ template <class T> void pack(const Arun<T>& a, char* memory) {
   p.layout(arena, a);
   const Panels<T> panels(a.size);
   const int most = rows_at_once(block_width<T>(tile_samples(a) * a.size));
-  if (a.inputs) {  // [bias, then each input][neuron]
-    std::memcpy(p.ih, a.bias_ih, sizeof(T) * a.size);
-    for (int d = 0; d < a.inputs; ++d)
-      for (int i = 0; i < a.size; ++i)
-        p.ih[size_t(d + 1) * a.size + i] = a.weight_ih[size_t(i) * a.inputs + d];
-  }
+  pack_input(a.input, a.size, p.ih);
   pack_square(panels, a.weight_hh, false, p.hh);
   pack_units(a.units, most, a.weight_gg, false, p.gg);
   if (p.hh_t) {
@@ -96,19 +92,20 @@ template <class T> void pack(const Arun<T>& a, char* memory) {
 
 template <class T> GradientLayout gradient_layout(const Arun<T>& a) {
   const Panels<T> panels(a.size);
-  const size_t g = a.units, k = a.head.classes, d = a.inputs;
+  const size_t g = a.units, k = a.head.classes;
   return {size_t(a.size) * panels.pitch, size_t(panels.pitch),
-          g * g + 2 * g + g + g + 2 + k * a.size + k + (d ? d * a.size + a.size : 0)};
+          g * g + 2 * g + g + g + 2 + k * a.size + k +
+              InputGradient<T>::numbers(a.input, a.size)};
 }
 
 // Views of the doubles of Gradients, in this order.
 struct Small {
-  double *gg, *gc, *ag, *bg, *bgc, *head_weight, *head_bias, *ih, *bih;
+  double *gg, *gc, *ag, *bg, *bgc, *head_weight, *head_bias, *ih;
   template <class T> Small(double* p, const Arun<T>& a) {
     const size_t g = a.units, n = a.size, k = a.head.classes;
     gg = p, gc = gg + g * g, ag = gc + 2 * g, bg = ag + g, bgc = bg + g;
     head_weight = bgc + 2, head_bias = head_weight + k * n;
-    ih = head_bias + k, bih = ih + n * a.inputs;
+    ih = head_bias + k;
   }
 };
 
@@ -131,9 +128,10 @@ template <class T, int P> struct Tile {
   int slots;
   int steps_in_sums;
   size_t slot_size, state_size;
-  T *past, *kept, *sums, *dh, *dg, *dz, *sum_gg, *sum_small, *sum_ih, *mask;
+  T *past, *kept, *sums, *dh, *dg, *dz, *sum_gg, *sum_small, *mask;
   T* da;
   Outer<T> outer;
+  InputGradient<T> input;
 
   Tile(const Arun<T>& c_, int samples_)
       : c(c_),
@@ -167,7 +165,7 @@ template <class T, int P> struct Tile {
     dz = arena.take<T>(size_t(units) * wide * kGroup);
     sum_gg = arena.take<T>(size_t(units) * units * L);
     sum_small = arena.take<T>(size_t(units) * 4 * L + 2 * L);
-    sum_ih = c.inputs ? arena.take<T>(size_t(c.inputs + 1) * c.size) : nullptr;
+    input.layout(arena, c.input, c.size);
     outer.layout(arena, panels, kChunk * samples);
   }
 
@@ -260,17 +258,9 @@ template <class T, int P> struct Tile {
   void forward_step(int t, int first, const Slot<T>& before, const Slot<T>& now) const {
     product(panels, samples, before.h, c.size, w.hh, sums);
     const size_t at = size_t(t) * c.batch + first;
-    for (int s = 0; s < samples; ++s) {
-      T* a = now.a + size_t(s) * c.size;
-      const T* y = sums + size_t(s) * panels.pitch;
-      const T* x = c.inputs ? w.ih : c.currents + (at + s) * c.size;
-      for (int i = 0; i < c.size; ++i) a[i] = x[i] + y[i];
-      for (int d = 0; d < c.inputs; ++d) {
-        const T value = c.input[(at + s) * c.inputs + d];
-        x += c.size;
-        for (int i = 0; i < c.size; ++i) a[i] += value * x[i];
-      }
-    }
+    for (int s = 0; s < samples; ++s)
+      add_current(c.input, w.ih, c.currents, c.size, at + s, sums + size_t(s) * panels.pitch,
+                  now.a + size_t(s) * c.size);
     for (int lane = lanes; lane < padded; ++lane) now.a[lane] = 0;
     for (int b = 0; b < blocks; ++b) {
       const size_t g = size_t(b) * units * wide, l = size_t(b) * wide;
@@ -442,31 +432,13 @@ template <class T, int P> struct Tile {
     }
     small.bgc[0] += sum<T>(load<T>(from));
     small.bgc[1] += sum<T>(load<T>(from + L));
-    if (c.inputs)
-      for (int i = 0; i < c.size; ++i) small.bih[i] += double(sum_ih[i]);
-    for (int d = 0; d < c.inputs; ++d)
-      for (int i = 0; i < c.size; ++i)
-        small.ih[size_t(i) * c.inputs + d] += double(sum_ih[size_t(d + 1) * c.size + i]);
+    input.flush(small.ih);
     clear();
   }
   void clear() {
     std::memset(sum_gg, 0, sizeof(T) * units * units * L);
     std::memset(sum_small, 0, sizeof(T) * (4 * units + 2) * L);
-    if (c.inputs) std::memset(sum_ih, 0, sizeof(T) * size_t(c.inputs + 1) * c.size);
-  }
-
-  // the gradients of what the currents are made of
-  void gradient_of_input(int t, int first) {
-    for (int s = 0; s < samples; ++s) {
-      const T* from = da + size_t(s) * c.size;
-      const T* x = c.input + (size_t(t) * c.batch + first + s) * c.inputs;
-      T* to = sum_ih;
-      for (int i = 0; i < c.size; ++i) to[i] += from[i];
-      for (int d = 0; d < c.inputs; ++d) {
-        to += c.size;
-        for (int i = 0; i < c.size; ++i) to[i] += x[d] * from[i];
-      }
-    }
+    input.clear();
   }
 
   void backward_step(int t, int first, const Slot<T>& before, const Slot<T>& now,
@@ -480,9 +452,11 @@ template <class T, int P> struct Tile {
     if (c.grad_currents)
       std::memcpy(c.grad_currents + (size_t(t) * c.batch + first) * c.size, da,
                   sizeof(T) * lanes);
-    if (c.inputs) gradient_of_input(t, first);
-    for (int s = 0; s < samples; ++s)
-      outer.push(da + size_t(s) * c.size, before.h + size_t(s) * c.size);
+    for (int s = 0; s < samples; ++s) {
+      const T* slope = da + size_t(s) * c.size;
+      input.add(size_t(t) * c.batch + first + s, slope);
+      outer.push(slope, before.h + size_t(s) * c.size);
+    }
     product(panels, samples, da, c.size, w.hh_t, sums);
     const T* more = t && c.grad_output
                         ? c.grad_output + (size_t(t - 1) * c.batch + first) * c.size

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -25,10 +24,6 @@ NAMES = (
     "bias_gc",
 )
 """The tensors of the operation, in order."""
-
-FEW_INPUTS = 8
-"""Up to so many inputs the kernels make the currents themselves, step by step; above, a product
-over all steps is as fast."""
 
 
 def arun(
@@ -94,7 +89,7 @@ def arun(
     others = (h0, g0, weight_hh, weight_ag, weight_gg, bias_g, weight_gc, bias_gc)
     wanted = [*others, currents, *(t for t in (weight_ih, bias_ih) if t is not None)]
     gradients = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in wanted)
-    currents, weight, bias = _given(backend, currents, weight_ih, bias_ih, *others)
+    currents, weight, bias = native.given(backend, currents, weight_ih, bias_ih, *others)
     tensors = (currents, *others)
     _check(*tensors, memory_budget=memory_budget, weight_ih=weight)
     if not native.takes(backend, *tensors):
@@ -171,7 +166,7 @@ def arun_cross_entropy(
         (2.302..., torch.Size([2, 10]))
     """
     readout = weight_out, bias_out
-    currents, *given = _given(backend, currents, weight_ih, bias_ih, h0, *readout)
+    currents, *given = native.given(backend, currents, weight_ih, bias_ih, h0, *readout)
     tensors = (
         currents,
         h0,
@@ -259,14 +254,7 @@ def arun_trace(
 # The operations that torch knows: forward and backward are each one node of a graph.
 
 _TENSORS = ", ".join(f"Tensor {name}" for name in NAMES)
-_INPUT = "Tensor? weight_ih, Tensor? bias_ih"  # with these the first tensor is the input
-
-
-def _named(tensors: Sequence[Any]) -> dict[str, Any]:
-    """The eleven tensors for the native module; with input weights the first is the input."""
-    first = "currents" if tensors[9] is None else "input"
-    names = (first, *NAMES[1:], "weight_ih", "bias_ih")
-    return dict(zip(names, native.contiguous(tensors), strict=True))
+_GIVEN = f"{_TENSORS}, {native.INPUT}"
 
 
 def _reference(*tensors: Any) -> tuple[Tensor, Tensor, Tensor]:
@@ -283,13 +271,13 @@ def _results(count: int) -> str:
 @torch.library.custom_op(
     "adaptrnn::arun",
     mutates_args=(),
-    schema=f"({_TENSORS}, {_INPUT}, bool last_only, SymInt segment, bool keep) -> {_results(6)}",
+    schema=f"({_GIVEN}, bool last_only, SymInt segment, bool keep) -> {_results(6)}",
 )
 def _arun(*inputs: Any) -> tuple[Tensor, ...]:
     """output, h_last, g_last, and for the backward pass: kept_h, kept_g, or the whole past."""
     segment, results = inputs[12], _arun_results(*inputs)
     names = ("output", "h_last", "g_last", "kept_h", "kept_g", "past")
-    arrays = _named(inputs[:11]) | dict(zip(names, results, strict=True))
+    arrays = native.named(NAMES, inputs[:11]) | dict(zip(names, results, strict=True))
     native.run("arun", "forward", arrays=arrays, segment=segment or inputs[0].shape[0])
     return results
 
@@ -313,7 +301,7 @@ def _arun_results(*inputs: Any) -> tuple[Tensor, ...]:
 @torch.library.custom_op(
     "adaptrnn::arun_backward",
     mutates_args=(),
-    schema=f"(Tensor? grad_output, Tensor? grad_h_last, Tensor? grad_g_last, {_TENSORS}, {_INPUT}, "
+    schema=f"(Tensor? grad_output, Tensor? grad_h_last, Tensor? grad_g_last, {_GIVEN}, "
     f"Tensor kept_h, Tensor kept_g, Tensor past, SymInt segment, bool[] needed) -> {_results(11)}",
 )
 def _arun_backward(*inputs: Any) -> tuple[Tensor, ...]:
@@ -321,7 +309,7 @@ def _arun_backward(*inputs: Any) -> tuple[Tensor, ...]:
     *tensors, segment, _ = inputs
     others = native.contiguous((*tensors[:3], *tensors[14:]))
     given = ("grad_output", "grad_h_last", "grad_g_last", "kept_h", "kept_g", "past")
-    arrays = _named(tensors[3:14]) | dict(zip(given, others, strict=True))
+    arrays = native.named(NAMES, tensors[3:14]) | dict(zip(given, others, strict=True))
     results = _arun_backward_results(*inputs)
     names = (*NAMES, "weight_ih", "bias_ih")
     arrays |= {f"grad_{name}": g for name, g in zip(names, results, strict=True)}
@@ -335,8 +323,7 @@ def _arun_backward_results(*inputs: Any) -> tuple[Tensor, ...]:
 
 
 def _arun_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    if inputs[9] is not None and inputs[0].requires_grad:
-        raise RuntimeError("with weight_ih the kernels have no gradient of the input")
+    native.refuse_gradient_of_input(inputs[:11])
     ctx.segment = inputs[12]
     ctx.set_materialize_grads(False)
     ctx.mark_non_differentiable(*output[3:])
@@ -389,7 +376,7 @@ def _arun_trace_results(*tensors: Tensor) -> tuple[Tensor, ...]:
 @torch.library.custom_op(
     "adaptrnn::arun_cross_entropy",
     mutates_args=(),
-    schema=f"({_TENSORS}, Tensor weight_out, Tensor bias_out, Tensor target, {_INPUT}, "
+    schema=f"({_TENSORS}, Tensor weight_out, Tensor bias_out, Tensor target, {native.INPUT}, "
     f"SymInt memory_budget, bool[] needed) -> {_results(15)}",
 )
 def _arun_cross_entropy(*inputs: Any) -> tuple[Tensor, ...]:
@@ -398,7 +385,7 @@ def _arun_cross_entropy(*inputs: Any) -> tuple[Tensor, ...]:
     (steps, batch, _), (_, size, units) = currents.shape, g0.shape
     _, scores, *gradients = _arun_cross_entropy_results(*inputs)
     losses = currents.new_empty(batch, dtype=torch.float64)
-    arrays = _named((*inputs[:9], *inputs[12:14]))
+    arrays = native.named(NAMES, (*inputs[:9], *inputs[12:14]))
     readout = ("weight_out", "bias_out")
     arrays |= zip((*readout, "target"), native.contiguous(inputs[9:12]), strict=True)
     names = (*NAMES, *readout, "weight_ih", "bias_ih")
@@ -453,33 +440,6 @@ def _reference_loss(*tensors: Any) -> tuple[Tensor, Tensor]:
     _, h, _ = _reference(*inputs, weight_ih, bias_ih)
     scores = linear(h, weight_out, bias_out)
     return cross_entropy(scores, target), scores.detach()
-
-
-def _given(
-    backend: str,
-    x: Tensor,
-    weight_ih: Tensor | None,
-    bias_ih: Tensor | None,
-    *others: Tensor,
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """What the operation is given: input and its weights, or currents and two None.
-
-    Currents, where the kernels cannot run, where there are many inputs, and where the gradient of
-    the input is wanted.
-    """
-    if weight_ih is None:
-        return x, None, None
-    if x.ndim != 3 or 0 in x.shape:
-        raise bad("currents.shape", tuple(x.shape), "(T, B, D), each at least 1, with weight_ih")
-    if weight_ih.ndim != 2 or 0 in weight_ih.shape or weight_ih.shape[1] != x.shape[2]:
-        raise bad("weight_ih.shape", tuple(weight_ih.shape), f"(N, D) = (N, {x.shape[2]})")
-    size, inputs = weight_ih.shape
-    if bias_ih is not None and bias_ih.shape != (size,):
-        raise bad("bias_ih.shape", tuple(bias_ih.shape), f"(N,) = ({size},)")
-    takes = native.takes(backend, x, weight_ih, bias_ih, *others)
-    if not takes or inputs > FEW_INPUTS or x.requires_grad:
-        return linear(x, weight_ih, bias_ih), None, None
-    return x, weight_ih, weight_ih.new_zeros(size) if bias_ih is None else bias_ih
 
 
 def _check(

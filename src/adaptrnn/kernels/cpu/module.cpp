@@ -123,6 +123,25 @@ Head<T> head(Arrays& arrays, Mode mode, int batch, int size) {
   return head;
 }
 
+// T, B and N of a call, of its currents or of its input, whose D is 0 for given currents.
+struct Lengths {
+  int64_t t, b, n, d;
+  explicit Lengths(Arrays& arrays) {
+    const bool given = arrays.has("currents");
+    const std::vector<int> shape = arrays.shape(given ? "currents" : "input", 3);
+    t = shape[0], b = shape[1];
+    n = given ? shape[2] : arrays.shape("weight_ih", 2)[0];
+    d = given ? 0 : shape[2];
+  }
+};
+
+template <class T> Input<T> input(Arrays& arrays, const Lengths& lengths) {
+  const int64_t t = lengths.t, b = lengths.b, n = lengths.n, d = lengths.d;
+  if (!d) return {};
+  return {int(d), arrays.get<T>("input", {t, b, d}, true),
+          arrays.get<T>("weight_ih", {n, d}, true), arrays.get<T>("bias_ih", {n}, true)};
+}
+
 // A tensor of gradients, and where its numbers stand in the sum over tiles.
 template <class T> struct Piece {
   T* to;
@@ -159,20 +178,15 @@ Mode as_mode(const std::string& name) {
 template <class T>
 void arun_as(const Kernel<T, Arun<T>>& kernel, Arrays& arrays, Mode mode, int segment,
              int threads) {
-  const bool made = !arrays.has("currents");  // of an input, inside the kernel
-  const std::vector<int> shape = arrays.shape(made ? "input" : "currents", 3);
-  const int64_t t = shape[0], b = shape[1], d = made ? shape[2] : 0;
-  const int64_t n = made ? arrays.shape("weight_ih", 2)[0] : shape[2];
+  const Lengths lengths(arrays);
+  const int64_t t = lengths.t, b = lengths.b, n = lengths.n, d = lengths.d;
   const int64_t g = arrays.shape("g0", 3)[2], k = (t - 1) / segment;
   check_segment(segment, int(t));
   Arun<T> p = {};
-  p.inputs = int(d);
-  p.input = arrays.get<T>("input", {t, b, d}, made);
-  p.weight_ih = arrays.get<T>("weight_ih", {n, d}, made);
-  p.bias_ih = arrays.get<T>("bias_ih", {n}, made);
+  p.input = input<T>(arrays, lengths);
   p.mode = mode, p.time = int(t), p.batch = int(b), p.size = int(n), p.units = int(g);
   p.segment = segment;
-  p.currents = arrays.get<T>("currents", {t, b, n}, !made);
+  p.currents = arrays.get<T>("currents", {t, b, n}, !d);
   p.h0 = arrays.get<T>("h0", {b, n}, true);
   p.g0 = arrays.get<T>("g0", {b, n, g}, true);
   p.weight_hh = arrays.get<T>("weight_hh", {n, n}, true);
@@ -213,7 +227,7 @@ void arun_as(const Kernel<T, Arun<T>>& kernel, Arrays& arrays, Mode mode, int se
       {arrays.get<T>("grad_weight_out", {classes, n}), size_t(classes * n)},
       {arrays.get<T>("grad_bias_out", {classes}), size_t(classes)},
       {arrays.get<T>("grad_weight_ih", {n, d}), size_t(n * d)},
-      {arrays.get<T>("grad_bias_ih", {n}), size_t(made ? n : 0)}};
+      {arrays.get<T>("grad_bias_ih", {n}), size_t(d ? n : 0)}};
   const nb::gil_scoped_release release;
   Total total;
   run_tiles(kernel, p, threads, total);
@@ -232,8 +246,9 @@ void arun(const std::string& mode, const nb::dict& dict, int segment, int thread
 template <class T>
 void rnn_as(const Kernel<T, Rnn<T>>& kernel, Arrays& arrays, Mode mode, int nonlinearity,
             int segment, int threads) {
-  const std::vector<int> shape = arrays.shape("currents", 3);
-  const int64_t t = shape[0], b = shape[1], n = shape[2], k = (t - 1) / segment;
+  const Lengths lengths(arrays);
+  const int64_t t = lengths.t, b = lengths.b, n = lengths.n, d = lengths.d;
+  const int64_t k = (t - 1) / segment;
   check_segment(segment, int(t));
   if (nonlinearity < 0 || nonlinearity > int(Nonlinearity::gamma))
     throw std::invalid_argument("nonlinearity: unknown");
@@ -242,7 +257,8 @@ void rnn_as(const Kernel<T, Rnn<T>>& kernel, Arrays& arrays, Mode mode, int nonl
   p.time = int(t), p.batch = int(b), p.size = int(n), p.segment = segment;
   if (mode == Mode::fused) throw std::invalid_argument("mode: must be forward or backward");
   const bool gamma = p.nonlinearity == Nonlinearity::gamma;
-  p.currents = arrays.get<T>("currents", {t, b, n}, true);
+  p.input = input<T>(arrays, lengths);
+  p.currents = arrays.get<T>("currents", {t, b, n}, !d);
   p.h0 = arrays.get<T>("h0", {b, n}, true);
   p.weight_hh = arrays.get<T>("weight_hh", {n, n}, true);
   p.n = arrays.get<T>("n", {n}, gamma);
@@ -258,7 +274,9 @@ void rnn_as(const Kernel<T, Rnn<T>>& kernel, Arrays& arrays, Mode mode, int nonl
   p.grad_h0 = arrays.get<T>("grad_h0", {b, n});
   T* weight_hh = arrays.get<T>("grad_weight_hh", {n, n});
   const std::vector<Piece<T>> pieces = {{arrays.get<T>("grad_n", {n}), size_t(n)},
-                                        {arrays.get<T>("grad_s", {n}), size_t(n)}};
+                                        {arrays.get<T>("grad_s", {n}), size_t(n)},
+                                        {arrays.get<T>("grad_weight_ih", {n, d}), size_t(n * d)},
+                                        {arrays.get<T>("grad_bias_ih", {n}), size_t(d ? n : 0)}};
   const nb::gil_scoped_release release;
   Total total;
   run_tiles(kernel, p, threads, total);
@@ -269,7 +287,7 @@ void rnn(const std::string& mode, int nonlinearity, const nb::dict& dict, int se
          const std::string& instruction_set) {
   Arrays arrays(dict);
   const Table& table = choose(instruction_set);
-  if (arrays.is_double("currents"))
+  if (arrays.is_double("weight_hh"))
     rnn_as<double>(table.rnn_double, arrays, as_mode(mode), nonlinearity, segment, threads);
   else rnn_as<float>(table.rnn_float, arrays, as_mode(mode), nonlinearity, segment, threads);
 }

@@ -22,6 +22,12 @@ template <class T> struct Head {
   double* loss;           // (B,), of each sample
 };
 
+// What currents are made of; count 0: they are given.
+template <class T> struct Input {
+  int count;                    // D
+  const T *x, *weight, *bias;  // (T, B, D), (N, D), (N,)
+};
+
 // Shapes as in the Python signatures, C order. Every pointer of an output may be null.
 template <class T> struct Arun {
   Mode mode;
@@ -29,8 +35,7 @@ template <class T> struct Arun {
   int segment;  // steps between two kept states; fused and >= time: the whole past is kept
   T* past;      // the whole past of all tiles, written by forward and read by backward
   const T *currents, *h0, *g0, *weight_hh, *weight_ag, *weight_gg, *bias_g, *weight_gc, *bias_gc;
-  int inputs;  // D > 0: no currents but what they are made of; without a gradient of the input
-  const T *input, *weight_ih, *bias_ih;  // (T, B, D), (N, D), (N,)
+  Input<T> input;  // in place of currents
   T *output, *h_last, *g_last;
   T *kept_h, *kept_g;  // (K, B, N), (K, B, N, G): states before steps segment, 2 segment, ...
   T *trace_a, *trace_n, *trace_s, *trace_g;
@@ -45,6 +50,7 @@ template <class T> struct Rnn {
   int time, batch, size;
   int segment;
   const T *currents, *h0, *weight_hh, *n, *s;  // n, s (N,), only gamma
+  Input<T> input;  // in place of currents
   T *output, *h_last;
   T *kept_h;  // (K, B, N)
   T *past_h, *past_a;  // (T, B, N): written by forward, read by backward; null: recomputed

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "../cpu/dense.hpp"
+#include "../cpu/input.hpp"
 #include "../cpu/problem.hpp"
 #include "../cpu/simd.hpp"
 
@@ -19,9 +20,10 @@ template <class T> int tile_samples(const Rnn<T>& a) {
 }
 
 template <class T> struct Packed {
-  T *hh, *hh_t;
+  T *hh, *hh_t, *ih;
   void layout(Arena& arena, const Rnn<T>& a) {
     const Panels<T> panels(a.size);
+    ih = input_layout(arena, a.input, a.size);
     hh = arena.take<T>(panels.packed());
     hh_t = a.mode != Mode::forward ? arena.take<T>(panels.packed()) : nullptr;
   }
@@ -38,6 +40,7 @@ template <class T> void pack(const Rnn<T>& a, char* memory) {
   Packed<T> p;
   p.layout(arena, a);
   const Panels<T> panels(a.size);
+  pack_input(a.input, a.size, p.ih);
   pack_square(panels, a.weight_hh, false, p.hh);
   if (p.hh_t) pack_square(panels, a.weight_hh, true, p.hh_t);
 }
@@ -45,7 +48,8 @@ template <class T> void pack(const Rnn<T>& a, char* memory) {
 template <class T> GradientLayout gradient_layout(const Rnn<T>& a) {
   const Panels<T> panels(a.size);
   const size_t size = a.size;
-  return {size * panels.pitch, size_t(panels.pitch), 2 * size};
+  return {size * panels.pitch, size_t(panels.pitch),
+          2 * size + InputGradient<T>::numbers(a.input, a.size)};
 }
 
 template <class T> ADAPTRNN_INLINE Vec<T> value(Nonlinearity f, Vec<T> a) {
@@ -88,6 +92,7 @@ template <class T> struct Tile {
   size_t slot_size;
   T *past, *sums, *n, *s, *dh, *da, *sum_n, *sum_s;
   Outer<T> outer;
+  InputGradient<T> input;
 
   struct Step {
     T *h, *a;
@@ -113,20 +118,19 @@ template <class T> struct Tile {
     da = arena.take<T>(padded);
     sum_n = arena.take<T>(padded);
     sum_s = arena.take<T>(padded);
+    input.layout(arena, c.input, c.size);
     outer.layout(arena, panels, kChunk * samples);
   }
 
   Step slot(int k) const { return {past + slot_size * k, past + slot_size * k + padded}; }
-  size_t at(int t, int first) const { return (size_t(t) * c.batch + first) * c.size; }
+  size_t row(int t, int first) const { return size_t(t) * c.batch + first; }
+  size_t at(int t, int first) const { return row(t, first) * c.size; }
 
   void forward_step(int t, int first, const T* h_before, const Step& now) const {
     product(panels, samples, h_before, c.size, w.hh, sums);
-    const T* current = c.currents + at(t, first);
-    for (int k = 0; k < samples; ++k) {
-      T* a = now.a + size_t(k) * c.size;
-      const T *x = current + size_t(k) * c.size, *y = sums + size_t(k) * panels.pitch;
-      for (int i = 0; i < c.size; ++i) a[i] = x[i] + y[i];
-    }
+    for (int k = 0; k < samples; ++k)
+      add_current(c.input, w.ih, c.currents, c.size, row(t, first) + k,
+                  sums + size_t(k) * panels.pitch, now.a + size_t(k) * c.size);
     for (int lane = lanes; lane < padded; ++lane) now.a[lane] = 0;
     switch (c.nonlinearity) {
       case Nonlinearity::tanh: return apply<Nonlinearity::tanh>(now);
@@ -177,8 +181,11 @@ template <class T> struct Tile {
                      Gradients<T> out) {
     slope_step(h, a);
     if (c.grad_currents) std::memcpy(c.grad_currents + at(t, first), da, sizeof(T) * lanes);
-    for (int k = 0; k < samples; ++k)
-      outer.push(da + size_t(k) * c.size, h_before + size_t(k) * c.size);
+    for (int k = 0; k < samples; ++k) {
+      const T* slope = da + size_t(k) * c.size;
+      input.add(row(t, first) + k, slope);
+      outer.push(slope, h_before + size_t(k) * c.size);
+    }
     product(panels, samples, da, c.size, w.hh_t, sums);
     const T* more = t && c.grad_output ? c.grad_output + at(t - 1, first) : nullptr;
     for (int k = 0; k < samples; ++k) {
@@ -195,6 +202,7 @@ template <class T> struct Tile {
   }
   void flush(Gradients<T> out) {
     outer.flush(out.weight_hh);
+    input.flush(out.small + 2 * c.size);
     if (!curve) return;
     for (int lane = 0, i = 0; lane < lanes; ++lane, i = i + 1 == c.size ? 0 : i + 1) {
       out.small[i] += double(sum_n[lane]);
@@ -205,6 +213,7 @@ template <class T> struct Tile {
   void clear() {
     std::memset(sum_n, 0, sizeof(T) * padded);
     std::memset(sum_s, 0, sizeof(T) * padded);
+    input.clear();
   }
 
   // h before step k segment

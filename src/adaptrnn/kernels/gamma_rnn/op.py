@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
 from adaptrnn._error import bad, choose
 from adaptrnn.kernels import native
@@ -29,6 +30,8 @@ def gamma_rnn(
     s: Tensor | None = None,
     nonlinearity: str = "gamma",
     *,
+    weight_ih: Tensor | None = None,
+    bias_ih: Tensor | None = None,
     last_only: bool = False,
     backend: str = "auto",
     memory_budget: int = native.MEMORY_BUDGET,
@@ -36,12 +39,16 @@ def gamma_rnn(
     """Rates h_t = f(currents_t + W_hh h_{t-1}; n, s) over a whole sequence.
 
     Args:
-        currents: (T, B, N), everything that does not depend on h: input, biases and drive.
+        currents: (T, B, N), everything that does not depend on h: input, biases and drive. With
+            `weight_ih`, the input x (T, B, D) instead: currents_t = W_ih x_t + b_ih.
         h0: (B, N), initial rates.
         weight_hh: (N, N), recurrent weights.
         n: gain, () shared or (N,) one per neuron; only for "gamma".
         s: saturation, as `n`.
         nonlinearity: "tanh", "relu", "linear", "softplus", "sigmoid" or "gamma".
+        weight_ih: (N, D), the input weights, or None where currents are given. The currents of few
+            inputs (small D) are then never stored, unless the input's own gradient is wanted.
+        bias_ih: (N,), all that is added to every current, or None for 0.
         last_only: whether only the last rates are wanted; saves (T, B, N) numbers.
         backend: "auto" takes the native kernels where they can run; "reference" is plain torch;
             "cpu" is the native kernels or an error.
@@ -60,15 +67,18 @@ def gamma_rnn(
         >>> last[0]
         tensor([5., 5., 5.])
     """
-    _check(currents, h0, weight_hh, n, s, nonlinearity, memory_budget)
+    currents, *weights = native.given(backend, currents, weight_ih, bias_ih, h0, weight_hh, n, s)
+    _check(currents, h0, weight_hh, n, s, nonlinearity, memory_budget, weights[0])
     if not native.takes(backend, currents, h0, weight_hh, n, s):
-        output, last = reference.gamma_rnn(currents, h0, weight_hh, n, s, nonlinearity)
+        output, last = _reference(
+            currents, h0, weight_hh, n, s, *weights, nonlinearity=nonlinearity
+        )
         return (output[:0] if last_only else output), last
-    tensors = (currents, h0, weight_hh, _each(n, currents), _each(s, currents))
+    tensors = (currents, h0, weight_hh, _each(n, h0), _each(s, h0), *weights)
     segment, keep = 0, False
     if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
-        extra = (last_only + (nonlinearity == "gamma")) * currents.element_size()
-        keep = extra * currents.numel() <= memory_budget
+        extra = (last_only + (nonlinearity == "gamma")) * h0.element_size()
+        keep = extra * currents.shape[0] * h0.numel() <= memory_budget
         segment = native.segment_length(*currents.shape[:2])
     return torch.ops.adaptrnn.gamma_rnn(*tensors, nonlinearity, last_only, segment, keep)[:2]
 
@@ -101,35 +111,36 @@ def gamma_rnn_trace(
     if not native.takes(backend, *tensors) or gradients:
         return reference.gamma_rnn_trace(*tensors, nonlinearity)
     return torch.ops.adaptrnn.gamma_rnn_trace(
-        *tensors[:3], _each(n, currents), _each(s, currents), nonlinearity
+        *tensors[:3], _each(n, h0), _each(s, h0), nonlinearity
     )
 
 
 # The operations that torch knows: forward and backward are each one node of a graph.
 
 _TENSORS = "Tensor currents, Tensor h0, Tensor weight_hh, Tensor? n, Tensor? s"
+_GIVEN = f"{_TENSORS}, {native.INPUT}"
 
 
 @torch.library.custom_op(
     "adaptrnn::gamma_rnn",
     mutates_args=(),
-    schema=f"({_TENSORS}, str nonlinearity, bool last_only, SymInt segment, bool keep)"
+    schema=f"({_GIVEN}, str nonlinearity, bool last_only, SymInt segment, bool keep)"
     " -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 def _gamma_rnn(*inputs: Any) -> tuple[Tensor, ...]:
     """output, h_last, and for the backward pass: past_h, past_a, kept_h."""
     results = _gamma_rnn_results(*inputs)
-    names = (*NAMES, "output", "h_last", "past_h", "past_a", "kept_h")
-    arrays = dict(zip(names, (*native.contiguous(inputs[:5]), *results), strict=True))
-    segment = inputs[7] or inputs[0].shape[0]
-    native.run("rnn", "forward", _NUMBERS[inputs[5]], arrays=arrays, segment=segment)
+    names = ("output", "h_last", "past_h", "past_a", "kept_h")
+    arrays = native.named(NAMES, inputs[:7]) | dict(zip(names, results, strict=True))
+    segment = inputs[9] or inputs[0].shape[0]
+    native.run("rnn", "forward", _NUMBERS[inputs[7]], arrays=arrays, segment=segment)
     return results
 
 
 @_gamma_rnn.register_fake
 def _gamma_rnn_results(*inputs: Any) -> tuple[Tensor, ...]:
-    currents, *_, nonlinearity, last_only, segment, keep = inputs
-    steps, batch, size = currents.shape
+    currents, h0, *_, nonlinearity, last_only, segment, keep = inputs
+    steps, (batch, size) = currents.shape[0], h0.shape
     states = (steps - 1) // segment if segment and last_only and not keep else 0
     return (
         currents.new_empty(0 if last_only else steps, batch, size),
@@ -143,30 +154,31 @@ def _gamma_rnn_results(*inputs: Any) -> tuple[Tensor, ...]:
 @torch.library.custom_op(
     "adaptrnn::gamma_rnn_backward",
     mutates_args=(),
-    schema=f"(Tensor? grad_output, Tensor? grad_h_last, {_TENSORS}, Tensor past_h, Tensor past_a,"
-    " Tensor kept_h, str nonlinearity, SymInt segment, bool[] needed)"
-    " -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+    schema=f"(Tensor? grad_output, Tensor? grad_h_last, {_GIVEN}, Tensor past_h,"
+    " Tensor past_a, Tensor kept_h, str nonlinearity, SymInt segment, bool[] needed)"
+    " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 def _gamma_rnn_backward(*inputs: Any) -> tuple[Tensor, ...]:
-    """Gradients of the five tensors; those not needed are empty."""
+    """Gradients of the seven tensors; those not needed are empty."""
     *tensors, nonlinearity, segment, _ = inputs
+    others = native.contiguous((*tensors[:2], *tensors[9:]))
+    given = ("grad_output", "grad_h_last", "past_h", "past_a", "kept_h")
+    arrays = native.named(NAMES, tensors[2:9]) | dict(zip(given, others, strict=True))
     results = _gamma_rnn_backward_results(*inputs)
-    names = (
-        *("grad_output", "grad_h_last", *NAMES, "past_h", "past_a", "kept_h"),
-        *(f"grad_{name}" for name in NAMES),
-    )
-    arrays = dict(zip(names, (*native.contiguous(tensors), *results), strict=True))
+    names = (*NAMES, "weight_ih", "bias_ih")
+    arrays |= {f"grad_{name}": g for name, g in zip(names, results, strict=True)}
     native.run("rnn", "backward", _NUMBERS[nonlinearity], arrays=arrays, segment=segment)
     return results
 
 
 @_gamma_rnn_backward.register_fake
 def _gamma_rnn_backward_results(*inputs: Any) -> tuple[Tensor, ...]:
-    return native.empty_gradients(inputs[2:7], inputs[-1])
+    return native.empty_gradients(inputs[2:9], inputs[-1])
 
 
 def _context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     *tensors, ctx.nonlinearity, last_only, ctx.segment, _ = inputs
+    native.refuse_gradient_of_input(tensors)
     ctx.set_materialize_grads(False)
     ctx.mark_non_differentiable(*output[2:])
     past_h = output[2] if last_only else output[0]
@@ -174,9 +186,9 @@ def _context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> N
 
 
 def _gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
-    needed = list(ctx.needs_input_grad[:5])
+    needed = list(ctx.needs_input_grad[:7])
     if all(grad is None for grad in grads[:2]):
-        return (None,) * 9
+        return (None,) * 11
     found = torch.ops.adaptrnn.gamma_rnn_backward(
         *grads[:2], *ctx.saved_tensors, ctx.nonlinearity, ctx.segment, needed
     )
@@ -184,16 +196,16 @@ def _gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
 
 
 def _backward_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    ctx.nonlinearity = inputs[10]
+    ctx.nonlinearity = inputs[12]
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(*inputs[:7])
+    ctx.save_for_backward(*inputs[:9])
 
 
 def _second_gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     """Derivatives of the gradients, by the reference."""
     weights, tensors = ctx.saved_tensors[:2], ctx.saved_tensors[2:]
 
-    function = partial(reference.gamma_rnn, nonlinearity=ctx.nonlinearity)
+    function = partial(_reference, nonlinearity=ctx.nonlinearity)
     return (*native.second_gradient(function, tensors, weights, grads), *(None,) * 6)
 
 
@@ -222,9 +234,16 @@ def _gamma_rnn_trace_results(*inputs: Any) -> tuple[Tensor, ...]:
     return inputs[0].new_empty(shape), inputs[0].new_empty(shape)
 
 
-def _each(value: Tensor | None, currents: Tensor) -> Tensor | None:
+def _reference(*tensors: Any, nonlinearity: str) -> tuple[Tensor, Tensor]:
+    """The same seven tensors to the reference."""
+    x, h0, weight_hh, n, s, weight_ih, bias_ih = tensors
+    currents = x if weight_ih is None else linear(x, weight_ih, bias_ih)
+    return reference.gamma_rnn(currents, h0, weight_hh, n, s, nonlinearity)
+
+
+def _each(value: Tensor | None, h0: Tensor) -> Tensor | None:
     """One value a neuron, (N,)."""
-    return None if value is None else value.expand(currents.shape[-1])
+    return None if value is None else value.expand(h0.shape[-1])
 
 
 def _check(
@@ -235,11 +254,14 @@ def _check(
     s: Tensor | None,
     nonlinearity: str,
     memory_budget: int,
+    weight_ih: Tensor | None = None,
 ) -> None:
     choose("nonlinearity", nonlinearity, reference.ACTIVATIONS)
     if currents.ndim != 3 or 0 in currents.shape:
         raise bad("currents.shape", tuple(currents.shape), "(T, B, N), each at least 1")
     _, batch, size = currents.shape
+    if weight_ih is not None:
+        size = weight_ih.shape[0]
     if h0.shape != (batch, size):
         raise bad("h0.shape", tuple(h0.shape), f"(B, N) = ({batch}, {size})")
     if weight_hh.shape != (size, size):
