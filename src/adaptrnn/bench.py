@@ -59,7 +59,7 @@ class BenchConfig:
     compile: bool = True
     """Whether torch.compile is a peer (its compilation takes a minute)."""
     seconds: float = 5.0
-    """How long a peer is repeated, at least three times and at most five."""
+    """How long a training step is repeated, at least three times; forward a quarter of that."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.seconds < math.inf:
@@ -310,10 +310,10 @@ def _status(name: str) -> int:
 
 
 def _median(function: Callable[[], float], seconds: float) -> float:
-    """Median seconds of a call, after one that does not count."""
+    """Median seconds of at least three calls, after one that does not count."""
     function()
     times: list[float] = []
-    while len(times) < 3 or (len(times) < 5 and sum(times) < seconds):
+    while len(times) < 3 or sum(times) < seconds:
         start = time.perf_counter()
         function()
         times.append(time.perf_counter() - start)
@@ -526,7 +526,7 @@ def bench(config: BenchConfig, console: Console) -> dict[str, list[Result]]:
         console.print(f"\n{title}", highlight=False)
         results = found.setdefault(title, [])
         for peer, size in jobs:
-            result = _in_process(peer, size, config.seconds)
+            result = _in_process(peer, size, _seconds(config))
             if isinstance(result, str):
                 notes.append(f"{title.split(':')[0]}, {peer}: {result}")
                 console.print(f"  {peer}: {result}", highlight=False, markup=False)
@@ -599,6 +599,10 @@ def _memory_sizes(config: BenchConfig) -> list[Size]:
     return [Size(steps, 40, 400, 50) for steps in (196, 784, 3136)]
 
 
+def _seconds(config: BenchConfig) -> float:
+    return 0.0 if config.quick else config.seconds
+
+
 def _base(config: BenchConfig) -> Size:
     """The size that the first growth is around."""
     (_, sizes), *_ = next(iter(_growth(config).values()))
@@ -620,7 +624,7 @@ def _measure_growth(config: BenchConfig, console: Console) -> list[tuple[str, ..
             raise RuntimeError(f"{size}: {result}")
         return result
 
-    seconds = min(config.seconds, 1.0)
+    seconds = min(_seconds(config), 2.0)
     for title, grown in _growth(config).items():
         for name, sizes in grown:
             results = [measured("adaptrnn fused", size, seconds) for size in sizes]
@@ -720,8 +724,9 @@ def _write(
         "![Microseconds per sample and step](images/benchmark.png)",
         "",
         "Every row is a process of its own, one after another. Times are microseconds per sample",
-        "and step, the median of 3 to 5 calls after one that does not count: forward without",
-        "gradients, and a whole training step (currents, layer, readout, loss, all gradients).",
+        "and step, the median of all calls in some seconds, at least three, after one that does",
+        "not count: forward without gradients, and a whole training step (currents, layer,",
+        "readout, loss, all gradients).",
         "Memory is the most that a training step added to the idle process. The share of the peak",
         "counts three times the forward pass's multiply-adds, N (N + G^2 + 3 G), and nothing else.",
         "Where T is smaller than in the title, a peer that would need some 20 GB had fewer steps:",
