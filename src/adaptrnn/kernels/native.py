@@ -23,8 +23,8 @@ MEMORY_BUDGET = 2**30
 """Bytes that a call may spend to keep its past instead of computing it again."""
 
 FEW_INPUTS = 8
-"""Up to so many inputs the kernels make the currents themselves, step by step; above, a product
-over all steps is as fast."""
+"""Up to so many inputs the kernels make the currents themselves, step by step; above, they are a
+product over all steps."""
 
 INPUT = "Tensor? weight_ih, Tensor? bias_ih"
 """Arguments of the operations with which their first tensor is the input, not currents."""
