@@ -114,8 +114,8 @@ class Recurrent(nn.Module):
         raise NotImplementedError
 
     def _makes_currents(self) -> bool:
-        """Whether the layer takes `weight_ih` and `bias_ih`, and then the input, not currents."""
-        return True
+        """Whether `_layer` takes `weight_ih` and `bias_ih`, and then the input, not currents."""
+        return False
 
     def _layer(self, row: int, last_only: bool = False, **weights: Tensor | None) -> Run:
         """The layer as a function (currents (T, B, N), state) -> (rates (T, B, N), state).

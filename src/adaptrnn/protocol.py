@@ -22,7 +22,7 @@ import xarray as xr
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from adaptrnn._error import InputError, bad
+from adaptrnn._error import NotFiniteError, bad
 from adaptrnn._names import MODELS
 from adaptrnn.analysis._system import system
 from adaptrnn.analysis.controller_manifold import controller_manifold
@@ -280,8 +280,8 @@ def _largest(
                     network, steps=steps, burn_in=burn_in, interval=min(10, steps // 4), **options
                 )
             break
-        except InputError as error:
-            if "finite" not in str(error) or steps < 40:
+        except NotFiniteError:
+            if steps < 40:
                 raise
             steps, burn_in = steps // 2, burn_in // 2
     return {

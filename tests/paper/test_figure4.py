@@ -34,9 +34,9 @@ def test_step_is_computed_where_the_sequence_is_short(monkeypatch):
     monkeypatch.setattr(figure4, "step_response", short)
     run = SimpleNamespace(
         record=lambda: {"task": {"sequence_length": 64}},
-        model=lambda: SimpleNamespace(core=ARUN(1, 4, 3)),
+        model=lambda: SimpleNamespace(core=ARUN(1, 4, controller_size=3)),
     )
-    long = figure4_response(ARUN(1, 4, 3), [1.0, 5.0], durations=(20, 30, 10))
+    long = figure4_response(ARUN(1, 4, controller_size=3), [1.0, 5.0], durations=(20, 30, 10))
     monkeypatch.setattr(figure4, "analysis_of", lambda run, name: long)
     found = figure4.measure(run)
     assert seen == [(16, 16, 16)] and float(found.steps) == 16
