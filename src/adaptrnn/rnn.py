@@ -10,7 +10,15 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from adaptrnn._error import InputError, bad, choose
-from adaptrnn._recurrent import INITS, Recurrent, Run, State, Trace, reset_weights
+from adaptrnn._recurrent import (
+    INITS,
+    Recurrent,
+    Run,
+    State,
+    Trace,
+    in_own_dtype,
+    reset_weights,
+)
 from adaptrnn.activation import gamma
 from adaptrnn.controller import AdaptationController
 from adaptrnn.init import RECURRENT
@@ -350,6 +358,7 @@ class ARUN(Recurrent):
 
         return run
 
+    @in_own_dtype
     def cross_entropy(
         self,
         input: Tensor,
