@@ -15,6 +15,7 @@ from rich.console import Console
 
 from adaptrnn import RNN, InputError, gamma, protocol
 from adaptrnn.activation import gamma_dx
+from adaptrnn.analysis.step_response import step_response
 from adaptrnn.cli import main
 from adaptrnn.config import TrainConfig, to_dict
 from adaptrnn.figure.laboratory import DRAWINGS
@@ -97,6 +98,17 @@ def test_a_result_survives_the_file(results, name, tmp_path):
     path = tmp_path / f"{name}.nc"
     write_dataset(path, results[name])
     xr.testing.assert_identical(read_analysis(path).drop_attrs(), results[name].drop_attrs())
+
+
+def test_step_response_within_the_trained_length(results):
+    """Sequences of digits have 64 steps, so before, during and after the step last 16 each."""
+    found = results["step_response"]
+    assert list(found.attrs["step_trained"]) == [16, 32] and list(found.attrs["step"]) == [200, 400]
+    assert (found.sizes["time"], found.sizes["time_trained"]) == (600, 48)
+    again = step_response(subject("arun").core, durations=(16, 16, 16))
+    for name in "nsh":
+        np.testing.assert_array_equal(found[f"{name}_trained"], again[name])
+        np.testing.assert_array_equal(found[f"{name}_mean_r2_trained"], again[f"{name}_mean_r2"])
 
 
 @pytest.mark.parametrize("model", ["relu", "gamma-shared", "lstm", "gru"])
