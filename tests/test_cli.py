@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 
@@ -75,6 +76,9 @@ def test_models(capsys):
         (["trian"], "Did you mean 'train'"),
         (["evaluate", "nowhere"], "not a run"),
         (["evaluate"], "at least one folder"),
+        (["analyze", "a" * 300], "must be one of 'lyapunov'"),
+        (["evaluate", "a" * 300], "cannot be read"),
+        (["train", "a" * 300], "name='aaa"),
         (["train", "digit"], "Did you mean 'digits'"),
         (["train", "psmnist", "--data-dir", "nowhere"], "nowhere"),
         (["train", "digits", "--image-size", "9", "--epochs", "1"], "image_size=9"),
@@ -92,15 +96,20 @@ def test_wrong_input_is_one_line_and_exit_code_2(words, message, tmp_path, monke
     [
         (["train", "digits", "--modle", "arun"], "Did you mean --model?"),
         (["train", "digits", "--model", "arum"], "--model='arum': must be one of 'relu'"),
-        (["train", "digits", "--hidden-size", "0"], "--hidden-size=0: must be an integer"),
+        (
+            ["train", "digits", "--hidden-size", "0"],
+            "--hidden-size=0: must be an integer from 1 to 65,536.",
+        ),
         (["train", "digits", "--epochs", "many"], "--epochs='many': must be an integer."),
         (["train", "digits", "--lr", "fast"], "--lr='fast': must be a number or None."),
         (["train", "digits", "--lr"], "'--lr'"),
         (["train"], "TASK"),
     ],
 )
-def test_wrong_options_are_one_line_too(words, message, capsys, monkeypatch):
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])  # tyro draws other frames
+def test_wrong_options_are_one_line_too(words, message, encoding, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding))
     assert main(words) == 2
     error = capsys.readouterr().err
     assert message in error and "See  adaptrnn train --help" in error

@@ -31,7 +31,7 @@ def _train(config: TrainConfig, console: Console) -> None:
     from adaptrnn.tasks import TASKS
     from adaptrnn.training import train
 
-    if config.task not in TASKS and (Path(config.task) / "config.json").exists():
+    if config.task not in TASKS and os.path.isfile(Path(config.task) / "config.json"):
         raise bad(
             "task",
             config.task,
@@ -218,18 +218,26 @@ def _parse(config: Any, name: str, words: Sequence[str], description: str) -> An
     except SystemExit as stop:
         if stop.code != 2:
             raise
-        line = _one_line(said.getvalue(), dataclasses.fields(config))
+        line, error = _one_line(said.getvalue()), stop.__context__
+        while error is not None:  # an error of our own, which tyro breaks into rows
+            line, error = str(error) if isinstance(error, InputError) else line, error.__context__
+        for field in dataclasses.fields(config):
+            if "Positional" not in str(field.type):
+                option = "--" + field.name.replace("_", "-")
+                line = re.sub(rf"^{field.name}=", f"{option}=", line)
         raise InputError(f"{line} See  adaptrnn {name} --help") from None
 
 
-def _one_line(box: str, fields: Sequence[dataclasses.Field[Any]]) -> str:
-    """What tyro says in a frame of several lines, with the names of options as they are typed."""
-    rows = [row[1:].rstrip(" │")[1:] for row in box.splitlines() if row.startswith("│")]
+def _one_line(box: str) -> str:
+    """What tyro says in a frame of several lines."""
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines()
+    # a frame has two characters, lines or blanks; the title has one
+    rows = [line[2:].rstrip(" │") for line in lines if line.startswith(("│ ", "  "))]
     parts: list[list[str]] = [[]]
     for row in rows:
-        if row.startswith("─"):
+        if row and set(row) <= {"─", "-"}:
             parts.append([])
-        elif len(row) - len(row.lstrip()) <= 4:  # what is further in is help
+        elif row and len(row) - len(row.lstrip()) <= 4:  # what is further in is help
             parts[-1].append(row.strip())
     if not rows:
         return " ".join(box.split())
@@ -237,7 +245,7 @@ def _one_line(box: str, fields: Sequence[dataclasses.Field[Any]]) -> str:
     nearest = next((part for part in parts[1:] if part and part[0] == "Perhaps you meant:"), None)
     if nearest is not None:
         line += f". Did you mean {' or '.join(word.split()[0] for word in nearest[1:])}?"
-    line = re.sub(r"^Error parsing (\w+Config: )?", "", line)
+    line = line.removeprefix("Error parsing ")
     for kind, allowed in (("int", "an integer"), ("float", "a number")):
         pattern = (
             rf"^(\S+): (?:invalid literal for {kind}\(\).*|could not convert.*{kind}): ('.*')$"
@@ -249,10 +257,6 @@ def _one_line(box: str, fields: Sequence[dataclasses.Field[Any]]) -> str:
         known = {"{None}": "None", "INT": "an integer", "FLOAT": "a number"}
         allowed = " or ".join(known.get(kind, kind) for kind in reversed(kinds.split("|")))
         line = f"{option}='{given}': must be {allowed}."
-    for field in fields:
-        if "Positional" not in str(field.type):
-            option = "--" + field.name.replace("_", "-")
-            line = re.sub(rf"^{field.name}=", f"{option}=", line)
     return line if line.endswith((".", "?")) else f"{line}."
 
 

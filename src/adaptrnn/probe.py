@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import shlex
 import time
 from dataclasses import dataclass
@@ -87,7 +88,7 @@ def analyze(config: AnalyzeConfig, console: Console) -> list[Path]:
             summary = (analysis.measure.__doc__ or "").splitlines()[0]
             console.print(f"{name:<20}{summary}", highlight=False, markup=False, soft_wrap=True)
         return []
-    if config.name not in ANALYSES and (Path(config.name) / "config.json").exists():
+    if config.name not in ANALYSES and os.path.isfile(Path(config.name) / "config.json"):
         example = f"adaptrnn analyze lyapunov {config.name}"
         allowed = "the name of an analysis, which comes before the runs"
         raise bad("analysis", config.name, allowed, f"For example  {example}")

@@ -114,7 +114,7 @@ class FigureConfig:
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")] = ()
     """Folders of trained runs; those of models that the figure does not show are passed over."""
     out: Path | None = None
-    """File to write, .svg, .pdf or .png; default NAME.png."""
+    """File to write, .svg, .pdf or .png; default NAME.png, if that is not there yet."""
     dark: bool = False
     """For a dark page."""
 

@@ -296,8 +296,9 @@ def runs_in(folders: Iterable[Path]) -> list[Run]:
     """
     found: list[Run] = []
     for folder in folders:
-        below = sorted(path.parent for path in folder.glob("*/config.json"))
-        alone = (folder / "config.json").exists() or not below
+        inside = folder.glob("*/config.json") if os.path.isdir(folder) else ()
+        below = sorted(path.parent for path in inside)
+        alone = os.path.isfile(folder / "config.json") or not below
         found += [Run(folder)] if alone else map(Run, below)
     return found
 
