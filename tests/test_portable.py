@@ -125,7 +125,9 @@ print(child.stdout.readline())
 @pytest.mark.parametrize("system", ["unix", "windows"])
 def test_a_job_ends_with_the_workflow_that_started_it(system):
     words = [sys.executable, "-c", PARENT, "-c", CHILD, system]
-    number = int(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+    # the job must not hold a pipe of this process, which would wait for it
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    number = int(subprocess.run(words, check=True, **quiet).stdout)
     limit = time.monotonic() + 60  # it takes about 0.1 s
     while psutil.pid_exists(number) and time.monotonic() < limit:
         with contextlib.suppress(psutil.NoSuchProcess):
