@@ -81,3 +81,10 @@ def test_the_loss_of_a_classifier():
     assert torch.equal(loss, network.core.cross_entropy(features.float(), *readout, y)[0])
     loss.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
+
+
+def test_compiled_under_autocast():
+    core, x = RNN(20, 5, nonlinearity="gamma", backend="cpu"), torch.randn(7, 3, 20)
+    compiled = torch.compile(core, fullgraph=True, backend="aot_eager")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(compiled(x)[0], core(x)[0])
