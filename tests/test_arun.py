@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 
 from adaptrnn import ARUN, RNN, AbstractController, AdaptationController, ARUNState, InputError
+from adaptrnn._recurrent import Recurrent, reset_weights
 from adaptrnn.rnn import gamma
 
 # The same sums in another order: a few roundings (1e-16) per step.
@@ -23,7 +26,10 @@ def data(golden):
 
 @pytest.mark.parametrize("layers", [1, 2])
 def test_cross_entropy_is_call_readout_and_loss(layers):
-    core, readout = ARUN(2, 5, 3, num_layers=layers).double(), nn.Linear(5, 4).double()
+    core, readout = (
+        ARUN(2, 5, controller_size=3, num_layers=layers).double(),
+        nn.Linear(5, 4).double(),
+    )
     x, y = torch.randn(7, 6, 2, dtype=torch.float64), torch.randint(0, 4, (6,))
     weights = [*core.parameters(), *readout.parameters()]
     scores = readout(core(x, drive=0.5)[0][-1])
@@ -38,7 +44,7 @@ def test_cross_entropy_is_call_readout_and_loss(layers):
 
 @pytest.mark.parametrize("shape", [(), (1,), (5,), (6, 1), (7, 1, 5)])
 def test_a_drive_of_any_shape_and_the_last_step(shape):
-    core, readout = ARUN(2, 5, 3).double(), nn.Linear(5, 4).double()
+    core, readout = ARUN(2, 5, controller_size=3).double(), nn.Linear(5, 4).double()
     x, y = torch.randn(7, 6, 2, dtype=torch.float64), torch.randint(0, 4, (6,))
     drive = torch.randn(shape, dtype=torch.float64, requires_grad=True)
     weights = [*core.parameters(), *readout.parameters(), drive]
@@ -134,7 +140,7 @@ def test_adaptation_is_local():
 
 
 def test_parameter_count_of_the_paper():
-    core = ARUN(1, 400, 50)
+    core = ARUN(1, 400, controller_size=50)
     assert sum(p.numel() for p in core.parameters()) + 400 * 10 + 10 == 167_962
 
 
@@ -145,7 +151,7 @@ def test_layers_layouts_and_packed_sequences(layers, bidirectional, batch_first)
     core = ARUN(
         2,
         3,
-        2,
+        controller_size=2,
         num_layers=layers,
         bidirectional=bidirectional,
         batch_first=batch_first,
@@ -168,7 +174,7 @@ def test_layers_layouts_and_packed_sequences(layers, bidirectional, batch_first)
 
 
 def test_step_is_the_call():
-    core = ARUN(2, 3, 4, num_layers=2, dtype=torch.float64)
+    core = ARUN(2, 3, controller_size=4, num_layers=2, dtype=torch.float64)
     x = torch.randn(6, 5, 2, dtype=torch.float64)
     state = ARUNState(torch.zeros(2, 5, 3).double(), torch.zeros(2, 5, 3, 4).double())
     for x_t in x:
@@ -180,7 +186,7 @@ def test_step_is_the_call():
 
 
 def test_state_carries_on():
-    core = ARUN(1, 3, 2, dtype=torch.float64)
+    core = ARUN(1, 3, controller_size=2, dtype=torch.float64)
     x = torch.randn(8, 2, 1, dtype=torch.float64)
     first, state = core(x[:3])
     second, _ = core(x[3:], state)
@@ -188,7 +194,7 @@ def test_state_carries_on():
 
 
 def test_frozen_and_shared_controllers():
-    donor = ARUN(1, 3, 2)
+    donor = ARUN(1, 3, controller_size=2)
     frozen = ARUN(1, 5, controller=donor.controller.frozen())
     before = [p.clone() for p in frozen.controller.parameters()]
     optimiser = torch.optim.SGD([p for p in frozen.parameters() if p.requires_grad], lr=0.1)
@@ -218,7 +224,7 @@ class Paper(AbstractController):
 
 
 def test_another_controller_class():
-    core = ARUN(2, 3, 4, dtype=torch.float64)
+    core = ARUN(2, 3, controller_size=4, dtype=torch.float64)
     other = ARUN(2, 3, controller=Paper(core.controller), dtype=torch.float64)
     other.load_state_dict(core.state_dict(), strict=False)
     x = torch.randn(6, 2, 2, dtype=torch.float64)
@@ -227,10 +233,68 @@ def test_another_controller_class():
         torch.testing.assert_close(got, want, **CLOSE)
     with pytest.raises(InputError, match="controller_size"):
         ARUN(2, 3, controller=nn.Linear(1, 1))
+    with pytest.raises(TypeError, match="abstract"):
+        AbstractController()
+
+
+def test_positions_are_those_of_torch_rnn():
+    """The third number is the number of layers, as in nn.RNN; all further ones agree too."""
+    theirs = inspect.signature(nn.GRU.__base__.__init__).parameters
+    ours = [
+        name
+        for name, parameter in inspect.signature(ARUN).parameters.items()
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+    ]
+    shared = [name for name in theirs if name not in ("self", "mode", "proj_size")]
+    assert ours == shared
+    core = ARUN(2, 3, 2)
+    assert (core.num_layers, core.controller_size) == (2, 50)
+
+
+class Averaging(Recurrent):
+    """A layer of the user's own, without a kernel: h_t is the mean of current and h_{t-1}."""
+
+    def __init__(self, inputs, size):
+        super().__init__(inputs, size, 1, True, False, 0.0, False, None, None, "auto", 0)
+        reset_weights(self, "torch", "henaff")
+
+    def _initial(self, batch, like):
+        return (like.new_zeros(1, batch, self.hidden_size),)
+
+    def _unpack(self, hx):
+        return (hx,)
+
+    def _pack(self, state):
+        return state[0]
+
+    def _state_shapes(self):
+        return {"h": (self.hidden_size,)}
+
+    def _layer(self, row, last_only=False, **weights):
+        def run(currents, state):
+            outputs = []
+            for current in currents.unbind(0):
+                state = self._layer_step(row, current, state)
+                outputs.append(state[0])
+            return torch.stack(outputs), state
+
+        return run
+
+    def _layer_step(self, row, current, state):
+        return ((current + state[0]) / 2,)
+
+
+def test_a_layer_without_a_kernel_is_fed_currents():
+    """Three inputs into three neurons: fed the input itself it would run, and be wrong."""
+    core, x = Averaging(3, 3), torch.randn(4, 2, 3)
+    state = torch.zeros(1, 2, 3)
+    for x_t in x:
+        state = core.step(x_t, state)
+    torch.testing.assert_close(core(x)[1], state)
 
 
 def test_gradcheck():
-    core = ARUN(1, 3, 2, dtype=torch.float64)
+    core = ARUN(1, 3, controller_size=2, dtype=torch.float64)
     names = [name for name, _ in core.named_parameters()]
     x = torch.randn(4, 2, 1, dtype=torch.float64, requires_grad=True)
 
@@ -242,7 +306,7 @@ def test_gradcheck():
 
 
 def test_signals_obey_the_equations():
-    core = ARUN(1, 3, 2, dtype=torch.float64)
+    core = ARUN(1, 3, controller_size=2, dtype=torch.float64)
     x = torch.randn(5, 2, 1, dtype=torch.float64)
     t = core.trace(x)
     before_h, before_g = (torch.cat([torch.zeros_like(v[:1]), v[:-1]]) for v in (t.h, t.g))
@@ -262,10 +326,15 @@ def test_signals_obey_the_equations():
 @pytest.mark.parametrize(
     "call, message",
     [
-        (lambda: ARUN(1, 3, 0), "controller_size=0"),
-        (lambda: ARUN(1, 3, 2)(torch.zeros(4, 2, 1), torch.zeros(1, 2, 3)), "a pair"),
+        (lambda: ARUN(1, 3, controller_size=0), "controller_size=0"),
         (
-            lambda: ARUN(1, 3, 2)(torch.zeros(4, 2, 1), (torch.zeros(1, 2, 3),) * 2),
+            lambda: ARUN(1, 3, controller_size=2)(torch.zeros(4, 2, 1), torch.zeros(1, 2, 3)),
+            "a pair",
+        ),
+        (
+            lambda: ARUN(1, 3, controller_size=2)(
+                torch.zeros(4, 2, 1), (torch.zeros(1, 2, 3),) * 2
+            ),
             r"hx \(g\)=\(1, 2, 3\)",
         ),
         (lambda: ARUN(1, 3, init="papr"), "Did you mean 'paper'"),

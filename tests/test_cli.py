@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 
@@ -44,6 +45,25 @@ def test_train_and_evaluate(tmp_path, capsys):
     assert "step:xi=5" in capsys.readouterr().out
 
 
+def test_a_run_or_a_folder_of_runs_in_each_place(tmp_path, capsys):
+    """What people give: the folder above the runs, a run for a task, a run before the analysis."""
+    words = ["train", "digits", "--model", "relu", "--hidden-size", "4", "--epochs", "1"]
+    for seed in ("0", "1"):
+        out = str(tmp_path / "runs" / seed)
+        assert main([*words, "--train-size", "100", "--seed", seed, "--out", out]) == 0
+    assert main(["evaluate", str(tmp_path / "runs"), "--perturb", "step:xi=5"]) == 0
+    assert capsys.readouterr().out.count("step:xi=5") == 2
+    assert main(["train", out]) == 2
+    assert "To resume it, give the command that started it again" in capsys.readouterr().err
+    assert main(["analyze", out]) == 2
+    assert f"adaptrnn analyze lyapunov {out}" in capsys.readouterr().err.replace("\n", "")
+    assert main(["analyze", "spectrum", str(tmp_path / "runs"), "--draw"]) == 0
+    shown = capsys.readouterr().out.split()
+    for path in (tmp_path / "runs").glob("*/analysis/spectrum.*"):
+        assert str(path) in shown  # the result and its picture
+    assert len(list((tmp_path / "runs").glob("*/analysis/spectrum.png"))) == 2
+
+
 def test_models(capsys):
     assert main(["models"]) == 0
     text = capsys.readouterr().out
@@ -56,6 +76,9 @@ def test_models(capsys):
         (["trian"], "Did you mean 'train'"),
         (["evaluate", "nowhere"], "not a run"),
         (["evaluate"], "at least one folder"),
+        (["analyze", "a" * 300], "must be one of 'lyapunov'"),
+        (["evaluate", "a" * 300], "cannot be read"),
+        (["train", "a" * 300], "name='aaa"),
         (["train", "digit"], "Did you mean 'digits'"),
         (["train", "psmnist", "--data-dir", "nowhere"], "nowhere"),
         (["train", "digits", "--image-size", "9", "--epochs", "1"], "image_size=9"),
@@ -71,16 +94,24 @@ def test_wrong_input_is_one_line_and_exit_code_2(words, message, tmp_path, monke
 @pytest.mark.parametrize(
     "words, message",
     [
-        (["train", "digits", "--modle", "arun"], "--model"),
-        (["train", "digits", "--model", "arum"], "'arun'"),
-        (["train", "digits", "--epochs", "0"], "epochs"),
-        (["train", "digits", "--epochs", "many"], "--epochs"),
+        (["train", "digits", "--modle", "arun"], "Did you mean --model?"),
+        (["train", "digits", "--model", "arum"], "--model='arum': must be one of 'relu'"),
+        (
+            ["train", "digits", "--hidden-size", "0"],
+            "--hidden-size=0: must be an integer from 1 to 65,536.",
+        ),
+        (["train", "digits", "--epochs", "many"], "--epochs='many': must be an integer."),
+        (["train", "digits", "--lr", "fast"], "--lr='fast': must be a number or None."),
+        (["train", "digits", "--lr"], "'--lr'"),
         (["train"], "TASK"),
     ],
 )
-def test_wrong_options_exit_with_2(words, message, capsys):
-    with pytest.raises(SystemExit) as stop:
-        main(words)
-    assert stop.value.code == 2
-    captured = capsys.readouterr()
-    assert message in captured.out + captured.err
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])  # tyro draws other frames
+def test_wrong_options_are_one_line_too(words, message, encoding, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding))
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert message in error and "See  adaptrnn train --help" in error
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert not set("│╭─<>") & set(error)

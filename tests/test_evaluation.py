@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 
 import pandas as pd
 import pytest
 import torch
 
-from adaptrnn import InputError
+from adaptrnn import InputError, evaluation
+from adaptrnn.cli import main
 from adaptrnn.config import TrainConfig
-from adaptrnn.evaluation import evaluate, evaluate_run
-from adaptrnn.perturb import NoisyDrive, SinusoidalContrast, StepDrive
+from adaptrnn.evaluation import evaluate, evaluate_run, kept_evaluations
+from adaptrnn.paper.item import evaluation_of
+from adaptrnn.perturb import PAPER_PERTURBATIONS, NoisyDrive, SinusoidalContrast, StepDrive, Sum
 from adaptrnn.run import build_model, load_task
 from adaptrnn.training import train
 
@@ -85,20 +88,47 @@ def write_parquet_cifar():
     return Task("random", "image", split, split, split, names, 255, None, None, "", None, "", "")
 
 
-def test_rows_are_kept_and_not_computed_again(tmp_path):
+def test_rows_are_kept_and_not_computed_again(tmp_path, monkeypatch):
     run = train(replace(TINY, out=tmp_path))
     table = evaluate_run(run)
     assert table["name"].tolist() == ["clean", "noisy-drive", "step-drive", "contrast"]
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluation, "evaluate", None)  # nothing is computed
+        pd.testing.assert_frame_equal(evaluate_run(run), table)
+        pd.testing.assert_frame_equal(kept_evaluations(run, PAPER_PERTURBATIONS), table)
     run.weights_path.rename(tmp_path / "moved")
-    pd.testing.assert_frame_equal(evaluate_run(run), table)
-    with pytest.raises(InputError, match="no weights"):
-        evaluate_run(run, {"strong": StepDrive(9.0)})
+    for read in (evaluate_run, kept_evaluations):
+        with pytest.raises(InputError, match="no weights"):
+            read(run, PAPER_PERTURBATIONS)
     (tmp_path / "moved").rename(run.weights_path)
+    missing = {"clean": Sum(()), "strong": StepDrive(9.0), "odd": SinusoidalContrast(phase=0.5)}
+    with pytest.raises(InputError, match="not evaluated under step:xi=9") as error:
+        kept_evaluations(run, missing)
+    with pytest.raises(InputError, match="not evaluated under step:xi=9"):
+        evaluation_of(run, missing)  # what a figure reads: it must not take hours unasked
+    command = shlex.split(str(error.value).partition("Run  adaptrnn ")[2])
+    assert not evaluation.read_evaluations(run)["perturbation"].isin(command).any()
+    assert main(command) == 0  # what the message says to run is what is missing
+    found = kept_evaluations(run, missing)
+    assert found["name"].tolist() == list(missing)
+    pd.testing.assert_frame_equal(found, evaluate_run(run, missing))
     assert len(evaluate_run(run, {"strong": StepDrive(9.0)})) == 1
-    assert len(pd.read_parquet(run.evaluation_path)) == 5
+    assert len(pd.read_parquet(run.evaluation_path)) == 6
     run.evaluation_path.write_bytes(b"PAR1 not a table")
     with pytest.raises(InputError, match=r"evaluation.parquet: damaged"):
         evaluate_run(run)
+
+
+@pytest.mark.parametrize("damage", ["cut", "tampered"])
+def test_stored_numbers_of_damaged_weights_are_not_shown(damage, tmp_path, capsys):
+    run = train(replace(TINY, out=tmp_path))
+    evaluate_run(run)
+    whole = run.weights_path.read_bytes()
+    flipped = bytes([whole[-1] ^ 1])  # the last bit of the last number
+    run.weights_path.write_bytes(whole[:1000] if damage == "cut" else whole[:-1] + flipped)
+    assert main(["evaluate", str(run.folder)]) == 2
+    shown = capsys.readouterr()
+    assert "weights.safetensors: damaged" in shown.err and "%" not in shown.out
 
 
 def test_split_names(network):

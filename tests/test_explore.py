@@ -218,6 +218,11 @@ def test_runs_that_cannot_be_shown(tmp_path):
         network.load(copy("other", model="gamma"))
     with pytest.raises(InputError, match="not of this configuration"):
         network.load(copy("larger", controller_size=11))
+    tampered = copy("tampered") / "weights.safetensors"
+    content = tampered.read_bytes()
+    tampered.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(InputError, match="damaged"):
+        network.load(tampered.parent)
     cut = copy("cut") / "weights.safetensors"
     cut.write_bytes(cut.read_bytes()[:1000])
     with pytest.raises(InputError, match="damaged"):

@@ -13,8 +13,9 @@ import xarray as xr
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from adaptrnn import InputError, gamma
+from adaptrnn import RNN, InputError, gamma, protocol
 from adaptrnn.activation import gamma_dx
+from adaptrnn.analysis.step_response import step_response
 from adaptrnn.cli import main
 from adaptrnn.config import TrainConfig, to_dict
 from adaptrnn.figure.laboratory import DRAWINGS
@@ -97,6 +98,17 @@ def test_a_result_survives_the_file(results, name, tmp_path):
     path = tmp_path / f"{name}.nc"
     write_dataset(path, results[name])
     xr.testing.assert_identical(read_analysis(path).drop_attrs(), results[name].drop_attrs())
+
+
+def test_step_response_within_the_trained_length(results):
+    """Sequences of digits have 64 steps, so before, during and after the step last 16 each."""
+    found = results["step_response"]
+    assert list(found.attrs["step_trained"]) == [16, 32] and list(found.attrs["step"]) == [200, 400]
+    assert (found.sizes["time"], found.sizes["time_trained"]) == (600, 48)
+    again = step_response(subject("arun").core, durations=(16, 16, 16))
+    for name in "nsh":
+        np.testing.assert_array_equal(found[f"{name}_trained"], again[name])
+        np.testing.assert_array_equal(found[f"{name}_mean_r2_trained"], again[f"{name}_mean_r2"])
 
 
 @pytest.mark.parametrize("model", ["relu", "gamma-shared", "lstm", "gru"])
@@ -274,3 +286,24 @@ def test_all_passes_over_what_a_network_lacks(run, capsys):
     made = {path.stem for path in (run.folder / "analysis").glob("*.nc")}
     assert made == set(ANALYSES) - {"transfer"}
     assert "transfer: passed over" in capsys.readouterr().out
+
+
+def test_an_exponent_over_fewer_steps_where_rates_overflow(monkeypatch):
+    """h -> 10 h leaves float64 after 308 steps, so 1000 steps are halved twice; ln 10 is exact."""
+    core = RNN(1, 4, nonlinearity="linear", dtype=torch.float64)
+    core.weight_hh_l0.data = 10 * torch.eye(4, dtype=torch.float64)
+    found = protocol._largest(core, "paper", 1000, h=np.ones((1, 4)))
+    assert found["steps"] == 250
+    # a sum of 250 logarithms of about 2.3, each rounded to 2e-16 relative
+    np.testing.assert_allclose(found["lyapunov"], np.log(10), rtol=1e-12)
+
+    calls = []
+
+    def refuse(*arguments, **options):
+        calls.append(arguments)
+        raise InputError("tolerance=nan: must be finite.")
+
+    monkeypatch.setattr(protocol, "lyapunov", refuse)
+    with pytest.raises(InputError, match="tolerance"):
+        protocol._largest(core, "paper", 1000)
+    assert len(calls) == 1  # another error that says "finite" is not answered by fewer steps

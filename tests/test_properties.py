@@ -55,7 +55,7 @@ def test_controllers(sizes, dtype):
 def layer(name: str, D: int, N: int, G: int, layers: int, batch_first: bool, dtype: torch.dtype):
     options = {"num_layers": layers, "batch_first": batch_first, "dtype": dtype}
     if name == "ARUN":
-        return adaptrnn.ARUN(D, N, G, **options)
+        return adaptrnn.ARUN(D, N, controller_size=G, **options)
     if name in ("GRU", "LSTM"):
         return getattr(adaptrnn, name)(D, N, **options)
     return adaptrnn.RNN(D, N, nonlinearity=name, **options)

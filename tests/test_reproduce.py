@@ -1,9 +1,9 @@
 """The workflow on a tiny profile, end to end: resumed, damaged, failing, killed; single figures."""
 
-import fcntl
 import io
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,8 +16,11 @@ import yaml
 from rich.console import Console
 
 from adaptrnn._error import InputError
+from adaptrnn.evaluation import kept_evaluations
+from adaptrnn.lock import alone
 from adaptrnn.paper.catalogue import ITEMS
 from adaptrnn.paper.store import read_results
+from adaptrnn.perturb import PAPER_PERTURBATIONS
 from adaptrnn.reproduce import (
     FigureConfig,
     ReportConfig,
@@ -139,11 +142,11 @@ def test_a_failed_job_is_named_and_takes_no_other_with_it(tmp_path):
 
 def test_two_at_a_time_in_one_folder_are_refused(tmp_path):
     tiny(tmp_path)
-    (tmp_path / "runs").mkdir()
-    with open(tmp_path / "runs" / ".lock", "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        with pytest.raises(InputError, match=r"another process.*--out"):
-            reproduce(config(tmp_path), Console(quiet=True))
+    with (
+        alone(tmp_path / "runs", "reproducing the paper there"),
+        pytest.raises(InputError, match=r"another process.*--out"),
+    ):
+        reproduce(config(tmp_path), Console(quiet=True))
 
 
 @pytest.mark.parametrize("profile", ["quick", "laptop", "paper"])
@@ -193,6 +196,16 @@ def test_a_figure_without_runs(tmp_path, suffix):
     assert out.stat().st_size > 1000
 
 
+def test_a_picture_in_the_working_folder_is_not_overwritten_unasked(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("fig1-gamma.png").write_text("mine")
+    with pytest.raises(InputError, match=r"fig1-gamma.png: it is there already.*--out"):
+        figure(FigureConfig("fig1-gamma"), Console(quiet=True))
+    assert Path("fig1-gamma.png").read_text() == "mine"
+    figure(FigureConfig("fig1-gamma", out=Path("fig1-gamma.png")), Console(quiet=True))
+    assert Path("fig1-gamma.png").stat().st_size > 1000
+
+
 def test_a_figure_of_runs(done, tmp_path):
     folder, _ = done
     runs = tuple(folder / "runs" / name for name in NAMES)
@@ -200,6 +213,16 @@ def test_a_figure_of_runs(done, tmp_path):
     figure(FigureConfig("fig3-heterogeneity", runs, out), Console(quiet=True))
     drawn = folder / "report" / "figures" / "fig3-heterogeneity.svg"
     assert out.read_bytes() == drawn.read_bytes()
+
+
+def test_a_figure_evaluates_what_is_missing(done, tmp_path):
+    folder, _ = done
+    first = Run(folder / "runs" / NAMES[0])
+    copy = Run(shutil.copytree(first.folder, tmp_path / "copy"))
+    copy.evaluation_path.unlink()
+    figure(FigureConfig("table1", (copy.folder,), tmp_path / "a.svg"), Console(quiet=True))
+    both = (kept_evaluations(run, PAPER_PERTURBATIONS) for run in (first, copy))
+    pd.testing.assert_frame_equal(*both)
 
 
 def test_figures_are_listed_and_errors_say_what_to_do(capsys, tmp_path):

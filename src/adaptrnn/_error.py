@@ -19,6 +19,10 @@ class InputError(ValueError):
     """
 
 
+class NotFiniteError(InputError):
+    """The state of a network grew without bound, or became NaN."""
+
+
 class MissingExtraError(ImportError):
     """An optional dependency is not installed; the message holds the command that installs it."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import warnings
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,40 @@ Run = Callable[[Tensor, State], tuple[Tensor, State]]
 Segments = list[tuple[int, int, int]]
 
 INITS = ("torch", "paper")
+
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def in_own_dtype(method: _Method) -> _Method:
+    """A method of a layer that computes in the dtype of its parameters under `torch.autocast` too.
+
+    Rounding would add up over the steps of a recurrence, and the kernels have no shorter floats.
+    Tensors that autocast made shorter, here or in modules before, are widened again.
+    """
+
+    @functools.wraps(method)
+    def call(self: Recurrent, *arguments: Any, **named: Any) -> Any:
+        weight = self._parameter("weight_hh", 0)
+        kind = weight.device.type
+        if not torch.is_autocast_enabled(kind):
+            return method(self, *arguments, **named)
+        given = [widened(argument, weight.dtype) for argument in arguments]
+        given_by_name = {name: widened(value, weight.dtype) for name, value in named.items()}
+        with torch.autocast(kind, enabled=False):
+            return method(self, *given, **given_by_name)
+
+    return cast(_Method, call)
+
+
+def widened(value: Any, dtype: torch.dtype) -> Any:
+    """Tensors, packed sequences and states with their 16-bit floats in another dtype."""
+    if isinstance(value, Tensor):
+        return value.to(dtype) if value.dtype in (torch.float16, torch.bfloat16) else value
+    if isinstance(value, PackedSequence):
+        return value._replace(data=widened(value.data, dtype))
+    if isinstance(value, tuple | list):
+        return tuple(widened(part, dtype) for part in value)
+    return value
 
 
 class Trace(NamedTuple):
@@ -114,8 +149,8 @@ class Recurrent(nn.Module):
         raise NotImplementedError
 
     def _makes_currents(self) -> bool:
-        """Whether the layer takes `weight_ih` and `bias_ih`, and then the input, not currents."""
-        return True
+        """Whether `_layer` takes `weight_ih` and `bias_ih`, and then the input, not currents."""
+        return False
 
     def _layer(self, row: int, last_only: bool = False, **weights: Tensor | None) -> Run:
         """The layer as a function (currents (T, B, N), state) -> (rates (T, B, N), state).
@@ -177,6 +212,7 @@ class Recurrent(nn.Module):
     def flatten_parameters(self) -> None:
         """Nothing to do: here so that code written for torch.nn.RNN runs unchanged."""
 
+    @in_own_dtype
     def forward(
         self,
         input: Tensor | PackedSequence,
@@ -207,6 +243,7 @@ class Recurrent(nn.Module):
         output, state = self._stack(x, state, xi, [(0, x.shape[0], x.shape[1])])
         return self._leave(output, batched), self._leave_state(state, batched)
 
+    @in_own_dtype
     def last(self, input: Tensor, hx: Any = None, drive: Tensor | float | None = None) -> Tensor:
         """Rates of the last layer at the last step, without keeping all others where it can.
 
@@ -240,6 +277,7 @@ class Recurrent(nn.Module):
         return h if batched else h.squeeze(0)
 
     @torch.no_grad()
+    @in_own_dtype
     def trace(
         self,
         input: Tensor,
@@ -289,6 +327,7 @@ class Recurrent(nn.Module):
 
         return Trace(*map(leave, trace))
 
+    @in_own_dtype
     def step(self, x_t: Tensor, state: Any, drive: Tensor | float | None = None) -> Any:
         """One time step as a pure function, with gradients; dropout is not applied.
 

@@ -14,7 +14,6 @@ import json
 import math
 import os
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -29,7 +28,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
-from adaptrnn._error import bad
+from adaptrnn._error import bad, require
 from adaptrnn.classifier import match_parameters
 from adaptrnn.kernels import native
 from adaptrnn.kernels.arun import arun, arun_cross_entropy
@@ -300,13 +299,15 @@ def _jax(peer: str, size: Size) -> tuple[Callable[[], float], Callable[[], float
 
 
 def _status(name: str) -> int:
-    """VmRSS or VmHWM of this process in bytes; without /proc, the most it ever used."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return most * (1 if sys.platform == "darwin" else 1024)
-    return next(int(line.split()[1]) for line in lines if line.startswith(name)) * 1024
+    """Bytes of this process: "rss", now; "peak", the most so far, on macOS those of now."""
+    info = require("psutil", "train").Process().memory_info()
+    if name == "peak":
+        try:
+            lines = Path("/proc/self/status").read_text().splitlines()
+        except OSError:  # not Linux
+            return int(getattr(info, "peak_wset", info.rss))
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024
+    return int(info.rss)
 
 
 def _median(function: Callable[[], float], seconds: float) -> float:
@@ -339,11 +340,11 @@ def measure(peer: str, size: Size, seconds: float) -> Result:
     forward, training = build(peer, size)
     with contextlib.suppress(OSError):  # the most that was used is counted from here
         Path("/proc/self/clear_refs").write_text("5")
-    idle = _status("VmRSS")
+    idle = _status("rss")
     unit = 1e6 / (size.steps * size.batch)
     first = _median(forward, seconds / 4)
     both = _median(training, seconds)
-    memory = max(0, _status("VmHWM") - idle)
+    memory = max(0, _status("peak") - idle)
     return Result(peer, size, unit * first, unit * both, memory, forward())
 
 

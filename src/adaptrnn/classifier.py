@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from adaptrnn._error import bad, choose
+from adaptrnn._error import InputError, bad, choose
 from adaptrnn._names import MODELS
 from adaptrnn.gated import GRU, LSTM
 from adaptrnn.rnn import ARUN, RNN
@@ -146,14 +146,35 @@ class Classifier(nn.Module):
             dtype=parameter.dtype,
         )
 
-    def forward(self, input: Tensor, drive: Tensor | float | None = None) -> Tensor:
-        """Scores of the classes, (B, K).
+    def forward(
+        self,
+        input: Tensor,
+        drive: Tensor | float | None = None,
+        target: Tensor | None = None,
+    ) -> Any:
+        """Scores of the classes; with targets, the loss and the scores, for training.
+
+        An `ARUN` computes loss, scores and gradient in one visit of its kernel
+        (`ARUN.cross_entropy`). A network that is wrapped in DistributedDataParallel is trained by
+        ``loss, scores = ddp(x, target=y)``: only a call of the wrapper averages gradients.
 
         Args:
             input: a sequence (T, B, D), or what the encoder takes.
             drive: external current of the core, a number or broadcastable to (T, B, N).
+            target: classes (B,), integers from 0 to K - 1, or None for the scores alone.
+
+        Returns:
+            The scores (B, K); with `target` the mean cross entropy at the last step () and the
+            scores (B, K), the scores without gradient.
         """
-        return self.scores(self.encoder(input), drive)
+        x = self.encoder(input)
+        if target is None:
+            return self.scores(x, drive)
+        if isinstance(self.core, ARUN):
+            weight, bias = self.readout.weight, self.readout.bias
+            return self.core.cross_entropy(x, weight, bias, target, None, drive)
+        scores = self.scores(x, drive)
+        return nn.functional.cross_entropy(scores, target), scores.detach()
 
     def scores(self, x: Tensor, drive: Tensor | float | None = None) -> Tensor:
         """Scores of the classes, (B, K), from what the encoder gives: for several drives at once.
@@ -170,10 +191,7 @@ class Classifier(nn.Module):
     def loss(
         self, input: Tensor, targets: Tensor, drive: Tensor | float | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Mean cross entropy at the last step, and the scores; for training.
-
-        An `ARUN` computes both, and the gradient, in one visit of its kernel
-        (`ARUN.cross_entropy`).
+        """Mean cross entropy at the last step, and the scores: the call with targets.
 
         Args:
             input: as in the call.
@@ -182,12 +200,21 @@ class Classifier(nn.Module):
 
         Returns:
             The loss () and the scores (B, K), without gradient.
+
+        Raises:
+            InputError: several processes train together. A method of the wrapped module goes
+                around the wrapper, and each process would keep its own gradients.
         """
-        if isinstance(self.core, ARUN):
-            weight, bias = self.readout.weight, self.readout.bias
-            return self.core.cross_entropy(self.encoder(input), weight, bias, targets, None, drive)
-        scores = self(input, drive)
-        return nn.functional.cross_entropy(scores, targets), scores.detach()
+        group = torch.distributed
+        if torch.is_grad_enabled() and group.is_available() and group.is_initialized():
+            count = group.get_world_size()
+            if count > 1:
+                raise InputError(
+                    f"loss: called in one of {count} processes that train together: a method of "
+                    "the wrapped module does not average gradients. Call the wrapper, "
+                    "loss, scores = ddp(x, target=y)."
+                )
+        return self(input, drive, targets)
 
 
 @dataclass(frozen=True)

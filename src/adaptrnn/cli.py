@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import importlib
+import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adaptrnn._error import InputError, MissingExtraError, bad
@@ -24,8 +28,17 @@ __all__ = ["main"]
 
 
 def _train(config: TrainConfig, console: Console) -> None:
+    from adaptrnn.tasks import TASKS
     from adaptrnn.training import train
 
+    if config.task not in TASKS and os.path.isfile(Path(config.task) / "config.json"):
+        raise bad(
+            "task",
+            config.task,
+            "the name of a task; this is a run",
+            "To resume it, give the command that started it again: its options are in "
+            f"{Path(config.task) / 'config.json'}.",
+        )
     run = train(config, console)
     if os.environ.get("LOCAL_RANK", "0") != "0":  # one of several processes speaks
         return
@@ -44,12 +57,12 @@ def _evaluate(config: EvaluateConfig, console: Console) -> None:
 
     from adaptrnn.evaluation import Evaluation, evaluate_run
     from adaptrnn.perturb import PAPER_PERTURBATIONS, parse
-    from adaptrnn.run import Run
+    from adaptrnn.run import runs_in
 
     if not config.runs:
         raise bad("runs", [], "at least one folder of a run")
     chosen = {text: parse(text) for text in config.perturb} or PAPER_PERTURBATIONS
-    runs = [Run(folder) for folder in config.runs]
+    runs = runs_in(config.runs)
     for run in runs:
         run.config()  # a wrong folder is found before any work
     for run in runs:
@@ -194,6 +207,59 @@ def _at(place: str, extra: str) -> Any:
         ) from error
 
 
+def _parse(config: Any, name: str, words: Sequence[str], description: str) -> Any:
+    """The configuration that words give; what is wrong with them as one line."""
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            return _at("tyro:cli", "train")(
+                config, prog=f"adaptrnn {name}", args=words, description=description
+            )
+    except SystemExit as stop:
+        if stop.code != 2:
+            raise
+        line, error = _one_line(said.getvalue()), stop.__context__
+        while error is not None:  # an error of our own, which tyro breaks into rows
+            line, error = str(error) if isinstance(error, InputError) else line, error.__context__
+        for field in dataclasses.fields(config):
+            if "Positional" not in str(field.type):
+                option = "--" + field.name.replace("_", "-")
+                line = re.sub(rf"^{field.name}=", f"{option}=", line)
+        raise InputError(f"{line} See  adaptrnn {name} --help") from None
+
+
+def _one_line(box: str) -> str:
+    """What tyro says in a frame of several lines."""
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", box).splitlines()
+    # a frame has two characters, lines or blanks; the title has one
+    rows = [line[2:].rstrip(" │") for line in lines if line.startswith(("│ ", "  "))]
+    parts: list[list[str]] = [[]]
+    for row in rows:
+        if row and set(row) <= {"─", "-"}:
+            parts.append([])
+        elif row and len(row) - len(row.lstrip()) <= 4:  # what is further in is help
+            parts[-1].append(row.strip())
+    if not rows:
+        return " ".join(box.split())
+    line = " ".join(parts[0])
+    nearest = next((part for part in parts[1:] if part and part[0] == "Perhaps you meant:"), None)
+    if nearest is not None:
+        line += f". Did you mean {' or '.join(word.split()[0] for word in nearest[1:])}?"
+    line = line.removeprefix("Error parsing ")
+    for kind, allowed in (("int", "an integer"), ("float", "a number")):
+        pattern = (
+            rf"^(\S+): (?:invalid literal for {kind}\(\).*|could not convert.*{kind}): ('.*')$"
+        )
+        line = re.sub(pattern, rf"\1=\2: must be {allowed}.", line)
+    union = re.match(r"(\S+): no type matching (\S+) could be instantiated from \['(.*?)'\]", line)
+    if union is not None:
+        option, kinds, given = union.groups()
+        known = {"{None}": "None", "INT": "an integer", "FLOAT": "a number"}
+        allowed = " or ".join(known.get(kind, kind) for kind in reversed(kinds.split("|")))
+        line = f"{option}='{given}': must be {allowed}."
+    return line if line.endswith((".", "?")) else f"{line}."
+
+
 def _help(console: Console) -> None:
     console.print("usage: adaptrnn COMMAND [OPTIONS]\n", highlight=False, markup=False)
     console.print("Recurrent networks whose neurons learn and adapt their own f-I curves.\n")
@@ -257,13 +323,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         examples = "\n".join(f"    {example}" for example in command.examples)
         text = f"{command.summary[0].upper()}{command.summary[1:]}.\n\nexamples:\n{examples}"
-        tyro = _at("tyro:cli", "train")
-        config = tyro(
-            _at(command.config, command.extra),
-            prog=f"adaptrnn {name}",
-            args=words[1:],
-            description=text,
-        )
+        config = _parse(_at(command.config, command.extra), name, words[1:], text)
         _at(command.run, command.extra)(config, console)
     except (InputError, MissingExtraError) as error:
         return _fail(errors, str(error), 2)

@@ -146,7 +146,7 @@ class EvaluateConfig:
     """Which runs are evaluated, and under what."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")]
-    """Folders of runs."""
+    """Folders of runs, or folders that hold folders of runs."""
     perturb: tuple[str, ...] = ()
     """Perturbations such as step:xi=5 or noise:mean=5+contrast; default: the paper's three."""
     split: Literal["test", "validation", "train"] = "test"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from adaptrnn.kernels.arun import reference
 __all__ = ["AbstractController", "AdaptationController"]
 
 
-class AbstractController(nn.Module):
+class AbstractController(nn.Module, ABC):
     """What an `ARUN` needs of a controller: `controller_size` and one time step.
 
     A subclass sets `controller_size` (G, the length of one neuron's state, which starts at 0)
@@ -43,7 +43,6 @@ class AbstractController(nn.Module):
     @abstractmethod
     def forward(self, a: Tensor, g: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One time step: ``(a, g) -> (g, n, s)``."""
-        raise NotImplementedError(f"{type(self).__name__} does not define forward(a, g).")
 
     def frozen(self) -> Any:
         """A copy whose parameters are not trained: for transplanting into another network.

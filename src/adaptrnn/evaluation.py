@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -16,7 +17,7 @@ from adaptrnn.perturb import PAPER_PERTURBATIONS, Perturbation, Sum
 from adaptrnn.run import Run, read_table, write_table
 from adaptrnn.tasks import Task
 
-__all__ = ["Evaluation", "evaluate", "evaluate_run"]
+__all__ = ["Evaluation", "evaluate", "evaluate_run", "kept_evaluations"]
 
 SPLITS = ("test", "validation", "train")
 
@@ -136,6 +137,7 @@ def evaluate_run(
     Raises:
         InputError: not a run, no weights, damaged files.
     """
+    run.weights()  # whose rows these are; damaged weights are found before any number is shown
     kept = read_evaluations(run)
     model: Classifier | None = None
     encoded: dict[int, Tensor] | None = None
@@ -159,6 +161,36 @@ def evaluate_run(
         if show is not None:
             show(name, result)
     return pd.DataFrame(rows)
+
+
+def kept_evaluations(
+    run: Run, perturbations: Mapping[str, Perturbation], split: str = "test"
+) -> pd.DataFrame:
+    """The rows of perturbations that a run's folder holds; nothing is computed.
+
+    Args:
+        run: the run.
+        perturbations: each with the name that its row gets.
+        split: "test", "validation" or "train".
+
+    Returns:
+        A row for each perturbation, as `evaluate_run` gives it.
+
+    Raises:
+        InputError: a perturbation was not evaluated; not a run, no weights, damaged files.
+    """
+    run.weights()
+    kept = read_evaluations(run)
+    kept = kept[kept["split"] == split].drop_duplicates("perturbation").set_index("perturbation")
+    texts = [str(perturbation) for perturbation in perturbations.values()]
+    lacking = [text for text in texts if text not in kept.index]
+    if lacking:
+        words = ["adaptrnn", "evaluate", str(run.folder), "--perturb", *lacking]
+        words += [] if split == "test" else ["--split", split]
+        raise InputError(
+            f"{run.folder}: not evaluated under {', '.join(lacking)}. Run  {shlex.join(words)}"
+        )
+    return kept.loc[texts].reset_index().assign(name=list(perturbations))[list(_COLUMNS)]
 
 
 def read_evaluations(run: Run) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import shlex
 import time
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ class AnalyzeConfig:
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = ""
     """Name of the analysis, several as lyapunov,spectrum, or all; without one they are listed."""
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")] = ()
-    """Folders of trained runs; results go to RUN/analysis/NAME.nc."""
+    """Folders of trained runs, or of folders of runs; results go to RUN/analysis/NAME.nc."""
     draw: bool = False
     """Draw each result too, to RUN/analysis/NAME.png."""
     force: bool = False
@@ -80,19 +81,23 @@ def analyze(config: AnalyzeConfig, console: Console) -> list[Path]:
     if config.draw:
         require("matplotlib", "paper")
     from adaptrnn.protocol import ANALYSES
-    from adaptrnn.run import Run, write_dataset
+    from adaptrnn.run import runs_in, write_dataset
 
     if not config.name:
         for name, analysis in ANALYSES.items():
             summary = (analysis.measure.__doc__ or "").splitlines()[0]
             console.print(f"{name:<20}{summary}", highlight=False, markup=False, soft_wrap=True)
         return []
+    if config.name not in ANALYSES and os.path.isfile(Path(config.name) / "config.json"):
+        example = f"adaptrnn analyze lyapunov {config.name}"
+        allowed = "the name of an analysis, which comes before the runs"
+        raise bad("analysis", config.name, allowed, f"For example  {example}")
     wanted = config.name.split(",")
     for name in wanted:
         choose("analysis", name, (*ANALYSES, "all"))
     if not config.runs:
         raise bad("runs", [], "at least one folder of a run")
-    runs = [Run(folder) for folder in config.runs]
+    runs = runs_in(config.runs)
     names = list(ANALYSES) if "all" in wanted else wanted
     for run in runs:  # what cannot work is found before any work
         for lacks in [_lacks(name, run.config()) for name in wanted]:
@@ -124,7 +129,9 @@ def analyze(config: AnalyzeConfig, console: Console) -> list[Path]:
                 note = f"{data.attrs['seconds']:.1f} s"
             console.print(f"{path} ({note})", highlight=False, markup=False, soft_wrap=True)
             if config.draw:
-                _draw(name, data, path.with_suffix(".png"))
+                picture = path.with_suffix(".png")
+                _draw(name, data, picture)
+                console.print(str(picture), highlight=False, markup=False, soft_wrap=True)
             done.append(path)
     return done
 

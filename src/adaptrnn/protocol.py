@@ -22,7 +22,7 @@ import xarray as xr
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from adaptrnn._error import InputError, bad
+from adaptrnn._error import NotFiniteError, bad
 from adaptrnn._names import MODELS
 from adaptrnn.analysis._system import system
 from adaptrnn.analysis.controller_manifold import controller_manifold
@@ -47,7 +47,7 @@ from adaptrnn.analysis.transfer import (
 from adaptrnn.classifier import Classifier
 from adaptrnn.evaluation import evaluate
 from adaptrnn.gated import GRU, LSTM
-from adaptrnn.perturb import PAPER_PERTURBATIONS, Perturbation, SinusoidalContrast, StepDrive
+from adaptrnn.perturb import PAPER_PERTURBATIONS, START, Perturbation, SinusoidalContrast, StepDrive
 from adaptrnn.rnn import ARUN, RNN
 from adaptrnn.tasks import Split, Task
 
@@ -280,8 +280,8 @@ def _largest(
                     network, steps=steps, burn_in=burn_in, interval=min(10, steps // 4), **options
                 )
             break
-        except InputError as error:
-            if "finite" not in str(error) or steps < 40:
+        except NotFiniteError:
+            if steps < 40:
                 raise
             steps, burn_in = steps // 2, burn_in // 2
     return {
@@ -426,8 +426,22 @@ def measure_noise(subject: Subject) -> xr.Dataset:
 
 @_one_thread()
 def measure_step_response(subject: Subject) -> xr.Dataset:
-    """Gains, saturations and rates under steps of drive (E19)."""
-    return step_response(subject.probed, seed=subject.seed)
+    """Gains, saturations and rates under steps of drive (E19).
+
+    Returns:
+        What `step_response` does, with the paper's 200 steps before, during and after the drive;
+        and the same, its names and its time with the ending _trained, where each of the three
+        lasts 200/784 of the sequence that the network was trained on.
+    """
+    task = subject.task
+    length = task.sequence_length or math.prod(task.image_shape[1:]) // 16
+    steps = max(10, round(START * length))
+    long, short = (
+        step_response(subject.probed, durations=(count, count, count), seed=subject.seed)
+        for count in (200, steps)
+    )
+    short = short.rename({name: f"{name}_trained" for name in (*short.data_vars, "time")})
+    return long.merge(short).assign_attrs(step_trained=short.attrs["step"])
 
 
 @_one_thread()

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -20,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 from adaptrnn._error import InputError, bad, choose
+from adaptrnn.lock import alone
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -115,7 +114,7 @@ class FigureConfig:
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")] = ()
     """Folders of trained runs; those of models that the figure does not show are passed over."""
     out: Path | None = None
-    """File to write, .svg, .pdf or .png; default NAME.png."""
+    """File to write, .svg, .pdf or .png; default NAME.png, if that is not there yet."""
     dark: bool = False
     """For a dark page."""
 
@@ -143,6 +142,7 @@ def figure(config: FigureConfig, console: Console) -> Path | None:
     from adaptrnn._error import require
 
     require("matplotlib", "paper")
+    from adaptrnn.evaluation import evaluate_run
     from adaptrnn.figure.style import FORMATS, render
     from adaptrnn.paper.catalogue import ITEMS
     from adaptrnn.paper.item import collect
@@ -159,6 +159,8 @@ def figure(config: FigureConfig, console: Console) -> Path | None:
         return None
     item = ITEMS[choose("figure", config.name, ITEMS)]
     path = Path(f"{item.name}.png") if config.out is None else config.out
+    if config.out is None and path.exists():
+        raise InputError(f"{path}: it is there already. Choose a file, or overwrite it, by --out.")
     format = choose("format", path.suffix.lstrip(".").lower(), FORMATS)
     found = [(*_part(run), run) for run in map(Run, config.runs)]
     wanted = [one for one in found if item.needs(one[0], one[2].config().model, one[1])]
@@ -166,6 +168,9 @@ def figure(config: FigureConfig, console: Console) -> Path | None:
         advice = f"Give folders that `adaptrnn train` made with --model {item.models[0]}."
         shown = [str(folder) for folder in config.runs]
         raise bad("runs", shown, f"runs of {', '.join(item.models)}", advice)
+    for *_, run in wanted if item.conditions else []:
+        with console.status(f"evaluating {run.folder}"):
+            evaluate_run(run, item.conditions)
     for name in item.analyses:
         analyze(AnalyzeConfig(name, tuple(run.folder for *_, run in wanted)), console)
     data = collect(item, wanted)
@@ -270,8 +275,7 @@ def reproduce(config: ReproduceConfig, console: Console) -> Path | None:
         f"jobs at a time, all kept in {config.folder}.",
         highlight=False,
     )
-    config.folder.mkdir(parents=True, exist_ok=True)
-    with _alone(config.folder):
+    with alone(config.folder, "reproducing the paper there"):
         _begin(config)
         _once(plan, console)
         failed = _snakemake(plan, config, cores, console)
@@ -290,20 +294,6 @@ def reproduce(config: ReproduceConfig, console: Console) -> Path | None:
 
 def _processors() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold a lock on the folder, which ends with this process, however it ends."""
-    with open(folder / ".lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(
-                f"{folder}: another process reproduces the paper there. Wait for it, or choose "
-                "another folder by --out."
-            ) from None
-        yield
 
 
 def _begin(config: ReproduceConfig) -> None:
@@ -391,7 +381,7 @@ def _snakemake(plan: Plan, config: ReproduceConfig, cores: int, console: Console
         # Ctrl-C reached Snakemake too; it is given a moment to end its jobs
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(1.5)
-        process.send_signal(signal.SIGKILL)  # its jobs end with it
+        process.kill()  # its jobs end with it
         process.wait()
         raise
     finally:

@@ -10,7 +10,15 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from adaptrnn._error import InputError, bad, choose
-from adaptrnn._recurrent import INITS, Recurrent, Run, State, Trace, reset_weights
+from adaptrnn._recurrent import (
+    INITS,
+    Recurrent,
+    Run,
+    State,
+    Trace,
+    in_own_dtype,
+    reset_weights,
+)
 from adaptrnn.activation import gamma
 from adaptrnn.controller import AdaptationController
 from adaptrnn.init import RECURRENT
@@ -158,6 +166,9 @@ class RNN(Recurrent):
     def _state_shapes(self) -> dict[str, tuple[int, ...]]:
         return {"h": (self.hidden_size,)}
 
+    def _makes_currents(self) -> bool:
+        return True
+
     def _layer(self, row: int, last_only: bool = False, **weights: Tensor | None) -> Run:
         def run(currents: Tensor, state: State) -> tuple[Tensor, State]:
             (h,), weight, (n, s, name) = state, self._parameter("weight_hh", row), self._curve(row)
@@ -209,7 +220,6 @@ class ARUN(Recurrent):
     Args:
         input_size: D.
         hidden_size: N.
-        controller_size: G, units of the controller.
         num_layers: layers on top of each other.
         bias: whether there are biases b_ih and b_hh.
         batch_first: whether input and output are (B, T, ...).
@@ -217,6 +227,7 @@ class ARUN(Recurrent):
         bidirectional: whether a second network runs backward in time.
         device: device of the parameters.
         dtype: dtype of the parameters.
+        controller_size: G, units of the controller.
         controller: None for a new `AdaptationController`; a controller (used as it is: give
             ``other.controller.frozen()`` to transplant one that is not to be trained); or a
             class, called with (controller_size, device=, dtype=). See `AbstractController`.
@@ -246,7 +257,6 @@ class ARUN(Recurrent):
         self,
         input_size: int,
         hidden_size: int,
-        controller_size: int = 50,
         num_layers: int = 1,
         bias: bool = True,
         batch_first: bool = False,
@@ -255,6 +265,7 @@ class ARUN(Recurrent):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
         *,
+        controller_size: int = 50,
         controller: nn.Module | Callable[..., nn.Module] | None = None,
         init: str = "paper",
         recurrent_init: str = "henaff",
@@ -347,6 +358,7 @@ class ARUN(Recurrent):
 
         return run
 
+    @in_own_dtype
     def cross_entropy(
         self,
         input: Tensor,
@@ -457,7 +469,8 @@ class ARUN(Recurrent):
                 raise bad("weights", sorted(weights), f"a mapping with the entry {name!r}")
             values[name] = torch.as_tensor(weights[name])
         (size, inputs), units = values["Uxh.weight"].shape, values["Wgg.weight"].shape[0]
-        core = cls(inputs, size, units, dtype=values["Uxh.weight"].dtype, **arguments)
+        dtype = values["Uxh.weight"].dtype
+        core = cls(inputs, size, controller_size=units, dtype=dtype, **arguments)
         try:
             core.load_state_dict(
                 {

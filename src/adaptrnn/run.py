@@ -22,7 +22,7 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -50,6 +50,7 @@ __all__ = [
     "read_dataset",
     "read_table",
     "read_weights",
+    "runs_in",
     "write_atomic",
     "write_dataset",
     "write_json",
@@ -286,6 +287,22 @@ class _Shape:
     image_shape: tuple[int, int, int]
 
 
+def runs_in(folders: Iterable[Path]) -> list[Run]:
+    """The runs in some folders, each that of a run or one with folders of runs.
+
+    Args:
+        folders: as on a command line; one that has no runs is given back as a run, whose methods
+            say that it is none.
+    """
+    found: list[Run] = []
+    for folder in folders:
+        inside = folder.glob("*/config.json") if os.path.isdir(folder) else ()
+        below = sorted(path.parent for path in inside)
+        alone = os.path.isfile(folder / "config.json") or not below
+        found += [Run(folder)] if alone else map(Run, below)
+    return found
+
+
 def load_task(config: TrainConfig) -> Task:
     """The task of a configuration, see `adaptrnn.tasks.load`."""
     return load(
@@ -451,6 +468,19 @@ class Run:
             "Delete it and give the training command again: it is written anew.",
         )
 
+    def weights(self) -> dict[str, Tensor]:
+        """The trained weights by name, checked against their hash.
+
+        Raises:
+            InputError: no weights yet, or a damaged file.
+        """
+        try:
+            return read_weights(self.weights_path)
+        except FileNotFoundError:
+            raise InputError(
+                f"{self.folder}: no weights yet. Train it: adaptrnn train ... --out {self.folder}"
+            ) from None
+
     def model(self, task: Task | None = None) -> Classifier:
         """The trained network, in evaluation mode, on the CPU.
 
@@ -466,12 +496,7 @@ class Run:
                 are not finite.
         """
         config, shape = self.config(), self._shape() if task is None else task
-        try:
-            weights = read_weights(self.weights_path)
-        except FileNotFoundError:
-            raise InputError(
-                f"{self.folder}: no weights yet. Train it: adaptrnn train ... --out {self.folder}"
-            ) from None
+        weights = self.weights()
         wrong = [name for name, value in weights.items() if not value.isfinite().all()]
         if wrong:
             raise InputError(

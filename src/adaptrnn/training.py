@@ -24,7 +24,6 @@ import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import torch
-from filelock import FileLock, Timeout
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities.exceptions import SIGTERMException
@@ -35,6 +34,7 @@ from torch import Tensor
 from adaptrnn._error import InputError, bad
 from adaptrnn.classifier import Classifier
 from adaptrnn.config import TrainConfig, to_dict
+from adaptrnn.lock import alone
 from adaptrnn.run import (
     Run,
     build_model,
@@ -190,7 +190,7 @@ class _Module(pl.LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         x, targets = batch
-        loss, scores = self.model.loss(x, targets)
+        loss, scores = self.model(x, target=targets)
         value = float(loss.detach())
         if not np.isfinite(value):
             raise self._not_finite(value, index, x)
@@ -203,7 +203,7 @@ class _Module(pl.LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         x, targets = batch
-        loss, scores = self.model.loss(x, targets)
+        loss, scores = self.model(x, target=targets)
         hits, count = float((scores.argmax(-1) == targets).sum()), len(targets)
         self._validation += torch.tensor([float(loss) * count, hits, count], dtype=torch.float64)
 
@@ -433,30 +433,11 @@ def _alone(run: Run, devices: int) -> Iterator[None]:
     if devices > 1 and any(rank != "0" for rank in ranks):
         yield  # the first of this run's processes holds it
         return
-    lock = FileLock(run.folder / ".lock")
-    try:
-        run.folder.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise InputError(
-            f"{run.folder}: another process is training this run. Wait until it ends, or choose "
-            "another folder by --out."
-        ) from None
-    except OSError as error:
-        raise InputError(
-            f"{run.folder}: cannot be written ({error.strerror}). Choose another folder by --out."
-        ) from None
-    except NotImplementedError:
-        log.warning("%s: its file system has no locks; start this run only once.", run.folder)
-        yield
-        return
-    try:
+    with alone(run.folder, "training this run"):
         for name in _WRITTEN:
             for left in run.folder.glob(f".{name}.*"):  # of a process killed while it wrote
                 left.unlink(missing_ok=True)
         yield
-    finally:
-        lock.release()
 
 
 def train(config: TrainConfig, console: Console | None = None) -> Run:

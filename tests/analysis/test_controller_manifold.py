@@ -53,7 +53,7 @@ def test_a_controller_that_forgets_nothing():
 
 
 def test_of_an_adaptive_network():
-    network = ARUN(1, 3, 5)
+    network = ARUN(1, 3, controller_size=5)
     by_network = controller_manifold(network, before=10, during=20)
     assert by_network.equals(controller_manifold(network.controller, before=10, during=20))
     assert float(by_network.ratio.sum()) <= 1 + 1e-12

@@ -19,7 +19,7 @@ NETWORKS = {
     "RNN-relu": lambda: RNN(2, 4, nonlinearity="relu"),
     "RNN-batch-first": lambda: RNN(2, 4, batch_first=True),
     "RNN-layers": lambda: RNN(2, 4, 2),
-    "ARUN": lambda: ARUN(2, 4, 3),
+    "ARUN": lambda: ARUN(2, 4, controller_size=3),
     "torch-GRU": lambda: nn.GRU(2, 4),
     "RNNCell": lambda: nn.RNNCell(2, 4),
     "GRUCell": lambda: nn.GRUCell(2, 4),
@@ -77,7 +77,7 @@ def test_linear_scalar_network():
 @pytest.mark.parametrize("layers", [1, 2])
 def test_state_and_drive(layers):
     """Both ways of counting agree with the whole gradient of the plain call."""
-    network = ARUN(2, 4, 3, num_layers=layers).double()
+    network = ARUN(2, 4, controller_size=3, num_layers=layers).double()
     x, drive = torch.randn(STEPS, 3, 2).double(), torch.randn(STEPS, 3, 4).double()
     state = ARUNState(torch.rand(layers, 3, 4).double(), torch.rand(layers, 3, 4, 3).double())
     found = gradient_norm(network, x, readout, state=state, drive=drive)

@@ -46,7 +46,7 @@ def test_own_gains_and_errors():
     grid = jacobian_norm(network, [3.0], [0.25])
     assert float(own.norm) == pytest.approx(float(grid.norm[0, 0]))
     with pytest.raises(InputError, match="none of its own"):
-        jacobian_norm(ARUN(1, 3, 2))
+        jacobian_norm(ARUN(1, 3, controller_size=2))
     with pytest.raises(InputError, match="square weight_hh"):
         recurrent_weight(nn.GRUCell(1, 3))
     with pytest.raises(InputError, match="both given"):
@@ -88,7 +88,7 @@ def test_product_is_the_derivative_of_many_steps():
 
 
 def test_of_an_adaptive_network():
-    network = ARUN(1, 4, 3)
+    network = ARUN(1, 4, controller_size=3)
     found = jacobian_product(network, torch.rand(6, 2, 1), drive=0.5, every=3)
     assert found.sizes == {"time": 2, "sample": 2, "rank": 16, "step": 6}
     with pytest.raises(InputError, match="every=7"):

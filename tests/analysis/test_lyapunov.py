@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from adaptrnn._error import InputError
+from adaptrnn._error import InputError, NotFiniteError
 from adaptrnn.activation import gamma, gamma_dx
 from adaptrnn.analysis._system import system
 from adaptrnn.analysis.lyapunov import ConvergenceWarning, first_frame, lyapunov, system_of
@@ -232,7 +232,7 @@ def test_torch_cells_against_finite_differences(kind):
 
 
 def test_leading_exponents_are_the_first_of_all():
-    network = ARUN(1, 5, 3).double()
+    network = ARUN(1, 5, controller_size=3).double()
     x = torch.rand(400, 2, 1, dtype=torch.float64)
     every = lyapunov(network, x, k=None, burn_in=300)
     some = lyapunov(network, x, k=3, burn_in=300)
@@ -245,7 +245,7 @@ def test_leading_exponents_are_the_first_of_all():
 
 def test_definitions():
     """With a controller that reads nothing the three systems have the same rates."""
-    network = ARUN(1, 6, 4).double()
+    network = ARUN(1, 6, controller_size=4).double()
     with torch.no_grad():
         network.controller.weight_gc.zero_()
         network.controller.bias_gc.copy_(torch.tensor([3.0, 0.2]))
@@ -273,7 +273,7 @@ def test_definitions():
 
 
 def test_gains_are_frozen_at_the_state_of_the_controller():
-    network = ARUN(1, 4, 3).double()
+    network = ARUN(1, 4, controller_size=3).double()
     core = network.controller
     g = torch.randn(1, 2, 4, 3, dtype=torch.float64)
     state = ARUNState(torch.rand(1, 2, 4, dtype=torch.float64), g)
@@ -349,7 +349,7 @@ def test_errors():
     with pytest.raises(InputError, match="takes no drive"):
         lyapunov(network, steps=100, definition="paper", drive=1.0)
     doubling = system(lambda x, h: h + 1e308, torch.zeros(1, 1, dtype=torch.float64))
-    with pytest.raises(InputError, match="stay finite"):
+    with pytest.raises(NotFiniteError, match="stay finite"):
         lyapunov(doubling, steps=100)
 
 
@@ -361,7 +361,7 @@ def test_gains_frozen_at_rest_serve_every_sequence():
     """
     x = torch.rand(40, 1, 1, generator=torch.Generator().manual_seed(0)).expand(-1, 2, -1)
     arguments = {"k": None, "definition": "frozen", "burn_in": 10, "tolerance": 1e9}
-    found = lyapunov(ARUN(1, 4, 3), x, **arguments).lyapunov.sum("exponent").values
+    found = lyapunov(ARUN(1, 4, controller_size=3), x, **arguments).lyapunov.sum("exponent").values
     assert found.shape == (2,) and np.isclose(found[0], found[1], rtol=1e-8)
 
 

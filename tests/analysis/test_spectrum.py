@@ -35,7 +35,7 @@ def test_orthogonal_weights_lie_on_the_circle():
 
 
 def test_networks():
-    network = ARUN(1, 6, 3)
+    network = ARUN(1, 6, controller_size=3)
     found = spectrum(network)
     want = np.sort(np.abs(np.linalg.eigvals(network.weight_hh_l0.detach().double())))[::-1]
     np.testing.assert_allclose(found.modulus, want, atol=1e-10)

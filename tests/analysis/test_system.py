@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from adaptrnn._error import InputError
 from adaptrnn.analysis._closed import CURVES
+from adaptrnn.analysis._record import record
 from adaptrnn.analysis._system import system
 from adaptrnn.controller import AbstractController
 from adaptrnn.gated import GRU, LSTM
@@ -118,9 +119,9 @@ OURS = {
     "RNN-gamma": lambda: RNN(2, 4, nonlinearity="gamma"),
     "RNN-gamma-shared": lambda: RNN(2, 4, nonlinearity="gamma-shared", bias=False),
     "RNN-layers": lambda: RNN(2, 4, 2, nonlinearity="gamma"),
-    "ARUN": lambda: ARUN(2, 4, 3),
-    "ARUN-no-bias": lambda: ARUN(2, 4, 3, bias=False),
-    "ARUN-layers": lambda: ARUN(2, 4, 3, num_layers=2),
+    "ARUN": lambda: ARUN(2, 4, controller_size=3),
+    "ARUN-no-bias": lambda: ARUN(2, 4, controller_size=3, bias=False),
+    "ARUN-layers": lambda: ARUN(2, 4, controller_size=3, num_layers=2),
     "ARUN-own-controller": lambda: ARUN(2, 4, controller=Leaky),
 }
 
@@ -192,6 +193,33 @@ def test_the_network_is_copied():
         cell.weight_ih += 1
     assert torch.equal(model.step(torch.ones(1, 1), model.start(), None), before)
     assert cell.weight_ih.requires_grad
+
+
+class Own(nn.Module):
+    """A user's own network, called (x_t, state) -> state, with methods of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(4, 4, dtype=torch.float64)
+
+    def forward(self, x, state):
+        return torch.tanh(self.inner(state))
+
+    def step(self, optimizer):
+        raise AssertionError("not what an analysis calls")
+
+    def trace(self):
+        raise AssertionError("not what an analysis calls")
+
+
+def test_a_users_module_may_have_methods_of_any_name():
+    network, state = Own(), torch.zeros(3, 4, dtype=torch.float64)
+    with pytest.raises(InputError, match="an example state for Own"):
+        system(network)
+    z = torch.randn_like(state)
+    assert torch.equal(system(network, state).step(None, z, None), network(None, z))
+    rates = record(network, torch.zeros(5, 2, 1), into="input", state=state, input_size=1)["h"]
+    assert rates.shape == (5, 2, 4)
 
 
 def test_errors():

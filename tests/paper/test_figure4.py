@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from adaptrnn import ARUN
+from adaptrnn import InputError
 from adaptrnn.paper import figure4
 
 
@@ -16,31 +16,33 @@ def outcomes(verdicts):
 
 def test_step_reads_the_run_s_analysis_and_draws(collected, holds):
     data = collected(figure4.ITEM)
-    # a sequence of 784 steps asks for 200, which the analysis has: nothing is computed again
-    assert data.steps.values.ravel().tolist() == [200, 200]
-    assert float(data.time[0]) == -200
-    np.testing.assert_array_equal(data.n_mean_r2, data.n_mean_r2_long)
+    # 200/784 of 64 steps, the length of the sequences of digits; the runs hold nothing else
+    assert data.steps.values.ravel().tolist() == [16, 16]
+    assert data.sizes["time"] == 48 and float(data.time[0]) == -16
     holds(figure4.ITEM, data)
 
 
-def test_step_is_computed_where_the_sequence_is_short(monkeypatch):
-    seen = []
+def test_step_tells_the_trained_length_from_the_paper_s(collected, monkeypatch):
+    """Each half of the analysis must go where it belongs: both are planted, with other values."""
+    data = collected(figure4.ITEM)
+    analysis = figure4.analysis_of
 
-    def short(core, durations):
-        seen.append(durations)
-        return figure4_response(core, [1.0, 5.0], durations=durations)
+    def planted(run, name):
+        found = analysis(run, name)
+        return found.assign(
+            n_mean_r2=xr.full_like(found.n_mean_r2, 0.25),
+            n_mean_r2_trained=xr.full_like(found.n_mean_r2, 0.75),
+        )
 
-    figure4_response = figure4.step_response
-    monkeypatch.setattr(figure4, "step_response", short)
-    run = SimpleNamespace(
-        record=lambda: {"task": {"sequence_length": 64}},
-        model=lambda: SimpleNamespace(core=ARUN(1, 4, 3)),
-    )
-    long = figure4_response(ARUN(1, 4, 3), [1.0, 5.0], durations=(20, 30, 10))
-    monkeypatch.setattr(figure4, "analysis_of", lambda run, name: long)
+    monkeypatch.setattr(figure4, "analysis_of", planted)
+    run = SimpleNamespace(folder="runs/one", analysis=lambda name: collected.analysis(name))
     found = figure4.measure(run)
-    assert seen == [(16, 16, 16)] and float(found.steps) == 16
-    assert found.sizes["time"] == 48
+    assert (found.n_mean_r2 == 0.75).all() and (found.n_mean_r2_long == 0.25).all()
+    np.testing.assert_array_equal(found.h_mean, data.h_mean.isel(role=0, model=0, seed=0))
+    old = analysis(run, "step_response").drop_attrs()
+    monkeypatch.setattr(figure4, "analysis_of", lambda run, name: old)
+    with pytest.raises(InputError, match="adaptrnn analyze step_response runs/one --force"):
+        figure4.measure(run)
 
 
 @pytest.mark.parametrize(

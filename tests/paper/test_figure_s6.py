@@ -87,10 +87,9 @@ def grid(monkeypatch, accuracy, move, seeds=(0, 1)):
         config = SimpleNamespace(
             model="gamma-shared", n=str(n), s=s, seed=seed, learn_curve=learned
         )
-        return SimpleNamespace(config=lambda: config, weights_path=(n, s, learned))
+        return SimpleNamespace(config=lambda: config, weights=lambda: weights(n, s, learned))
 
-    def weights(key):
-        n, s, learned = key
+    def weights(n, s, learned):
         end = move(n, s) if learned else (n, s)
         return {f"core.{k}_l0": torch.tensor(v) for k, v in zip("ns", end, strict=True)}
 
@@ -100,7 +99,6 @@ def grid(monkeypatch, accuracy, move, seeds=(0, 1)):
         value = accuracy(float(figure_s6.norms(*pair)))
         return xr.Dataset({"accuracy": ("condition", [value])}, {"condition": ["clean"]})
 
-    monkeypatch.setattr(figure_s6, "load_file", weights)
     monkeypatch.setattr(figure_s6, "evaluation_of", evaluated)
     for seed in seeds:
         runs += [

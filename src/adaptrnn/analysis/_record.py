@@ -7,13 +7,17 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
-from torch import Tensor, nn
+from torch import Tensor
 
 from adaptrnn._error import bad, choose
+from adaptrnn._recurrent import Recurrent
 from adaptrnn.analysis._system import system
+from adaptrnn.gated import GRU, LSTM
 
 SIGNALS = ("h", "n", "s")
 UNITS = {"h": "rate", "n": "gain", "s": "saturation"}
+TRACED = (Recurrent, GRU, LSTM)
+"""Networks whose `trace` gives all their signals."""
 _DIMS = {1: ("time",), 2: ("time", "neuron"), 3: ("time", "trial", "neuron")}
 _CHUNK = 2**26  # numbers held at once while a trace is taken
 
@@ -75,7 +79,7 @@ def record(
     """
     choose("into", into, ("drive", "input"))
     steps = stimulus.shape[0]
-    traced = isinstance(network, nn.Module) and hasattr(network, "trace")
+    traced = isinstance(network, TRACED)
     wrapped = None if traced else system(network, state, input_size=input_size)
     holder = network if traced else wrapped
     width = holder.input_size  # type: ignore[union-attr]
@@ -114,6 +118,6 @@ def _trace(
 
 def neuron_count(network: Any, state: Any = None) -> int:
     """N, the number of neurons of a network."""
-    if isinstance(network, nn.Module) and hasattr(network, "trace"):
-        return int(network.hidden_size)  # type: ignore[arg-type]
+    if isinstance(network, TRACED):
+        return int(network.hidden_size)
     return system(network, state).neurons

@@ -40,6 +40,7 @@ from torch.nn.functional import linear
 from torch.utils import _pytree as pytree
 
 from adaptrnn._error import bad
+from adaptrnn._recurrent import Recurrent
 from adaptrnn.analysis._closed import CURVES, Curve, Push, Slope, Step, arun_push, gamma_curve
 from adaptrnn.controller import AdaptationController
 from adaptrnn.rnn import ARUN, RNN
@@ -280,7 +281,7 @@ def system(
         )
     if isinstance(network, nn.RNNCellBase | nn.RNNBase):
         return _torch_network(network)
-    if isinstance(network, nn.Module) and hasattr(network, "step"):
+    if isinstance(network, Recurrent):
         return _own_network(network)
     if not callable(network):
         raise bad("network", network, "a recurrent network or a function (x_t, state) -> state")

@@ -58,7 +58,7 @@ def controller_manifold(
 
     Example:
         >>> from adaptrnn import ARUN
-        >>> found = controller_manifold(ARUN(1, 3, 6), before=20, during=50)
+        >>> found = controller_manifold(ARUN(1, 3, controller_size=6), before=20, during=50)
         >>> dict(found.score.sizes)
         {'time': 70, 'start': 10, 'current': 10, 'component': 3}
     """

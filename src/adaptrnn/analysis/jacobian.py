@@ -22,7 +22,7 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from adaptrnn._error import bad
+from adaptrnn._error import NotFiniteError, bad
 from adaptrnn.activation import gamma_dx, gamma_sup_slope
 from adaptrnn.analysis._system import Network, system
 
@@ -160,6 +160,7 @@ def jacobian_product(
 
     Raises:
         InputError: a shape that does not fit.
+        NotFiniteError: a state that is not finite.
 
     Example:
         >>> found = jacobian_product(torch.nn.GRUCell(1, 3), torch.zeros(6, 1), every=3)
@@ -190,7 +191,7 @@ def jacobian_product(
                 singular.append(torch.linalg.svdvals(product).log() + scale[:, None])
                 times.append(t + 1)
     if not bool(z.isfinite().all()):
-        raise bad("network", model.name, "one whose states stay finite")
+        raise NotFiniteError(str(bad("network", model.name, "one whose states stay finite")))
     if not singular:
         raise bad("every", every, f"at most the number of steps, {total}")
     logs = torch.stack(singular).cpu().double().numpy()

@@ -37,7 +37,7 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.nn.functional import linear
 
-from adaptrnn._error import bad, choose
+from adaptrnn._error import NotFiniteError, bad, choose
 from adaptrnn.analysis._closed import gamma_curve
 from adaptrnn.analysis._system import (
     Network,
@@ -120,8 +120,8 @@ def lyapunov(
         a matter of rounding unless, as for silent units, whole rows are small.
 
     Raises:
-        InputError: a shape or name that is not allowed, k out of range, a state that is not
-            finite (NaN is an error).
+        InputError: a shape or name that is not allowed, k out of range.
+        NotFiniteError: a state that is not finite (NaN is an error).
 
     Warns:
         ConvergenceWarning: some exponents have not converged.
@@ -206,7 +206,8 @@ def system_of(
 
     Example:
         >>> from adaptrnn import ARUN
-        >>> [system_of(ARUN(1, 5, 4), name)[0].size for name in ("paper", "frozen", "full")]
+        >>> core = ARUN(1, 5, controller_size=4)
+        >>> [system_of(core, name)[0].size for name in ("paper", "frozen", "full")]
         [5, 5, 25]
     """
     choose("definition", definition, DEFINITIONS)
@@ -286,7 +287,8 @@ def _grow(
         t = mark
         if not bool(z.isfinite().all()) or np.isnan(growth).any():
             allowed = f"one whose states stay finite; within step {t} they do not"
-            raise bad("network", tangents.model.name, allowed, "Check the input and the weights.")
+            advice = "Check the input and the weights."
+            raise NotFiniteError(str(bad("network", tangents.model.name, allowed, advice)))
         if t > burn_in:
             counted.append(growth)
             times.append(t - burn_in)

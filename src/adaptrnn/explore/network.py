@@ -5,11 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
-
 from adaptrnn._error import InputError, bad
-from adaptrnn.classifier import build_core
 from adaptrnn.rnn import ARUN, RNN
 from adaptrnn.run import Run
 
@@ -91,29 +87,14 @@ def load(folder: Path | str, name: str | None = None) -> Network:
     if config.model not in CURVES:
         advice = "The explorer moves gains n and saturations s, which it does not have."
         raise bad(f"{folder}: model", config.model, f"one of {', '.join(CURVES)}", advice)
-    try:
-        weights = load_file(run.weights_path)
-    except FileNotFoundError:
-        raise InputError(
-            f"{folder}: no weights yet. Train it: adaptrnn train ... --out {folder}"
-        ) from None
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{run.weights_path}: damaged ({error}). Train again.") from None
-    own = {k.removeprefix("core."): v for k, v in weights.items() if k.startswith("core.")}
-    try:
-        neurons, inputs = own["weight_ih_l0"].shape
-        units = config.controller_size
-        core = build_core(config.model, inputs, neurons, units)
-        core.load_state_dict(own)
-    except (KeyError, ValueError, RuntimeError) as error:
-        raise InputError(f"{run.weights_path}: not of this configuration: {error}") from None
+    core = run.model().core
     assert isinstance(core, ARUN | RNN)
-    core.eval().requires_grad_(False)
+    core.requires_grad_(False)
     facts = {
         "folder": str(folder),
         "task": config.task,
         "model": config.model,
-        "neurons": str(neurons),
+        "neurons": str(core.hidden_size),
         "seed": str(config.seed),
     }
     if "validation_accuracy" in record:

@@ -99,7 +99,7 @@ def measure_wiring(draws: int = 5, neurons: int = 12, steps: int = 30) -> xr.Dat
     for draw in range(draws):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(draw)
-            core: Any = ARUN(2, neurons, 6).double()
+            core: Any = ARUN(2, neurons, controller_size=6).double()
             x = torch.randn(steps, 3, 2, dtype=torch.float64)
             order = torch.randperm(neurons)
         still = copy.deepcopy(core)

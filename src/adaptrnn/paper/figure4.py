@@ -5,14 +5,13 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
+from adaptrnn._error import InputError
 from adaptrnn.analysis.statistics import holm, paired_test, unpaired_test
-from adaptrnn.analysis.step_response import step_response
 from adaptrnn.figure.orders import order_by_task, orders
 from adaptrnn.figure.response import response
 from adaptrnn.paper.item import Item, analysis_of
 from adaptrnn.paper.notes import along
 from adaptrnn.paper.verdict import Claim, Part, Verdict, part, verdict
-from adaptrnn.perturb import START
 from adaptrnn.run import Run
 
 __all__ = [
@@ -75,8 +74,6 @@ PROTOCOLS = (
     "to 100, noise 0.1; B, 300 steps, driven from 102 to 201, noise 5."
 )
 SIGNALS = ("n", "s", "h")
-CONV_STEPS = 64
-"""Steps that the convolutional encoder makes of an image of 32x32 pixels."""
 
 
 # --- Fig 4a -------------------------------------------------------------------------------------
@@ -86,25 +83,25 @@ def measure(run: Run) -> xr.Dataset:
     """Mean over neurons of n, s, h, (time, xi); the fits to it, (xi,), and to each neuron's.
 
     Before, during and after the step lie 200/784 of the sequence that the network was trained on:
-    what it does far beyond that length it was never asked for. Where that is 200 steps, what the
-    run's folder holds is used; else the responses are computed, which takes seconds. Fits with
-    the paper's 200 steps are kept beside, as _long.
+    what it does far beyond that length it was never asked for. Fits with the paper's 200 steps
+    are kept next to them, as _long.
     """
-    length = run.record()["task"].get("sequence_length") or CONV_STEPS
-    steps = max(10, round(START * length))
-    long = analysis_of(run, "step_response")
-    found = long
-    if list(long.attrs["step"]) != [steps, 2 * steps] or long.sizes["time"] != 3 * steps:
-        found = step_response(run.model().core, durations=(steps, steps, steps))
-    time = found.time - steps
+    found = analysis_of(run, "step_response")
+    if "step_trained" not in found.attrs:
+        raise InputError(
+            f"{run.folder}: its step_response lacks the response within the trained length. Run  "
+            f"adaptrnn analyze step_response {run.folder} --force"
+        )
+    steps = int(found.attrs["step_trained"][0])
+    time = found.time_trained - steps
     result = xr.Dataset(coords={"time": time.values, "xi": found.xi.values})
     for name in SIGNALS:
-        result[f"{name}_mean"] = ("time", "xi"), found[name].mean("neuron").values
+        result[f"{name}_mean"] = ("time", "xi"), found[f"{name}_trained"].mean("neuron").values
         for key in ("r2", "tau", "steady", "jump"):
-            result[f"{name}_mean_{key}"] = "xi", found[f"{name}_mean_{key}"].values
+            result[f"{name}_mean_{key}"] = "xi", found[f"{name}_mean_{key}_trained"].values
         # the fit to each neuron is judged by the middle one
-        result[f"{name}_r2"] = "xi", found[f"{name}_r2"].median("neuron").values
-        result[f"{name}_mean_r2_long"] = "xi", long[f"{name}_mean_r2"].values
+        result[f"{name}_r2"] = "xi", found[f"{name}_r2_trained"].median("neuron").values
+        result[f"{name}_mean_r2_long"] = "xi", found[f"{name}_mean_r2"].values
     return result.astype("float32").assign(steps=float(steps))
 
 

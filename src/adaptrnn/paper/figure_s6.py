@@ -7,7 +7,6 @@ import warnings
 import numpy as np
 import torch
 import xarray as xr
-from safetensors.torch import load_file
 from torch import Tensor
 
 from adaptrnn.activation import gamma_dx, gamma_sup_slope
@@ -283,7 +282,7 @@ def measure_grid(run: Run) -> xr.Dataset:
     """
     config = run.config()
     start = (float(config.n), float(config.s))
-    weights = load_file(run.weights_path)
+    weights = run.weights()
     end = [float(weights[f"core.{name}_l0"]) for name in "ns"]
     both = torch.tensor([start, end], dtype=torch.float64)
     before, after = norms(both[:, 0], both[:, 1]).tolist()

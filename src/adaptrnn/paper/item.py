@@ -16,7 +16,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from adaptrnn._names import MODELS
-from adaptrnn.evaluation import evaluate_run
+from adaptrnn.evaluation import kept_evaluations
 from adaptrnn.paper.verdict import Verdict
 from adaptrnn.perturb import Perturbation
 from adaptrnn.probe import read_analysis
@@ -153,13 +153,16 @@ def evaluation_of(run: Run, conditions: Mapping[str, Perturbation]) -> xr.Datase
     """Accuracy and loss of a run on the whole test split, (condition,).
 
     Args:
-        run: a finished run; what its folder holds is read, what is missing is computed and kept.
+        run: a finished run that was evaluated under the conditions.
         conditions: perturbations, each with its name.
 
     Returns:
         accuracy (0 to 1), loss (nats) and images, over condition.
+
+    Raises:
+        InputError: it was not evaluated under a condition; the message holds the command.
     """
-    rows = evaluate_run(run, conditions)
+    rows = kept_evaluations(run, conditions)
     return xr.Dataset(
         {name: ("condition", rows[name].to_numpy()) for name in ("accuracy", "loss", "images")},
         coords={"condition": rows["name"].to_list()},

@@ -1,0 +1,137 @@
+"""Nothing of the package needs what only Linux, or only Unix, has."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+ABSENT = """
+import builtins
+import os
+import signal
+import types
+
+MODULES = {"fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"}
+plain = builtins.__import__
+
+
+def guarded(name, globals=None, locals=None, fromlist=(), level=0):
+    "An import, refused where a module of the package asks for what Windows does not have."
+    importer = str((globals or {}).get("__name__", ""))
+    if importer.partition(".")[0] == "adaptrnn":
+        if name.partition(".")[0] in MODULES:
+            raise ModuleNotFoundError(f"{importer} imports {name}", name=name)
+        if name in SMALLER:
+            return SMALLER[name]
+    return plain(name, globals, locals, fromlist, level)
+
+
+def without(module, names):
+    "A module that lacks what Windows lacks."
+    smaller = types.ModuleType(module.__name__)
+    smaller.__dict__.update({k: v for k, v in vars(module).items() if k not in names})
+    return smaller
+
+
+SMALLER = {
+    "os": without(os, {"fork", "forkpty", "getuid", "geteuid", "getgid", "getegid", "killpg",
+                       "getloadavg", "nice", "sched_getaffinity", "setsid", "sysconf", "uname"}),
+    "signal": without(signal, {"SIGALRM", "SIGHUP", "SIGKILL", "SIGQUIT", "SIGUSR1", "SIGUSR2"}),
+}
+builtins.__import__ = guarded
+"""
+
+EVERY_MODULE = """
+import importlib
+import pkgutil
+
+import adaptrnn
+
+for module in pkgutil.walk_packages(adaptrnn.__path__, "adaptrnn."):
+    importlib.import_module(module.name)
+"""
+
+EVERY_COMMAND = """
+import contextlib
+
+from adaptrnn.cli import COMMANDS, main
+
+for command in COMMANDS:
+    try:
+        main([command, "--help"])
+    except SystemExit as stop:
+        assert stop.code == 0, command
+"""
+
+ONE_EPOCH = """
+import tempfile
+
+with tempfile.TemporaryDirectory() as folder:
+    words = ["train", "digits", "--model", "arun", "--hidden-size", "4", "--controller-size", "2"]
+    words += ["--epochs", "1", "--train-size", "100", "--out", folder]
+    assert main(words) == 0
+"""
+
+
+def run(script: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", ABSENT + script]
+    return subprocess.run(command, capture_output=True, text=True, timeout=280)
+
+
+def test_a_system_without_fcntl_resource_pwd_fork_and_kill():
+    done = run(EVERY_MODULE + EVERY_COMMAND + ONE_EPOCH)
+    assert done.returncode == 0, done.stderr
+    assert "validation accuracy" in done.stdout
+
+
+def test_the_mask_masks():
+    """What Windows lacks is refused to the package, and to the package only."""
+    done = run("exec('import resource', {'__name__': 'adaptrnn.bench'})")
+    assert "adaptrnn.bench imports resource" in done.stderr
+    done = run("exec('import os; os.fork', {'__name__': 'adaptrnn.bench'})")
+    assert "no attribute 'fork'" in done.stderr
+    assert run("import os, resource; os.fork").returncode == 0
+
+
+CHILD = """
+import os
+import sys
+import time
+
+from adaptrnn._parent import end_with_parent
+
+if sys.argv[1] == "windows":  # which keeps the number of a parent that has ended
+    number = os.getppid()
+    os.getppid = lambda: number
+end_with_parent(0.05)
+print(os.getpid(), flush=True)
+time.sleep(120)
+"""
+
+PARENT = """
+import subprocess
+import sys
+
+child = subprocess.Popen([sys.executable, *sys.argv[1:]], stdout=subprocess.PIPE, text=True)
+print(child.stdout.readline())
+"""
+
+
+@pytest.mark.parametrize("system", ["unix", "windows"])
+def test_a_job_ends_with_the_workflow_that_started_it(system):
+    words = [sys.executable, "-c", PARENT, "-c", CHILD, system]
+    # the job must not hold a pipe of this process, which would wait for it
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    number = int(subprocess.run(words, check=True, **quiet).stdout)
+    limit = time.monotonic() + 60  # it takes about 0.1 s
+    while psutil.pid_exists(number) and time.monotonic() < limit:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if psutil.Process(number).status() == psutil.STATUS_ZOMBIE:
+                return
+        time.sleep(0.05)
+    assert time.monotonic() < limit
