@@ -43,6 +43,7 @@ def collected(monkeypatch):
 
         def run(role, model, seed):
             def analysis(name):
+                assert name in item.analyses, "measuring reads only what is planned"
                 return _analysis(name, model, seed)
 
             config = SimpleNamespace(model=model, seed=seed)
