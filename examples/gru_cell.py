@@ -167,7 +167,7 @@ def main() -> xr.Dataset:
             numbers[f"order of the rate, {case}"] = found["fractional"]["mean"].sel(case=case)
         parts.append(xr.Dataset({name: float(value) for name, value in numbers.items()}))
     whole = xr.concat(parts, "seed").assign_coords(seed=list(SEEDS))
-    print(f"{'':<40}{'mean':>8}   95% BCa over {len(SEEDS)} seeds")
+    print(f"{'':<40}{'mean':>8}   95% by t over {len(SEEDS)} seeds")
     for name, values in whole.data_vars.items():
         one = interval(values)
         low, high = float(one.low), float(one.high)

@@ -141,7 +141,7 @@ def _(interval, mo, results, xr):
 @app.cell
 def _(mo):
     mo.md(r"""
-    Intervals are 95% BCa over three seeds, which is few. With 8 steps there is little to
+    Intervals are 95% by Student's t over three seeds, which is few. With 8 steps there is little to
     remember: where adaptation pays, and where it does not, is the question of longer sequences
     (`adaptrnn train psmnist`).
     """)

@@ -27,7 +27,7 @@ def test_gru_cell(capsys):
     # two copies under the same digits come together, else nothing could be read
     assert (found["largest exponent, digits"] < 0).all()
     printed = capsys.readouterr().out
-    assert "95% BCa over 3 seeds" in printed
+    assert "95% by t over 3 seeds" in printed
     # what does not apply says what it needs
     for name in ("heterogeneity", "controller_manifold", "units_in_plane", "transfer"):
         assert re.search(rf"^{name}: \w+=.*: must be ", printed, re.MULTILINE)

@@ -462,7 +462,7 @@ def measure_heterogeneity(subject: Subject) -> xr.Dataset:
     for model in (subject.initial, subject.model):
         x = subject.inputs(subject.count(200, 2), model)[0] if subject.adaptive else None
         clouds.append(activation_parameters(model.core, x))
-    found = heterogeneity(clouds[1], clouds[0], seed=subject.seed)
+    found = heterogeneity(clouds[1], clouds[0])
     return found.assign({f"{name}_initial": clouds[0][name] for name in "ns"})
 
 
@@ -510,7 +510,17 @@ def measure_fractional(subject: Subject) -> xr.Dataset:
     if bool((both.sum("neuron") >= 2).all()):
         test = paired_test(pair[1].where(both), pair[0].where(both), unit="neuron", resamples=999)
         found = found.assign(
-            {k: test[k] for k in ("difference", "low", "high", "p_permutation", "cohen_dz")}
+            {
+                k: test[k]
+                for k in (
+                    "difference",
+                    "standard_error",
+                    "low",
+                    "high",
+                    "p_permutation",
+                    "cohen_dz",
+                )
+            }
         ).assign(n_pairs=test.n)
     found["order"].attrs = found["alpha"].attrs = {"units": "1", "sign": SIGN}
     return found.assign_attrs(

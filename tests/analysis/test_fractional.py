@@ -8,6 +8,7 @@ import pytest
 import torch
 import xarray as xr
 from hypothesis import given, settings
+from scipy.signal import lfilter
 from scipy.special import gamma as gamma_function
 
 from adaptrnn._error import InputError
@@ -29,6 +30,21 @@ PLANTED = np.arange(-9, 10) / 10
 def plant(order: float, protocol: str = "B", method: str = "fft") -> np.ndarray:
     """A response of the given order: D^-order of the step (sign of the paper's estimator)."""
     return fractional_derivative(PROTOCOLS[protocol].stimulus(), -order, method)
+
+
+def causal(order: float, protocol: str = "B") -> np.ndarray:
+    """The response of a causal neuron of this order, by recurrence and not by any operator.
+
+    The integral of order a of a step is after k steps the product of (j + a) / j, j = 1 ... k
+    (Gruenwald and Letnikov); it ends with the same, subtracted.
+    """
+    plan = PROTOCOLS[protocol]
+    since, k = np.ones(plan.steps), np.arange(1, plan.steps)
+    since[1:] = np.cumprod((k + order) / k)
+    response = np.zeros(plan.steps)
+    for sign, start in zip((1, -1), plan.drive, strict=True):
+        response[start:] += sign * since[: plan.steps - start]
+    return response
 
 
 def plain_error(r: np.ndarray, u: np.ndarray, protocol: Protocol, alpha: float) -> float:
@@ -92,8 +108,35 @@ def test_planted_orders_are_recovered(protocol, estimator, method):
     assert np.allclose(found.amplitude, 1, atol=1e-3)
 
 
+@pytest.mark.parametrize("protocol", ["A", "B"])
+def test_causal_orders_are_recovered(protocol):
+    """Neurons answer causally: their orders come out right without a word about the operator."""
+    response = np.stack([causal(order, protocol) for order in PLANTED], 1)
+    found = fractional_order(response, protocol=protocol, estimator="scale-free")
+    # the parabola between orders .002 apart gives 1e-4; the periodic operator is off by up to .13
+    assert np.abs(found.order - PLANTED).max() < 1e-3
+    assert np.allclose(found.amplitude, 1, atol=1e-3)
+    assert found.attrs["method"] == "gruenwald-letnikov"
+
+
+@pytest.mark.parametrize("order", [0.2, 0.5, 0.8])
+def test_order_of_a_power_of_time(order):
+    """The integral of a step is t^a / Gamma(1 + a), here in the middle of steps of length 1.
+
+    Only of positive order: a derivative is infinite where the step comes.
+    """
+    plan = PROTOCOLS["B"]
+    response = np.zeros(plan.steps)
+    for sign, start in zip((1, -1), plan.drive, strict=True):
+        k = np.arange(plan.steps - start)
+        response[start:] += sign * (k + (1 + order) / 2) ** order / gamma_function(1 + order)
+    found = fractional_order(response, estimator="scale-free")
+    # the sums differ from the power by a relative a (1 - a^2) / 24 / (k + 1/2)^2, 2% at k = 0
+    assert np.isclose(found.order, order, atol=0.01)
+
+
 def test_scale_free_order_does_not_know_the_scale():
-    response = np.stack([plant(order) for order in PLANTED], 1)
+    response = np.stack([causal(order) for order in PLANTED], 1)
     scales = np.geomspace(0.01, 100, len(PLANTED))
     found = fractional_order(3.0 + scales * response, estimator="scale-free")
     assert np.abs(found.order - PLANTED).max() < 1e-3
@@ -145,7 +188,8 @@ def test_memoryless_null_of_the_paper():
     assert np.allclose(null.order, [-0.31, -0.15, 0, 0.165, 0.335], atol=0.01)
     assert np.allclose(memoryless_null(protocol="A").order[[0, 2, 4]], [-0.36, 0, 0.375], atol=0.01)
     free = memoryless_null([0.25, 0.5, 1, 2, 4], estimator="scale-free")
-    assert np.allclose(free.order, 0, atol=1e-6)
+    # the parabola between orders .002 apart is not quite symmetric
+    assert np.allclose(free.order, 0, atol=1e-5)
 
 
 def test_null_order_is_that_of_a_memoryless_unit_of_the_same_amplitude():
@@ -156,29 +200,70 @@ def test_null_order_is_that_of_a_memoryless_unit_of_the_same_amplitude():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("correlation", [0.0, 0.5, 0.8])
 @pytest.mark.parametrize("estimator", ["paper", "scale-free"])
 @pytest.mark.parametrize("protocol", ["A", "B"])
-def test_interval_covers_the_planted_order(protocol, estimator):
-    """The 95% block-bootstrap interval holds the truth in 90 to 99% of 200 noisy trials."""
+def test_interval_covers_the_planted_order(protocol, estimator, correlation):
+    """The 95% interval holds what the estimator finds without the noise, white or AR(1).
+
+    For the scale-free estimator that is the planted order; the paper's knows no amplitude.
+    """
     generator = np.random.default_rng(2)
-    hits = 0
-    for trial in range(200):
-        order = PLANTED[trial % len(PLANTED)]
-        clean = plant(order, protocol)
-        found = fractional_order(
-            clean + 0.1 * clean.std() * generator.standard_normal(len(clean)),
-            protocol=protocol,
-            estimator=estimator,
-            bootstrap=999,
-            seed=trial,
-            orders=np.linspace(-1.5, 1.5, 601),
-        )
-        hits += bool(found.order_low <= order <= found.order_high)
-    assert 180 <= hits <= 198
+    orders = np.array([-0.6, -0.3, 0.0, 0.3, 0.6])
+    clean = np.repeat(np.stack([causal(order, protocol) for order in orders], 1), 60, 1)
+    options = {"protocol": protocol, "estimator": estimator, "orders": np.linspace(-1.6, 1.6, 321)}
+    truth = np.repeat(orders, 60)
+    if estimator == "paper":
+        truth = fractional_order(clean, **options).order.values
+    noise = generator.standard_normal((len(clean) + 50, clean.shape[1]))
+    noise = lfilter([1], [1, -correlation], noise, axis=0)[50:] * (1 - correlation**2) ** 0.5
+    response = clean + 0.1 * clean.std(0) * noise
+    found = fractional_order(response, bootstrap=299, **options)
+    hits = ((found.order_low <= truth) & (truth <= found.order_high)).mean()
+    # 3 sd of 300 trials at .95 are .038
+    assert 0.912 <= hits <= 0.988
+
+
+def test_interval_covers_under_correlated_noise():
+    """A short form of the slow test, for the case in which blocks of residuals held .73 to .91."""
+    clean = np.repeat(causal(0.3, "A")[:, None], 200, 1)
+    noise = np.random.default_rng(5).standard_normal((200, 200))
+    noise = 0.6 * lfilter([1], [1, -0.8], noise, axis=0)[50:]
+    found = fractional_order(
+        clean + 0.1 * clean.std() * noise,
+        protocol="A",
+        estimator="scale-free",
+        orders=np.linspace(-1, 1.6, 131),
+        bootstrap=199,
+    )
+    # 3 sd of 200 trials at .95 are .046
+    assert 0.9 <= ((found.order_low <= 0.3) & (found.order_high >= 0.3)).mean() <= 0.996
+
+
+@pytest.mark.parametrize("estimator", ["paper", "scale-free"])
+def test_a_silent_neuron_has_no_order(estimator):
+    """Neither at 0 nor at any other rate, nor with the rounding of float32."""
+    rng = np.random.default_rng(0)
+    silent = np.full((150, 3), [0.0, 0.7, 0.7]) + np.array([0, 0, 6e-8]) * rng.normal(size=(150, 3))
+    both = np.concatenate([silent, causal(0.3, "A")[:, None]], 1)
+    found = fractional_order(both, protocol="A", estimator=estimator, bootstrap=20)
+    for name in ("order", "null_order", "order_low", "order_high", "error"):
+        assert found[name].isel(neuron=slice(3)).isnull().all()
+        assert found[name].isel(neuron=3).notnull().all()
+    assert not found.at_edge[:3].any()
+    means = group_means(found.order)
+    assert int(means["count"]) == 1 and float(means["mean"]) == float(found.order[3])
+    none = group_means(found.order[:3])
+    assert int(none["count"]) == 0 and np.isnan(none.share_positive) and np.isnan(none["mean"])
+
+
+def test_share_is_of_neurons_with_an_order():
+    means = group_means(xr.DataArray([0.1, 0.2, -0.3, np.nan], dims="neuron"))
+    assert np.isclose(means.share_positive, 2 / 3) and int(means["count"]) == 3
 
 
 def test_interval_shrinks_with_the_noise_and_is_reproducible():
-    clean, noise = plant(0.3, "A"), np.random.default_rng(0).standard_normal(150)
+    clean, noise = causal(0.3, "A"), np.random.default_rng(0).standard_normal(150)
     both = np.stack([clean + 0.01 * noise, clean + 0.1 * noise], 1)
     found = fractional_order(both, protocol="A", bootstrap=100)
     width = found.order_high - found.order_low

@@ -24,31 +24,91 @@ from adaptrnn.analysis.statistics import (
 FEW = 199  # resamples, where the interval itself is not looked at
 
 
-def test_interval_covers_the_mean():
-    """A 95% BCa interval over 20 normal seeds holds the mean in about 93% of experiments."""
-    generator = np.random.default_rng(0)
-    samples = xr.DataArray(generator.normal(3, 2, (400, 20)), dims=("experiment", "seed"))
-    found = interval(samples, resamples=499)
-    hits = ((found.low <= 3) & (found.high >= 3)).mean()
-    # nominal .95; bootstrap intervals of n = 20 lose about .02; 3 sd of 400 trials are .04
-    assert 0.89 < hits < 0.98
+SEEDS = (3, 4, 5, 8, 10, 20)
+
+
+def experiments(count: int, seeds: int, mean: float, sd: float, seed: int) -> xr.DataArray:
+    values = np.random.default_rng(seed).normal(mean, sd, (count, seeds))
+    return xr.DataArray(values, dims=("experiment", "seed"))
+
+
+def share(found: xr.Dataset, truth: float) -> float:
+    return float(((found.low <= truth) & (truth <= found.high)).mean())
+
+
+@pytest.mark.parametrize("seeds", SEEDS)
+def test_interval_covers_the_mean(seeds):
+    """A 95% interval holds the mean that the values were drawn with in 95% of experiments."""
+    samples = experiments(2000, seeds, 3, 2, seed=seeds)
+    found = interval(samples)
+    # 4 sd of 2,000 trials at .95 are .02; a BCa interval holds it in .70 (n = 3) to .93 (n = 20)
+    assert 0.93 <= share(found, 3) <= 0.97
     assert np.allclose(found.estimate, samples.mean("seed"))
     assert np.allclose(found.sd, samples.std("seed", ddof=1))
+    assert np.allclose(found.standard_error, samples.std("seed", ddof=1) / seeds**0.5)
 
 
-def test_interval_is_bias_corrected_and_accelerated():
-    """For skewed data BCa is scipy's own, and not symmetric."""
-    sample = np.random.default_rng(1).exponential(size=15)
-    found = interval(sample)
-    want = stats.bootstrap((sample,), np.mean, method="BCa", rng=np.random.default_rng(0))
-    assert np.allclose([found.low, found.high], want.confidence_interval)
-    assert found.high - found.estimate > found.estimate - found.low
+@pytest.mark.parametrize("seeds", [3, 5, 8, 12])
+def test_interval_covers_the_difference(seeds):
+    """Pairs and groups, one of the groups with a third of the other's spread and fewer seeds."""
+    common = experiments(600, seeds, 0, 5, seed=1)  # what the two of a pair share
+    a = common + experiments(600, seeds, 2, 1, seed=2)
+    b = common + experiments(600, seeds, 0, 1, seed=3)
+    # 3.4 sd of 600 trials at .95 are .03; BCa intervals hold it in .68 (n = 3) to .91 (n = 12)
+    assert 0.92 <= share(paired_test(a, b, resamples=0), 2) <= 0.98
+    a, b = experiments(600, seeds, 2, 1, seed=4), experiments(600, 2 * seeds, 0, 3, seed=5)
+    found = unpaired_test(a, b, resamples=0)
+    assert 0.92 <= share(found, 2) <= 0.98 and found.p_permutation.isnull().all()
+    # the standard error squared is unbiased, 1 / n + 9 / (2 n); of 600 trials of 5 degrees of
+    # freedom (n = 3) the mean is right within sqrt(2 / 5 / 600) = 2.6%, 3 of them
+    assert np.isclose((found.standard_error**2).mean() * seeds, 1 + 9 / 2, rtol=0.08)
+
+
+def test_intervals_of_differences_by_hand():
+    """Table of t: 2.776 at 4 degrees of freedom; equal spreads make Welch's 2 n - 2 = 8, 2.306."""
+    found = paired_test([1.0, 2.0, 3.0, 4.0, 5.0], [0.0] * 5, resamples=FEW)
+    error = (2.5 / 5) ** 0.5
+    assert np.isclose(found.standard_error, error)
+    # the table has three decimals
+    assert np.allclose([found.low, found.high], [3 - 2.776 * error, 3 + 2.776 * error], atol=1e-3)
+    sided = paired_test([1.0, 2.0, 3.0, 4.0, 5.0], [0.0] * 5, alternative="greater", resamples=FEW)
+    assert float(sided.low) == float(found.low) and float(sided.high) == float(found.high)
+    found = unpaired_test([1.0, 2.0, 3.0, 4.0, 5.0], [0.0, 1.0, 2.0, 3.0, 4.0], resamples=FEW)
+    assert np.isclose(found.standard_error, 1)
+    assert np.allclose([found.low, found.high], [1 - 2.306, 1 + 2.306], atol=1e-3)
+
+
+@pytest.mark.parametrize("draw", ["normal", "exponential", "uniform"])
+@pytest.mark.parametrize("seeds", [3, 5, 6, 8, 9, 20])
+def test_interval_covers_the_median(draw, seeds):
+    """Order statistics need no distribution; fewer than 6 values say how much they hold."""
+    rng = np.random.default_rng(seeds)
+    samples = xr.DataArray(getattr(rng, draw)(size=(1500, seeds)), dims=("experiment", "seed"))
+    median = {"normal": 0, "exponential": np.log(2), "uniform": 0.5}[draw]
+    found = interval(samples, statistic="median")
+    said = {3: 0.75, 5: 0.9375}.get(seeds, 0.95)
+    assert np.allclose(found.confidence, said)
+    # 3.5 sd of 1,500 trials, and .01 for the interpolation
+    assert abs(share(found, median) - said) < 3.5 * (said * (1 - said) / 1500) ** 0.5 + 0.01
+    assert np.allclose(found.estimate, samples.median("seed"))
+
+
+def test_interval_of_a_median_without_interpolation():
+    """The confidence of a pair of order statistics gives that pair: 1 - 2 (1 + 10) / 1024."""
+    values = np.arange(10.0)
+    found = interval(values, statistic="median", confidence=1 - 22 / 1024 - 1e-9)
+    assert np.allclose([found.low, found.high], [1, 8], atol=1e-5)
 
 
 def test_interval_needs_replicates():
-    assert np.isnan(interval([1.0, 2.0]).low)
+    # two values: t at one degree of freedom is 12.706
+    two = interval([1.0, 2.0])
+    assert np.isclose(two.high, 1.5 + 12.706 * 0.5, atol=1e-3)
+    assert np.isnan(interval([1.0]).low)
     assert np.isnan(interval([1.0, 1.0, 1.0]).low)
-    assert int(interval([1.0, np.nan, 3.0, 2.0], resamples=FEW).n) == 3
+    assert int(interval([1.0, np.nan, 3.0, 2.0]).n) == 3
+    with pytest.raises(InputError, match="confidence"):
+        interval([1.0, 2.0], confidence=95)
 
 
 def test_neurons_are_not_replicates():
@@ -146,6 +206,28 @@ def test_correlation():
     ranks = np.array([2, 1, 3, 4, 5])
     every = [np.corrcoef(np.arange(5), p)[0, 1] for p in itertools.permutations(ranks)]
     assert np.isclose(exact.p_permutation, np.mean(np.array(every) >= 0.9 - 1e-9) * 2)
+
+
+@pytest.mark.parametrize("method", ["pearson", "spearman"])
+@pytest.mark.parametrize("seeds", [6, 8, 20])
+@pytest.mark.parametrize("rho", [0.0, 0.9])
+def test_interval_covers_the_correlation(method, seeds, rho):
+    """Pairs from a normal distribution; its rank correlation is 6/pi arcsin(rho/2) (Pearson)."""
+    rng = np.random.default_rng(seeds)
+    x, e = rng.standard_normal((2, 700, seeds))
+    y = rho * x + (1 - rho**2) ** 0.5 * e
+    pair = [xr.DataArray(v, dims=("experiment", "seed")) for v in (x, y)]
+    found = correlation(*pair, method=method, resamples=0)
+    truth = rho if method == "pearson" else 6 / np.pi * np.arcsin(rho / 2)
+    # 3 sd of 700 trials at .95 are .025; ranks of few pairs are coarse and hold up to .98
+    assert 0.925 <= share(found, truth) <= (0.975 if method == "pearson" else 0.995)
+
+
+def test_ranks_that_agree_have_an_interval():
+    found = correlation(np.arange(6.0), np.arange(6.0) ** 3)
+    assert float(found.r) == 1 and 0 < float(found.low) < 0.99 < float(found.high) <= 1
+    opposite = correlation(np.arange(6.0), -(np.arange(6.0) ** 3))
+    assert np.allclose([opposite.low, opposite.high], [-found.high, -found.low])
 
 
 @settings(max_examples=50, deadline=None)

@@ -1,12 +1,17 @@
 """The page: complete HTML, nothing loaded from elsewhere, every string from outside escaped."""
 
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
+from rich.console import Console
 
+from adaptrnn.paper.catalogue import ITEMS
 from adaptrnn.paper.item import Table
+from adaptrnn.paper.store import read_results, write_results
 from adaptrnn.paper.verdict import Claim, Part, Verdict
-from adaptrnn.report.page import Page, Section, render_page
+from adaptrnn.report.docs import write_docs
+from adaptrnn.report.page import Page, Section, render_page, write_report
 
 HOSTILE = "<script>alert('x')</script>\"'><img src=http://evil.example/x onerror=x> {{ 7*7 }}"
 VOID = {"meta", "img", "br", "source", "link", "input", "hr"}
@@ -102,3 +107,20 @@ def test_each_verdict_has_a_style(outcome):
     source = render_page(Page("p", "s", "c", "", ((verdict, "x"),)))
     name = verdict.outcome.replace(" ", "-")
     assert f"\n.{name} {{" in source and f'class="verdict {name}"' in source
+
+
+def test_a_mark_stands_under_its_figure(tmp_path):
+    """A table that is not to be trusted as it is says so, in the docs and in the report."""
+    tables, runs, manifest = read_results(Path(__file__).parents[2] / "results" / "laptop")
+    results = tmp_path / "results"
+    chosen = {name: tables[name] for name in ("fig1-gamma", "prop1")}
+    write_results(
+        results, chosen, runs, manifest | {"marks": {"prop1": "Made with a wrong ruler."}}
+    )
+    write_docs(results, tmp_path / "docs")
+    text = (tmp_path / "docs" / "results.md").read_text()
+    before, after = text.split("Made with a wrong ruler.")
+    assert before.rindex("###") == before.rindex(f"### {ITEMS['prop1'].title}")
+    assert "wrong ruler" not in after
+    html = write_report(results, tmp_path / "report", Console(quiet=True)).read_text()
+    assert html.count("Made with a wrong ruler.") == 1

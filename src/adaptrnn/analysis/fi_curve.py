@@ -206,10 +206,14 @@ def fit_fi(
     For given threshold and sharpness the rest is linear: these two are searched on a grid, then
     all four numbers are polished together. A small s is hard to tell from a shift of the threshold
     (g1(x + d) is nearly g1(x) + d g2(x)), and a positive s has a twin with a negative one: the best
-    of either sign and their twins are polished and the best one kept. Intervals are those of the
-    linearised fit (t times the standard error, n on a logarithmic scale); with a jump between two
-    currents the sharpness has no upper bound, n_high is infinite, and the threshold is anywhere
-    between the two.
+    of either sign and their twins are polished and the best one kept. Where the data cannot tell
+    twins apart, the one with s >= 0 is kept, a jump and not a dip at the threshold.
+
+    Intervals are those of the profile likelihood: all values with which a curve still fits, that is
+    with a sum of squares of at most 1 + t^2 / (points - 4) times the least. They take in both
+    twins where both fit. A linearised interval around one of them would hold a small s in half of
+    the cases. An end that the data do not bound is infinite, or 0 for n_low: with a jump between
+    two currents n_high is, and nearly straight curves have no threshold.
 
     Args:
         current: I, at least 6 values of which 5 differ.
@@ -222,7 +226,8 @@ def fit_fi(
         _high; r2, rmse; current, rate and fitted along "point".
 
     Raises:
-        InputError: too few points, rates that do not vary, values that are not finite.
+        InputError: too few points, rates that do not vary or that fall with the current, values
+            that are not finite.
 
     Example:
         >>> from adaptrnn.activation import gamma
@@ -242,60 +247,41 @@ def fit_fi(
         raise bad("current, rate", "NaN, infinite or negative rates", "finite, with rates >= 0")
     if np.ptp(f) == 0:
         raise bad("rate", f, "of a neuron whose rate depends on the current")
+    if np.polyfit(i - i.mean(), f, 1)[0] <= 0:
+        advice = "A falling curve is no f-I curve; leave out currents beyond a block of spikes."
+        raise bad("rate", f, "rates that rise with the current on the whole", advice)
+    if not 0 < confidence < 1:
+        raise bad("confidence", confidence, "between 0 and 1")
     if input_scale is not None and input_scale <= 0:
         raise bad("input_scale", input_scale, "> 0")
     top, span, unit = i.max(), np.ptp(i), f.max()
     x, y = (i - top) / span, f / unit  # from -1 to 0, from 0 to 1
 
-    limits = np.log(_SHARPNESS)
     tries = [_polish(x, y, start) for start in _starts(x, y)]
     shift = [
         one.x * [1, 1, 1, -1] - [2 * one.x[3] / one.x[2], 0, 0, 0] for one in tries if one.x[2] > 0
     ]
     tries += [_polish(x, y, start) for start in shift if -3 < start[0] < -1e-3]
-    found = min(tries, key=lambda one: one.cost)
-    p, residual = found.x, found.fun
-    width = -p[0] if input_scale is None else input_scale / span
+    best = min(tries, key=lambda one: one.cost)
     freedom = len(x) - 4
-    # functions of the parameters (theta, ln m, A, B) and their gradients: delta method
+    least = 2 * best.cost
+    # rates known to 8 digits at best
+    most = least * (1 + stats.t.ppf((1 + confidence) / 2, freedom) ** 2 / freedom) + 1e-16 * len(x)
+    fits = [one for one in tries if 2 * one.cost <= most]
+    jumps = [one for one in fits if one.x[3] >= 0]
+    found = min(jumps or fits, key=lambda one: one.cost)
+    p, residual = found.x, found.fun
+    given = None if input_scale is None else input_scale / span
+    width = -p[0] if given is None else given
     scale = p[2] * width + p[3]
-    moves = -1.0 if input_scale is None else 0.0  # d width / d theta
-    gradient = {
-        "log_n": [moves / width, 1, 0, 0],
-        "s": [
-            -p[3] * p[2] * moves / scale**2,
-            0,
-            -p[3] * width / scale**2,
-            (scale - p[3]) / scale**2,
-        ],
-        "threshold": [1, 0, 0, 0],
-        "output_scale": [p[2] * moves, 0, width, 1],
-    }
     value = {
-        "log_n": p[1] + np.log(width),
+        "n": np.exp(p[1]) * width,
         "s": p[3] / scale,
         "threshold": p[0],
         "output_scale": scale,
     }
-    jacobian = found.jac
-    norms = np.linalg.norm(jacobian, axis=0)
-    norms = np.where(norms > 1e-12, norms, np.inf)  # what the data do not feel is left out
-    inverse = np.linalg.pinv((jacobian / norms).T @ (jacobian / norms), hermitian=True)
-    covariance = inverse / np.outer(norms, norms) * (residual @ residual) / freedom
-    t = stats.t.ppf((1 + confidence) / 2, freedom)
-    sharp = p[1] > limits[1] - 1 or np.isinf(norms[1])
-    data: dict[str, Any] = {}
-    for name, slope in gradient.items():
-        error = t * float(np.sqrt(max(np.array(slope) @ covariance @ np.array(slope), 0)))
-        data[name] = [value[name], value[name] - error, value[name] + error]
-    with np.errstate(over="ignore"):
-        data["n"] = np.exp(data.pop("log_n"))
-    if sharp:
-        data["n"][2] = np.inf
-        # anywhere between the two currents around the jump
-        around = [x[x <= p[0]].max(initial=-3.0), x[x > p[0]].min(initial=0.0)]
-        edges = zip((min, max), data["threshold"][1:], around, strict=True)
-        data["threshold"][1:] = [pick(edge, current) for pick, edge, current in edges]
+    ranges = _ranges(x, y, [one.x for one in fits], most, given)
+    data: dict[str, Any] = {name: [value[name], *ranges[name]] for name in value}
     data["threshold"] = top + span * np.asarray(data["threshold"])
     data["output_scale"] = unit * np.asarray(data["output_scale"])
     flat = {
@@ -318,7 +304,7 @@ def fit_fi(
             "definition": "rate = output_scale gamma((current - threshold)/input_scale; n, s), "
             "least squares; input_scale: "
             + ("threshold to largest current" if input_scale is None else "given"),
-            "interval": f"{confidence:g}, delta method, n on a logarithmic scale",
+            "interval": f"{confidence:g}, profile likelihood",
         },
     )
 
@@ -450,13 +436,7 @@ def _starts(x: Array, y: Array) -> list[Array]:
     limits = np.log(_SHARPNESS)
     theta = np.linspace(-1.5, -2e-3, 76)[:, None, None]
     log_m = np.linspace(limits[0] + 1e-9, limits[1] - 1e-9, 40)[:, None]
-    basis = _basis(x, theta, log_m)
-    gram = np.einsum("abpi,abpj->abij", basis, basis)
-    moment = np.einsum("abpi,p->abi", basis, y)
-    # a ridge far below rounding of the data keeps flat corners of the grid solvable
-    gram = gram + 1e-12 * np.trace(gram, axis1=-2, axis2=-1)[..., None, None] * np.eye(2)
-    solved = np.linalg.solve(gram, moment[..., None])[..., 0]
-    error = ((np.einsum("abpi,abi->abp", basis, solved) - y) ** 2).sum(-1)
+    solved, _, error = _linear(x, y, theta, log_m)
     starts = []
     third = np.arange(len(theta))[:, None] * 3 // len(theta)
     sides = (solved[..., 1] >= 0, solved[..., 1] < 0)
@@ -467,6 +447,110 @@ def _starts(x: Array, y: Array) -> list[Array]:
             row, column = np.unravel_index(np.argmin(masked), error.shape)
             starts.append(np.array([theta[row, 0, 0], log_m[column, 0], *solved[row, column]]))
     return starts
+
+
+_CELLS = 32  # of the grid that covers what fits, in each direction
+_FLOOR = (-3.0, float(np.log(_SHARPNESS[0])))
+_CEILING = (-1e-3, float(np.log(_SHARPNESS[1])))
+
+
+def _ranges(
+    x: Array, y: Array, minima: list[Array], most: float, width: float | None
+) -> dict[str, tuple[float, float]]:
+    """From where to where n, s, threshold and output scale go with a sum of squares up to `most`.
+
+    For given threshold and sharpness the sum is a quadratic of A and B, so the range of s =
+    B / (A w + B) and of A w + B there is known in closed form (Fieller's, of a ratio).
+    """
+    low = dict.fromkeys(("n", "s", "threshold", "output_scale"), np.inf)
+    high = dict.fromkeys(low, -np.inf)
+
+    def add(name: str, values: Any) -> None:
+        low[name] = min(low[name], float(np.min(values)))
+        high[name] = max(high[name], float(np.max(values)))
+
+    done: list[Array] = []
+    for one in minima:
+        centre = one[:2]
+        if any((box[0] <= centre).all() and (centre <= box[1]).all() for box in done):
+            continue
+        box, cell, theta, log_m, slack, solved, inverse = _region(x, y, centre, most)
+        done.append(box)
+        w = -theta if width is None else np.full_like(theta, width)
+        floor, ceiling = np.array(_FLOOR), np.array(_CEILING)
+        open_below, open_above = box[0] <= floor + 1e-9, box[1] >= ceiling - 1e-9
+        add("threshold", theta - cell[0] / 2)
+        add("threshold", np.minimum(theta + cell[0] / 2, _CEILING[0]))
+        add("n", np.exp(log_m - cell[1] / 2) * w)
+        add("n", np.exp(log_m + cell[1] / 2) * w)
+        if open_below[0]:
+            low["threshold"] = -np.inf
+        if open_below[1]:
+            low["n"] = 0.0
+        if open_above[1]:
+            high["n"] = np.inf
+        a, b = solved[:, 0], solved[:, 1]
+        haa, hab, hbb = inverse[:, 0, 0], inverse[:, 0, 1], inverse[:, 1, 1]
+        spread = w**2 * haa + 2 * w * hab + hbb
+        scale, half = a * w + b, np.sqrt(slack * spread)
+        add("output_scale", scale - half)
+        add("output_scale", scale + half)
+        # (b - s scale)^2 <= slack (variance of b - s scale), a quadratic in s
+        square = scale**2 - slack * spread
+        if (square <= 0).any():
+            add("s", [-np.inf, np.inf])
+        else:
+            middle = b * scale - slack * (w * hab + hbb)
+            root = np.sqrt(np.maximum(middle**2 - square * (b**2 - slack * hbb), 0))
+            add("s", (middle - root) / square)
+            add("s", (middle + root) / square)
+    return {name: (low[name], high[name]) for name in low}
+
+
+def _region(x: Array, y: Array, centre: Array, most: float) -> tuple[Any, ...]:
+    """Grid points (threshold, log sharpness) around a minimum at which the curve still fits.
+
+    The grid grows where what fits reaches its edge and shrinks where it is wider than that. Returns
+    its box (2, 2), the size of a cell (2,), and at the points: both coordinates, what is left to
+    `most`, A and B (M, 2), and the inverse of their normal equations (M, 2, 2).
+    """
+    floor, ceiling = np.array(_FLOOR), np.array(_CEILING)
+    start = np.array([0.02, 0.1])
+    box = np.clip([centre - start, centre + start], floor, ceiling)
+    for _ in range(60):
+        axes = [np.union1d(np.linspace(box[0, k], box[1, k], _CELLS), centre[k]) for k in range(2)]
+        theta, log_m = (part.ravel() for part in np.meshgrid(*axes, indexing="ij"))
+        solved, inverse, error = _linear(x, y, theta[:, None], log_m[:, None])
+        inside = error <= most
+        # the minimum itself counts, if rounding takes it out
+        inside |= (theta == centre[0]) & (log_m == centre[1])
+        points = np.stack([theta, log_m], -1)[inside]
+        low, high = points.min(0), points.max(0)
+        cell = (box[1] - box[0]) / (_CELLS - 1)
+        grow_low = (low <= box[0]) & (box[0] > floor)
+        grow_high = (high >= box[1]) & (box[1] < ceiling)
+        small = (high - low < (box[1] - box[0]) / 3) & (cell > 1e-13)
+        if not (grow_low | grow_high | small).any():
+            break
+        side = box[1] - box[0]
+        new_low = np.where(grow_low, box[0] - side, np.where(small, low - cell, box[0]))
+        new_high = np.where(grow_high, box[1] + side, np.where(small, high + cell, box[1]))
+        box = np.clip([new_low, new_high], floor, ceiling)
+    slack = np.maximum(most - error[inside], 0)
+    return box, cell, theta[inside], log_m[inside], slack, solved[inside], inverse[inside]
+
+
+def _linear(x: Array, y: Array, theta: Array, log_m: Array) -> tuple[Array, Array, Array]:
+    """A and B of least squares, the inverse of their normal equations, and the sum of squares."""
+    basis = _basis(x, theta, log_m)
+    gram = np.einsum("...pi,...pj->...ij", basis, basis)
+    moment = np.einsum("...pi,p->...i", basis, y)
+    # a ridge far below rounding of the data keeps flat corners of the grid solvable
+    gram = gram + 1e-12 * np.trace(gram, axis1=-2, axis2=-1)[..., None, None] * np.eye(2)
+    inverse = np.linalg.inv(gram)
+    solved = np.linalg.solve(gram, moment[..., None])[..., 0]
+    error = ((np.einsum("...pi,...i->...p", basis, solved) - y) ** 2).sum(-1)
+    return solved, inverse, error
 
 
 # --- simulated neurons ------------------------------------------------------------------------

@@ -17,6 +17,12 @@ The paper's estimator fits no amplitude, so a memoryless unit r = c u gets an or
     alpha_hat = argmin over alpha of min over A, b of the mean of (A D^-alpha u(t) + b - r(t))^2,
 
 with noise only where it is, in the activity; a memoryless unit gets 0.
+
+WHICH OPERATOR. The paper's estimator uses the paper's operator, by FFT, which takes the recording
+as periodic. Neurons and networks answer causally, and for their responses D^-alpha u has to be
+causal too: with the periodic one, orders planted causally of -0.6, -0.3, 0.3 and 0.6 come out as
+-0.47, -0.27, 0.32 and 0.64. Hence the scale-free estimator uses the sums of Gruenwald and Letnikov
+unless another method is asked for.
 """
 
 from __future__ import annotations
@@ -54,6 +60,8 @@ ORDERS: Array = np.linspace(-1, 1, 1001)
 
 METHODS = ("fft", "gruenwald-letnikov")
 ESTIMATORS = ("paper", "scale-free")
+
+_STILL = 4 * float(np.finfo(np.float32).eps)  # of its size: such a response does not vary
 
 SIGN = (
     "order > 0: the activity is a fractional integral of the stimulus (sensitising); "
@@ -162,10 +170,9 @@ def fractional_order(
     *,
     protocol: str | Protocol = "B",
     estimator: str = "paper",
-    method: str = "fft",
+    method: str | None = None,
     orders: Sequence[float] | Array = ORDERS,
     bootstrap: int = 0,
-    block: int | None = None,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> xr.Dataset:
@@ -175,11 +182,17 @@ def fractional_order(
     All orders of all neurons at once: the error is a smooth (entire) function of the order, so it
     is computed at some 40 Chebyshev points by FFT and interpolated to rounding accuracy.
 
-    The interval is a basic block bootstrap: response = fit + residual, where the fit is the
-    scale-free one over all times; residuals are drawn in circular blocks, the same for all
-    neurons, and the order estimated again. Its bias is removed: the estimator of the paper has one
-    with noise, because it differentiates the noise too. With a dimension "trial" or "seed", average
-    over it first, or pass each and use `statistics`.
+    The interval is a basic parametric bootstrap: response = fit + residual, where the fit is the
+    scale-free one over all times and the residual a Gaussian AR(1) series of unknown variance and
+    correlation. Both are drawn from their posterior under the restricted likelihood (flat in the
+    correlation and in the log of the variance), a series is drawn from them, and the order
+    estimated again. The bias is removed: the estimator of the paper has one with noise, because it
+    differentiates the noise too. How often the interval holds an order, under AR(1) and other
+    noise, is in docs/explanation/seeds.md. With a dimension "trial" or "seed", average over it
+    first, or pass each and use `statistics`.
+
+    A silent neuron, whose response does not vary by more than 4 roundings of float32, has no order:
+    NaN.
 
     Args:
         response: activity, a DataArray with a dimension "time" or an array or tensor (time,),
@@ -187,10 +200,10 @@ def fractional_order(
         stimulus: (T,); the unit step of the protocol if None.
         protocol: "A", "B" or a `Protocol`: window and reference time.
         estimator: "paper" (no amplitude) or "scale-free" (amplitude and offset fitted).
-        method: "fft" or "gruenwald-letnikov"; the latter acts on r(t) - r(reference).
+        method: "fft" or "gruenwald-letnikov"; the latter acts on r(t) - r(reference). None for
+            "fft" with the paper's estimator and "gruenwald-letnikov" with the scale-free one.
         orders: increasing, at least 3.
         bootstrap: number of resamples; 0 for no interval.
-        block: length of a block in steps; T^(1/3) if None.
         confidence: of the interval.
         seed: of the resampling.
 
@@ -199,7 +212,8 @@ def fractional_order(
         squared error ("paper") or the unexplained fraction of variance ("scale-free"); amplitude
         (...), the A of the scale-free fit at `order`; null_order (...), the order which the same
         estimator gives a memoryless unit of the same amplitude; at_edge (...), whether the minimum
-        is at the first or last order; with bootstrap also order_low, order_high, bias.
+        is at the first or last order; with bootstrap also order_low, order_high, bias. order,
+        amplitude, null_order, error and interval are NaN for a silent neuron.
 
     Raises:
         InputError: lengths that do not fit, a constant stimulus, a response that is not finite.
@@ -212,7 +226,7 @@ def fractional_order(
     """
     plan = _protocol(protocol)
     choose("estimator", estimator, ESTIMATORS)
-    choose("method", method, METHODS)
+    method = _method(method, estimator)
     r = labelled(response, "response")
     u = plan.stimulus() if stimulus is None else np.asarray(stimulus, dtype=np.float64)
     if u.shape != (plan.steps,):
@@ -229,14 +243,15 @@ def fractional_order(
     flat = r.values.reshape(plan.steps, -1)
     fit = _Fit(u, plan, estimator, method, grid)
 
-    error = fit.error(flat)
+    silent = np.ptp(flat, axis=0) <= _STILL * np.abs(flat).max(0)
+    error = np.where(silent, np.nan, fit.error(flat))
     order, at_edge = _minimum(grid, error)
     amplitude, _ = _amplitude(flat, u, order, plan, method)
     level, _ = _amplitude(flat, u, np.zeros_like(order), plan, method)
     if estimator == "paper":
-        null, _ = _minimum(grid, fit.error(u[:, None] * level))
+        null, _ = _minimum(grid, np.where(silent, np.nan, fit.error(u[:, None] * level)))
     else:
-        null = np.zeros_like(order)
+        null = np.where(silent, np.nan, 0.0)
     found: dict[str, tuple[Any, NDArray[Any]]] = {
         "order": (other, order),
         "amplitude": (other, amplitude),
@@ -244,9 +259,12 @@ def fractional_order(
         "at_edge": (other, at_edge),
     }
     if bootstrap:
-        low, high, bias = _bootstrap(
-            fit, flat, order, bootstrap, block or math.ceil(plan.steps ** (1 / 3)), confidence, seed
-        )
+        low, high, bias = np.full((3, flat.shape[1]), np.nan)
+        answers = ~silent
+        if answers.any():
+            low[answers], high[answers], bias[answers] = _bootstrap(
+                fit, flat[:, answers], order[answers], bootstrap, confidence, seed
+            )
         found |= {"order_low": (other, low), "order_high": (other, high), "bias": (other, bias)}
     shape = [r.sizes[name] for name in other]
     data = {name: (dims, values.reshape(shape)) for name, (dims, values) in found.items()}
@@ -255,7 +273,7 @@ def fractional_order(
         coords={"alpha": grid} | {k: v for k, v in r.coords.items() if "time" not in v.dims},
         attrs=_attributes(plan, estimator, method)
         | (
-            {"interval": f"{confidence:g} basic block bootstrap, {bootstrap} resamples"}
+            {"interval": f"{confidence:g} basic bootstrap, {bootstrap} series of AR(1) noise"}
             if bootstrap
             else {}
         ),
@@ -274,7 +292,7 @@ def memoryless_null(
     *,
     protocol: str | Protocol = "B",
     estimator: str = "paper",
-    method: str = "fft",
+    method: str | None = None,
     orders: Sequence[float] | Array = ORDERS,
 ) -> xr.Dataset:
     """The order that the estimator gives a memoryless unit r = c u, which should be 0.
@@ -389,8 +407,12 @@ def group_means(order: xr.DataArray, dim: str = "neuron") -> xr.Dataset:
         order: orders, as `fractional_order` returns them.
         dim: dimension to average over.
 
+    Neurons without an order (NaN: silent ones) are skipped; count says how many are left. Orders at
+    the edge of the range tried are bounds: leave them out with `order.where(~found.at_edge)`.
+
     Returns:
-        mean, mean_positive, mean_negative (NaN for an empty group), share_positive, count.
+        mean, mean_positive, mean_negative (NaN for an empty group), share_positive (of the neurons
+        that have an order; NaN if none has), count (of these neurons).
 
     Example:
         >>> order = xr.DataArray([-0.2, 0.1, 0.3], dims="neuron")
@@ -400,13 +422,14 @@ def group_means(order: xr.DataArray, dim: str = "neuron") -> xr.Dataset:
     if dim not in order.dims:
         raise bad("dim", dim, f"one of {order.dims}")
     positive, negative = order > 0, order < 0
+    count = order.count(dim)
     return xr.Dataset(
         {
             "mean": order.mean(dim),
             "mean_positive": order.where(positive).mean(dim),
             "mean_negative": order.where(negative).mean(dim),
-            "share_positive": positive.mean(dim),
-            "count": order.count(dim),
+            "share_positive": positive.sum(dim) / count.where(count > 0),
+            "count": count,
         },
         attrs={"sign": SIGN},
     )
@@ -416,6 +439,12 @@ def _protocol(protocol: str | Protocol) -> Protocol:
     if isinstance(protocol, Protocol):
         return protocol
     return PROTOCOLS[choose("protocol", protocol, PROTOCOLS)]
+
+
+def _method(method: str | None, estimator: str) -> str:
+    if method is None:
+        return "fft" if estimator == "paper" else "gruenwald-letnikov"
+    return choose("method", method, METHODS)
 
 
 def _attributes(plan: Protocol, estimator: str, method: str) -> dict[str, Any]:
@@ -460,13 +489,18 @@ def _amplitude(
     r: Array, u: Array, order: Array, plan: Protocol, method: str
 ) -> tuple[Array, Array]:
     """Scale-free fit r = A D^-order u + b over all times: A (M,) and the fit (T, M)."""
-    length, transfer = _transfer(-order, plan.steps, method)
-    spectrum = sfft.rfft(u - u[plan.reference], length)
-    shape = sfft.irfft(transfer * spectrum, length, axis=1)[:, : plan.steps].T
+    shape = _shape(u, order, plan, method)
     centred = shape - shape.mean(0)
     power = (centred**2).sum(0)
     slope = (centred * (r - r.mean(0))).sum(0) / np.where(power > 0, power, 1)
     return slope, slope * centred + r.mean(0)
+
+
+def _shape(u: Array, order: Array, plan: Protocol, method: str) -> Array:
+    """D^-order of the stimulus, (T, M)."""
+    length, transfer = _transfer(-order, plan.steps, method)
+    spectrum = sfft.rfft(u - u[plan.reference], length)
+    return sfft.irfft(transfer * spectrum, length, axis=1)[:, : plan.steps].T
 
 
 class _Fit:
@@ -541,29 +575,26 @@ def _minimum(grid: Array, error: Array) -> tuple[Array, NDArray[np.bool_]]:
         top = (x0 + x1) / 2 - left / (2 * curvature)
     usable = ~at_edge & (curvature > 0)
     order = np.where(usable, np.clip(top, x0, x2), grid[best])
-    return np.where(np.isnan(error).all(0), np.nan, order), at_edge
+    none = np.isnan(error).all(0)
+    return np.where(none, np.nan, order), at_edge & ~none
 
 
 def _bootstrap(
-    fit: _Fit, r: Array, order: Array, count: int, block: int, confidence: float, seed: int
+    fit: _Fit, r: Array, order: Array, count: int, confidence: float, seed: int
 ) -> tuple[Array, Array, Array]:
     if not 0 < confidence < 1:
         raise bad("confidence", confidence, "between 0 and 1")
     steps, units = r.shape
-    if not 1 <= block <= steps // 2:
-        raise bad("block", block, f"from 1 to {steps // 2} steps, half of the recording")
-    signal = _signal(fit, r)
-    # three numbers were fitted, and blocks of a centred series vary by 1 - block/T too little
-    residual = (r - signal) / math.sqrt((1 - 3 / steps) * (1 - block / steps))
+    signal, design = _signal(fit, r)
+    probability, spread = _noise_posterior(r - signal, design)
     centre, _ = _minimum(fit.grid, fit.error(signal))
     generator = np.random.default_rng(seed)
     draws = np.empty((count, units))
     per_pass = max(1, int(2e6 // (steps * units)))
     for start in range(0, count, per_pass):
         many = min(per_pass, count - start)
-        first = generator.integers(0, steps, (many, math.ceil(steps / block)))
-        index = (first[:, :, None] + np.arange(block)).reshape(many, -1)[:, :steps] % steps
-        again = signal[:, None, :] + residual[index.T]
+        noise = _noise(probability, spread, (steps, many, units), generator)
+        again = signal[:, None, :] + noise
         found, _ = _minimum(fit.grid, fit.error(again.reshape(steps, -1)))
         draws[start : start + many] = found.reshape(many, units) - centre
     tail = (1 - confidence) / 2
@@ -571,8 +602,69 @@ def _bootstrap(
     return order - low, order - high, draws.mean(0)
 
 
-def _signal(fit: _Fit, r: Array) -> Array:
-    """The response without its noise: the scale-free fit over all times."""
-    free = fit if not fit.paper else _Fit(fit.u, fit.plan, "scale-free", fit.method, fit.grid)
+_CORRELATIONS: Array = np.tanh(np.linspace(-2.3, 2.6, 50))  # of AR(1) noise, -0.98 to 0.99
+
+
+def _whiten(values: Array, correlation: float) -> Array:
+    """Values (T, ...) whose AR(1) part of variance 1 becomes independent, of variance 1 - rho^2."""
+    first = math.sqrt(1 - correlation**2) * values[:1]
+    return np.concatenate([first, values[1:] - correlation * values[:-1]])
+
+
+def _noise_posterior(residual: Array, design: Array) -> tuple[Array, Array]:
+    """Of AR(1) noise, for each of `_CORRELATIONS`: probability, and sum of squares of innovations.
+
+    The restricted likelihood (Patterson and Thompson 1971) of residuals (T, M) from a fit with the
+    columns `design` (T, M, 3), flat in the correlation: the fit has taken some of the noise, more
+    of slow noise, which residuals alone would not show. Both results are (correlation, M).
+    """
+    size = np.sqrt((design**2).sum(0))
+    columns = design / np.where(size > 0, size, 1)
+    freedom = len(residual) - design.shape[2]
+    log, squares = np.empty((2, len(_CORRELATIONS), residual.shape[1]))
+    for row, rho in enumerate(_CORRELATIONS):
+        x, y = _whiten(columns, rho), _whiten(residual, rho)
+        gram = np.einsum("tmi,tmj->mij", x, x) + 1e-12 * np.eye(design.shape[2])
+        moment = np.einsum("tmi,tm->mi", x, y)
+        taken = np.einsum("mi,mi->m", moment, np.linalg.solve(gram, moment[..., None])[..., 0])
+        left = np.maximum((y**2).sum(0) - taken, np.finfo(np.float64).tiny)
+        squares[row] = left
+        log[row] = 0.5 * math.log(1 - rho**2) - 0.5 * np.linalg.slogdet(gram)[1]
+        log[row] -= 0.5 * freedom * np.log(left)
+    width = np.gradient(_CORRELATIONS)[:, None]
+    weight = np.exp(log - log.max(0)) * width
+    return weight / weight.sum(0), squares
+
+
+def _noise(
+    probability: Array, squares: Array, shape: tuple[int, int, int], generator: np.random.Generator
+) -> Array:
+    """Series (T, count, M) of AR(1) noise, each with its own draw of correlation and variance."""
+    steps, count, units = shape
+    chosen = (generator.random((count, units)) > probability.cumsum(0)[:, None, :]).sum(0)
+    chosen = np.minimum(chosen, len(_CORRELATIONS) - 1)
+    rho = _CORRELATIONS[chosen]
+    left = np.take_along_axis(squares, chosen, axis=0)
+    sd = np.sqrt(left / generator.chisquare(steps - 3, (count, units)))
+    noise = generator.standard_normal(shape) * sd
+    noise[0] /= np.sqrt(1 - rho**2)
+    for t in range(1, steps):
+        noise[t] += rho * noise[t - 1]
+    return noise
+
+
+def _signal(fit: _Fit, r: Array) -> tuple[Array, Array]:
+    """The response without its noise, the scale-free fit over all times, and its derivatives.
+
+    The derivatives (T, M, 3) are those by offset, amplitude (but for a factor) and order.
+    """
+    # responses are causal, whatever the operator of the paper's estimator
+    method = "gruenwald-letnikov" if fit.paper else fit.method
+    free = _Fit(fit.u, fit.plan, "scale-free", method, fit.grid) if fit.paper else fit
     order, _ = _minimum(fit.grid, free.error(r))
-    return _amplitude(r, fit.u, order, fit.plan, fit.method)[1]
+    amplitude, signal = _amplitude(r, fit.u, order, fit.plan, method)
+    step = 1e-4
+    after, before = (_shape(fit.u, order + sign * step, fit.plan, method) for sign in (1, -1))
+    by_order = amplitude * (after - before) / (2 * step)
+    columns = [np.ones_like(signal), signal - signal.mean(0), by_order - by_order.mean(0)]
+    return signal, np.stack(columns, -1)

@@ -271,7 +271,7 @@ def rotated_digits(
     path = next(name for name, module in model.named_modules() if module is core)
     cores = [core, again.get_submodule(path)]
     spread = xr.concat(
-        [heterogeneity(activation_parameters(one), resamples=0) for one in cores], "training"
+        [heterogeneity(activation_parameters(one)) for one in cores], "training"
     ).assign_coords(training=["before", "after"])
     kept = ["n", "s", "n_sd", "s_sd", "det_covariance"]
     found = spread[kept].assign(

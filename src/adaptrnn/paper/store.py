@@ -2,7 +2,8 @@
 
     FOLDER/NAME.parquet    the collected measures of an item: a row for each number
     FOLDER/runs.parquet    a row for each network: how it was trained, what it cost
-    FOLDER/manifest.json   profile, versions, machine, costs, and the SHA-256 of every table
+    FOLDER/manifest.json   profile, versions, machine, costs, and the SHA-256 of every table;
+                           marks: of a table that is not to be trusted as it is, why
 
 A table has the columns `variable`, one for each dimension, and `value`. Names of dimensions, types
 and attributes stand in the table's metadata, so that the data set can be made of it again.

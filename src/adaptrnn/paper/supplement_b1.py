@@ -43,7 +43,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
             p = float(test.p_t)
             interval = f"{float(test.low):+.2f} to {float(test.high):+.2f}"
             notes.append(
-                f"{role}: difference of means {float(test.difference):+.2f} pp, 95% BCa interval "
+                f"{role}: difference of means {float(test.difference):+.2f} pp, 95% interval "
                 f"{interval}, Hedges g {float(test.hedges_g):.2f}, n = {counts[0]} and {counts[1]}."
             )
         name = f"{role}: Welch's test, p (n = {counts[0]} and {counts[1]})"

@@ -129,6 +129,8 @@ def _results(
             continue
         lines += [f'<a id="{name}"></a>', "", f"### {item.title}", ""]
         lines += [f"![{item.title}](images/results/{name}.png)", "", item.caption, ""]
+        if name in manifest.get("marks", {}):
+            lines += [f"**Not to be trusted as it is.** {manifest['marks'][name]}", ""]
         notes = [(v.claim.id, v.note) for v, owner in verdicts if owner == name and v.note]
         lines += [f"- {claim}: {note}" for claim, note in notes]
         if item.table is not None:

@@ -13,7 +13,7 @@ import multiprocessing
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -153,6 +153,10 @@ def write_report(results: Path, folder: Path, console: Console, command: str = "
             except Exception as error:  # one figure must not take the others with it
                 problems[name] = f"{type(error).__name__}: {error}"
                 continue
+            mark = manifest.get("marks", {}).get(name)
+            if mark is not None:
+                caption = f"{section.caption} Not to be trusted as it is: {mark}"
+                section = replace(section, caption=caption)
             sections.append(section)
             verdicts += [(verdict, name) for verdict in found]
     verdicts.sort(key=lambda pair: pair[0].claim.id)
