@@ -21,7 +21,6 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from adaptrnn import RNN, InputError
 
-pytest.importorskip("expecttest", reason="torch's test tools import it; the extra dev brings it")
 with pytest.MonkeyPatch.context() as patch:
     # the tools freeze torch.backends for the whole process, in which other tests run too
     patch.setattr(torch.backends, "disable_global_flags", lambda: None)
