@@ -6,12 +6,16 @@ WORKERS ?= auto
 INSTALLED = $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help reproduce test test-slow test-slurm test-browser check format docs install wheel neurons \
+.PHONY: help reproduce test test-slow test-variants test-machines test-pythons test-slurm \
+  test-browser check format docs install wheel neurons \
   sanitize arm64 audit clean
 
 help:
 	@echo "make reproduce     train, evaluate, analyse, draw, write report/index.html (minutes)"
 	@echo "make test          the tests (minutes); test-slow: the long ones"
+	@echo "make test-variants the weakest instruction sets, and a random order (minutes)"
+	@echo "make test-machines the tests as on other machines, to docs/reliability.md (an hour)"
+	@echo "make test-pythons  the tests in every Python that is here"
 	@echo "make test-slurm    the workflow on a one-node Slurm (root on Debian; installs it)"
 	@echo "make test-browser  the explorer in a real browser (apt install chromium)"
 	@echo "make check         format, lint, types, import rules; format: mend the format"
@@ -31,6 +35,21 @@ test: $(INSTALLED)
 
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -q -m slow --timeout 3600
+
+# what the weakest processor does, and no help from the tests before; ORDER=N repeats an order
+ORDER ?= $(shell date +%j)
+test-variants: $(INSTALLED)
+	ATEN_CPU_CAPABILITY=default ADAPTRNN_INSTRUCTION_SET=portable OMP_NUM_THREADS=1 \
+	  $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile tests/analysis tests/kernels
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile \
+	  -p randomly --randomly-seed=$(ORDER)
+
+test-machines: $(INSTALLED)
+	$(BIN)/python tests/machines.py --workers $(WORKERS) --page docs/reliability.md
+
+test-pythons: $(INSTALLED)
+	for version in 3.10 3.11 3.12 3.13; do $(BIN)/mypy --python-version $$version || exit 1; done
+	$(BIN)/python tests/pythons.py
 
 test-slurm: $(INSTALLED)
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[slurm]'

@@ -23,11 +23,25 @@ class NotFiniteError(InputError):
     """The state of a network grew without bound, or became NaN."""
 
 
+class ShapeError(InputError, RuntimeError):
+    """A tensor does not fit; also a RuntimeError, which is what torch.nn.RNN raises then."""
+
+
+class KindError(InputError, TypeError):
+    """A value is of a wrong type; also a TypeError, which is what torch.nn.RNN raises then."""
+
+
 class MissingExtraError(ImportError):
     """An optional dependency is not installed; the message holds the command that installs it."""
 
 
-def bad(argument: str, value: object, allowed: str, advice: str = "") -> InputError:
+def bad(
+    argument: str,
+    value: object,
+    allowed: str,
+    advice: str = "",
+    error: type[InputError] = InputError,
+) -> InputError:
     """Build an `InputError`: ``argument=value: must be <allowed>. <advice>``.
 
     Args:
@@ -35,6 +49,7 @@ def bad(argument: str, value: object, allowed: str, advice: str = "") -> InputEr
         value: what was given; long values are shortened.
         allowed: what is allowed, continuing the words "must be".
         advice: what to do, a whole sentence (optional).
+        error: which error, where a caller of torch.nn.RNN would expect another built-in type.
 
     Returns:
         The error, to be raised by the caller.
@@ -43,7 +58,7 @@ def bad(argument: str, value: object, allowed: str, advice: str = "") -> InputEr
     if len(shown) > 200:
         shown = shown[:197] + "..."
     message = f"{argument}={shown}: must be {allowed}."
-    return InputError(f"{message} {advice}" if advice else message)
+    return error(f"{message} {advice}" if advice else message)
 
 
 def choose(argument: str, value: str, options: Iterable[str]) -> str:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 from torch.nn.utils.rnn import PackedSequence
 
-from adaptrnn._error import bad
+from adaptrnn._error import KindError, ShapeError, bad
 from adaptrnn.init import kaiming_, recurrent_
 
 State = tuple[Tensor, ...]
@@ -99,8 +99,13 @@ class Recurrent(nn.Module):
             ("hidden_size", hidden_size),
             ("num_layers", num_layers),
         ):
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise bad(name, value, "an integer >= 1", error=KindError)
+            if value < 1:
                 raise bad(name, value, "an integer >= 1")
+        for name, flag in (("bias", bias), ("batch_first", batch_first)):
+            if not isinstance(flag, bool):
+                raise bad(name, flag, "True or False", error=KindError)
         if isinstance(dropout, bool) or not 0 <= dropout <= 1:
             raise bad("dropout", dropout, "a probability, from 0 to 1")
         if dropout and num_layers == 1:
@@ -235,12 +240,19 @@ class Recurrent(nn.Module):
             state: the state after the last step, in the form of `hx`.
 
         Raises:
-            InputError: shapes that do not fit.
+            InputError: shapes that do not fit; such an error is a RuntimeError too, as torch's.
         """
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx, drive)
-        x, state, xi, batched = self._enter(input, hx, drive)
-        output, state = self._stack(x, state, xi, [(0, x.shape[0], x.shape[1])])
+        x, state, xi, batched = self._enter(input, hx, drive, may_be_empty=True)
+        if x.shape[1]:
+            output, state = self._stack(x, state, xi, [(0, x.shape[0], x.shape[1])])
+        else:  # no samples: the result of one that nobody looks at, as empty as the input
+            x, state = _with_one(x, 1), tuple(_with_one(part, 1) for part in state)
+            if isinstance(xi, Tensor) and 0 in xi.shape:
+                xi = _with_one(xi, -2)
+            output, state = self._stack(x, state, xi, [(0, x.shape[0], 1)])
+            output, state = output[:, :0], tuple(part[:, :0] for part in state)
         return self._leave(output, batched), self._leave_state(state, batched)
 
     @in_own_dtype
@@ -359,7 +371,8 @@ class Recurrent(nn.Module):
         for (name, tail), part in zip(self._state_shapes().items(), parts, strict=True):
             want = (self.num_layers, *x_t.shape[:-1], *tail)
             if tuple(part.shape) != want:
-                raise bad(f"state ({name})", tuple(part.shape), f"of shape {want}")
+                allowed = f"of shape {want}"
+                raise bad(f"state ({name})", tuple(part.shape), allowed, error=ShapeError)
         rows, x = [], x_t
         for row in range(self.num_layers):
             current = driven(self._input_currents(x, row), drive)
@@ -368,7 +381,11 @@ class Recurrent(nn.Module):
         return self._pack(tuple(torch.stack(part) for part in zip(*rows, strict=True)))
 
     def _enter(
-        self, input: Tensor, hx: Any, drive: Tensor | float | None
+        self,
+        input: Tensor,
+        hx: Any,
+        drive: Tensor | float | None,
+        may_be_empty: bool = False,
     ) -> tuple[Tensor, State, Tensor | float | None, bool]:
         """To time first and batched: input (T, B, D), state (L, B, ...), drive, was it batched."""
         if not isinstance(input, Tensor):
@@ -377,12 +394,17 @@ class Recurrent(nn.Module):
         layout = "(B, T, D)" if self.batch_first else "(T, B, D)"
         if input.ndim not in (2, 3) or input.shape[-1] != self.input_size:
             allowed = f"{layout}, or (T, D) unbatched, with D = input_size = {self.input_size}"
-            raise bad("input.shape", tuple(input.shape), allowed)
+            raise bad("input.shape", tuple(input.shape), allowed, error=ShapeError)
+        self._check_dtype(input)
         batched = input.ndim == 3
         swap = batched and self.batch_first
         x = input.transpose(0, 1) if swap else input if batched else input.unsqueeze(1)
-        if 0 in x.shape:
-            raise bad("input.shape", tuple(input.shape), "without an empty dimension")
+        if x.shape[0] == 0:
+            allowed = f"{layout} with T >= 1 steps of time"
+            raise bad("input.shape", tuple(input.shape), allowed, error=ShapeError)
+        if x.shape[1] == 0 and not may_be_empty:
+            allowed = f"{layout} with B >= 1 samples; only the call takes none"
+            raise bad("input.shape", tuple(input.shape), allowed, error=ShapeError)
         if isinstance(drive, Tensor) and drive.ndim:
             size = (*input.shape[:-1], self.hidden_size)
             check_drive(drive, size)
@@ -394,6 +416,17 @@ class Recurrent(nn.Module):
                 drive = drive.unsqueeze(1)
         return x, self._enter_state(hx, x, batched), drive, batched
 
+    def _check_dtype(self, input: Tensor) -> None:
+        """Refuse an input of another dtype than the weights, but under autocast."""
+        dtype, kind = self._parameter("weight_ih", 0).dtype, input.device.type
+        if input.dtype == dtype:
+            return
+        if not (torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)):
+            advice = (
+                f"Convert the input with input.to({dtype}) or the layer with .to({input.dtype})."
+            )
+            raise bad("input.dtype", input.dtype, f"{dtype}, as the weights are", advice)
+
     def _enter_state(self, hx: Any, x: Tensor, batched: bool) -> State:
         batch = x.shape[1]
         if hx is None:
@@ -402,7 +435,7 @@ class Recurrent(nn.Module):
         for (name, tail), part in zip(self._state_shapes().items(), state, strict=True):
             want = (rows, batch, *tail) if batched else (rows, *tail)
             if tuple(part.shape) != want:
-                raise bad(f"hx ({name})", tuple(part.shape), f"of shape {want}")
+                raise bad(f"hx ({name})", tuple(part.shape), f"of shape {want}", error=ShapeError)
         return state if batched else tuple(part.unsqueeze(1) for part in state)
 
     def _leave(self, output: Tensor, batched: bool) -> Tensor:
@@ -420,7 +453,8 @@ class Recurrent(nn.Module):
         data, sizes, order, back = packed
         if data.ndim != 2 or data.shape[1] != self.input_size:
             allowed = f"(sum of lengths, D) with D = input_size = {self.input_size}"
-            raise bad("input.data.shape", tuple(data.shape), allowed)
+            raise bad("input.data.shape", tuple(data.shape), allowed, error=ShapeError)
+        self._check_dtype(data)
         batch, steps = int(sizes[0]), len(sizes)
         mask = (torch.arange(batch) < sizes.unsqueeze(1)).to(data.device)
         x = data.new_zeros(steps, batch, self.input_size)
@@ -499,6 +533,13 @@ def check_drive(drive: Tensor, shape: tuple[int, ...]) -> None:
     tail = shape[len(shape) - drive.ndim :] if drive.ndim <= len(shape) else None
     if tail is None or any(d not in (1, want) for d, want in zip(drive.shape, tail, strict=True)):
         raise bad("drive.shape", tuple(drive.shape), f"broadcastable to the currents, {shape}")
+
+
+def _with_one(part: Tensor, axis: int) -> Tensor:
+    """A sample of zeros where there is none: size 1 in place of 0 along an axis, with gradients."""
+    shape = list(part.shape)
+    shape[axis] = 1
+    return torch.cat([part, part.new_zeros(shape)], axis)
 
 
 def _segments(sizes: list[int]) -> Segments:

@@ -71,6 +71,7 @@ class RNN(Recurrent):
             plain torch, "cpu" the native kernels or an error.
         memory_budget: bytes that a call may spend on keeping its past for the gradient; what
             does not fit is computed again.
+        proj_size: refused, as torch.nn.RNN does.
 
     Attributes:
         weight_ih_l0: (N, D), and so on for each layer `l1`, ... and direction `_reverse`.
@@ -111,7 +112,11 @@ class RNN(Recurrent):
         recurrent_init: str = "henaff",
         backend: str = "auto",
         memory_budget: int = MEMORY_BUDGET,
+        proj_size: None = None,
     ) -> None:
+        if proj_size is not None:
+            advice = "Use torch.nn.LSTM if you need a projection."
+            raise bad("proj_size", proj_size, "left out: only an LSTM projects its state", advice)
         super().__init__(
             input_size,
             hidden_size,

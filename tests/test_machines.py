@@ -1,0 +1,49 @@
+"""The set of runs that stands for other machines holds what it says."""
+
+from __future__ import annotations
+
+import importlib.util
+import itertools
+from pathlib import Path
+
+import pytest
+
+spec = importlib.util.spec_from_file_location("machines", Path(__file__).with_name("machines.py"))
+machines = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(machines)
+
+
+def test_the_set_covers_every_value_and_pair():
+    runs = machines.covering_set()
+    for name, values in machines.VARIABLES.items():
+        assert {run[name] for run in runs if name in run} == set(values)
+    for one, other in itertools.combinations(list(machines.VARIABLES)[:4], 2):
+        met = {(run[one], run[other]) for run in runs if one in run}
+        assert len(met) == len(machines.VARIABLES[one]) * len(machines.VARIABLES[other])
+    assert len({run["seed"] for run in runs}) == 10
+    assert len({run["order"] for run in runs if "order" in run}) == 5
+
+
+def test_a_value_that_is_not_possible_is_named_and_left_out(monkeypatch):
+    monkeypatch.setattr(machines, "why_not", lambda name, value: "no" if value == "avx512" else "")
+    run, left_out = machines.possible({"ATEN_CPU_CAPABILITY": "avx512", "MKL_CBWR": "AUTO"})
+    assert run == {"MKL_CBWR": "AUTO"} and left_out == ["ATEN_CPU_CAPABILITY=avx512: no"]
+
+
+def test_failures_are_counted_and_named(tmp_path):
+    (tmp_path / "test_two.py").write_text("def test_a(): pass\ndef test_b(): assert False\n")
+    found = machines.tested({"seed": "3"}, [str(tmp_path), "-p", "no:cacheprovider"], "0")
+    assert (found["passed"], found["failed"]) == (1, 1)
+    assert "test_b" in found["names"][0]
+
+
+@pytest.mark.parametrize("failed", [0, 2])
+def test_the_table_takes_the_place_of_the_old_one(tmp_path, monkeypatch, failed):
+    monkeypatch.setattr(machines, "facts", lambda *_: {"versions": "torch 2"})
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{machines.START}\nold\n{machines.END}\nafter\n")
+    result = {"passed": 7, "failed": failed, "skipped": 1, "names": ["a::b"] * failed}
+    machines.write(page, machines.table([({"seed": "5"}, result)], []))
+    text = page.read_text()
+    assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
+    assert f"| 5 | 7 | {failed} | 1 |" in text and ("a::b" in text) == bool(failed)
