@@ -7,7 +7,7 @@ INSTALLED = $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: help reproduce test test-slow test-variants test-machines test-pythons test-slurm \
-  test-browser check format docs install wheel neurons \
+  test-browser test-triton triton-interpreted triton-compiled check format docs install wheel neurons \
   sanitize arm64 audit clean
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make test-pythons  the tests in every Python that is here"
 	@echo "make test-slurm    the workflow on a one-node Slurm (root on Debian; installs it)"
 	@echo "make test-browser  the explorer in a real browser (apt install chromium)"
+	@echo "make test-triton   the kernels for GPUs, interpreted and compiled; needs no GPU (minutes)"
 	@echo "make check         format, lint, types, import rules; format: mend the format"
 	@echo "make docs          the documentation as a site, to site/"
 	@echo "make install       only set up $(VENV)"
@@ -57,6 +58,19 @@ test-slurm: $(INSTALLED)
 
 test-browser: $(INSTALLED)
 	$(BIN)/python -m pytest -q -m browser tests/browser
+
+# Triton's interpreter and its compiler exclude each other in one process.
+TRITON = $(BIN)/python -m pytest -q -m 'triton and not slow' --timeout 900
+test-triton: $(INSTALLED)
+	$(BIN)/python -m pip install -q -c constraints.txt triton
+	$(MAKE) --no-print-directory -j2 -O triton-interpreted triton-compiled
+
+triton-interpreted:
+	OMP_NUM_THREADS=1 TRITON_INTERPRET=1 $(TRITON) \
+	  tests/kernels/triton/test_interpreted.py tests/kernels/triton/test_programs.py
+
+triton-compiled:
+	OMP_NUM_THREADS=1 TRITON_CACHE_DIR=build/triton $(TRITON) tests/kernels/triton/test_compiled.py
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from adaptrnn._error import MissingExtraError
 from adaptrnn.kernels import native
+from adaptrnn.kernels.triton import arun, device, gamma_rnn, verify
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,13 +27,16 @@ class InfoConfig:
 def facts() -> dict[str, str]:
     """What `adaptrnn info` prints, by name.
 
+    Where there is a GPU, the self-check of the Triton kernels runs there.
+
     Returns:
         Versions, the backend that `backend="auto"` takes on this machine and why, the instruction
-        sets of the native kernels, the number of threads, other devices that torch sees.
+        sets of the native kernels, the number of threads, the GPUs that torch sees, and whether
+        the Triton kernels can run there and how far they are from the reference.
 
     Example:
-        >>> list(facts())
-        ['adaptrnn', 'python', 'torch', 'machine', 'backend', 'instruction sets', 'threads', 'gpu']
+        >>> list(facts())[4:]
+        ['backend', 'instruction sets', 'threads', 'gpu', 'triton']
     """
     reason, sets = native.why_not(), native.instruction_sets()
     if reason is None:
@@ -50,8 +55,26 @@ def facts() -> dict[str, str]:
         "backend": backend,
         "instruction sets": ", ".join(sets) or "none",
         "threads": f"{torch.get_num_threads()} (OMP_NUM_THREADS or torch.set_num_threads)",
-        "gpu": f"{', '.join(gpus)} (layers run there by the reference)" if gpus else "none",
+        "gpu": ", ".join(gpus) or "none",
+        "triton": "; ".join(_checked(i) for i in range(len(gpus))) or "no NVIDIA GPU to run on",
     }
+
+
+def _checked(index: int) -> str:
+    """What the self-check of the Triton kernels says of a GPU."""
+    where, precision = torch.device("cuda", index), device.precision()
+    try:
+        reason = device.chip(where)
+        if reason is not None:
+            return f"cuda:{index}: cannot run, {reason}"
+        found = verify.measure(arun.compare, where, precision, 50)
+        found = found | verify.measure(gamma_rnn.compare, where, precision)
+    except (MissingExtraError, verify.KernelError) as error:
+        return f"cuda:{index}: cannot run, {error}"
+    return (
+        f"cuda:{index}: backend='triton' runs; relative error at most {max(found.values()):.1e} "
+        f"in {precision}, {verify.LIMITS[precision]:g} allowed"
+    )
 
 
 def _version() -> str:

@@ -67,8 +67,9 @@ class RNN(Recurrent):
         init: "torch" (uniform, as torch.nn.RNN) or "paper" (W_ih Kaiming normal, W_hh by
             `recurrent_init`, biases 0); by default "paper" for gamma and "torch" otherwise.
         recurrent_init: "henaff", "haar", "uniform" or "identity"; used with init="paper".
-        backend: which implementation runs: "auto" takes the fastest that can, "reference" is
-            plain torch, "cpu" the native kernels or an error.
+        backend: which implementation runs: "auto" takes the fastest that can on a CPU and plain
+            torch elsewhere, "reference" is plain torch, "cpu" the native kernels or an error,
+            "triton" the kernels for NVIDIA GPUs or an error.
         memory_budget: bytes that a call may spend on keeping its past for the gradient; what
             does not fit is computed again.
         proj_size: refused, as torch.nn.RNN does.
@@ -238,8 +239,9 @@ class ARUN(Recurrent):
             class, called with (controller_size, device=, dtype=). See `AbstractController`.
         init: "paper" (W_ih Kaiming normal, W_hh by `recurrent_init`, biases 0) or "torch".
         recurrent_init: "henaff", "haar", "uniform" or "identity"; used with init="paper".
-        backend: which implementation runs: "auto" takes the fastest that can, "reference" is
-            plain torch, "cpu" the native kernels or an error.
+        backend: which implementation runs: "auto" takes the fastest that can on a CPU and plain
+            torch elsewhere, "reference" is plain torch, "cpu" the native kernels or an error,
+            "triton" the kernels for NVIDIA GPUs or an error.
         memory_budget: bytes that a call may spend on keeping its past for the gradient; what
             does not fit is computed again.
 

@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import torch
+from lightning_utilities.core.apply_func import apply_to_collection
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities.exceptions import SIGTERMException
@@ -48,6 +49,8 @@ from adaptrnn.tasks import Split, Task
 __all__ = ["Batches", "TrainingError", "train"]
 
 log = logging.getLogger(__name__)
+LOOK_EVERY = 10
+"""Steps between two looks at the loss on a GPU, where each look waits for the device."""
 _WRITTEN = (
     "config.json",
     "record.json",
@@ -146,6 +149,18 @@ class Batches:
         self._resumed = self.position < len(self)
 
 
+def _looked_at(loss: Tensor, index: int) -> bool:
+    """Whether the loss of a step is read: on a CPU always, for nothing has to be waited for."""
+    return loss.device.type == "cpu" or index % LOOK_EVERY == 0
+
+
+def _sums(loss: Tensor, scores: Tensor, targets: Tensor) -> Tensor:
+    """Loss, hits and images of a batch, (3,) float64, where the loss is."""
+    hits = (scores.argmax(-1) == targets).sum().double()
+    count = torch.full_like(hits, len(targets))
+    return torch.stack([loss.detach().double() * count, hits, count])
+
+
 class _Module(pl.LightningModule):
     """The classifier, its optimiser and schedule, and the metrics of an epoch."""
 
@@ -160,6 +175,7 @@ class _Module(pl.LightningModule):
         self._plateau: Any = None
         self._plateau_state: dict[str, Any] | None = None
         self._rate = config.learning_rate
+        self._batch = 0
         self._began = time.monotonic()
 
     def _loader(self, split: Split, batch_size: int, seed: int | None) -> Batches:
@@ -191,24 +207,28 @@ class _Module(pl.LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
         x, targets = batch
         loss, scores = self.model(x, target=targets)
-        value = float(loss.detach())
-        if not np.isfinite(value):
+        self._batch = index
+        if _looked_at(loss, index) and not np.isfinite(value := float(loss.detach())):
             raise self._not_finite(value, index, x)
-        hits = float((scores.argmax(-1) == targets).sum())
-        count = len(targets)
-        self._train += torch.tensor([value * count, hits, count], dtype=torch.float64)
+        self._train = self._train.to(loss.device) + _sums(loss, scores, targets)
         self._rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-        self.log("train_loss_step", value)
+        self.log("train_loss_step", loss.detach())
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         x, targets = batch
         loss, scores = self.model(x, target=targets)
-        hits, count = float((scores.argmax(-1) == targets).sum()), len(targets)
-        self._validation += torch.tensor([float(loss) * count, hits, count], dtype=torch.float64)
+        self._validation = self._validation.to(loss.device) + _sums(loss, scores, targets)
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Through pinned memory to a GPU: then the copy does not wait for the device."""
+        if self.device.type != "cuda":
+            return batch
+        return apply_to_collection(batch, Tensor, Tensor.pin_memory)
 
     def on_train_epoch_end(self) -> None:
-        sums = torch.stack([self._train, self._validation]).to(self.device)
+        both = self._train.to(self.device), self._validation.to(self.device)
+        sums = torch.stack(both)
         sums = self.trainer.strategy.reduce(sums, reduce_op="sum").cpu()
         (train_loss, train_hits, train_count), (loss, hits, count) = sums.tolist()
         self._train.zero_()
@@ -269,6 +289,8 @@ class _Module(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         plateau = None if self._plateau is None else self._plateau.state_dict()
+        if not self._train.isfinite().all():  # since the last look, on a GPU
+            raise self._not_finite(float(self._train[0]), self._batch, None)
         checkpoint["adaptrnn"] = {
             "config": to_dict(self.config),
             "history": self.history,
@@ -394,7 +416,8 @@ class _Bar(pl.Callback):
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        self._show(trainer, module, loss=float(outputs["loss"]))
+        if _looked_at(outputs["loss"], batch_idx):
+            self._show(trainer, module, loss=float(outputs["loss"]))
 
     def show_epoch(self, row: dict[str, float]) -> None:
         """One line for each epoch where the output is not a terminal."""
@@ -506,6 +529,7 @@ def _train(
             devices=config.devices,
             strategy="ddp" if config.devices > 1 else "auto",
             max_epochs=config.epochs,
+            precision="bf16-mixed" if config.precision == "bf16" else "32-true",
             gradient_clip_val=config.clip,
             callbacks=callbacks,
             logger=[

@@ -17,7 +17,7 @@ from torch.nn.functional import linear
 
 from adaptrnn._error import bad, choose
 
-BACKENDS = ("auto", "reference", "cpu")
+BACKENDS = ("auto", "reference", "cpu", "triton")
 
 MEMORY_BUDGET = 2**30
 """Bytes that a call may spend to keep its past instead of computing it again."""
@@ -66,7 +66,7 @@ def takes(backend: str, *tensors: Tensor | None) -> bool:
     """Whether a call with these tensors goes to the native kernels.
 
     Args:
-        backend: "auto", "reference" or "cpu".
+        backend: a name in `BACKENDS`.
         tensors: every tensor of the call; None is passed over.
 
     Returns:
@@ -76,7 +76,7 @@ def takes(backend: str, *tensors: Tensor | None) -> bool:
         InputError: an unknown name, or "cpu" where the kernels cannot run; the message says why.
     """
     choose("backend", backend, BACKENDS)
-    if backend == "reference":
+    if backend in ("reference", "triton"):
         return False
     reason = _obstacle([tensor for tensor in tensors if tensor is not None])
     if reason is not None and backend == "cpu":
@@ -97,7 +97,7 @@ def given(
     the input is wanted.
 
     Args:
-        backend: "auto", "reference" or "cpu".
+        backend: a name in `BACKENDS`.
         x: the currents (T, B, N), or with `weight_ih` the input (T, B, D).
         weight_ih: (N, D), or None where currents are given.
         bias_ih: (N,), or None for zeros.

@@ -11,6 +11,7 @@ from torch.nn.functional import cross_entropy, linear
 from adaptrnn._error import bad
 from adaptrnn.kernels import native
 from adaptrnn.kernels.arun import reference
+from adaptrnn.kernels.triton import arun as on_gpu
 
 NAMES = (
     "currents",
@@ -66,7 +67,8 @@ def arun(
         bias_ih: (N,), all that is added to every current, or None for 0.
         last_only: whether only the last rates are wanted; saves (T, B, N) numbers.
         backend: "auto" takes the native kernels where they can run; "reference" is plain torch;
-            "cpu" is the native kernels or an error.
+            "cpu" is the native kernels or an error; "triton" is the kernels for NVIDIA GPUs or an
+            error.
         memory_budget: bytes, >= 0. If the whole past fits it is kept for the backward pass, else
             a state every ~sqrt(T) steps, and the steps between are computed again. Either way the
             numbers are the same, bit by bit.
@@ -92,6 +94,8 @@ def arun(
     currents, weight, bias = native.given(backend, currents, weight_ih, bias_ih, *others)
     tensors = (currents, *others)
     _check(*tensors, memory_budget=memory_budget, weight_ih=weight)
+    if backend == "triton":
+        return on_gpu.arun(*tensors, last_only=last_only, memory_budget=memory_budget)
     if not native.takes(backend, *tensors):
         output, h, g = _reference(*tensors, weight, bias)
         return (output[:0] if last_only else output), h, g
@@ -187,6 +191,10 @@ def arun_cross_entropy(
     if target.shape != (batch,) or target.dtype != torch.int64:
         shown = f"{tuple(target.shape)} of {target.dtype}"
         raise bad("target.shape", shown, f"(B,) = ({batch},) of torch.int64")
+    if backend == "triton":
+        h = on_gpu.arun(*tensors, last_only=True, memory_budget=memory_budget)[1]
+        scores = linear(h, *readout)
+        return cross_entropy(scores, target), scores.detach()
     if not native.takes(backend, *tensors, *readout) or target.device.type != "cpu":
         return _reference_loss(*tensors, *readout, target, *given)
     if (
@@ -246,6 +254,8 @@ def arun_trace(
     )
     _check(*tensors, memory_budget=0)
     gradients = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    if backend == "triton" and not gradients:
+        return on_gpu.arun_trace(*tensors)
     if not native.takes(backend, *tensors) or gradients:
         return reference.arun_trace(*tensors)
     return torch.ops.adaptrnn.arun_trace(*tensors)

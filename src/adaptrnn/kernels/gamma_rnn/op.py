@@ -12,6 +12,7 @@ from torch.nn.functional import linear
 from adaptrnn._error import bad, choose
 from adaptrnn.kernels import native
 from adaptrnn.kernels.gamma_rnn import reference
+from adaptrnn.kernels.triton import gamma_rnn as on_gpu
 
 NAMES = ("currents", "h0", "weight_hh", "n", "s")
 """The tensors of the operation, in order."""
@@ -51,7 +52,8 @@ def gamma_rnn(
         bias_ih: (N,), all that is added to every current, or None for 0.
         last_only: whether only the last rates are wanted; saves (T, B, N) numbers.
         backend: "auto" takes the native kernels where they can run; "reference" is plain torch;
-            "cpu" is the native kernels or an error.
+            "cpu" is the native kernels or an error; "triton" is the kernels for NVIDIA GPUs
+            ("gamma" only) or an error.
         memory_budget: bytes, >= 0. What the backward pass needs beside the output is kept if it
             fits, else computed again from a state every ~sqrt(T) steps: the same numbers.
 
@@ -69,6 +71,8 @@ def gamma_rnn(
     """
     currents, *weights = native.given(backend, currents, weight_ih, bias_ih, h0, weight_hh, n, s)
     _check(currents, h0, weight_hh, n, s, nonlinearity, memory_budget, weights[0])
+    if backend == "triton":
+        return on_gpu.gamma_rnn(currents, h0, weight_hh, n, s, nonlinearity, last_only=last_only)
     if not native.takes(backend, currents, h0, weight_hh, n, s):
         output, last = _reference(
             currents, h0, weight_hh, n, s, *weights, nonlinearity=nonlinearity
@@ -108,6 +112,8 @@ def gamma_rnn_trace(
     gradients = torch.is_grad_enabled() and any(
         tensor is not None and tensor.requires_grad for tensor in tensors
     )
+    if backend == "triton" and not gradients:
+        return on_gpu.gamma_rnn_trace(*tensors, nonlinearity)
     if not native.takes(backend, *tensors) or gradients:
         return reference.gamma_rnn_trace(*tensors, nonlinearity)
     return torch.ops.adaptrnn.gamma_rnn_trace(

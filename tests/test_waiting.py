@@ -1,0 +1,189 @@
+"""A training step never asks the device for a value, so that on a GPU the host does not wait.
+
+No GPU is needed: on torch's device "meta" tensors have shapes and no values, and whatever reads a
+value (`.item()`, `.cpu()`, `.numpy()`, a shape that depends on data) is an error.
+"""
+
+from __future__ import annotations
+
+import types
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from adaptrnn.classifier import Classifier, ConvEncoder, build_core
+from adaptrnn.kernels.triton import arun as arun_triton
+from adaptrnn.kernels.triton import device
+from adaptrnn.kernels.triton import gamma_rnn as gamma_triton
+
+pytest.importorskip("pytorch_lightning")
+from adaptrnn import training
+from adaptrnn.config import TrainConfig
+
+
+class NoWaiting(TorchDispatchMode):
+    """Fail on every operation that reads a value or brings one to the CPU, and count the others."""
+
+    FORBIDDEN = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "is_nonzero", "equal")
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, kinds, arguments=(), options=None):
+        self.count += 1
+        name = function._schema.name.partition("::")[2]
+        given = [value for value in arguments if isinstance(value, torch.Tensor)]
+        there = any(value.device.type == "meta" for value in given)
+        if there and name.startswith(self.FORBIDDEN):
+            raise AssertionError(f"{name} waits for the device")
+        result = function(*arguments, **(options or {}))
+        back = isinstance(result, torch.Tensor) and result.device.type == "cpu"
+        if there and back:
+            raise AssertionError(f"{name} copies to the CPU, which waits for the device")
+        return result
+
+
+def module_for(model, encoder=None, **options):
+    """Lightning's module around a network on "meta", as the trainer would hold it."""
+    features = encoder.features if encoder is not None else 1
+    core = build_core(model, features, 6, 3, **options)
+    network = Classifier(core, 4, encoder).to("meta")
+    task = types.SimpleNamespace()
+    module = training._Module(
+        TrainConfig("digits", model=model), network, task, types.SimpleNamespace()
+    )
+    optimiser = torch.optim.Adam(network.parameters())
+    module._trainer = types.SimpleNamespace(optimizers=[optimiser])
+    module.log = lambda *_: None
+    return module, optimiser
+
+
+def step(module, optimiser, x, index):
+    """What a trainer does of a batch, with clipping."""
+    y = torch.empty(x.shape[1] if x.ndim == 3 else x.shape[0], dtype=torch.int64, device="meta")
+    optimiser.zero_grad()
+    loss = module.training_step((x, y), index)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(module.model.parameters(), 1.0)
+    optimiser.step()
+    with torch.no_grad():
+        module.validation_step((x, y), index)
+
+
+@pytest.mark.parametrize("model", ["arun", "gamma", "relu", "lstm", "gru"])
+def test_a_step_does_not_wait(model):
+    module, optimiser = module_for(model)
+    with NoWaiting() as watch:
+        for index in range(1, 3):  # not one of those at which the loss is looked at
+            step(module, optimiser, torch.empty(5, 2, 1, device="meta"), index)
+    assert watch.count > 50
+    assert module._train.device.type == module._validation.device.type == "meta"
+
+
+def test_a_step_with_a_convolutional_encoder_does_not_wait():
+    module, optimiser = module_for("arun", ConvEncoder(3))
+    with NoWaiting():
+        step(module, optimiser, torch.empty(2, 3, 8, 8, device="meta"), 1)
+
+
+@pytest.mark.parametrize("model", ["arun", "gamma"])
+def test_a_step_by_the_triton_kernels_does_not_wait(model, monkeypatch):
+    """Their launches, which have no meaning here, are counted."""
+    launched = []
+
+    def launch(*arguments, **options):
+        launched.append(options or arguments[0])
+
+    class Kernels:
+        def __getattr__(self, name):
+            return {
+                (i, j)[: 2 if name.startswith("gamma") else 1]: launch
+                for i in range(9)
+                for j in range(9)
+            }
+
+    import contextlib
+
+    monkeypatch.setattr(device, "check", lambda *_: None)
+    monkeypatch.setattr(device, "rows", Kernels)
+    monkeypatch.setattr(device, "on", lambda _: contextlib.nullcontext())
+    monkeypatch.setenv("ADAPTRNN_SELF_CHECK", "0")
+    module, optimiser = module_for(model, backend="triton")
+    # below the operation, on which torch would use its fake on this device
+    x = torch.empty(5, 2, 6, device="meta")
+    size = [(5, 2, 6), (2, 6), (2, 6, 3), (6, 6), (3,), (3, 3), (3,), (2, 3), (2,)]
+    with NoWaiting():
+        if model == "arun":
+            tensors = [torch.empty(shape, device="meta") for shape in size]
+            output, _, _, a, kept = arun_triton.forward(*tensors, False, 2, False, "tf32x3")
+            grads = (x, None, None)
+            rest = (output, a, kept, 2, False, [True] * 9, "tf32x3")
+            arun_triton.backward(*grads, *tensors, *rest)
+        else:
+            tensors = [
+                torch.empty(s, device="meta") for s in ((5, 2, 6), (2, 6), (6, 6), (6,), (6,))
+            ]
+            output, _, a = gamma_triton.forward(*tensors, False, True, "tf32x3")
+            gamma_triton.backward(x, None, *tensors, output, a, [True] * 5, "tf32x3")
+    # forward and backward a step; for each of three segments states and weights
+    assert len(launched) == 10 + (6 if model == "arun" else 0)
+    with NoWaiting():
+        step(module, optimiser, torch.empty(5, 2, 1, device="meta"), 1)
+
+
+@pytest.mark.parametrize(
+    "waits",
+    [
+        lambda loss: loss.item(),
+        lambda loss: float(loss),
+        lambda loss: loss.cpu(),
+        lambda loss: loss.numpy(),
+        lambda loss: loss.reshape(1).nonzero(),
+        lambda loss: bool(loss > 0),
+        lambda loss: loss.reshape(1)[loss.reshape(1) > 0],
+    ],
+)
+def test_what_waits_is_found(waits):
+    with NoWaiting(), pytest.raises((AssertionError, RuntimeError, NotImplementedError, TypeError)):
+        waits(torch.empty((), device="meta"))
+
+
+def test_the_loss_is_looked_at_now_and_then():
+    module, optimiser = module_for("relu")
+    x = torch.empty(5, 2, 1, device="meta")
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        step(module, optimiser, x, training.LOOK_EVERY)
+    here = torch.zeros(())
+    assert all(training._looked_at(here, index) for index in range(20))
+
+
+def test_sums_are_those_of_the_batch():
+    """In float64 on any device; the values were computed by hand."""
+    scores = torch.tensor([[0.0, 1.0], [2.0, 1.0], [0.0, 3.0]])
+    found = training._sums(torch.tensor(0.5), scores, torch.tensor([1, 1, 1]))
+    assert found.dtype == torch.float64 and found.tolist() == [1.5, 2.0, 3.0]
+
+
+def test_a_loss_that_was_not_looked_at_is_never_saved(tmp_path):
+    """Between two looks a loss may stop being finite: then no checkpoint is written."""
+    module, _ = module_for("relu")
+    module.run = types.SimpleNamespace(checkpoint_path=tmp_path / "none")
+    module._trainer.current_epoch, module._trainer.global_step = 2, 7
+    module.model = Classifier(build_core("relu", 1, 6), 4)
+    module._batch, module._train = 3, torch.tensor([float("nan"), 0.0, 4.0])
+    with pytest.raises(training.TrainingError, match="epoch 2, batch 3"):
+        module.on_save_checkpoint({})
+
+
+def test_batches_go_to_a_gpu_through_pinned_memory(monkeypatch):
+    module, _ = module_for("relu")
+    batch = (torch.zeros(3), torch.zeros(3, dtype=torch.int64))
+    pinned = []
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda t: pinned.append(t) or t)
+    module._device = torch.device("cpu")
+    assert module.on_before_batch_transfer(batch, 0) is batch and not pinned
+    module._device = torch.device("cuda", 0)
+    moved = module.on_before_batch_transfer(batch, 0)
+    assert [t.dtype for t in pinned] == [t.dtype for t in moved] == [torch.float32, torch.int64]
