@@ -77,6 +77,8 @@ class TrainConfig:
     """How many devices; more than one trains in parallel (DDP)."""
     backend: str = "auto"
     """Implementation of the recurrent layers: auto takes the fastest that can."""
+    precision: Literal["float32", "bf16"] = "float32"
+    """Products with the recurrent weights on a CPU: bf16 rounds their operands to bfloat16."""
     memory_budget: int = 1024
     """MiB that a step may use to keep its past; what does not fit is computed twice."""
     checkpoint_seconds: float = 60.0
@@ -87,6 +89,7 @@ class TrainConfig:
         choose("recurrent_init", self.recurrent_init, ("henaff", "haar", "uniform", "identity"))
         choose("schedule", self.schedule, ("plateau", "one-cycle", "constant"))
         choose("accelerator", self.accelerator, ("auto", "cpu", "gpu"))
+        choose("precision", self.precision, ("float32", "bf16"))
         for name in ("image_size", "train_size"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -224,7 +227,7 @@ _REAL: tuple[tuple[type, ...], str] = ((int, float), "a number")
 _REAL_OR_NONE: tuple[tuple[type, ...], str] = ((int, float, type(None)), "a number or null")
 _KINDS = (
     dict.fromkeys(("task", "model", "n", "recurrent_init", "schedule"), _TEXT)
-    | dict.fromkeys(("accelerator", "backend"), _TEXT)
+    | dict.fromkeys(("accelerator", "backend", "precision"), _TEXT)
     | dict.fromkeys(("out", "data_dir", "controller_from"), _PATH)
     | dict.fromkeys(("image_size", "train_size", "permutation_seed", "hidden_size"), _SIZE_OR_NONE)
     | dict.fromkeys(("controller_size", "epochs", "batch_size", "seed", "devices"), _SIZE)

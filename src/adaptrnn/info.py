@@ -31,7 +31,7 @@ def facts() -> dict[str, str]:
 
     Example:
         >>> list(facts())
-        ['adaptrnn', 'python', 'torch', 'machine', 'backend', 'instruction sets', 'threads', 'gpu']
+        ['adaptrnn', 'python', 'torch', 'machine', 'backend', 'instruction sets', 'bfloat16', ...]
     """
     reason, sets = native.why_not(), native.instruction_sets()
     if reason is None:
@@ -49,9 +49,19 @@ def facts() -> dict[str, str]:
         "machine": f"{platform.system()} {platform.machine()}",
         "backend": backend,
         "instruction sets": ", ".join(sets) or "none",
+        "bfloat16": _bfloat16(sets),
         "threads": f"{torch.get_num_threads()} (OMP_NUM_THREADS or torch.set_num_threads)",
         "gpu": f"{', '.join(gpus)} (layers run there by the reference)" if gpus else "none",
     }
+
+
+def _bfloat16(sets: list[str]) -> str:
+    """What precision="bf16" does here."""
+    if not sets:
+        return "no: products are in float32"
+    if sets[0] in native.BFLOAT16_SETS:
+        return f'instructions of {sets[0]}, for layers of precision="bf16"'
+    return 'emulated, slower than float32, for layers of precision="bf16"'
 
 
 def _version() -> str:
