@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 from torch.nn.utils.rnn import PackedSequence
 
-from adaptrnn._error import KindError, ShapeError, bad
+from adaptrnn._error import KindError, ShapeError, bad, choose
 from adaptrnn.init import kaiming_, recurrent_
+from adaptrnn.kernels.native import PRECISIONS
 
 State = tuple[Tensor, ...]
 Run = Callable[[Tensor, State], tuple[Tensor, State]]
@@ -92,6 +93,7 @@ class Recurrent(nn.Module):
         dtype: torch.dtype | None,
         backend: str,
         memory_budget: int,
+        precision: str,
     ) -> None:
         super().__init__()
         for name, value in (
@@ -120,6 +122,7 @@ class Recurrent(nn.Module):
         self.bidirectional = bidirectional
         self.backend = backend
         self.memory_budget = memory_budget
+        self.precision = choose("precision", precision, PRECISIONS)
         directions = 2 if bidirectional else 1
         suffixes = ["", "_reverse"][:directions]
         self._suffixes = [f"_l{layer}{side}" for layer in range(num_layers) for side in suffixes]
@@ -499,8 +502,10 @@ class Recurrent(nn.Module):
     def extra_repr(self) -> str:
         """Sizes and what differs from the defaults, for printing."""
         text = f"{self.input_size}, {self.hidden_size}"
+        defaults: tuple[tuple[str, Any], ...]
         defaults = (("num_layers", 1), ("bias", True), ("batch_first", False), ("dropout", 0.0))
-        for name, default in (*defaults, ("bidirectional", False), ("backend", "auto")):
+        defaults += (("bidirectional", False), ("backend", "auto"), ("precision", "auto"))
+        for name, default in defaults:
             if getattr(self, name) != default:
                 text += f", {name}={getattr(self, name)!r}"
         return text

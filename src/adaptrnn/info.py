@@ -36,7 +36,7 @@ def facts() -> dict[str, str]:
 
     Example:
         >>> list(facts())[4:]
-        ['backend', 'instruction sets', 'threads', 'gpu', 'triton']
+        ['backend', 'instruction sets', 'bfloat16', 'threads', 'gpu', 'triton']
     """
     reason, sets = native.why_not(), native.instruction_sets()
     if reason is None:
@@ -54,6 +54,7 @@ def facts() -> dict[str, str]:
         "machine": f"{platform.system()} {platform.machine()}",
         "backend": backend,
         "instruction sets": ", ".join(sets) or "none",
+        "bfloat16": _bfloat16(sets),
         "threads": f"{torch.get_num_threads()} (OMP_NUM_THREADS or torch.set_num_threads)",
         "gpu": ", ".join(gpus) or "none",
         "triton": "; ".join(_checked(i) for i in range(len(gpus))) or "no NVIDIA GPU to run on",
@@ -75,6 +76,15 @@ def _checked(index: int) -> str:
         f"cuda:{index}: backend='triton' runs; relative error at most {max(found.values()):.1e} "
         f"in {precision}, {verify.LIMITS[precision]:g} allowed"
     )
+
+
+def _bfloat16(sets: list[str]) -> str:
+    """What precision="bf16" does here."""
+    if not sets:
+        return "no: products are in float32"
+    if sets[0] in native.BFLOAT16_SETS:
+        return f'instructions of {sets[0]}, for layers of precision="bf16"'
+    return 'emulated, slower than float32, for layers of precision="bf16"'
 
 
 def _version() -> str:

@@ -73,6 +73,10 @@ class RNN(Recurrent):
         memory_budget: bytes that a call may spend on keeping its past for the gradient; what
             does not fit is computed again.
         proj_size: refused, as torch.nn.RNN does.
+        precision: of the products with the recurrent weights in the native kernels. "float32";
+            "bf16" rounds their operands to bfloat16 and adds up in float32, on new processors up to
+            twice as fast; "auto" does so if ``torch.get_float32_matmul_precision()`` is "medium"
+            and the processor has instructions for it.
 
     Attributes:
         weight_ih_l0: (N, D), and so on for each layer `l1`, ... and direction `_reverse`.
@@ -114,6 +118,7 @@ class RNN(Recurrent):
         backend: str = "auto",
         memory_budget: int = MEMORY_BUDGET,
         proj_size: None = None,
+        precision: str = "auto",
     ) -> None:
         if proj_size is not None:
             advice = "Use torch.nn.LSTM if you need a projection."
@@ -130,6 +135,7 @@ class RNN(Recurrent):
             dtype,
             backend,
             memory_budget,
+            precision,
         )
         self.nonlinearity = choose("nonlinearity", nonlinearity, NONLINEARITIES)
         self._gamma = nonlinearity.startswith("gamma")
@@ -190,6 +196,7 @@ class RNN(Recurrent):
                 last_only=last_only,
                 backend=self.backend,
                 memory_budget=self.memory_budget,
+                precision=self.precision,
             )
             return output, (h,)
 
@@ -201,7 +208,9 @@ class RNN(Recurrent):
 
     def _layer_trace(self, row: int, currents: Tensor, state: State) -> Trace:
         (h,), weight, (n, s, name) = state, self._parameter("weight_hh", row), self._curve(row)
-        a, h = gamma_rnn_trace(currents, h, weight, n, s, name, backend=self.backend)
+        a, h = gamma_rnn_trace(
+            currents, h, weight, n, s, name, backend=self.backend, precision=self.precision
+        )
         if n is None or s is None:
             return Trace(a, h, None, None, None)
         return Trace(a, h, n.expand_as(a), s.expand_as(a), None)
@@ -244,6 +253,10 @@ class ARUN(Recurrent):
             "triton" the kernels for NVIDIA GPUs or an error.
         memory_budget: bytes that a call may spend on keeping its past for the gradient; what
             does not fit is computed again.
+        precision: of the products with the recurrent weights in the native kernels. "float32";
+            "bf16" rounds their operands to bfloat16 and adds up in float32, on new processors up to
+            twice as fast; "auto" does so if ``torch.get_float32_matmul_precision()`` is "medium"
+            and the processor has instructions for it.
 
     Attributes:
         controller: the controller, its parameters under `controller.` in the state_dict.
@@ -278,6 +291,7 @@ class ARUN(Recurrent):
         recurrent_init: str = "henaff",
         backend: str = "auto",
         memory_budget: int = MEMORY_BUDGET,
+        precision: str = "auto",
     ) -> None:
         super().__init__(
             input_size,
@@ -291,6 +305,7 @@ class ARUN(Recurrent):
             dtype,
             backend,
             memory_budget,
+            precision,
         )
         self._init = choose("init", init, INITS)
         self._recurrent_init = choose("recurrent_init", recurrent_init, RECURRENT)
@@ -355,6 +370,7 @@ class ARUN(Recurrent):
                     last_only=last_only,
                     backend=self.backend,
                     memory_budget=self.memory_budget,
+                    precision=self.precision,
                 )
                 return output, (h, g)
             outputs = []
@@ -421,6 +437,7 @@ class ARUN(Recurrent):
             **weights,
             backend=self.backend,
             memory_budget=self.memory_budget,
+            precision=self.precision,
         )
 
     def _signals(self, row: int, current: Tensor, state: State) -> State:
@@ -437,7 +454,9 @@ class ARUN(Recurrent):
     def _layer_trace(self, row: int, currents: Tensor, state: State) -> Trace:
         (h, g), weight, native = state, self._parameter("weight_hh", row), self._native()
         if native is not None:
-            a, g, n, s, h = arun_trace(currents, h, g, weight, *native, backend=self.backend)
+            a, g, n, s, h = arun_trace(
+                currents, h, g, weight, *native, backend=self.backend, precision=self.precision
+            )
             return Trace(a, h, n, s, g)
         signals = []
         for current in currents.unbind(0):

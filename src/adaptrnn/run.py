@@ -343,7 +343,7 @@ def build_model(
     arguments: dict[str, Any] = {}
     if config.model not in ("lstm", "gru"):
         arguments |= {"recurrent_init": config.recurrent_init, "backend": config.backend}
-        arguments["memory_budget"] = config.memory_budget * 2**20
+        arguments |= {"memory_budget": config.memory_budget * 2**20, "precision": config.precision}
     if config.model in ("gamma", "gamma-shared"):
         learn = config.learn_curve
         arguments |= {"n": config.initial_gain, "s": config.s, "learn_n": learn, "learn_s": learn}

@@ -517,6 +517,7 @@ def _train(
     module = _Module(config, model, task, run)
     kept = (run.checkpoint_path, run.previous_checkpoint_path)
     resume = next((path for path in kept if path.exists()), None)
+    on_gpu = config.accelerator != "cpu" and torch.cuda.is_available()
     callbacks: list[pl.Callback] = [_Checkpoint(run.checkpoint_path, config.checkpoint_seconds)]
     if console is not None:
         bar = _Bar(console, config.epochs)
@@ -529,7 +530,7 @@ def _train(
             devices=config.devices,
             strategy="ddp" if config.devices > 1 else "auto",
             max_epochs=config.epochs,
-            precision="bf16-mixed" if config.precision == "bf16" else "32-true",
+            precision="bf16-mixed" if on_gpu and config.precision == "bf16" else "32-true",
             gradient_clip_val=config.clip,
             callbacks=callbacks,
             logger=[

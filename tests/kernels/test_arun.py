@@ -251,22 +251,23 @@ def test_torch_accepts_the_operations(keep, arun_inputs):
     segment = 20 if keep else 16
     operations = torch.ops.adaptrnn
     for last_only in (False, True):
-        options = (None, None, last_only, segment, keep)
+        options = (None, None, last_only, segment, keep, False)
         torch.library.opcheck(operations.arun.default, (*tensors, *options))
-    torch.library.opcheck(operations.arun_trace.default, [t.detach() for t in tensors])
+    torch.library.opcheck(operations.arun_trace.default, [*(t.detach() for t in tensors), False])
     readout = [torch.randn(10, 5).double().requires_grad_(), torch.zeros(10).double()]
     target = torch.tensor([0, 9, 4])
     torch.library.opcheck(
         operations.arun_cross_entropy.default,
-        (*tensors, *readout, target, None, None, LARGE * keep, [True] * 11 + [False] * 2),
+        (*tensors, *readout, target, None, None, LARGE * keep, False, [True] * 11 + [False] * 2),
     )
     x = torch.randn(20, 3, 2).double()
     made = [torch.randn(5, 2).double().requires_grad_(), torch.zeros(5).double()]
     torch.library.opcheck(
         operations.arun_cross_entropy.default,
-        (x, *tensors[1:], *readout, target, *made, LARGE * keep, [False] + [True] * 12),
+        (x, *tensors[1:], *readout, target, *made, LARGE * keep, False, [False] + [True] * 12),
     )
-    torch.library.opcheck(operations.arun.default, (x, *tensors[1:], *made, False, segment, keep))
+    options = (False, segment, keep, False)
+    torch.library.opcheck(operations.arun.default, (x, *tensors[1:], *made, *options))
 
 
 def test_compile_keeps_one_graph_and_the_same_numbers(arun_inputs):
@@ -309,7 +310,7 @@ def test_transforms_are_left_to_the_reference(arun_inputs):
     with pytest.raises(RuntimeError, match="no gradient of the input"):
         made = (torch.zeros(3, 3).double(), torch.zeros(3).double())
         x = tensors[0].clone().requires_grad_()
-        torch.ops.adaptrnn.arun(x, *tensors[1:], *made, True, 4, False)
+        torch.ops.adaptrnn.arun(x, *tensors[1:], *made, True, 4, False, False)
 
 
 sizes = st.tuples(st.integers(1, 8), st.integers(1, 7), st.integers(1, 19), st.integers(1, 9))

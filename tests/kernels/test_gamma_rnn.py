@@ -191,13 +191,13 @@ def test_trace(nonlinearity):
 def test_torch_accepts_the_operation(nonlinearity, last_only, keep):
     tensors = make(20, 3, 5, nonlinearity)
     tensors += [None] * (5 - len(tensors))
-    options = (nonlinearity, last_only, 16, keep)
+    options = (nonlinearity, last_only, 16, keep, False)
     torch.library.opcheck(torch.ops.adaptrnn.gamma_rnn.default, (*tensors, None, None, *options))
     x = torch.randn(20, 3, 2).double()
     made = [torch.randn(5, 2).double().requires_grad_(), torch.zeros(5).double()]
     torch.library.opcheck(torch.ops.adaptrnn.gamma_rnn.default, (x, *tensors[1:], *made, *options))
     plain = [None if tensor is None else tensor.detach() for tensor in tensors]
-    torch.library.opcheck(torch.ops.adaptrnn.gamma_rnn_trace.default, (*plain, nonlinearity))
+    torch.library.opcheck(torch.ops.adaptrnn.gamma_rnn_trace.default, (*plain, nonlinearity, False))
 
 
 def test_compile_keeps_one_graph_and_the_same_numbers():

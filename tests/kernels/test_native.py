@@ -213,7 +213,7 @@ def test_working_memory_grows_as_the_root():
                 *((units,), (units, units), (units,), (2, units), (2,)),
             )
             tensors = [torch.empty(shape) for shape in shapes]
-            kept = torch.ops.adaptrnn.arun(*tensors, None, None, True, segment, False)[3:]
+            kept = torch.ops.adaptrnn.arun(*tensors, None, None, True, segment, False, False)[3:]
         _, each = native.arun_past(segment, batch, size, units, torch.float32)
         return sum(4 * tensor.numel() for tensor in kept) + 2 * each
 

@@ -19,6 +19,11 @@ from adaptrnn._error import bad, choose
 
 BACKENDS = ("auto", "reference", "cpu", "triton")
 
+PRECISIONS = ("auto", "float32", "bf16")
+
+BFLOAT16_SETS = ("avx512bf16",)
+"""The instruction sets that multiply bfloat16 numbers by instructions of their own."""
+
 MEMORY_BUDGET = 2**30
 """Bytes that a call may spend to keep its past instead of computing it again."""
 
@@ -37,6 +42,7 @@ try:
     _module = importlib.import_module("adaptrnn.kernels._cpu")
 except ImportError as error:
     _missing = str(error)
+_SETS: tuple[str, ...] = () if _module is None else tuple(_module.instruction_sets())
 
 
 def why_not() -> str | None:
@@ -49,17 +55,48 @@ def why_not() -> str | None:
 def instruction_sets() -> list[str]:
     """Names of the instruction sets that this machine can run, the one in use first.
 
-    The environment variable ADAPTRNN_INSTRUCTION_SET ("avx512", "avx2" or "portable") asks for
-    another than the best, for instance to get the same bits on two kinds of machine.
+    The environment variable ADAPTRNN_INSTRUCTION_SET ("avx512bf16", "avx512", "avx2" or
+    "portable") asks for another than the best, for instance to get the same bits on two kinds of
+    machine.
 
     Returns:
         The names; empty if the native kernels are not built.
     """
     if _module is None:
         return []
-    names = _module.instruction_sets()
+    names = list(_SETS)
     wanted = _wanted()
     return [wanted, *(name for name in names if name != wanted)] if wanted else names
+
+
+def bfloat16(precision: str, dtype: torch.dtype) -> bool:
+    """Whether the native kernels round the operands of their products to bfloat16.
+
+    Args:
+        precision: "float32" never rounds. "bf16" does, by an emulation of the same rounding where
+            the processor has no such instructions. "auto" does where it has them and
+            ``torch.get_float32_matmul_precision()`` is "medium".
+        dtype: of the tensors of the call; only products of float32 are rounded.
+
+    Returns:
+        True where they are rounded.
+
+    Raises:
+        InputError: an unknown name.
+
+    Example:
+        >>> bfloat16("bf16", torch.float32), bfloat16("bf16", torch.float64)
+        (True, False)
+    """
+    choose("precision", precision, PRECISIONS)
+    if dtype != torch.float32 or precision == "float32":
+        return False
+    if precision == "bf16":
+        return True
+    return (
+        torch.get_float32_matmul_precision() == "medium"
+        and (_wanted() or "".join(_SETS[:1])) in BFLOAT16_SETS
+    )
 
 
 def takes(backend: str, *tensors: Tensor | None) -> bool:
@@ -141,7 +178,13 @@ def segment_length(steps: int, batch: int) -> int:
     return 16 * max(1, round(math.sqrt(steps * max(batch, 10) / 10) / 16))
 
 
-def run(operation: str, *arguments: Any, arrays: dict[str, Tensor | None], segment: int) -> None:
+def run(
+    operation: str,
+    *arguments: Any,
+    arrays: dict[str, Tensor | None],
+    segment: int,
+    bf16: bool = False,
+) -> None:
     """Call the native module; `arrays` are inputs and outputs, None and empty ones left out."""
     if _module is None:
         raise RuntimeError(why_not())
@@ -149,15 +192,18 @@ def run(operation: str, *arguments: Any, arrays: dict[str, Tensor | None], segme
         n: value.detach() for n, value in arrays.items() if value is not None and value.numel()
     }
     function = getattr(_module, operation)
-    function(*arguments, plain, segment, torch.get_num_threads(), _wanted())
+    function(*arguments, plain, segment, bf16, torch.get_num_threads(), _wanted())
 
 
-def arun_past(steps: int, batch: int, size: int, units: int, dtype: torch.dtype) -> tuple[int, int]:
+def arun_past(
+    steps: int, batch: int, size: int, units: int, dtype: torch.dtype, bf16: bool = False
+) -> tuple[int, int]:
     """Numbers of the whole past of a call, and bytes one thread needs to keep its tile's."""
     if _module is None:
         raise RuntimeError(why_not())
     double = dtype == torch.float64
-    return _module.arun_past(int(steps), int(batch), int(size), int(units), double, _wanted())
+    sizes = (int(steps), int(batch), int(size), int(units))
+    return _module.arun_past(*sizes, double, bf16, _wanted())
 
 
 def contiguous(tensors: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:

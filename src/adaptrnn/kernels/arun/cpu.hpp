@@ -1,10 +1,15 @@
 // The layer of adaptive recurrent units for one tile: a few samples, all time steps.
 //
 // The samples of a tile lie side by side in one row of lanes, lane = s N + i, cut into blocks of P
-// vectors. The controller state of a block is [unit][lane of the block]: its product with W_gg needs
-// no sum across lanes and no padding of G. A step of a block is one pass: product, tanh, readouts,
+// vectors. The controller state of a block is [word of units][lane of the block]: its product with
+// W_gg needs no sum across lanes and pads G to whole words only. A step of a block is one pass: product, tanh, readouts,
 // gamma; backward likewise. The past is a row of slots, one per step, either of all T steps or of
 // one segment that is computed again from a kept state.
+//
+// M says how the operands of the products are stored. With `Single` all is of one type. With `Pair`
+// the controller's state is kept in bfloat16, whose values are used everywhere; the rates are rounded
+// where they meet W_hh, and so is what goes back through W_gg and W_hh or into a weight's gradient.
+// All else, sums among it, is float.
 #pragma once
 
 #include "../cpu/dense.hpp"
@@ -25,13 +30,14 @@ constexpr int kGroup = 4;   // blocks whose share of that gradient is added in o
 
 constexpr int rows_at_once(int P) { return P >= 5 ? 5 : kRows; }
 
-// Vectors of a block: the least padding, wide blocks preferred.
-template <class T> int block_width(int lanes) {
-  const int vectors = (lanes + kLanes<T> - 1) / kLanes<T>;
+// Vectors of a block: the least padding, wide blocks preferred; two lanes of different vectors make
+// a word, so their number is a multiple of a word's.
+template <class M> int block_width(int lanes) {
+  const int vectors = (lanes + kLanes<typename M::T> - 1) / kLanes<typename M::T>;
   constexpr double cost[] = {0, 1.5, 1.2, 1.06, 1.02, 1};
   int best = 1;
   double least = 1e300;
-  for (int p = 1; p <= (kManyRegisters ? 5 : 3); ++p) {
+  for (int p = M::numbers; p <= (kManyRegisters ? 5 : 3); p += M::numbers) {
     const double c = double((vectors + p - 1) / p * p) * cost[p];
     if (c <= least) least = c, best = p;
   }
@@ -40,53 +46,70 @@ template <class T> int block_width(int lanes) {
 
 // Enough samples to fill blocks and to use the recurrent weights several times a step, few enough
 // that a step's states stay in the cache and the whole past of a tile in memory.
-template <class T> int tile_samples(const Arun<T>& a) {
-  const int wanted = (400 + a.size - 1) / a.size;
+template <class M> int tile_samples(const Arun<typename M::T>& a) {
+  const int wanted = (400 * M::numbers + a.size - 1) / a.size;
   int most = wanted < 4 ? 4 : wanted > 16 ? 16 : wanted;
   while (most > 1 && double(most) * a.size * a.units > 2.5e5) --most;
   return most;
 }
 
-template <class T> struct Packed {
-  T *hh, *hh_t, *gg, *gg_t, *ih;
+template <class M> struct Packed {
+  using T = typename M::T;
+  typename M::Word *hh, *hh_t, *gg, *gg_t;
+  T *ih, *ag, *bg, *gn, *gs;  // of the units, padded to whole words
   void layout(Arena& arena, const Arun<T>& a) {
     const Panels<T> panels(a.size);
+    const int units = words<M>(a.units) * M::numbers;
+    const size_t square = size_t(units) * words<M>(a.units);
     ih = input_layout(arena, a.input, a.size);
-    hh = arena.take<T>(panels.packed());
-    gg = arena.take<T>(size_t(a.units) * a.units);
+    hh = arena.take<typename M::Word>(packed_square<M>(panels));
+    gg = arena.take<typename M::Word>(square);
     const bool both = a.mode != Mode::forward;
-    hh_t = both ? arena.take<T>(panels.packed()) : nullptr;
-    gg_t = both ? arena.take<T>(size_t(a.units) * a.units) : nullptr;
+    hh_t = both ? arena.take<typename M::Word>(packed_square<M>(panels)) : nullptr;
+    gg_t = both ? arena.take<typename M::Word>(square) : nullptr;
+    ag = arena.take<T>(units), bg = arena.take<T>(units);
+    gn = arena.take<T>(units), gs = arena.take<T>(units);
   }
 };
 
-template <class T> size_t packed_bytes(const Arun<T>& a) {
+template <class M> size_t packed_bytes(const Arun<typename M::T>& a) {
   Arena arena{nullptr};
-  Packed<T>().layout(arena, a);
+  Packed<M>().layout(arena, a);
   return arena.used;
 }
 
-// [row block][j][row of the block]
-template <class T> void pack_units(int units, int most, const T* w, bool transposed, T* packed) {
-  const Split rows(units, most);
+// [row block][word of j][row of the block]; a block has whole words of rows
+template <class M>
+void pack_units(int units, int most, const typename M::T* w, bool transposed,
+                typename M::Word* packed) {
+  const auto at = [&](int i, int j) {
+    if (i >= units || j >= units) return typename M::T(0);
+    return transposed ? w[size_t(j) * units + i] : w[size_t(i) * units + j];
+  };
+  const Split rows(words<M>(units), most / M::numbers);
   for (int b = 0; b < rows.parts; ++b)
-    for (int j = 0; j < units; ++j)
-      for (int i = rows.begin(b); i < rows.begin(b + 1); ++i)
-        *packed++ = transposed ? w[size_t(j) * units + i] : w[size_t(i) * units + j];
+    for (int j = 0; j < units; j += M::numbers)
+      for (int i = rows.begin(b) * M::numbers; i < rows.begin(b + 1) * M::numbers; ++i)
+        *packed++ = M::word(at(i, j), at(i, j + 1));
 }
 
-template <class T> void pack(const Arun<T>& a, char* memory) {
+template <class M> void pack(const Arun<typename M::T>& a, char* memory) {
   Arena arena{memory};
-  Packed<T> p;
+  Packed<M> p;
   p.layout(arena, a);
-  const Panels<T> panels(a.size);
-  const int most = rows_at_once(block_width<T>(tile_samples(a) * a.size));
+  const Panels<typename M::T> panels(a.size);
+  const int most = rows_at_once(block_width<M>(tile_samples<M>(a) * a.size));
   pack_input(a.input, a.size, p.ih);
-  pack_square(panels, a.weight_hh, false, p.hh);
-  pack_units(a.units, most, a.weight_gg, false, p.gg);
+  pack_square<M>(panels, a.weight_hh, false, p.hh);
+  pack_units<M>(a.units, most, a.weight_gg, false, p.gg);
   if (p.hh_t) {
-    pack_square(panels, a.weight_hh, true, p.hh_t);
-    pack_units(a.units, most, a.weight_gg, true, p.gg_t);
+    pack_square<M>(panels, a.weight_hh, true, p.hh_t);
+    pack_units<M>(a.units, most, a.weight_gg, true, p.gg_t);
+  }
+  for (int i = 0; i < words<M>(a.units) * M::numbers; ++i) {
+    const bool real = i < a.units;
+    p.ag[i] = real ? a.weight_ag[i] : 0, p.bg[i] = real ? a.bias_g[i] : 0;
+    p.gn[i] = real ? a.weight_gc[i] : 0, p.gs[i] = real ? a.weight_gc[a.units + i] : 0;
   }
 }
 
@@ -109,28 +132,34 @@ struct Small {
   }
 };
 
-template <class T> struct Slot {
-  T *g, *a, *n, *s, *h;
+template <class M> struct Slot {
+  typename M::Word* g;
+  typename M::T *a, *n, *s, *h;
 };
 
 // One tile's work, and where its intermediate results are.
-template <class T, int P> struct Tile {
+template <class M, int P> struct Tile {
+  using T = typename M::T;
+  using Word = typename M::Word;
+  static_assert(sizeof(Word) == sizeof(T));
   static constexpr int L = kLanes<T>;
   static constexpr int wide = P * L;  // lanes of a block
-  static constexpr int R = rows_at_once(P);
+  static constexpr int K = M::numbers;
+  static constexpr int R = rows_at_once(P) / K;  // most words of rows at a time
 
   const Arun<T>& c;
   const Panels<T> panels;
-  Packed<T> w;
-  int samples, units, lanes, blocks, padded;
+  Packed<M> w;
+  int samples, units, states, lanes, blocks, padded;  // states: words of the units
   Split rows, sides;
   bool keep_all;
   int slots;
   int steps_in_sums;
   size_t slot_size, state_size;
-  T *past, *kept, *sums, *dh, *dg, *dz, *sum_gg, *sum_small, *mask;
+  T *past, *kept, *sums, *dh, *dg, *sum_gg, *sum_small, *mask;
   T* da;
-  Outer<T> outer;
+  Word *dz, *rounded, *left, *right;
+  Outer<M> outer;
   InputGradient<T> input;
 
   Tile(const Arun<T>& c_, int samples_)
@@ -138,18 +167,19 @@ template <class T, int P> struct Tile {
         panels(c_.size),
         samples(samples_),
         units(c_.units),
+        states(words<M>(units)),
         lanes(samples_ * c_.size),
         blocks((lanes + wide - 1) / wide),
         padded(blocks * wide),
-        rows(units, R),
+        rows(states, R),
         sides(units, kSide) {
     keep_all = c.past || (c.mode == Mode::fused && c.segment >= c.time);
     const int length = c.segment < c.time ? c.segment : c.time;
     slots = c.mode == Mode::forward ? 2 : length + 1;
     const int terms = padded / L;  // of a step
     steps_in_sums = terms < kTerms ? kTerms / terms : 1;
-    state_size = size_t(units + 1) * padded;
-    slot_size = size_t(units + 4) * padded;
+    state_size = size_t(states + 1) * padded;
+    slot_size = size_t(states + 4) * padded;
   }
 
   void layout(Arena& arena) {
@@ -157,80 +187,103 @@ template <class T, int P> struct Tile {
     const int kept_states = (c.time - 1) / c.segment;
     kept = c.mode == Mode::fused && !keep_all ? arena.take<T>(state_size * kept_states) : nullptr;
     sums = arena.take<T>(size_t(samples) * panels.pitch);
+    rounded = K > 1 ? arena.take<Word>(size_t(samples) * words<M>(c.size)) : nullptr;
     if (c.mode == Mode::forward) return;
     dh = arena.take<T>(padded);
     da = arena.take<T>(padded);
     mask = arena.take<T>(padded);
-    dg = arena.take<T>(size_t(units) * padded);
-    dz = arena.take<T>(size_t(units) * wide * kGroup);
+    dg = arena.take<T>(size_t(states) * K * padded);
+    dz = arena.take<Word>(size_t(states) * wide * kGroup);
+    left = right = nullptr;
+    if (K > 1) left = arena.take<Word>(size_t(states) * wide * kGroup);
+    if (K > 1) right = arena.take<Word>(size_t(states) * wide * kGroup);
     sum_gg = arena.take<T>(size_t(units) * units * L);
-    sum_small = arena.take<T>(size_t(units) * 4 * L + 2 * L);
+    sum_small = arena.take<T>(size_t(states) * K * 4 * L + 2 * L);
     input.layout(arena, c.input, c.size);
     outer.layout(arena, panels, kChunk * samples);
   }
 
-  Slot<T> slot(int k) const {
+  Slot<M> slot(int k) const {
     T* p = past + slot_size * k;
-    Slot<T> s;
-    s.g = p, p += size_t(units) * padded;
+    Slot<M> s;
+    s.g = reinterpret_cast<Word*>(p), p += size_t(states) * padded;
     s.h = p, p += padded;  // g and h, the state, are together
     s.a = p, p += padded, s.n = p, p += padded, s.s = p;
     return s;
   }
 
   // states between (samples, N, G) and blocks
-  void import_units(const T* from, T* to) const {
-    if (lanes < padded) std::memset(to, 0, sizeof(T) * units * padded);
+  void import_units(const T* from, Word* to) const {
+    if (lanes < padded) std::memset(to, 0, sizeof(Word) * states * padded);
+    for (int lane = 0; lane < lanes; ++lane, from += units) {
+      Word* column = to + size_t(lane / wide) * states * wide + lane % wide;
+      for (int i = 0; i < states; ++i)
+        column[size_t(i) * wide] = M::word(from[i * K], i * K + 1 < units ? from[i * K + 1] : 0);
+    }
+  }
+  void export_units(const Word* from, T* to) const {
+    for (int lane = 0; lane < lanes; ++lane, to += units) {
+      const Word* column = from + size_t(lane / wide) * states * wide + lane % wide;
+      for (int i = 0; i < units; ++i) to[i] = M::number(column[size_t(i / K) * wide], i % K);
+    }
+  }
+  // the same for gradients, numbers of type T
+  void import_slopes(const T* from, T* to) const {
+    std::memset(to, 0, sizeof(T) * states * K * padded);
     for (int lane = 0; lane < lanes; ++lane) {
-      T* column = to + size_t(lane / wide) * units * wide + lane % wide;
+      T* column = to + size_t(lane / wide) * states * K * wide + lane % wide;
       for (int i = 0; i < units; ++i) column[size_t(i) * wide] = from[size_t(lane) * units + i];
     }
   }
-  void export_units(const T* from, T* to) const {
+  void export_slopes(const T* from, T* to) const {
     for (int lane = 0; lane < lanes; ++lane) {
-      const T* column = from + size_t(lane / wide) * units * wide + lane % wide;
+      const T* column = from + size_t(lane / wide) * states * K * wide + lane % wide;
       for (int i = 0; i < units; ++i) to[size_t(lane) * units + i] = column[size_t(i) * wide];
     }
   }
 
+  // N words of rows from word i0
   template <int N>
-  ADAPTRNN_INLINE void unit_rows(int i0, const T* g_before, T* g, const Vec<T> (&a)[P],
+  ADAPTRNN_INLINE void unit_rows(int i0, const Word* g_before, Word* g, const Vec<T> (&a)[P],
                                  Vec<T> (&n)[P], Vec<T> (&s)[P]) const {
-    Vec<T> acc[N][P];
+    Vec<T> acc[N * K][P];
 #pragma GCC unroll 8
-    for (int r = 0; r < N; ++r) {
-      const Vec<T> wa = splat(c.weight_ag[i0 + r]), b = splat(c.bias_g[i0 + r]);
+    for (int r = 0; r < N * K; ++r) {
+      const Vec<T> wa = splat(w.ag[i0 * K + r]), b = splat(w.bg[i0 * K + r]);
 #pragma GCC unroll 5
       for (int p = 0; p < P; ++p) acc[r][p] = wa * a[p] + b;
     }
-    const T* weights = w.gg + size_t(i0) * units;
-    for (int j = 0; j < units; ++j, weights += N, g_before += wide) {
+    const Word* weights = w.gg + size_t(i0) * K * states;
+    for (int j = 0; j < states; ++j, weights += N * K, g_before += wide) {
       __builtin_prefetch(g + size_t(i0) * wide + j * L, 1);  // written below; in no cache yet
-      Vec<T> x[P];
+      typename M::V x[P];
 #pragma GCC unroll 5
-      for (int p = 0; p < P; ++p) x[p] = load<T>(g_before + p * L);
+      for (int p = 0; p < P; ++p) x[p] = M::load(g_before + p * L);
 #pragma GCC unroll 8
-      for (int r = 0; r < N; ++r) {
-        const Vec<T> weight = splat(weights[r]);
+      for (int r = 0; r < N * K; ++r) {
+        const typename M::V weight = M::splat(weights[r]);
 #pragma GCC unroll 5
-        for (int p = 0; p < P; ++p) acc[r][p] += weight * x[p];
+        for (int p = 0; p < P; ++p) M::multiply_add(acc[r][p], weight, x[p]);
       }
     }
 #pragma GCC unroll 8
     for (int r = 0; r < N; ++r) {
-      const Vec<T> wn = splat(c.weight_gc[i0 + r]), ws = splat(c.weight_gc[units + i0 + r]);
 #pragma GCC unroll 5
       for (int p = 0; p < P; ++p) {
-        const Vec<T> value = tanh<T>(acc[r][p]);
-        store<T>(g + size_t(i0 + r) * wide + p * L, value);
-        n[p] += wn * value;
-        s[p] += ws * value;
+        const typename M::V word = M::of(M::tanh(acc[r * K][p]), M::tanh(acc[r * K + K - 1][p]));
+        M::store(g + size_t(i0 + r) * wide + p * L, word);
+#pragma GCC unroll 2
+        for (int k = 0; k < K; ++k) {
+          const Vec<T> value = k ? M::second(word) : M::first(word);
+          n[p] += splat(w.gn[(i0 + r) * K + k]) * value;
+          s[p] += splat(w.gs[(i0 + r) * K + k]) * value;
+        }
       }
     }
   }
 
   // one step of one block
-  void forward_block(const T* g_before, T* g, const T* a_, T* n_, T* s_, T* h_) const {
+  void forward_block(const Word* g_before, Word* g, const T* a_, T* n_, T* s_, T* h_) const {
     Vec<T> a[P], n[P], s[P];
     for (int p = 0; p < P; ++p) {
       a[p] = load<T>(a_ + p * L);
@@ -241,9 +294,9 @@ template <class T, int P> struct Tile {
       const int i = rows.begin(b);
       switch (rows.begin(b + 1) - i) {
         case 1: unit_rows<1>(i, g_before, g, a, n, s); break;
-        case 2: unit_rows<2>(i, g_before, g, a, n, s); break;
-        case 3: unit_rows<3>(i, g_before, g, a, n, s); break;
-        case 4: unit_rows<4>(i, g_before, g, a, n, s); break;
+        case 2: if constexpr (R >= 2) unit_rows<2>(i, g_before, g, a, n, s); break;
+        case 3: if constexpr (R >= 3) unit_rows<3>(i, g_before, g, a, n, s); break;
+        case 4: if constexpr (R >= 4) unit_rows<4>(i, g_before, g, a, n, s); break;
         case 5: if constexpr (R >= 5) unit_rows<5>(i, g_before, g, a, n, s); break;
         case 6: if constexpr (R >= 6) unit_rows<6>(i, g_before, g, a, n, s); break;
       }
@@ -255,20 +308,20 @@ template <class T, int P> struct Tile {
     }
   }
 
-  void forward_step(int t, int first, const Slot<T>& before, const Slot<T>& now) const {
-    product(panels, samples, before.h, c.size, w.hh, sums);
+  void forward_step(int t, int first, const Slot<M>& before, const Slot<M>& now) const {
+    product<M>(panels, samples, operands<M>(samples, c.size, before.h, rounded), w.hh, sums);
     const size_t at = size_t(t) * c.batch + first;
     for (int s = 0; s < samples; ++s)
       add_current(c.input, w.ih, c.currents, c.size, at + s, sums + size_t(s) * panels.pitch,
                   now.a + size_t(s) * c.size);
     for (int lane = lanes; lane < padded; ++lane) now.a[lane] = 0;
     for (int b = 0; b < blocks; ++b) {
-      const size_t g = size_t(b) * units * wide, l = size_t(b) * wide;
+      const size_t g = size_t(b) * states * wide, l = size_t(b) * wide;
       forward_block(before.g + g, now.g + g, now.a + l, now.n + l, now.s + l, now.h + l);
     }
   }
 
-  void write_step(int t, int first, const Slot<T>& now) const {
+  void write_step(int t, int first, const Slot<M>& now) const {
     const size_t at = (size_t(t) * c.batch + first) * c.size, bytes = sizeof(T) * lanes;
     if (c.output) std::memcpy(c.output + at, now.h, bytes);
     if (c.trace_a) std::memcpy(c.trace_a + at, now.a, bytes);
@@ -277,33 +330,34 @@ template <class T, int P> struct Tile {
     if (c.trace_g) export_units(now.g, c.trace_g + at * units);
   }
 
+  // N words of rows from word i0
   template <int N>
-  ADAPTRNN_INLINE void transposed_rows(int i0, const T* z, T* out, const T* soon) const {
-    Vec<T> acc[N][P] = {};
-    const T* weights = w.gg_t + size_t(i0) * units;
-    for (int j = 0; j < units; ++j, weights += N, z += wide, soon += wide) {
+  ADAPTRNN_INLINE void transposed_rows(int i0, const Word* z, T* out, const Word* soon) const {
+    Vec<T> acc[N * K][P] = {};
+    const Word* weights = w.gg_t + size_t(i0) * K * states;
+    for (int j = 0; j < states; ++j, weights += N * K, z += wide, soon += wide) {
       __builtin_prefetch(soon, 0, 3);
-      Vec<T> x[P];
+      typename M::V x[P];
 #pragma GCC unroll 5
-      for (int p = 0; p < P; ++p) x[p] = load<T>(z + p * L);
+      for (int p = 0; p < P; ++p) x[p] = M::load(z + p * L);
 #pragma GCC unroll 8
-      for (int r = 0; r < N; ++r) {
-        const Vec<T> weight = splat(weights[r]);
+      for (int r = 0; r < N * K; ++r) {
+        const typename M::V weight = M::splat(weights[r]);
 #pragma GCC unroll 5
-        for (int p = 0; p < P; ++p) acc[r][p] += weight * x[p];
+        for (int p = 0; p < P; ++p) M::multiply_add(acc[r][p], weight, x[p]);
       }
     }
 #pragma GCC unroll 8
-    for (int r = 0; r < N; ++r)
+    for (int r = 0; r < N * K; ++r)
 #pragma GCC unroll 5
-      for (int p = 0; p < P; ++p) store<T>(out + size_t(i0 + r) * wide + p * L, acc[r][p]);
+      for (int p = 0; p < P; ++p) store<T>(out + size_t(i0 * K + r) * wide + p * L, acc[r][p]);
   }
 
   // one step back of one block: dh, dg -> dz, da, and dg of the step before
-  void backward_block(int b, const Slot<T>& before, const Slot<T>& now, T* z) {
+  void backward_block(int b, const Slot<M>& before, const Slot<M>& now, Word* z) {
     const size_t lane = size_t(b) * wide;
-    const T* g = now.g + size_t(b) * units * wide;
-    T* d = dg + size_t(b) * units * wide;
+    const Word* g = now.g + size_t(b) * states * wide;
+    T* d = dg + size_t(b) * states * K * wide;
     Vec<T> a[P], da_[P], dn[P], ds[P];
     Vec<T> total_n = {}, total_s = {};
     for (int p = 0; p < P; ++p) {
@@ -319,64 +373,83 @@ template <class T, int P> struct Tile {
       total_s += ds[p];
     }
     T* small = sum_small;
-    for (int i = 0; i < units; ++i, g += wide, d += wide, small += 4 * L) {
-      const Vec<T> wn = splat(c.weight_gc[i]), ws = splat(c.weight_gc[units + i]),
-                   wa = splat(c.weight_ag[i]);
-      Vec<T> to_n = load<T>(small), to_s = load<T>(small + L), to_a = load<T>(small + 2 * L),
-             to_b = load<T>(small + 3 * L);
+    for (int i = 0; i < states; ++i, g += wide, z += wide) {
+      Vec<T> waiting[P];
+#pragma GCC unroll 2
+      for (int k = 0; k < K; ++k, d += wide, small += 4 * L) {
+        const Vec<T> wn = splat(w.gn[i * K + k]), ws = splat(w.gs[i * K + k]),
+                     wa = splat(w.ag[i * K + k]);
+        Vec<T> to_n = load<T>(small), to_s = load<T>(small + L), to_a = load<T>(small + 2 * L),
+               to_b = load<T>(small + 3 * L);
 #pragma GCC unroll 5
-      for (int p = 0; p < P; ++p) {
-        const Vec<T> value = load<T>(g + p * L);
-        const Vec<T> slope = load<T>(d + p * L) + dn[p] * wn + ds[p] * ws;
-        const Vec<T> inner = slope - slope * value * value;
-        store<T>(z + size_t(i) * wide + p * L, inner);
-        da_[p] += wa * inner;
-        to_n += dn[p] * value;
-        to_s += ds[p] * value;
-        to_a += inner * a[p];
-        to_b += inner;
+        for (int p = 0; p < P; ++p) {
+          const typename M::V word = M::load(g + p * L);
+          const Vec<T> value = k ? M::second(word) : M::first(word);
+          const Vec<T> slope = load<T>(d + p * L) + dn[p] * wn + ds[p] * ws;
+          const Vec<T> inner = slope - slope * value * value;
+          if (k == K - 1) M::store(z + p * L, M::of(K > 1 ? waiting[p] : inner, inner));
+          else waiting[p] = inner;
+          da_[p] += wa * inner;
+          to_n += dn[p] * value;
+          to_s += ds[p] * value;
+          to_a += inner * a[p];
+          to_b += inner;
+        }
+        store<T>(small, to_n);
+        store<T>(small + L, to_s);
+        store<T>(small + 2 * L, to_a);
+        store<T>(small + 3 * L, to_b);
       }
-      store<T>(small, to_n);
-      store<T>(small + L, to_s);
-      store<T>(small + 2 * L, to_a);
-      store<T>(small + 3 * L, to_b);
     }
+    z -= size_t(states) * wide;
     store<T>(small, load<T>(small) + total_n);
     store<T>(small + L, load<T>(small + L) + total_s);
     for (int p = 0; p < P; ++p) store<T>(da + lane + p * L, da_[p]);
-    d = dg + size_t(b) * units * wide;
-    const T* past_g = before.g + size_t(b) * units * wide;  // read next; in no cache yet
+    d = dg + size_t(b) * states * K * wide;
+    const Word* past_g = before.g + size_t(b) * states * wide;  // read next; in no cache yet
     for (int k = 0; k < rows.parts; ++k) {
       const int i = rows.begin(k);
-      const T* soon = past_g + k % P * L;
+      const Word* soon = past_g + k % P * L;
       switch (rows.begin(k + 1) - i) {
         case 1: transposed_rows<1>(i, z, d, soon); break;
-        case 2: transposed_rows<2>(i, z, d, soon); break;
-        case 3: transposed_rows<3>(i, z, d, soon); break;
-        case 4: transposed_rows<4>(i, z, d, soon); break;
+        case 2: if constexpr (R >= 2) transposed_rows<2>(i, z, d, soon); break;
+        case 3: if constexpr (R >= 3) transposed_rows<3>(i, z, d, soon); break;
+        case 4: if constexpr (R >= 4) transposed_rows<4>(i, z, d, soon); break;
         case 5: if constexpr (R >= 5) transposed_rows<5>(i, z, d, soon); break;
         case 6: if constexpr (R >= 6) transposed_rows<6>(i, z, d, soon); break;
       }
     }
   }
 
+  // Words of units, [word][lane], as rows of words of lanes, [unit][word of lanes]: what is summed
+  // over lanes meets in a word.
+  void words_of_lanes(int count, const Word* from, Word* to) const {
+    for (int row = 0; row < count * states; ++row, from += wide)
+      for (int k = 0; k < K; ++k, to += wide / K)
+        for (int p = 0; p < P; p += K) {
+          const auto x = M::load(from + p * L), y = M::load(from + (p + K - 1) * L);
+          M::store(to + p / K * L, k ? M::seconds(x, y) : M::firsts(x, y));
+        }
+  }
+
   template <int I, int J>
-  ADAPTRNN_INLINE void unit_gradient(int count, const T* z, const T* g, T* out) const {
+  ADAPTRNN_INLINE void unit_gradient(int count, const Word* z, const Word* g, T* out) const {
+    constexpr int pitch = wide / K;
     Vec<T> acc[I][J];
 #pragma GCC unroll 5
     for (int i = 0; i < I; ++i)
 #pragma GCC unroll 5
       for (int j = 0; j < J; ++j) acc[i][j] = load<T>(out + (i * J + j) * L);
-    for (int b = 0; b < count; ++b, z += size_t(units) * wide, g += size_t(units) * wide)
-      for (int p = 0; p < P; ++p) {
-        Vec<T> right[J];
+    for (int b = 0; b < count; ++b, z += size_t(states) * wide, g += size_t(states) * wide)
+      for (int p = 0; p < P / K; ++p) {
+        typename M::V above[J];
 #pragma GCC unroll 5
-        for (int j = 0; j < J; ++j) right[j] = load<T>(g + j * wide + p * L);
+        for (int j = 0; j < J; ++j) above[j] = M::load(g + j * pitch + p * L);
 #pragma GCC unroll 5
         for (int i = 0; i < I; ++i) {
-          const Vec<T> left = load<T>(z + i * wide + p * L);
+          const typename M::V beside = M::load(z + i * pitch + p * L);
 #pragma GCC unroll 5
-          for (int j = 0; j < J; ++j) acc[i][j] += left * right[j];
+          for (int j = 0; j < J; ++j) M::multiply_add(acc[i][j], beside, above[j]);
         }
       }
 #pragma GCC unroll 5
@@ -385,7 +458,7 @@ template <class T, int P> struct Tile {
       for (int j = 0; j < J; ++j) store<T>(out + (i * J + j) * L, acc[i][j]);
   }
   template <int I>
-  ADAPTRNN_INLINE void unit_gradient_row(int columns, int count, const T* z, const T* g,
+  ADAPTRNN_INLINE void unit_gradient_row(int columns, int count, const Word* z, const Word* g,
                                          T* out) const {
     switch (columns) {
       case 1: return unit_gradient<I, 1>(count, z, g, out);
@@ -396,14 +469,19 @@ template <class T, int P> struct Tile {
     }
   }
   // the gradient of W_gg: sum_gg[i][j] += dz[i] g_before[j], lane by lane, over `count` blocks
-  void gradient_of_units(int count, const T* z, const T* g) {
+  void gradient_of_units(int count, const Word* z, const Word* g) {
+    if constexpr (K > 1) {
+      words_of_lanes(count, z, left);
+      words_of_lanes(count, g, right);
+      z = left, g = right;
+    }
     for (int p = 0; p < sides.parts; p += 2)
       for (int q = 0; q < sides.parts; ++q)
         for (int o = p; o < p + 2 && o < sides.parts; ++o) {
           const int i = sides.begin(o), height = sides.begin(o + 1) - i;
           const int j = sides.begin(q), columns = sides.begin(q + 1) - j;
           T* out = sum_gg + (size_t(i) * units + size_t(height) * j) * L;
-          const T *zi = z + size_t(i) * wide, *gj = g + size_t(j) * wide;
+          const Word *zi = z + size_t(i) * (wide / K), *gj = g + size_t(j) * (wide / K);
           switch (height) {
             case 1: unit_gradient_row<1>(columns, count, zi, gj, out); break;
             case 2: unit_gradient_row<2>(columns, count, zi, gj, out); break;
@@ -430,6 +508,7 @@ template <class T, int P> struct Tile {
       small.ag[i] += sum<T>(load<T>(from + 2 * L));
       small.bg[i] += sum<T>(load<T>(from + 3 * L));
     }
+    from = sum_small + size_t(states) * K * 4 * L;
     small.bgc[0] += sum<T>(load<T>(from));
     small.bgc[1] += sum<T>(load<T>(from + L));
     input.flush(small.ih);
@@ -437,17 +516,17 @@ template <class T, int P> struct Tile {
   }
   void clear() {
     std::memset(sum_gg, 0, sizeof(T) * units * units * L);
-    std::memset(sum_small, 0, sizeof(T) * (4 * units + 2) * L);
+    std::memset(sum_small, 0, sizeof(T) * (4 * states * K + 2) * L);
     input.clear();
   }
 
-  void backward_step(int t, int first, const Slot<T>& before, const Slot<T>& now,
+  void backward_step(int t, int first, const Slot<M>& before, const Slot<M>& now,
                      Gradients<T> out) {
     for (int b = 0; b < blocks; b += kGroup) {
       const int count = blocks - b < kGroup ? blocks - b : kGroup;
       for (int k = 0; k < count; ++k)
-        backward_block(b + k, before, now, dz + size_t(k) * units * wide);
-      gradient_of_units(count, dz, before.g + size_t(b) * units * wide);
+        backward_block(b + k, before, now, dz + size_t(k) * states * wide);
+      gradient_of_units(count, dz, before.g + size_t(b) * states * wide);
     }
     if (c.grad_currents)
       std::memcpy(c.grad_currents + (size_t(t) * c.batch + first) * c.size, da,
@@ -457,7 +536,7 @@ template <class T, int P> struct Tile {
       input.add(size_t(t) * c.batch + first + s, slope);
       outer.push(slope, before.h + size_t(s) * c.size);
     }
-    product(panels, samples, da, c.size, w.hh_t, sums);
+    product<M>(panels, samples, operands<M>(samples, c.size, da, rounded), w.hh_t, sums);
     const T* more = t && c.grad_output
                         ? c.grad_output + (size_t(t - 1) * c.batch + first) * c.size
                         : nullptr;
@@ -476,7 +555,7 @@ template <class T, int P> struct Tile {
   }
 
   // State before step t = k segment, k >= 1.
-  void keep(int k, int first, const Slot<T>& now) const {
+  void keep(int k, int first, const Slot<M>& now) const {
     if (kept) {
       std::memcpy(kept + state_size * (k - 1), now.g, sizeof(T) * state_size);
     } else if (c.kept_h) {
@@ -485,7 +564,7 @@ template <class T, int P> struct Tile {
       export_units(now.g, c.kept_g + at * units);
     }
   }
-  void restore(int k, int first, const Slot<T>& to) const {
+  void restore(int k, int first, const Slot<M>& to) const {
     if (k == 0) {
       const size_t at = size_t(first) * c.size;
       std::memcpy(to.h, c.h0 + at, sizeof(T) * lanes);
@@ -512,10 +591,10 @@ template <class T, int P> struct Tile {
     const int last_segment = (c.time - 1) / c.segment;
     if (c.mode != Mode::backward) {
       restore(0, first, slot(0));
-      Slot<T> now = slot(0);
+      Slot<M> now = slot(0);
       for (int t = 0; t < c.time; ++t) {
         if (t && t % c.segment == 0) keep(t / c.segment, first, now);
-        const Slot<T> next = slot(keep_all ? t + 1 : (t + 1) & 1);
+        const Slot<M> next = slot(keep_all ? t + 1 : (t + 1) & 1);
         forward_step(t, first, now, next);
         write_step(t, first, next);
         now = next;
@@ -527,15 +606,15 @@ template <class T, int P> struct Tile {
       std::memset(dh, 0, sizeof(T) * padded);
       cross_entropy(c.head, c.batch, c.size, first, samples, now.h, dh, small.head_weight,
                     small.head_bias);
-      std::memset(dg, 0, sizeof(T) * units * padded);
+      std::memset(dg, 0, sizeof(T) * states * K * padded);
     } else {
       std::memset(dh, 0, sizeof(T) * padded);
       const size_t end = size_t(c.time - 1) * c.batch * c.size + at;
       for (int l = 0; l < lanes; ++l)
         dh[l] = (c.grad_output ? c.grad_output[end + l] : 0) +
                 (c.grad_h_last ? c.grad_h_last[at + l] : 0);
-      if (c.grad_g_last) import_units(c.grad_g_last + at * units, dg);
-      else std::memset(dg, 0, sizeof(T) * units * padded);
+      if (c.grad_g_last) import_slopes(c.grad_g_last + at * units, dg);
+      else std::memset(dg, 0, sizeof(T) * states * K * padded);
     }
     std::memset(mask, 0, sizeof(T) * padded);
     std::memset(mask, 0xff, sizeof(T) * lanes);
@@ -550,41 +629,45 @@ template <class T, int P> struct Tile {
         backward_step(t, first, slot(t - from), slot(t - from + 1), out);
     }
     if (c.grad_h0) std::memcpy(c.grad_h0 + at, dh, sizeof(T) * lanes);
-    if (c.grad_g0) export_units(dg, c.grad_g0 + at * units);
+    if (c.grad_g0) export_slopes(dg, c.grad_g0 + at * units);
   }
 };
 
 // Calls `use` with the tile of the block width that suits the whole problem.
-template <class T, class Use> void with_tile(const Arun<T>& a, int samples, Use use) {
-  switch (block_width<T>(tile_samples(a) * a.size)) {
-    case 1: { Tile<T, 1> tile(a, samples); use(tile); break; }
-    case 2: { Tile<T, 2> tile(a, samples); use(tile); break; }
-    case 3: { Tile<T, 3> tile(a, samples); use(tile); break; }
+template <class M, class Use> void with_tile(const Arun<typename M::T>& a, int samples, Use use) {
+  switch (block_width<M>(tile_samples<M>(a) * a.size)) {
+    case 1:
+      if constexpr (M::numbers == 1) { Tile<M, 1> tile(a, samples); use(tile); }
+      break;
+    case 2: { Tile<M, 2> tile(a, samples); use(tile); break; }
+    case 3:
+      if constexpr (M::numbers == 1) { Tile<M, 3> tile(a, samples); use(tile); }
+      break;
     case 4:
-      if constexpr (kManyRegisters) { Tile<T, 4> tile(a, samples); use(tile); }
+      if constexpr (kManyRegisters) { Tile<M, 4> tile(a, samples); use(tile); }
       break;
     case 5:
-      if constexpr (kManyRegisters) { Tile<T, 5> tile(a, samples); use(tile); }
+      if constexpr (kManyRegisters && M::numbers == 1) { Tile<M, 5> tile(a, samples); use(tile); }
       break;
   }
 }
 
-template <class T> size_t workspace_bytes(const Arun<T>& a, int samples) {
+template <class M> size_t workspace_bytes(const Arun<typename M::T>& a, int samples) {
   Arena arena{nullptr};
-  with_tile(a, samples, [&](auto& tile) { tile.layout(arena); });
+  with_tile<M>(a, samples, [&](auto& tile) { tile.layout(arena); });
   return arena.used;
 }
 
-template <class T> size_t past_numbers(const Arun<T>& a, int samples) {
+template <class M> size_t past_numbers(const Arun<typename M::T>& a, int samples) {
   size_t numbers = 0;
-  with_tile(a, samples, [&](auto& tile) { numbers = tile.slot_size * (size_t(a.time) + 1); });
+  with_tile<M>(a, samples, [&](auto& tile) { numbers = tile.slot_size * (size_t(a.time) + 1); });
   return numbers;
 }
 
-template <class T>
-void run(const Arun<T>& a, const char* packed, char* workspace, T* past, int first, int samples,
-         Gradients<T> out) {
-  with_tile(a, samples, [&](auto& tile) { tile.run(packed, workspace, past, first, out); });
+template <class M>
+void run(const Arun<typename M::T>& a, const char* packed, char* workspace, typename M::T* past,
+         int first, int samples, Gradients<typename M::T> out) {
+  with_tile<M>(a, samples, [&](auto& tile) { tile.run(packed, workspace, past, first, out); });
 }
 
 }  // namespace arun

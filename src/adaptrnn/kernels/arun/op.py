@@ -43,6 +43,7 @@ def arun(
     last_only: bool = False,
     backend: str = "auto",
     memory_budget: int = native.MEMORY_BUDGET,
+    precision: str = "auto",
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Rates of a layer of adaptive recurrent units (Geadah et al. 2024, Methods).
 
@@ -72,6 +73,9 @@ def arun(
         memory_budget: bytes, >= 0. If the whole past fits it is kept for the backward pass, else
             a state every ~sqrt(T) steps, and the steps between are computed again. Either way the
             numbers are the same, bit by bit.
+        precision: of the native kernels' products. "float32"; "bf16" rounds their operands to
+            bfloat16, with float32 sums, twice as fast on processors that have instructions for it
+            (see docs/kernels.md); "auto" does so where torch's own float32 products may.
 
     Returns:
         Rates of all steps (T, B, N), or (0, B, N) if `last_only`; of the last (B, N); and the last
@@ -91,6 +95,7 @@ def arun(
     others = (h0, g0, weight_hh, weight_ag, weight_gg, bias_g, weight_gc, bias_gc)
     wanted = [*others, currents, *(t for t in (weight_ih, bias_ih) if t is not None)]
     gradients = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in wanted)
+    bf16 = native.bfloat16(precision, h0.dtype)
     currents, weight, bias = native.given(backend, currents, weight_ih, bias_ih, *others)
     tensors = (currents, *others)
     _check(*tensors, memory_budget=memory_budget, weight_ih=weight)
@@ -105,7 +110,7 @@ def arun(
         past = steps * batch * size * (g0.shape[-1] + 4) * currents.element_size()
         keep = past <= memory_budget and not torch.compiler.is_compiling()
         segment = steps if keep else native.segment_length(steps, batch)
-    return torch.ops.adaptrnn.arun(*tensors, weight, bias, last_only, segment, keep)[:3]
+    return torch.ops.adaptrnn.arun(*tensors, weight, bias, last_only, segment, keep, bf16)[:3]
 
 
 def arun_cross_entropy(
@@ -126,6 +131,7 @@ def arun_cross_entropy(
     bias_ih: Tensor | None = None,
     backend: str = "auto",
     memory_budget: int = native.MEMORY_BUDGET,
+    precision: str = "auto",
 ) -> tuple[Tensor, Tensor]:
     """Mean cross-entropy of a linear readout of the last rates, the fastest way to train.
 
@@ -153,6 +159,7 @@ def arun_cross_entropy(
         bias_ih: (N,), all that is added to every current, or None for 0.
         backend: as for `arun`.
         memory_budget: bytes that all threads together may use to keep the past; as for `arun`.
+        precision: as for `arun`.
 
     Returns:
         The loss () and the scores W_out h_T + b_out (B, K); the scores carry no gradient.
@@ -170,6 +177,7 @@ def arun_cross_entropy(
         (2.302..., torch.Size([2, 10]))
     """
     readout = weight_out, bias_out
+    bf16 = native.bfloat16(precision, h0.dtype)
     currents, *given = native.given(backend, currents, weight_ih, bias_ih, h0, *readout)
     tensors = (
         currents,
@@ -204,11 +212,11 @@ def arun_cross_entropy(
         raise bad("target", target, f"classes from 0 to K-1 = {classes - 1}")
     needed = [t is not None and t.requires_grad for t in (*tensors, *readout, *given)]
     if not (torch.is_grad_enabled() and any(needed)):
-        h = torch.ops.adaptrnn.arun(*tensors, *given, True, 0, False)[1]
+        h = torch.ops.adaptrnn.arun(*tensors, *given, True, 0, False, bf16)[1]
         scores = linear(h, *readout)
         return cross_entropy(scores, target), scores
     loss, scores = torch.ops.adaptrnn.arun_cross_entropy(
-        *tensors, *readout, target, *given, memory_budget, needed
+        *tensors, *readout, target, *given, memory_budget, bf16, needed
     )[:2]
     return loss, scores.detach()
 
@@ -225,6 +233,7 @@ def arun_trace(
     bias_gc: Tensor,
     *,
     backend: str = "auto",
+    precision: str = "auto",
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """Every internal signal (a, g, n, s, h) of all time steps; arguments as `arun`.
 
@@ -253,12 +262,13 @@ def arun_trace(
         bias_gc,
     )
     _check(*tensors, memory_budget=0)
+    bf16 = native.bfloat16(precision, h0.dtype)
     gradients = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     if backend == "triton" and not gradients:
         return on_gpu.arun_trace(*tensors)
     if not native.takes(backend, *tensors) or gradients:
         return reference.arun_trace(*tensors)
-    return torch.ops.adaptrnn.arun_trace(*tensors)
+    return torch.ops.adaptrnn.arun_trace(*tensors, bf16)
 
 
 # The operations that torch knows: forward and backward are each one node of a graph.
@@ -281,23 +291,24 @@ def _results(count: int) -> str:
 @torch.library.custom_op(
     "adaptrnn::arun",
     mutates_args=(),
-    schema=f"({_GIVEN}, bool last_only, SymInt segment, bool keep) -> {_results(6)}",
+    schema=f"({_GIVEN}, bool last_only, SymInt segment, bool keep, bool bf16) -> {_results(6)}",
 )
 def _arun(*inputs: Any) -> tuple[Tensor, ...]:
     """output, h_last, g_last, and for the backward pass: kept_h, kept_g, or the whole past."""
     segment, results = inputs[12], _arun_results(*inputs)
     names = ("output", "h_last", "g_last", "kept_h", "kept_g", "past")
     arrays = native.named(NAMES, inputs[:11]) | dict(zip(names, results, strict=True))
-    native.run("arun", "forward", arrays=arrays, segment=segment or inputs[0].shape[0])
+    segment = segment or inputs[0].shape[0]
+    native.run("arun", "forward", arrays=arrays, segment=segment, bf16=inputs[14])
     return results
 
 
 @_arun.register_fake
 def _arun_results(*inputs: Any) -> tuple[Tensor, ...]:
-    currents, _, g0, *_, last_only, segment, keep = inputs
+    currents, _, g0, *_, last_only, segment, keep, bf16 = inputs
     steps, (batch, size, units) = currents.shape[0], g0.shape
     states = (steps - 1) // segment if segment else 0
-    past = native.arun_past(steps, batch, size, units, currents.dtype)[0] if keep else 0
+    past = native.arun_past(steps, batch, size, units, currents.dtype, bf16)[0] if keep else 0
     return (
         currents.new_empty(0 if last_only else steps, batch, size),
         currents.new_empty(batch, size),
@@ -312,18 +323,19 @@ def _arun_results(*inputs: Any) -> tuple[Tensor, ...]:
     "adaptrnn::arun_backward",
     mutates_args=(),
     schema=f"(Tensor? grad_output, Tensor? grad_h_last, Tensor? grad_g_last, {_GIVEN}, "
-    f"Tensor kept_h, Tensor kept_g, Tensor past, SymInt segment, bool[] needed) -> {_results(11)}",
+    "Tensor kept_h, Tensor kept_g, Tensor past, SymInt segment, bool bf16, bool[] needed)"
+    f" -> {_results(11)}",
 )
 def _arun_backward(*inputs: Any) -> tuple[Tensor, ...]:
     """Gradients of the eleven tensors; those not needed are empty."""
-    *tensors, segment, _ = inputs
+    *tensors, segment, bf16, _ = inputs
     others = native.contiguous((*tensors[:3], *tensors[14:]))
     given = ("grad_output", "grad_h_last", "grad_g_last", "kept_h", "kept_g", "past")
     arrays = native.named(NAMES, tensors[3:14]) | dict(zip(given, others, strict=True))
     results = _arun_backward_results(*inputs)
     names = (*NAMES, "weight_ih", "bias_ih")
     arrays |= {f"grad_{name}": g for name, g in zip(names, results, strict=True)}
-    native.run("arun", "backward", arrays=arrays, segment=segment)
+    native.run("arun", "backward", arrays=arrays, segment=segment, bf16=bf16)
     return results
 
 
@@ -334,7 +346,7 @@ def _arun_backward_results(*inputs: Any) -> tuple[Tensor, ...]:
 
 def _arun_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     native.refuse_gradient_of_input(inputs[:11])
-    ctx.segment = inputs[12]
+    ctx.segment, ctx.bf16 = inputs[12], inputs[14]
     ctx.set_materialize_grads(False)
     ctx.mark_non_differentiable(*output[3:])
     ctx.save_for_backward(*inputs[:11], *output[3:])
@@ -343,9 +355,11 @@ def _arun_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...])
 def _arun_gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     needed = list(ctx.needs_input_grad[:11])
     if all(grad is None for grad in grads[:3]):
-        return (None,) * 14
-    found = torch.ops.adaptrnn.arun_backward(*grads[:3], *ctx.saved_tensors, ctx.segment, needed)
-    return (*(g if need else None for g, need in zip(found, needed, strict=True)), None, None, None)
+        return (None,) * 15
+    found = torch.ops.adaptrnn.arun_backward(
+        *grads[:3], *ctx.saved_tensors, ctx.segment, ctx.bf16, needed
+    )
+    return (*(g if need else None for g, need in zip(found, needed, strict=True)), *(None,) * 4)
 
 
 def _arun_backward_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -357,7 +371,7 @@ def _arun_second_gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     """Derivatives of the gradients, by the reference."""
     weights, tensors = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
     found = native.second_gradient(_reference, tensors, weights, grads)
-    return (*found, None, None, None, None, None)
+    return (*found, *(None,) * 6)
 
 
 _arun.register_autograd(_arun_gradient, setup_context=_arun_context)
@@ -365,20 +379,21 @@ _arun_backward.register_autograd(_arun_second_gradient, setup_context=_arun_back
 
 
 @torch.library.custom_op(
-    "adaptrnn::arun_trace", mutates_args=(), schema=f"({_TENSORS}) -> {_results(5)}"
+    "adaptrnn::arun_trace", mutates_args=(), schema=f"({_TENSORS}, bool bf16) -> {_results(5)}"
 )
-def _arun_trace(*tensors: Tensor) -> tuple[Tensor, ...]:
+def _arun_trace(*inputs: Any) -> tuple[Tensor, ...]:
     """a, g, n, s, h of all steps."""
-    results = _arun_trace_results(*tensors)
+    *tensors, bf16 = inputs
+    results = _arun_trace_results(*inputs)
     names = (*NAMES, "trace_a", "trace_g", "trace_n", "trace_s", "output")
     arrays = dict(zip(names, (*native.contiguous(tensors), *results), strict=True))
-    native.run("arun", "forward", arrays=arrays, segment=tensors[0].shape[0])
+    native.run("arun", "forward", arrays=arrays, segment=tensors[0].shape[0], bf16=bf16)
     return results
 
 
 @_arun_trace.register_fake
-def _arun_trace_results(*tensors: Tensor) -> tuple[Tensor, ...]:
-    currents, _, g0, *_ = tensors
+def _arun_trace_results(*inputs: Any) -> tuple[Tensor, ...]:
+    currents, _, g0, *_ = inputs
     a, n, s, h = (currents.new_empty(currents.shape) for _ in range(4))
     return a, currents.new_empty(*currents.shape, g0.shape[-1]), n, s, h
 
@@ -387,11 +402,11 @@ def _arun_trace_results(*tensors: Tensor) -> tuple[Tensor, ...]:
     "adaptrnn::arun_cross_entropy",
     mutates_args=(),
     schema=f"({_TENSORS}, Tensor weight_out, Tensor bias_out, Tensor target, {native.INPUT}, "
-    f"SymInt memory_budget, bool[] needed) -> {_results(15)}",
+    f"SymInt memory_budget, bool bf16, bool[] needed) -> {_results(15)}",
 )
 def _arun_cross_entropy(*inputs: Any) -> tuple[Tensor, ...]:
     """The mean loss, the scores, and the loss's gradients of the thirteen tensors."""
-    currents, g0, budget = inputs[0], inputs[2], inputs[14]
+    currents, g0, budget, bf16 = inputs[0], inputs[2], *inputs[14:16]
     (steps, batch, _), (_, size, units) = currents.shape, g0.shape
     _, scores, *gradients = _arun_cross_entropy_results(*inputs)
     losses = currents.new_empty(batch, dtype=torch.float64)
@@ -401,10 +416,10 @@ def _arun_cross_entropy(*inputs: Any) -> tuple[Tensor, ...]:
     names = (*NAMES, *readout, "weight_ih", "bias_ih")
     arrays |= {f"grad_{n}": g for n, g in zip(names, gradients, strict=True)}
     arrays |= {"loss": losses, "logits": scores}
-    _, each = native.arun_past(steps, batch, size, units, currents.dtype)
+    _, each = native.arun_past(steps, batch, size, units, currents.dtype, bf16)
     fits = each * min(torch.get_num_threads(), batch) <= budget
     segment = steps if fits else native.segment_length(steps, 10)
-    native.run("arun", "fused", arrays=arrays, segment=segment)
+    native.run("arun", "fused", arrays=arrays, segment=segment, bf16=bf16)
     return losses.mean().to(currents.dtype), scores, *gradients
 
 
@@ -412,7 +427,7 @@ def _arun_cross_entropy(*inputs: Any) -> tuple[Tensor, ...]:
 def _arun_cross_entropy_results(*inputs: Any) -> tuple[Tensor, ...]:
     currents, weight_out = inputs[0], inputs[9]
     scores = currents.new_empty(currents.shape[1], weight_out.shape[0])
-    gradients = native.empty_gradients((*inputs[:11], *inputs[12:14]), inputs[15])
+    gradients = native.empty_gradients((*inputs[:11], *inputs[12:14]), inputs[-1])
     return currents.new_empty(()), scores, *gradients
 
 
@@ -425,7 +440,7 @@ def _loss_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...])
 def _loss_gradient(ctx: Any, grad: Tensor | None, *_: Tensor | None) -> tuple[Any, ...]:
     needed = [ctx.needs_input_grad[k] for k in (*range(11), 12, 13)]
     if grad is None:
-        return (None,) * 16
+        return (None,) * 17
     saved: tuple[Tensor, ...] = ctx.saved_tensors
     tensors, gradients = saved[:14], saved[14:]
     if torch.is_grad_enabled():  # the gradient is to be differentiated again
@@ -439,7 +454,7 @@ def _loss_gradient(ctx: Any, grad: Tensor | None, *_: Tensor | None) -> tuple[An
         one = type(grad) is Tensor and float(grad) == 1
         pairs = zip(gradients, needed, strict=True)
         found = [(g if one else g * grad) if need else None for g, need in pairs]
-    return (*found[:11], None, *found[11:], None, None)
+    return (*found[:11], None, *found[11:], None, None, None)
 
 
 _arun_cross_entropy.register_autograd(_loss_gradient, setup_context=_loss_context)

@@ -1,8 +1,9 @@
 // Products with the recurrent weights for the few samples of one tile. Weights are packed once per
-// call into panels of `width` vectors of columns; sums run over j in order.
+// call into panels of `width` vectors of columns; sums run over j in order. M says how operands are
+// stored: `Single` or `Pair`.
 #pragma once
 
-#include "simd.hpp"
+#include "word.hpp"
 
 namespace adaptrnn {
 namespace ADAPTRNN_ISA {
@@ -20,36 +21,42 @@ template <class T> struct Panels {
   int count() const { return vectors.parts; }
   int width(int panel) const { return vectors.begin(panel + 1) - vectors.begin(panel); }
   int first(int panel) const { return vectors.begin(panel) * kLanes<T>; }  // column
-  size_t packed() const { return size_t(pitch) * size; }
 };
 
-// packed[panel][j][column] = weight[column][j], or weight[j][column] if transposed.
-template <class T>
-void pack_square(const Panels<T>& c, const T* weight, bool transposed, T* packed) {
-  for (int panel = 0; panel < c.count(); ++panel)
-    for (int j = 0; j < c.size; ++j)
-      for (int column = c.first(panel); column < c.first(panel + 1); ++column, ++packed) {
-        if (column >= c.size) *packed = 0;
-        else
-          *packed = transposed ? weight[size_t(j) * c.size + column]
-                               : weight[size_t(column) * c.size + j];
-      }
+template <class M> size_t packed_square(const Panels<typename M::T>& c) {
+  return size_t(c.pitch) * words<M>(c.size);
 }
 
-template <class T, int S, int W>
-ADAPTRNN_INLINE void product_block(const T* in, int in_pitch, const T* packed, int from, int to,
-                                   T* out, int out_pitch) {
+// packed[panel][word of j][column] = weight[column][j], or weight[j][column] if transposed.
+template <class M>
+void pack_square(const Panels<typename M::T>& c, const typename M::T* weight, bool transposed,
+                 typename M::Word* packed) {
+  const auto at = [&](int j, int column) {
+    if (j >= c.size || column >= c.size) return typename M::T(0);
+    return transposed ? weight[size_t(j) * c.size + column] : weight[size_t(column) * c.size + j];
+  };
+  for (int panel = 0; panel < c.count(); ++panel)
+    for (int j = 0; j < c.size; j += M::numbers)
+      for (int column = c.first(panel); column < c.first(panel + 1); ++column, ++packed)
+        *packed = M::word(at(j, column), at(j + 1, column));
+}
+
+template <class M, int S, int W>
+ADAPTRNN_INLINE void product_block(const typename M::Word* in, int in_pitch,
+                                   const typename M::Word* packed, int from, int to,
+                                   typename M::T* out, int out_pitch) {
+  using T = typename M::T;
   Vec<T> acc[S][W];
 #pragma GCC unroll 5
   for (int s = 0; s < S; ++s)
 #pragma GCC unroll 5
     for (int w = 0; w < W; ++w)
       acc[s][w] = from ? load<T>(out + s * out_pitch + w * kLanes<T>) : Vec<T>{};
-  const T* row = packed + size_t(from) * W * kLanes<T>;
+  const typename M::Word* row = packed + size_t(from) * W * kLanes<T>;
   for (int j = from; j < to; ++j, row += W * kLanes<T>) {
-    Vec<T> wide[W];
+    typename M::V wide[W];
 #pragma GCC unroll 5
-    for (int w = 0; w < W; ++w) wide[w] = load<T>(row + w * kLanes<T>);
+    for (int w = 0; w < W; ++w) wide[w] = M::load(row + w * kLanes<T>);
 #if defined(__x86_64__)
 #pragma GCC unroll 5
     for (int w = 0; w < W; ++w)
@@ -57,9 +64,9 @@ ADAPTRNN_INLINE void product_block(const T* in, int in_pitch, const T* packed, i
 #endif
 #pragma GCC unroll 5
     for (int s = 0; s < S; ++s) {
-      const Vec<T> x = splat<T>(in[size_t(s) * in_pitch + j]);
+      const typename M::V x = M::splat(in[size_t(s) * in_pitch + j]);
 #pragma GCC unroll 5
-      for (int w = 0; w < W; ++w) acc[s][w] += x * wide[w];
+      for (int w = 0; w < W; ++w) M::multiply_add(acc[s][w], x, wide[w]);
     }
   }
 #pragma GCC unroll 5
@@ -68,104 +75,143 @@ ADAPTRNN_INLINE void product_block(const T* in, int in_pitch, const T* packed, i
     for (int w = 0; w < W; ++w) store<T>(out + s * out_pitch + w * kLanes<T>, acc[s][w]);
 }
 
-template <class T, int W>
-ADAPTRNN_INLINE void product_panel(int samples, const T* in, int in_pitch, const T* packed,
-                                   int from, int to, T* out, int out_pitch) {
+template <class M, int W>
+ADAPTRNN_INLINE void product_panel(int samples, const typename M::Word* in, int in_pitch,
+                                   const typename M::Word* packed, int from, int to,
+                                   typename M::T* out, int out_pitch) {
   switch (samples) {
-    case 1: return product_block<T, 1, W>(in, in_pitch, packed, from, to, out, out_pitch);
-    case 2: return product_block<T, 2, W>(in, in_pitch, packed, from, to, out, out_pitch);
-    case 3: return product_block<T, 3, W>(in, in_pitch, packed, from, to, out, out_pitch);
-    case 4: return product_block<T, 4, W>(in, in_pitch, packed, from, to, out, out_pitch);
+    case 1: return product_block<M, 1, W>(in, in_pitch, packed, from, to, out, out_pitch);
+    case 2: return product_block<M, 2, W>(in, in_pitch, packed, from, to, out, out_pitch);
+    case 3: return product_block<M, 3, W>(in, in_pitch, packed, from, to, out, out_pitch);
+    case 4: return product_block<M, 4, W>(in, in_pitch, packed, from, to, out, out_pitch);
     case 5:
       if constexpr (kMaxSamples >= 5)
-        return product_block<T, 5, W>(in, in_pitch, packed, from, to, out, out_pitch);
+        return product_block<M, 5, W>(in, in_pitch, packed, from, to, out, out_pitch);
   }
 }
 
-template <class T, int W>
-void product_groups(const Panels<T>& c, int samples, const T* in, int in_pitch, const T* packed,
-                    T* out) {
+template <class M, int W>
+void product_groups(const Panels<typename M::T>& c, int samples, const typename M::Word* in,
+                    const typename M::Word* packed, typename M::T* out) {
+  const int size = words<M>(c.size);
   const Split groups(samples, kMaxSamples);
   // several groups share a piece of a panel that stays in the first-level cache
-  const int step = groups.parts == 1 ? c.size : 64;
-  for (int from = 0; from < c.size; from += step) {
-    const int to = from + step < c.size ? from + step : c.size;
+  const int step = groups.parts == 1 ? size : 64;
+  for (int from = 0; from < size; from += step) {
+    const int to = from + step < size ? from + step : size;
     for (int group = 0; group < groups.parts; ++group) {
       const int s = groups.begin(group);
-      product_panel<T, W>(groups.begin(group + 1) - s, in + size_t(s) * in_pitch, in_pitch, packed,
-                          from, to, out + size_t(s) * c.pitch, c.pitch);
+      product_panel<M, W>(groups.begin(group + 1) - s, in + size_t(s) * size, size, packed, from, to,
+                          out + size_t(s) * c.pitch, c.pitch);
     }
   }
 }
 
-// out[s][column] = sum over j of in[s][j] packed[j][column]; rows of `out` have c.pitch numbers.
-template <class T>
-void product(const Panels<T>& c, int samples, const T* in, int in_pitch, const T* packed, T* out) {
+// out[s][column] = sum over j of in[s][j] packed[j][column]; rows of `in` have words<M>(c.size) words,
+// rows of `out` c.pitch numbers.
+template <class M>
+void product(const Panels<typename M::T>& c, int samples, const typename M::Word* in,
+             const typename M::Word* packed, typename M::T* out) {
   for (int panel = 0; panel < c.count(); ++panel) {
     const int first = c.first(panel);
-    const T* from = packed + size_t(first) * c.size;
+    const typename M::Word* from = packed + size_t(first) * words<M>(c.size);
     switch (c.width(panel)) {
-      case 1: product_groups<T, 1>(c, samples, in, in_pitch, from, out + first); break;
-      case 2: product_groups<T, 2>(c, samples, in, in_pitch, from, out + first); break;
-      case 3: product_groups<T, 3>(c, samples, in, in_pitch, from, out + first); break;
+      case 1: product_groups<M, 1>(c, samples, in, from, out + first); break;
+      case 2: product_groups<M, 2>(c, samples, in, from, out + first); break;
+      case 3: product_groups<M, 3>(c, samples, in, from, out + first); break;
       case 4:
         if constexpr (kMaxWidth >= 4)
-          product_groups<T, 4>(c, samples, in, in_pitch, from, out + first);
+          product_groups<M, 4>(c, samples, in, from, out + first);
         break;
       case 5:
         if constexpr (kMaxWidth >= 5)
-          product_groups<T, 5>(c, samples, in, in_pitch, from, out + first);
+          product_groups<M, 5>(c, samples, in, from, out + first);
     }
   }
 }
 
 // The gradient of the recurrent weights, out[i][j] += sum over rows k of left[k][i] right[k][j].
-// Rows are collected (`push`) until the buffers are full, then multiplied at once (`flush`).
-template <class T> struct Outer {
+// Rows are collected (`push`) until the buffers are full, then multiplied at once (`flush`), as many
+// in a word as it has numbers.
+template <class M> struct Outer {
+  using T = typename M::T;
+  using Word = typename M::Word;
   static constexpr int high = kMaxSamples;  // rows of `out` at a time
   const Panels<T>* c;
-  int capacity = 0, rows = 0;
-  T *left, *right;
+  int capacity = 0, rows = 0;  // in words
+  bool odd = false;            // whether a row waits for a second one
+  Word *left, *right;
+  T* waiting;
 
   void layout(Arena& arena, const Panels<T>& panels, int capacity_) {
     c = &panels;
-    capacity = capacity_;
+    capacity = words<M>(capacity_);
     rows = 0;
-    left = arena.take<T>(size_t(capacity) * panels.size);
-    right = arena.take<T>(size_t(capacity) * panels.pitch);
+    left = arena.take<Word>(size_t(capacity) * panels.size);
+    right = arena.take<Word>(size_t(capacity) * panels.pitch);
+    if (M::numbers > 1) waiting = arena.take<T>(size_t(4) * panels.size);
+  }
+  void push(const T* l, const T* r) {
+    if constexpr (M::numbers == 1) {
+      add(l, r);
+    } else {
+      T *l0 = waiting, *r0 = l0 + c->size;
+      if (!odd) {
+        std::memcpy(l0, l, sizeof(T) * c->size);
+        std::memcpy(r0, r, sizeof(T) * c->size);
+      } else {
+        add_pair(l, r);
+      }
+      odd = !odd;
+    }
+  }
+  // the waiting row and this one, as words
+  void add_pair(const T* l, const T* r) {
+    const int size = c->size;
+    const T *l0 = waiting, *r0 = l0 + size;
+    Word *l1 = reinterpret_cast<Word*>(waiting + 2 * size), *r1 = l1 + size;
+    const auto both = [size](const T* x, const T* y, Word* to) {
+      int i = 0;
+      for (; i + kLanes<T> <= size; i += kLanes<T>)
+        M::store(to + i, M::of(load<T>(x + i), load<T>(y + i)));
+      for (; i < size; ++i) to[i] = M::word(x[i], y[i]);
+    };
+    both(l0, l, l1);
+    both(r0, r, r1);
+    add(l1, r1);
   }
   // left is stored [block of rows of `out`][row][i in block], right [panel][row][column]
-  void push(const T* l, const T* r) {
+  void add(const Word* l, const Word* r) {
     const int whole = c->size / high * high, rest = c->size - whole;
     for (int i = 0; i < whole; i += high)
-      std::memcpy(left + size_t(capacity) * i + size_t(rows) * high, l + i, sizeof(T) * high);
+      std::memcpy(left + size_t(capacity) * i + size_t(rows) * high, l + i, sizeof(Word) * high);
     for (int k = 0; k < rest; ++k)
       left[size_t(capacity) * whole + size_t(rows) * rest + k] = l[whole + k];
     for (int p = 0; p < c->count(); ++p) {
       const int first = c->first(p), wide = c->first(p + 1) - first;
       const int real = c->size - first < wide ? c->size - first : wide;
-      T* to = right + size_t(capacity) * first + size_t(rows) * wide;
-      std::memcpy(to, r + first, sizeof(T) * real);
+      Word* to = right + size_t(capacity) * first + size_t(rows) * wide;
+      std::memcpy(to, r + first, sizeof(Word) * real);
       for (int k = real; k < wide; ++k) to[k] = 0;
     }
     ++rows;
   }
 
-  template <int R, int W> ADAPTRNN_INLINE void block(const T* l, const T* r, T* out) {
+  template <int R, int W> ADAPTRNN_INLINE void block(const Word* l, const Word* r, T* out) {
     Vec<T> acc[R][W];
 #pragma GCC unroll 5
     for (int i = 0; i < R; ++i)
 #pragma GCC unroll 5
       for (int w = 0; w < W; ++w) acc[i][w] = load<T>(out + i * c->pitch + w * kLanes<T>);
     for (int k = 0; k < rows; ++k, l += R, r += W * kLanes<T>) {
-      Vec<T> wide[W];
+      typename M::V wide[W];
 #pragma GCC unroll 5
-      for (int w = 0; w < W; ++w) wide[w] = load<T>(r + w * kLanes<T>);
+      for (int w = 0; w < W; ++w) wide[w] = M::load(r + w * kLanes<T>);
 #pragma GCC unroll 5
       for (int i = 0; i < R; ++i) {
-        const Vec<T> x = splat<T>(l[i]);
+        const typename M::V x = M::splat(l[i]);
 #pragma GCC unroll 5
-        for (int w = 0; w < W; ++w) acc[i][w] += x * wide[w];
+        for (int w = 0; w < W; ++w) M::multiply_add(acc[i][w], x, wide[w]);
       }
     }
 #pragma GCC unroll 5
@@ -174,9 +220,9 @@ template <class T> struct Outer {
       for (int w = 0; w < W; ++w) store<T>(out + i * c->pitch + w * kLanes<T>, acc[i][w]);
   }
   template <int W> void flush_panel(int first, T* out) {
-    const T* r = right + size_t(capacity) * first;
+    const Word* r = right + size_t(capacity) * first;
     for (int i = 0; i < c->size; i += high) {
-      const T* l = left + size_t(capacity) * i;
+      const Word* l = left + size_t(capacity) * i;
       T* to = out + size_t(i) * c->pitch + first;
       switch (c->size - i) {
         case 1: block<1, W>(l, r, to); break;
@@ -194,6 +240,13 @@ template <class T> struct Outer {
   }
   // out: c.size rows of c.pitch numbers
   void flush(T* out) {
+    if constexpr (M::numbers > 1)
+      if (odd) {
+        T* zero = waiting + 2 * c->size;
+        std::memset(zero, 0, sizeof(T) * 2 * c->size);
+        add_pair(zero, zero + c->size);
+        odd = false;
+      }
     for (int p = 0; p < c->count(); ++p) {
       const int first = c->first(p);
       switch (c->width(p)) {

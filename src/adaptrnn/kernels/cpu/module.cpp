@@ -28,8 +28,12 @@ std::vector<const Table*> tables() {
 #if defined(ADAPTRNN_X86)
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl"))
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
+#if defined(ADAPTRNN_AVX512BF16)
+    if (__builtin_cpu_supports("avx512bf16")) found.push_back(&avx512bf16::table);
+#endif
     found.push_back(&avx512::table);
+  }
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
     found.push_back(&avx2::table);
 #endif
@@ -234,13 +238,15 @@ void arun_as(const Kernel<T, Arun<T>>& kernel, Arrays& arrays, Mode mode, int se
   if (mode != Mode::forward) write(total, weight_hh, int(n), kernel.layout(p).pitch, pieces);
 }
 
-void arun(const std::string& mode, const nb::dict& dict, int segment, int threads,
+void arun(const std::string& mode, const nb::dict& dict, int segment, bool bfloat16, int threads,
           const std::string& instruction_set) {
   Arrays arrays(dict);
   const Table& table = choose(instruction_set);
   if (arrays.is_double("weight_hh"))
     arun_as<double>(table.arun_double, arrays, as_mode(mode), segment, threads);
-  else arun_as<float>(table.arun_float, arrays, as_mode(mode), segment, threads);
+  else
+    arun_as<float>(bfloat16 ? table.arun_bfloat16 : table.arun_float, arrays, as_mode(mode), segment,
+                   threads);
 }
 
 template <class T>
@@ -283,13 +289,15 @@ void rnn_as(const Kernel<T, Rnn<T>>& kernel, Arrays& arrays, Mode mode, int nonl
   if (mode != Mode::forward) write(total, weight_hh, int(n), kernel.layout(p).pitch, pieces);
 }
 
-void rnn(const std::string& mode, int nonlinearity, const nb::dict& dict, int segment, int threads,
-         const std::string& instruction_set) {
+void rnn(const std::string& mode, int nonlinearity, const nb::dict& dict, int segment, bool bfloat16,
+         int threads, const std::string& instruction_set) {
   Arrays arrays(dict);
   const Table& table = choose(instruction_set);
   if (arrays.is_double("weight_hh"))
     rnn_as<double>(table.rnn_double, arrays, as_mode(mode), nonlinearity, segment, threads);
-  else rnn_as<float>(table.rnn_float, arrays, as_mode(mode), nonlinearity, segment, threads);
+  else
+    rnn_as<float>(bfloat16 ? table.rnn_bfloat16 : table.rnn_float, arrays, as_mode(mode),
+                  nonlinearity, segment, threads);
 }
 
 // Numbers in the whole past of a call, the array `past` that forward fills for backward; and the
@@ -305,12 +313,13 @@ std::pair<int64_t, int64_t> past_as(const Kernel<T, Arun<T>>& kernel, int time, 
 }
 
 std::pair<int64_t, int64_t> arun_past(int time, int batch, int size, int units, bool is_double,
-                                      const std::string& instruction_set) {
+                                      bool bfloat16, const std::string& instruction_set) {
   if (time < 1 || batch < 1 || size < 1 || units < 1)
     throw std::invalid_argument("sizes must be at least 1");
   const Table& table = choose(instruction_set);
   return is_double ? past_as<double>(table.arun_double, time, batch, size, units)
-                   : past_as<float>(table.arun_float, time, batch, size, units);
+                   : past_as<float>(bfloat16 ? table.arun_bfloat16 : table.arun_float, time, batch,
+                                    size, units);
 }
 
 // Multiply-adds of float32 per second, all threads together.
@@ -338,12 +347,12 @@ double peak(int threads, double seconds, const std::string& instruction_set) {
 NB_MODULE(_cpu, m) {
   using namespace nb::literals;
   m.def("instruction_sets", &adaptrnn::instruction_sets, "Those this machine runs, best first.");
-  m.def("arun", &adaptrnn::arun, "mode"_a, "arrays"_a, "segment"_a, "threads"_a,
+  m.def("arun", &adaptrnn::arun, "mode"_a, "arrays"_a, "segment"_a, "bfloat16"_a, "threads"_a,
         "instruction_set"_a = "");
-  m.def("rnn", &adaptrnn::rnn, "mode"_a, "nonlinearity"_a, "arrays"_a, "segment"_a, "threads"_a,
-        "instruction_set"_a = "");
+  m.def("rnn", &adaptrnn::rnn, "mode"_a, "nonlinearity"_a, "arrays"_a, "segment"_a, "bfloat16"_a,
+        "threads"_a, "instruction_set"_a = "");
   m.def("arun_past", &adaptrnn::arun_past, "time"_a, "batch"_a, "size"_a, "units"_a, "double"_a,
-        "instruction_set"_a = "",
+        "bfloat16"_a, "instruction_set"_a = "",
         "Numbers of the whole past of a call, and bytes of a thread of a fused call that keeps it.");
   m.def("peak", &adaptrnn::peak, "threads"_a, "seconds"_a, "instruction_set"_a = "",
         "Multiply-adds of float32 per second.");

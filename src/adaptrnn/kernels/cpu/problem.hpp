@@ -91,11 +91,14 @@ struct Table {
   int bytes;  // of one vector
   Kernel<float, Arun<float>> arun_float;
   Kernel<double, Arun<double>> arun_double;
+  Kernel<float, Arun<float>> arun_bfloat16;  // operands of the products rounded, all else float
   Kernel<float, Rnn<float>> rnn_float;
   Kernel<double, Rnn<double>> rnn_double;
+  Kernel<float, Rnn<float>> rnn_bfloat16;
   double (*multiply_adds)(long rounds);  // does rounds of them, returns how many
 };
 
+namespace avx512bf16 { extern const Table table; }
 namespace avx512 { extern const Table table; }
 namespace avx2 { extern const Table table; }
 namespace portable { extern const Table table; }

@@ -23,23 +23,28 @@ static double multiply_adds(long rounds) {
   return double(rounds) * 100 * chains * kLanes<float>;
 }
 
+template <class M> constexpr Kernel<typename M::T, Arun<typename M::T>> arun_kernel() {
+  using T = typename M::T;
+  return {arun::tile_samples<M>, arun::packed_bytes<M>, arun::workspace_bytes<M>, arun::pack<M>,
+          arun::gradient_layout<T>, arun::past_numbers<M>, arun::run<M>};
+}
+template <class M> constexpr Kernel<typename M::T, Rnn<typename M::T>> rnn_kernel() {
+  using T = typename M::T;
+  return {rnn::tile_samples<T>, rnn::packed_bytes<M>, rnn::workspace_bytes<M>, rnn::pack<M>,
+          rnn::gradient_layout<T>, rnn::past_numbers<T>, rnn::run<M>};
+}
+
 extern const Table table = {
 #define ADAPTRNN_NAME2(x) #x
 #define ADAPTRNN_NAME(x) ADAPTRNN_NAME2(x)
     ADAPTRNN_NAME(ADAPTRNN_ISA),
     kBytes,
-    {arun::tile_samples<float>, arun::packed_bytes<float>, arun::workspace_bytes<float>,
-     arun::pack<float>, arun::gradient_layout<float>,
-     arun::past_numbers<float>, arun::run<float>},
-    {arun::tile_samples<double>, arun::packed_bytes<double>, arun::workspace_bytes<double>,
-     arun::pack<double>, arun::gradient_layout<double>,
-     arun::past_numbers<double>, arun::run<double>},
-    {rnn::tile_samples<float>, rnn::packed_bytes<float>, rnn::workspace_bytes<float>,
-     rnn::pack<float>, rnn::gradient_layout<float>,
-     rnn::past_numbers<float>, rnn::run<float>},
-    {rnn::tile_samples<double>, rnn::packed_bytes<double>, rnn::workspace_bytes<double>,
-     rnn::pack<double>, rnn::gradient_layout<double>,
-     rnn::past_numbers<double>, rnn::run<double>},
+    arun_kernel<Single<float>>(),
+    arun_kernel<Single<double>>(),
+    arun_kernel<Pair>(),
+    rnn_kernel<Single<float>>(),
+    rnn_kernel<Single<double>>(),
+    rnn_kernel<Pair>(),
     multiply_adds,
 };
 

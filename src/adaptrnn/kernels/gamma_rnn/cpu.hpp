@@ -1,5 +1,8 @@
 // The recurrent layer with a static nonlinearity for one tile: a few samples, all time steps.
 //
+// M says how the operands of the products are stored; with `Pair` rates and slopes are rounded to
+// bfloat16 where they meet W_hh or its gradient, and all else is float.
+//
 // Lanes are the numbers of the tile's rows, lane = s N + i. Every nonlinearity but gamma has its
 // slope from its value, so that only gamma needs its activations again on the way back.
 #pragma once
@@ -19,30 +22,33 @@ template <class T> int tile_samples(const Rnn<T>& a) {
   return a.size >= 64 ? 2 * kMaxSamples : 4 * kMaxSamples;
 }
 
-template <class T> struct Packed {
-  T *hh, *hh_t, *ih;
+template <class M> struct Packed {
+  using T = typename M::T;
+  typename M::Word *hh, *hh_t;
+  T* ih;
   void layout(Arena& arena, const Rnn<T>& a) {
     const Panels<T> panels(a.size);
     ih = input_layout(arena, a.input, a.size);
-    hh = arena.take<T>(panels.packed());
-    hh_t = a.mode != Mode::forward ? arena.take<T>(panels.packed()) : nullptr;
+    hh = arena.take<typename M::Word>(packed_square<M>(panels));
+    const bool both = a.mode != Mode::forward;
+    hh_t = both ? arena.take<typename M::Word>(packed_square<M>(panels)) : nullptr;
   }
 };
 
-template <class T> size_t packed_bytes(const Rnn<T>& a) {
+template <class M> size_t packed_bytes(const Rnn<typename M::T>& a) {
   Arena arena{nullptr};
-  Packed<T>().layout(arena, a);
+  Packed<M>().layout(arena, a);
   return arena.used;
 }
 
-template <class T> void pack(const Rnn<T>& a, char* memory) {
+template <class M> void pack(const Rnn<typename M::T>& a, char* memory) {
   Arena arena{memory};
-  Packed<T> p;
+  Packed<M> p;
   p.layout(arena, a);
-  const Panels<T> panels(a.size);
+  const Panels<typename M::T> panels(a.size);
   pack_input(a.input, a.size, p.ih);
-  pack_square(panels, a.weight_hh, false, p.hh);
-  if (p.hh_t) pack_square(panels, a.weight_hh, true, p.hh_t);
+  pack_square<M>(panels, a.weight_hh, false, p.hh);
+  if (p.hh_t) pack_square<M>(panels, a.weight_hh, true, p.hh_t);
 }
 
 template <class T> GradientLayout gradient_layout(const Rnn<T>& a) {
@@ -81,17 +87,19 @@ template <class T> ADAPTRNN_INLINE Vec<T> slope(Nonlinearity f, Vec<T> h) {
   }
 }
 
-template <class T> struct Tile {
+template <class M> struct Tile {
+  using T = typename M::T;
   static constexpr int L = kLanes<T>;
 
   const Rnn<T>& c;
   const Panels<T> panels;
-  Packed<T> w;
+  Packed<M> w;
   int samples, lanes, padded, slots;
   bool curve, recompute;
   size_t slot_size;
   T *past, *sums, *n, *s, *dh, *da, *sum_n, *sum_s;
-  Outer<T> outer;
+  typename M::Word* rounded;
+  Outer<M> outer;
   InputGradient<T> input;
 
   struct Step {
@@ -111,6 +119,8 @@ template <class T> struct Tile {
   void layout(Arena& arena) {
     past = arena.take<T>(slot_size * slots);
     sums = arena.take<T>(size_t(samples) * panels.pitch);
+    const size_t words_in = M::numbers > 1 ? size_t(samples) * words<M>(c.size) : 0;
+    rounded = words_in ? arena.take<typename M::Word>(words_in) : nullptr;
     n = arena.take<T>(padded);
     s = arena.take<T>(padded);
     if (c.mode == Mode::forward) return;
@@ -127,7 +137,7 @@ template <class T> struct Tile {
   size_t at(int t, int first) const { return row(t, first) * c.size; }
 
   void forward_step(int t, int first, const T* h_before, const Step& now) const {
-    product(panels, samples, h_before, c.size, w.hh, sums);
+    product<M>(panels, samples, operands<M>(samples, c.size, h_before, rounded), w.hh, sums);
     for (int k = 0; k < samples; ++k)
       add_current(c.input, w.ih, c.currents, c.size, row(t, first) + k,
                   sums + size_t(k) * panels.pitch, now.a + size_t(k) * c.size);
@@ -186,7 +196,7 @@ template <class T> struct Tile {
       input.add(row(t, first) + k, slope);
       outer.push(slope, h_before + size_t(k) * c.size);
     }
-    product(panels, samples, da, c.size, w.hh_t, sums);
+    product<M>(panels, samples, operands<M>(samples, c.size, da, rounded), w.hh_t, sums);
     const T* more = t && c.grad_output ? c.grad_output + at(t - 1, first) : nullptr;
     for (int k = 0; k < samples; ++k) {
       T* to = dh + size_t(k) * c.size;
@@ -273,18 +283,18 @@ template <class T> struct Tile {
   }
 };
 
-template <class T> size_t workspace_bytes(const Rnn<T>& a, int samples) {
+template <class M> size_t workspace_bytes(const Rnn<typename M::T>& a, int samples) {
   Arena arena{nullptr};
-  Tile<T>(a, samples).layout(arena);
+  Tile<M>(a, samples).layout(arena);
   return arena.used;
 }
 
 template <class T> size_t past_numbers(const Rnn<T>&, int) { return 0; }
 
-template <class T>
-void run(const Rnn<T>& a, const char* packed, char* workspace, T*, int first, int samples,
-         Gradients<T> out) {
-  Tile<T>(a, samples).run(packed, workspace, first, out);
+template <class M>
+void run(const Rnn<typename M::T>& a, const char* packed, char* workspace, typename M::T*, int first,
+         int samples, Gradients<typename M::T> out) {
+  Tile<M>(a, samples).run(packed, workspace, first, out);
 }
 
 }  // namespace rnn

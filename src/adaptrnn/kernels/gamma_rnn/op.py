@@ -36,6 +36,7 @@ def gamma_rnn(
     last_only: bool = False,
     backend: str = "auto",
     memory_budget: int = native.MEMORY_BUDGET,
+    precision: str = "auto",
 ) -> tuple[Tensor, Tensor]:
     """Rates h_t = f(currents_t + W_hh h_{t-1}; n, s) over a whole sequence.
 
@@ -56,6 +57,9 @@ def gamma_rnn(
             ("gamma" only) or an error.
         memory_budget: bytes, >= 0. What the backward pass needs beside the output is kept if it
             fits, else computed again from a state every ~sqrt(T) steps: the same numbers.
+        precision: of the native kernels' products. "float32"; "bf16" rounds their operands to
+            bfloat16, with float32 sums, twice as fast on processors that have instructions for it
+            (see docs/kernels.md); "auto" does so where torch's own float32 products may.
 
     Returns:
         Rates of all steps (T, B, N), or (0, B, N) if `last_only`; and of the last (B, N).
@@ -69,6 +73,7 @@ def gamma_rnn(
         >>> last[0]
         tensor([5., 5., 5.])
     """
+    bf16 = native.bfloat16(precision, h0.dtype)
     currents, *weights = native.given(backend, currents, weight_ih, bias_ih, h0, weight_hh, n, s)
     _check(currents, h0, weight_hh, n, s, nonlinearity, memory_budget, weights[0])
     if backend == "triton":
@@ -84,7 +89,8 @@ def gamma_rnn(
         extra = (last_only + (nonlinearity == "gamma")) * h0.element_size()
         keep = extra * currents.shape[0] * h0.numel() <= memory_budget
         segment = native.segment_length(*currents.shape[:2])
-    return torch.ops.adaptrnn.gamma_rnn(*tensors, nonlinearity, last_only, segment, keep)[:2]
+    options = (nonlinearity, last_only, segment, keep, bf16)
+    return torch.ops.adaptrnn.gamma_rnn(*tensors, *options)[:2]
 
 
 def gamma_rnn_trace(
@@ -96,6 +102,7 @@ def gamma_rnn_trace(
     nonlinearity: str = "gamma",
     *,
     backend: str = "auto",
+    precision: str = "auto",
 ) -> tuple[Tensor, Tensor]:
     """Activations a and rates h of all time steps, each (T, B, N); arguments as `gamma_rnn`.
 
@@ -108,6 +115,7 @@ def gamma_rnn_trace(
         True
     """
     _check(currents, h0, weight_hh, n, s, nonlinearity, 0)
+    bf16 = native.bfloat16(precision, h0.dtype)
     tensors = (currents, h0, weight_hh, n, s)
     gradients = torch.is_grad_enabled() and any(
         tensor is not None and tensor.requires_grad for tensor in tensors
@@ -117,7 +125,7 @@ def gamma_rnn_trace(
     if not native.takes(backend, *tensors) or gradients:
         return reference.gamma_rnn_trace(*tensors, nonlinearity)
     return torch.ops.adaptrnn.gamma_rnn_trace(
-        *tensors[:3], _each(n, h0), _each(s, h0), nonlinearity
+        *tensors[:3], _each(n, h0), _each(s, h0), nonlinearity, bf16
     )
 
 
@@ -130,7 +138,7 @@ _GIVEN = f"{_TENSORS}, {native.INPUT}"
 @torch.library.custom_op(
     "adaptrnn::gamma_rnn",
     mutates_args=(),
-    schema=f"({_GIVEN}, str nonlinearity, bool last_only, SymInt segment, bool keep)"
+    schema=f"({_GIVEN}, str nonlinearity, bool last_only, SymInt segment, bool keep, bool bf16)"
     " -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 def _gamma_rnn(*inputs: Any) -> tuple[Tensor, ...]:
@@ -139,13 +147,14 @@ def _gamma_rnn(*inputs: Any) -> tuple[Tensor, ...]:
     names = ("output", "h_last", "past_h", "past_a", "kept_h")
     arrays = native.named(NAMES, inputs[:7]) | dict(zip(names, results, strict=True))
     segment = inputs[9] or inputs[0].shape[0]
-    native.run("rnn", "forward", _NUMBERS[inputs[7]], arrays=arrays, segment=segment)
+    number, bf16 = _NUMBERS[inputs[7]], inputs[11]
+    native.run("rnn", "forward", number, arrays=arrays, segment=segment, bf16=bf16)
     return results
 
 
 @_gamma_rnn.register_fake
 def _gamma_rnn_results(*inputs: Any) -> tuple[Tensor, ...]:
-    currents, h0, *_, nonlinearity, last_only, segment, keep = inputs
+    currents, h0, *_, nonlinearity, last_only, segment, keep, _ = inputs
     steps, (batch, size) = currents.shape[0], h0.shape
     states = (steps - 1) // segment if segment and last_only and not keep else 0
     return (
@@ -161,19 +170,20 @@ def _gamma_rnn_results(*inputs: Any) -> tuple[Tensor, ...]:
     "adaptrnn::gamma_rnn_backward",
     mutates_args=(),
     schema=f"(Tensor? grad_output, Tensor? grad_h_last, {_GIVEN}, Tensor past_h,"
-    " Tensor past_a, Tensor kept_h, str nonlinearity, SymInt segment, bool[] needed)"
+    " Tensor past_a, Tensor kept_h, str nonlinearity, SymInt segment, bool bf16, bool[] needed)"
     " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 def _gamma_rnn_backward(*inputs: Any) -> tuple[Tensor, ...]:
     """Gradients of the seven tensors; those not needed are empty."""
-    *tensors, nonlinearity, segment, _ = inputs
+    *tensors, nonlinearity, segment, bf16, _ = inputs
     others = native.contiguous((*tensors[:2], *tensors[9:]))
     given = ("grad_output", "grad_h_last", "past_h", "past_a", "kept_h")
     arrays = native.named(NAMES, tensors[2:9]) | dict(zip(given, others, strict=True))
     results = _gamma_rnn_backward_results(*inputs)
     names = (*NAMES, "weight_ih", "bias_ih")
     arrays |= {f"grad_{name}": g for name, g in zip(names, results, strict=True)}
-    native.run("rnn", "backward", _NUMBERS[nonlinearity], arrays=arrays, segment=segment)
+    number = _NUMBERS[nonlinearity]
+    native.run("rnn", "backward", number, arrays=arrays, segment=segment, bf16=bf16)
     return results
 
 
@@ -183,7 +193,7 @@ def _gamma_rnn_backward_results(*inputs: Any) -> tuple[Tensor, ...]:
 
 
 def _context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    *tensors, ctx.nonlinearity, last_only, ctx.segment, _ = inputs
+    *tensors, ctx.nonlinearity, last_only, ctx.segment, _, ctx.bf16 = inputs
     native.refuse_gradient_of_input(tensors)
     ctx.set_materialize_grads(False)
     ctx.mark_non_differentiable(*output[2:])
@@ -194,11 +204,11 @@ def _context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> N
 def _gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     needed = list(ctx.needs_input_grad[:7])
     if all(grad is None for grad in grads[:2]):
-        return (None,) * 11
+        return (None,) * 12
     found = torch.ops.adaptrnn.gamma_rnn_backward(
-        *grads[:2], *ctx.saved_tensors, ctx.nonlinearity, ctx.segment, needed
+        *grads[:2], *ctx.saved_tensors, ctx.nonlinearity, ctx.segment, ctx.bf16, needed
     )
-    return (*(g if n else None for g, n in zip(found, needed, strict=True)), *(None,) * 4)
+    return (*(g if n else None for g, n in zip(found, needed, strict=True)), *(None,) * 5)
 
 
 def _backward_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -212,7 +222,7 @@ def _second_gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     weights, tensors = ctx.saved_tensors[:2], ctx.saved_tensors[2:]
 
     function = partial(_reference, nonlinearity=ctx.nonlinearity)
-    return (*native.second_gradient(function, tensors, weights, grads), *(None,) * 6)
+    return (*native.second_gradient(function, tensors, weights, grads), *(None,) * 7)
 
 
 _gamma_rnn.register_autograd(_gradient, setup_context=_context)
@@ -222,15 +232,15 @@ _gamma_rnn_backward.register_autograd(_second_gradient, setup_context=_backward_
 @torch.library.custom_op(
     "adaptrnn::gamma_rnn_trace",
     mutates_args=(),
-    schema=f"({_TENSORS}, str nonlinearity) -> (Tensor, Tensor)",
+    schema=f"({_TENSORS}, str nonlinearity, bool bf16) -> (Tensor, Tensor)",
 )
 def _gamma_rnn_trace(*inputs: Any) -> tuple[Tensor, ...]:
     """a, h of all steps."""
     results = _gamma_rnn_trace_results(*inputs)
     names = (*NAMES, "past_a", "output")
     arrays = dict(zip(names, (*native.contiguous(inputs[:5]), *results), strict=True))
-    steps = inputs[0].shape[0]
-    native.run("rnn", "forward", _NUMBERS[inputs[5]], arrays=arrays, segment=steps)
+    steps, number = inputs[0].shape[0], _NUMBERS[inputs[5]]
+    native.run("rnn", "forward", number, arrays=arrays, segment=steps, bf16=inputs[6])
     return results
 
 
