@@ -203,19 +203,15 @@ def second_gradient(
     Returns:
         Derivatives by the weights and then by the tensors; None where there is none.
     """
-    if all(grad is None for grad in grads) or all(weight is None for weight in weights):
-        return [None] * (len(weights) + len(tensors))
+    nothing: list[Tensor | None] = [None] * (len(weights) + len(tensors))
+    weighted = any(weight is not None and weight.numel() for weight in weights)
+    if not weighted or all(grad is None for grad in grads):
+        return nothing
+    again = torch.is_grad_enabled()  # whether what is returned is to be differentiated too
     with torch.enable_grad():
-
-        def differentiable(tensor: Tensor | None) -> Tensor | None:
-            if tensor is None or tensor.requires_grad:
-                return tensor
-            return tensor.detach().requires_grad_()
-
-        inputs = [differentiable(tensor) for tensor in tensors]
-        factors = [differentiable(weight) for weight in weights]
+        inputs, factors = separate(tensors), separate(weights)
         pairs = zip(function(*inputs), factors, strict=True)
-        total = torch.stack([(r * f).sum() for r, f in pairs if f is not None and r.numel()]).sum()
+        total = torch.stack([(r * f).sum() for r, f in pairs if f is not None and f.numel()]).sum()
         asked = [
             (tensor, grad)
             for tensor, grad in zip(inputs, grads, strict=True)
@@ -229,15 +225,32 @@ def second_gradient(
             for gradient, (_, grad) in zip(first, asked, strict=True)
             if gradient is not None and gradient.requires_grad
         ]
-        wanted = [tensor for tensor in (*factors, *inputs) if tensor is not None]
         if not terms:
-            return [None] * (len(weights) + len(tensors))
+            return nothing
+        wanted = [tensor for tensor in (*factors, *inputs) if tensor is not None]
         found = iter(
             torch.autograd.grad(
-                torch.stack(terms).sum(), wanted, create_graph=True, allow_unused=True
+                torch.stack(terms).sum(), wanted, create_graph=again, allow_unused=True
             )
         )
         return [None if tensor is None else next(found) for tensor in (*factors, *inputs)]
+
+
+def separate(tensors: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """Views by which to differentiate a function of these tensors, each as if alone.
+
+    Where one tensor was computed from another, as the gradient of a loss from the weights, a
+    derivative by the tensors themselves would count what flows from the one to the other, which
+    the graph that they come from counts already. A view ends there. Tensors that do not require a
+    gradient become leaves that do.
+    """
+
+    def alone(tensor: Tensor | None) -> Tensor | None:
+        if tensor is None:
+            return None
+        return tensor.view_as(tensor) if tensor.requires_grad else tensor.detach().requires_grad_()
+
+    return [alone(tensor) for tensor in tensors]
 
 
 def peak(threads: int, seconds: float) -> float:

@@ -419,9 +419,9 @@ def _loss_gradient(ctx: Any, grad: Tensor | None, *_: Tensor | None) -> tuple[An
     saved: tuple[Tensor, ...] = ctx.saved_tensors
     tensors, gradients = saved[:14], saved[14:]
     if torch.is_grad_enabled():  # the gradient is to be differentiated again
-        loss = _reference_loss(*tensors)[0]
-        inputs = (*tensors[:11], *tensors[12:])
-        wanted = [tensor for tensor, need in zip(inputs, needed, strict=True) if need]
+        inputs = native.separate((*tensors[:11], *tensors[12:]))
+        loss = _reference_loss(*inputs[:11], tensors[11], *inputs[11:])[0]
+        wanted = [x for x, need in zip(inputs, needed, strict=True) if need and x is not None]
         again = iter(torch.autograd.grad(loss, wanted, grad, create_graph=True))
         found = [next(again) if need else None for need in needed]
     else:
