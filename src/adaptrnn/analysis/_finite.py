@@ -32,7 +32,7 @@ def finite(argument: str, values: T, advice: str = "") -> T:
     Example:
         >>> finite("gains", torch.tensor([[1.0, 2.0], [3.0, float("nan")]]))
         Traceback (most recent call last):
-        adaptrnn._error.InputError: gains[1, 1]=nan: must be finite, as all values (1 of 4 is not).
+        adaptrnn._error.InputError: gains[1, 1]=nan: must be finite (1 of 4 is NaN or infinite).
     """
     wrong, array = _wrong(values)
     count = int(wrong.sum())
@@ -47,7 +47,7 @@ def finite(argument: str, values: T, advice: str = "") -> T:
         )
     name = f"{argument}[{where}]" if place else argument
     verb = "is" if count == 1 else "are"
-    allowed = f"finite, as all values ({count} of {wrong.size} {verb} not)"
+    allowed = f"finite ({count} of {wrong.size} {verb} NaN or infinite)"
     raise bad(name, float(array[place]), allowed, advice)
 
 

@@ -199,6 +199,8 @@ class System:
             if after.shape != z.shape:
                 given = f"a step from state {tuple(z.shape)} to {tuple(after.shape)}"
                 raise bad("network", given, "one that keeps the shape of the state")
+            if not bool(after.isfinite().all()):
+                return  # said by who takes the steps
             try:
                 slope = self.jvp(x, z, v.unsqueeze(2), drive)[1]
             except InputError:

@@ -82,7 +82,7 @@ def jacobian_norm(
         network contracts at every h where the norm is < 1.
 
     Raises:
-        InputError: no W_hh, only one of n and s, samples < 2.
+        InputError: no W_hh, only one of n and s, samples < 2, a value that is not finite.
 
     Example:
         >>> grid = jacobian_norm(torch.eye(50), n=[1.0, 5.0], s=[0.0, 0.5, 1.0])
@@ -106,11 +106,15 @@ def jacobian_norm(
     if n is None or s is None:
         if not hasattr(network, "n_l0"):
             raise bad("n, s", None, "given, since this network has none of its own")
-        pair = (network.n_l0.detach().double(), network.s_l0.detach().double())
+        pair = (
+            finite("n_l0", network.n_l0.detach().double()),
+            finite("s_l0", network.s_l0.detach().double()),
+        )
         own = dict(
             zip(("norm", "standard_error"), _mean_norm(currents, weight, *pair), strict=True)
         )
         return xr.Dataset(own, attrs=attrs)
+    finite("n", n), finite("s", s)
     grid = [[_mean_norm(currents, weight, gain, sat) for sat in s] for gain in n]
     mean, error = np.moveaxis(np.array(grid).reshape(len(n), len(s), 2), -1, 0)
     gains = torch.tensor(n, dtype=torch.float64)[:, None]

@@ -18,9 +18,9 @@ is at most eps^-0.4 times the smallest, eps the rounding of the dtype; else the 
 in two halves. The smallest element then keeps a relative accuracy of about eps^0.6 (4e-10 in
 float64, 7e-5 in float32).
 
-Where a single step spreads its growth further than that, the smallest elements are rounding: each
-product of S terms is wrong by about S eps of the largest. `resolved` says which exponents met such
-an element. Where whole rows of a Jacobian are zero, as those of silent ReLU units, the last
+Where a single step spreads its growth further than that, the smallest elements may be rounding:
+each product of S terms is wrong by up to S eps of the largest. `resolved` says which exponents met
+no such element. Where whole rows of a Jacobian are zero, as those of silent ReLU units, the last
 elements are 0, which rounding would hide: m zero rows make the last m exponents -inf.
 """
 
@@ -101,7 +101,7 @@ def lyapunov(
         k: how many leading exponents; None for all of them.
         definition: "paper", "frozen" or "full", see `DEFINITIONS`. For networks other than an
             ARUN "frozen" and "full" are the same; "paper" and "frozen" need one layer of ours.
-            A step of the user's own costs about 1 ms at each time.
+            A step of the user's own costs 0.4 to 1 ms.
         steps: number of steps that count, after `burn_in`; default all there are in x.
         burn_in: first steps, in which state and tangents settle and nothing counts.
         state: first states of the B samples, the network's own form or flat (B, S); zeros if None.
@@ -122,16 +122,17 @@ def lyapunov(
         lyapunov (sample, exponent) in 1/step; standard_error, from as many blocks as attrs say, and
         low and high, the interval of 95% that it gives with Student's t of blocks - 1; running
         (time, sample, exponent), the estimate as it converges; resolved (sample, exponent), whether
-        it is more than rounding (see below); converged (sample, exponent); kaplan_yorke (sample),
-        the dimension, NaN if more exponents are needed to know it; and positive_sum (sample), a
-        lower bound of the sum if all k are positive.
+        it is surely more than rounding (see below); converged (sample, exponent); kaplan_yorke
+        (sample), the dimension, NaN if more exponents are needed to know it; and positive_sum
+        (sample), a lower bound of the sum if all k are positive.
 
         An exponent of -inf means Jacobians that have lost rank: silent ReLU units, or slopes below
-        the smallest number of the dtype. An exponent that is not resolved has met a growth below
-        S eps of the largest growth in the same step, S the size of the state: the number is then
-        rounding, and the true one is usually lower. In float64 this concerns exponents below about
-        -10 per step. An interval says nothing of slower changes than the run is long: start several
-        samples at different states to see them.
+        the smallest number of the dtype. An exponent that is not resolved has met two growths in
+        turn whose shares in the largest multiply to less than 100 S eps, S the size of the state:
+        the number may be rounding, and the true one lower. It may also be right, where whole rows
+        of the Jacobian are small. In float64 this concerns exponents below about -10 per step.
+        An interval knows nothing of changes slower than the run: start several samples at
+        different states to see them.
 
     Raises:
         InputError: a shape or name that is not allowed, k out of range, a value that is not
@@ -196,7 +197,7 @@ def _warn(found: xr.Dataset, steps: int) -> None:
     unresolved = 1 - float(found.resolved.mean())
     if unresolved > 0:
         warnings.warn(
-            f"{unresolved:.0%} of the exponents are rounding of {dtype}, far below the others: "
+            f"{unresolved:.0%} of the exponents may be rounding of {dtype}, far below the others: "
             "more steps do not help; see `resolved` for which.",
             ConvergenceWarning,
             stacklevel=3,
@@ -604,7 +605,7 @@ def _summary(
             "low": (dims, value - width, {**per_step, "meaning": "of the interval of 95%"}),
             "high": (dims, value + width, {**per_step, "meaning": "of the interval of 95%"}),
             "running": (("time", *dims), running, {**per_step, "meaning": "estimate so far"}),
-            "resolved": (dims, resolved, {"meaning": "whether it is more than rounding"}),
+            "resolved": (dims, resolved, {"meaning": "whether it is surely more than rounding"}),
             "converged": (dims, converged),
             "kaplan_yorke": (
                 "sample",
