@@ -52,3 +52,16 @@ def test_names_and_shapes():
         recurrent_(torch.empty(2, 2), "henaf")
     with pytest.raises(InputError, match="square"):
         henaff_(torch.empty(2, 3))
+
+
+def test_haar_has_the_same_bits_for_every_number_of_threads():
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 4):
+            torch.set_num_threads(threads)
+            torch.manual_seed(3)
+            found.append(haar_(torch.empty(300, 300)))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(found[0], other) for other in found[1:])

@@ -20,7 +20,7 @@ class InputError(ValueError):
 
 
 class NotFiniteError(InputError):
-    """The state of a network grew without bound, or became NaN."""
+    """A value is NaN or infinite: one that was given, or the state that a network reached."""
 
 
 class ShapeError(InputError, RuntimeError):

@@ -49,6 +49,9 @@ def henaff_(weight: Tensor, low: float = -math.pi, high: float = 0.0) -> Tensor:
 def haar_(weight: Tensor) -> Tensor:
     """Fill a square matrix with an orthogonal matrix drawn uniformly (Haar measure).
 
+    It is computed on one thread, so that one seed gives the same bits whatever the number of
+    threads.
+
     Args:
         weight: (N, N), changed in place.
 
@@ -61,7 +64,12 @@ def haar_(weight: Tensor) -> Tensor:
         True
     """
     _square(weight)
-    return nn.init.orthogonal_(weight)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # the same bits for every number of threads
+    try:
+        return nn.init.orthogonal_(weight)
+    finally:
+        torch.set_num_threads(threads)
 
 
 @torch.no_grad()

@@ -22,8 +22,14 @@ def gamma_curve(n: Tensor, s: Tensor) -> Curve:
     return lambda a: (gamma(a, n, s), gamma_dx(a, n, s))
 
 
+def tanh_slope(a: Tensor) -> Tensor:
+    """1 / cosh(a)^2 without the digits that 1 - tanh(a)^2 loses where the unit is saturated."""
+    small = torch.exp(-2 * a.abs())
+    return 4 * small / (1 + small) ** 2
+
+
 CURVES: dict[str, Curve] = {
-    "tanh": lambda a: (torch.tanh(a), 1 - torch.tanh(a) ** 2),
+    "tanh": lambda a: (torch.tanh(a), tanh_slope(a)),
     "relu": lambda a: (torch.relu(a), (a > 0).to(a.dtype)),
     "linear": lambda a: (a, torch.ones_like(a)),
     "softplus": lambda a: (nn.functional.softplus(a), torch.sigmoid(a)),
@@ -35,7 +41,7 @@ def arun_push(network: Any) -> Push:
     """Tangents of (h, g) through one step of an ARUN with the paper's controller.
 
     With dh (B, k, N) and dg (B, k, N, G), and q = g_t:
-    da = W_hh dh, dq = (1 - q^2)(W_ag da + W_gg dg), [dn, ds] = W_gc dq,
+    da = W_hh dh, dq = tanh'(...)(W_ag da + W_gg dg), [dn, ds] = W_gc dq,
     dh' = gamma_x da + gamma_n dn + gamma_s ds.
     """
     weight_ag, weight_gg, bias_g, weight_gc, bias_gc = network.controller.weights()
@@ -49,12 +55,13 @@ def arun_push(network: Any) -> Push:
             a = a + linear(x, network.weight_ih_l0)
         if drive is not None:
             a = a + drive
-        q = torch.tanh(linear(g, weight_gg, bias_g) + a.unsqueeze(-1) * weight_ag)
+        below = linear(g, weight_gg, bias_g) + a.unsqueeze(-1) * weight_ag
+        q = torch.tanh(below)
         n, s = linear(q, weight_gc, bias_gc).unbind(-1)
         rows = v.mT  # (B, k, S), which is how a QR leaves them in memory
         da = linear(rows[..., :neurons], weight_hh)
         dq = linear(rows[..., neurons:].unflatten(2, (neurons, units)), weight_gg)
-        dq.addcmul_(da.unsqueeze(-1), weight_ag).mul_((1 - q * q).unsqueeze(1))
+        dq.addcmul_(da.unsqueeze(-1), weight_ag).mul_(tanh_slope(below).unsqueeze(1))
         dn, ds = linear(dq, weight_gc).unbind(-1)
         dh = gamma_dx(a, n, s).unsqueeze(1) * da
         dh += gamma_dn(a, n, s).unsqueeze(1) * dn

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from adaptrnn._error import bad, choose
 from adaptrnn._recurrent import Recurrent
+from adaptrnn.analysis._finite import finite
 from adaptrnn.analysis._system import system
 from adaptrnn.gated import GRU, LSTM
 
@@ -47,10 +48,7 @@ def labelled(values: Any, argument: str) -> xr.DataArray:
     if "time" not in values.dims:
         raise bad(f"{argument}.dims", values.dims, "dimensions that include 'time'")
     values = values.transpose("time", ...).astype(np.float64)
-    if not np.isfinite(values.values).all():
-        count = int((~np.isfinite(values.values)).sum())
-        raise bad(argument, f"{count} values that are NaN or infinite", "finite everywhere")
-    return values
+    return finite(argument, values)
 
 
 def record(
@@ -75,9 +73,11 @@ def record(
         "h", and if the network has them "n" and "s", each (T, B, N), on the CPU.
 
     Raises:
-        InputError: an unknown `into`; the network takes no drive.
+        InputError: an unknown `into`; the network takes no drive; the stimulus, or what the
+            network makes of it, is not finite.
     """
     choose("into", into, ("drive", "input"))
+    finite("stimulus", stimulus)
     steps = stimulus.shape[0]
     traced = isinstance(network, TRACED)
     wrapped = None if traced else system(network, state, input_size=input_size)
@@ -95,7 +95,10 @@ def record(
             parts.append({"h": wrapped.activity(z)})
         else:
             parts.append(_trace(network, x, drive, (steps, part.shape[1], width or 1)))
-    return {name: torch.cat([part[name] for part in parts], 1).detach().cpu() for name in parts[0]}
+    seen = {name: torch.cat([part[name] for part in parts], 1).detach().cpu() for name in parts[0]}
+    for name, signal in seen.items():
+        finite(f"network: {name}", signal, "The place is [time, trial, neuron].")
+    return seen
 
 
 def _trace(

@@ -33,15 +33,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import jvp, vmap
 from torch.nn.functional import linear
 from torch.utils import _pytree as pytree
 
-from adaptrnn._error import bad
+from adaptrnn._error import InputError, bad
 from adaptrnn._recurrent import Recurrent
 from adaptrnn.analysis._closed import CURVES, Curve, Push, Slope, Step, arun_push, gamma_curve
+from adaptrnn.analysis._finite import finite
 from adaptrnn.controller import AdaptationController
 from adaptrnn.rnn import ARUN, RNN
 
@@ -104,11 +106,12 @@ class System:
         Raises:
             InputError: the state has neither form.
         """
+        state = torch.from_numpy(state) if isinstance(state, np.ndarray) else state
         if not (isinstance(state, Tensor) and state.ndim == 2 and state.shape[1] == self.size):
             state = self.pack(state)
             if state.shape[1] != self.size:
                 raise bad("state", tuple(state.shape), f"(B, {self.size}), or the network's own")
-        return state.detach().to(self.device, self.dtype)
+        return finite("state", state.detach().to(self.device, self.dtype))
 
     def activity(self, z: Tensor) -> Tensor:
         """Rates h (..., N) in flat states (..., S); of the last layer if there are several."""
@@ -136,6 +139,7 @@ class System:
             InputError: a shape does not fit, T is unknown, or the network takes no drive.
         """
         if x is not None:
+            x = finite("x", torch.as_tensor(x))
             if x.ndim not in (2, 3) or (self.input_size and x.shape[-1] != self.input_size):
                 allowed = f"(T, B, {self.input_size or 'D'}), or (T, D) for the same input to all"
                 raise bad("x.shape", tuple(x.shape), allowed)
@@ -155,6 +159,7 @@ class System:
             return steps, inputs, [None] * steps
         self.check_drive()
         drive = torch.as_tensor(drive, dtype=self.dtype, device=self.device)
+        finite("drive", drive)
         batch = batch or (drive.shape[1] if drive.ndim == 3 else 1)
         shape = (steps, batch, self.neurons)
         try:
@@ -170,6 +175,50 @@ class System:
         if not self.takes_drive:
             advice = "Give it the form step(x_t, state, drive), or put the drive into the input."
             raise bad("drive", "a drive", f"None, because {self.name} takes no drive", advice)
+
+    def check_step(self, x: Tensor | None, z: Tensor, drive: Tensor | None = None) -> None:
+        """Raise unless a step can be differentiated and leaves the samples alone.
+
+        Args:
+            x: input of one step (B, D) or None.
+            z: states (B, S).
+            drive: (B, N) or None.
+
+        Raises:
+            InputError: the next states have another shape; the derivative fails or is cut off; the
+                next state of one sample depends on another sample.
+        """
+        if self.slope is not None or self.push is not None:
+            return  # closed forms of our own layers
+        finite("state", z)
+        allowed = "made of torch's own operations, without .detach(), .item() or NumPy"
+        advice = "Lyapunov exponents and Jacobians come from its derivative by torch.func."
+        generator = torch.Generator().manual_seed(0)
+        v = torch.rand(z.shape, generator=generator, dtype=torch.float64).to(z) + 0.5
+        with torch.no_grad():
+            after = self.step(x, z, drive)
+            if after.shape != z.shape:
+                given = f"a step from state {tuple(z.shape)} to {tuple(after.shape)}"
+                raise bad("network", given, "one that keeps the shape of the state")
+            if not bool(after.isfinite().all()):
+                return  # said by who takes the steps
+            try:
+                slope = self.jvp(x, z, v.unsqueeze(2), drive)[1]
+            except InputError:
+                raise
+            except Exception as error:
+                reason = str(error).strip().splitlines() or [""]
+                text = f"{advice} torch says: {reason[0]}"
+                raise bad("network", self.name, allowed, text) from error
+            moved = z + v * z.abs().clamp(min=1) * 1e-3
+            if not slope.any() and not torch.equal(self.step(x, moved, drive), after):
+                raise bad("network", self.name, allowed, advice)
+            if len(z) > 1:
+                alone = torch.cat([moved[:1], z[1:]])
+                if not torch.equal(self.step(x, alone, drive)[1:], after[1:]):
+                    advice = "Its next state must be the same again for the same sample."
+                    allowed = "a step that treats the samples of a batch independently"
+                    raise bad("network", self.name, allowed, advice)
 
     def run(
         self,
@@ -366,6 +415,11 @@ def _packing(
         leaves, found = pytree.tree_flatten(state)
         if found != tree:
             raise bad("state", state, f"of the form {tree}")
+        for leaf, shape in zip(leaves, shapes, strict=True):
+            own = isinstance(leaf, Tensor)
+            given = type(leaf).__name__ if not own else tuple(leaf.shape)
+            if not own or leaf.ndim != len(shape) + (batch_dim is not None):
+                raise bad("state", given, f"tensors, each {shape} for one sample")
         if batch_dim is None:
             return torch.cat([leaf.reshape(1, -1) for leaf in leaves], 1)
         rows = [leaf.movedim(batch_dim, 0) for leaf in leaves]
@@ -517,8 +571,10 @@ def _own_network(network: Any) -> System:
 
 
 def copied(network: Any, dtype: torch.dtype | None = None) -> Any:
-    """A copy of a module for reading: no gradients, no dropout, in `dtype`."""
+    """A copy of a module for reading: no gradients, no dropout, finite, in `dtype`."""
     network = copy.deepcopy(network).requires_grad_(False).eval()
+    for name, parameter in network.named_parameters():
+        finite(name, parameter, "The network cannot be analysed.")
     return network if dtype is None else network.to(dtype)
 
 

@@ -16,6 +16,7 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 
 from adaptrnn._error import bad
+from adaptrnn.analysis._finite import finite
 from adaptrnn.analysis._system import copied
 
 __all__ = ["controller_manifold"]
@@ -68,7 +69,7 @@ def controller_manifold(
     core = copied(own, torch.float64)
     if currents is None:
         currents = torch.exp(torch.linspace(-2, 2, 10, dtype=torch.float64))
-    currents = torch.as_tensor(currents, dtype=torch.float64)
+    currents = finite("currents", torch.as_tensor(currents, dtype=torch.float64))
     if currents.ndim != 1 or len(currents) < 2:
         raise bad("currents", tuple(currents.shape), "(C,), at least 2 of them")
     if min(starts, before, during) < 1:

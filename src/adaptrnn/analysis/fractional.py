@@ -38,6 +38,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import fft as sfft
 
 from adaptrnn._error import bad, choose
+from adaptrnn.analysis._finite import finite
 from adaptrnn.analysis._record import labelled, neuron_count, record
 
 __all__ = [
@@ -372,7 +373,7 @@ def respond(
     plan = _protocol(protocol)
     if trials < 1:
         raise bad("trials", trials, "an integer >= 1")
-    levels = np.asarray(amplitudes, dtype=np.float64)
+    levels = finite("amplitudes", np.asarray(amplitudes, dtype=np.float64))
     steps = np.stack([plan.stimulus(xi) for xi in levels], 1)
     sigma = plan.noise if noise is None else noise
     units = neuron_count(network, state) if into == "drive" else (input_size or 1)

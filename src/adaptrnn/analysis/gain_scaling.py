@@ -22,6 +22,7 @@ import xarray as xr
 from torch import Tensor, nn
 
 from adaptrnn._error import bad
+from adaptrnn.analysis._finite import finite
 from adaptrnn.analysis._fit import fit, fit_all
 from adaptrnn.analysis._record import UNITS, neuron_count, record
 from adaptrnn.analysis._system import system
@@ -66,19 +67,21 @@ def gain_scaling(
         trials, sd over neurons of the mean over trials; n_steady, s_steady, h_steady and
         output_variance (variance over time within the steady half, mean over trials), each
         (xi, neuron); output_variance_frozen likewise; slope, slope_low, slope_high of log output
-        variance (mean over neurons) over log xi, along "condition" (adaptive, frozen).
+        variance (mean over neurons) over log xi, along "condition" (adaptive, frozen), NaN
+        where the output does not vary.
         With gains, the fits of `fit_scaling` to n and s averaged over neurons, as n_value,
         n_delta_aic and so on.
 
     Raises:
-        InputError: xi <= 0, an epoch that is too short, fewer than 4 amplitudes.
+        InputError: xi <= 0, an epoch that is too short, fewer than 4 amplitudes, a network whose
+            signals do not stay finite.
 
     Example:
         >>> found = gain_scaling(torch.nn.GRUCell(1, 3), [1, 2, 4, 8], durations=(20, 40, 20))
         >>> found.output_variance.dims, "n_steady" in found
         (('xi', 'neuron'), False)
     """
-    xi = np.asarray(amplitudes, dtype=np.float64)
+    xi = finite("amplitudes", np.asarray(amplitudes, dtype=np.float64))
     if len(xi) < 4 or not (xi > 0).all():
         raise bad("amplitudes", amplitudes, "at least 4 numbers > 0")
     if min(durations[0], durations[1]) < 4 or durations[2] < 0:
@@ -154,7 +157,7 @@ def fit_scaling(steady: xr.DataArray, confidence: float = 0.95) -> xr.Dataset:
         (model, ...); delta: minus that of the line, so that negative is better than a line.
 
     Raises:
-        InputError: no dimension "xi", or too few or negative xi.
+        InputError: no dimension "xi", or too few or negative xi, or a value that is not finite.
 
     Example:
         >>> xi = np.array([1, 2.5, 5, 10, 15, 20, 30])
@@ -164,7 +167,7 @@ def fit_scaling(steady: xr.DataArray, confidence: float = 0.95) -> xr.Dataset:
     """
     if "xi" not in steady.dims or "xi" not in steady.coords:
         raise bad("steady.dims", steady.dims, "dimensions that include 'xi', with its values")
-    return fit_all(steady.xi.values, steady, "xi", confidence)
+    return fit_all(steady.xi.values, finite("steady", steady), "xi", confidence)
 
 
 def freeze(network: nn.Module, n: Tensor, s: Tensor) -> nn.Module:
@@ -191,6 +194,7 @@ def freeze(network: nn.Module, n: Tensor, s: Tensor) -> nn.Module:
     """
     from adaptrnn.rnn import ARUN, RNN
 
+    finite("n", n), finite("s", s)
     if not isinstance(network, ARUN) or network.num_layers > 1 or network.bidirectional:
         raise bad("network", type(network).__name__, "an ARUN of one layer and one direction")
     weight: Any = network.weight_hh_l0

@@ -21,6 +21,7 @@ from torch.func import functional_call
 from torch.utils import _pytree as pytree
 
 from adaptrnn._error import bad
+from adaptrnn.analysis._finite import finite
 from adaptrnn.rnn import ARUN, RNN
 
 __all__ = ["gradient_norm"]
@@ -53,7 +54,7 @@ def gradient_norm(
         loss is in attrs. norm at t = 1 is that of the whole gradient.
 
     Raises:
-        InputError: no such parameter, a loss that is not one number.
+        InputError: no such parameter, a loss that is not one number, a value that is not finite.
 
     Example:
         >>> from adaptrnn import RNN
@@ -66,6 +67,12 @@ def gradient_norm(
         parameter = guess if parameter is None and guess in known else parameter
     if parameter not in known:
         raise bad("parameter", parameter, f"one of {', '.join(known)}")
+    for name, weight in known.items():
+        finite(name, weight, "The network cannot be analysed.")
+    given = [("state", part) for part in pytree.tree_leaves(state)]
+    for name, value in [*given, *([] if drive is None else [("drive", drive)])]:
+        finite(name, value)
+    x = finite("x", torch.as_tensor(x))
     if x.ndim != 3:
         raise bad("x.shape", tuple(x.shape), "(T, B, D)")
     ours = isinstance(network, RNN | ARUN)
@@ -95,7 +102,7 @@ def gradient_norm(
 def _checked(value: Tensor) -> Tensor:
     if not isinstance(value, Tensor) or value.numel() != 1:
         raise bad("loss", value, "a function of the rates whose value is one number")
-    return value
+    return finite("loss", value)
 
 
 def _by_currents(

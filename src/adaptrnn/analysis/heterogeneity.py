@@ -16,6 +16,7 @@ import xarray as xr
 from torch import Tensor, nn
 
 from adaptrnn._error import bad
+from adaptrnn.analysis._finite import finite
 from adaptrnn.analysis.statistics import interval
 
 __all__ = ["activation_parameters", "heterogeneity"]
@@ -41,7 +42,7 @@ def activation_parameters(
         standard deviation over time and samples, 0 for a static network.
 
     Raises:
-        InputError: the network has no n and s; an `ARUN` without input.
+        InputError: the network has no n and s, or they are not finite; an `ARUN` without input.
 
     Example:
         >>> from adaptrnn import RNN
@@ -66,6 +67,8 @@ def activation_parameters(
         within = {key: value.std(0, correction=0) for key, value in flat.items()}
     else:
         raise bad("network", name, "an RNN with nonlinearity 'gamma' or an ARUN")
+    for key, value in found.items():
+        finite(f"network: {key}", value)
     data = {key: ("neuron", value.double().cpu().numpy()) for key, value in found.items()}
     data |= {f"{key}_within": ("neuron", v.double().cpu().numpy()) for key, v in within.items()}
     attrs = {"definition": "n, s: parameters, or means over time and samples; _within: sd of these"}
@@ -96,7 +99,7 @@ def heterogeneity(
         absolute change of a neuron).
 
     Raises:
-        InputError: no n, s or no dimension "neuron".
+        InputError: no n, s or no dimension "neuron"; a value that is not finite.
 
     Example:
         >>> cloud = xr.Dataset({"n": ("neuron", [4.0, 5.0, 6.0]), "s": ("neuron", [0.0, 0.1, 0.2])})
@@ -105,7 +108,7 @@ def heterogeneity(
         (1.0, 0.1, 1.0)
     """
     cloud = _cloud(parameters)
-    n, s = cloud.n.astype(float), cloud.s.astype(float)
+    n, s = finite("n", cloud.n.astype(float)), finite("s", cloud.s.astype(float))
     count = cloud.sizes["neuron"]
     if count < 2:
         raise bad("parameters", count, "of at least 2 neurons")
@@ -117,7 +120,7 @@ def heterogeneity(
         low, high = _spread(values, confidence)
         found |= {f"{name}_sd_low": low, f"{name}_sd_high": high}
         if start is not None:
-            change = abs(values - start[name].astype(float))
+            change = abs(values - finite(f"start.{name}", start[name].astype(float)))
             found[f"{name}_change"] = change.mean("neuron")
         if f"{name}_within" in cloud:
             found[f"{name}_within"] = cloud[f"{name}_within"]

@@ -22,8 +22,9 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from adaptrnn._error import NotFiniteError, bad
+from adaptrnn._error import bad
 from adaptrnn.activation import gamma_dx, gamma_sup_slope
+from adaptrnn.analysis._finite import finite
 from adaptrnn.analysis._system import Network, system
 
 __all__ = ["jacobian_norm", "jacobian_product", "recurrent_weight"]
@@ -39,7 +40,8 @@ def recurrent_weight(network: Network) -> Tensor:
         The matrix in float64, without gradient.
 
     Raises:
-        InputError: there is no square recurrent matrix (a GRU and an LSTM have several).
+        InputError: there is no square recurrent matrix (a GRU and an LSTM have several); a weight
+            is not finite.
 
     Example:
         >>> recurrent_weight(torch.nn.RNNCell(1, 3)).shape
@@ -51,7 +53,7 @@ def recurrent_weight(network: Network) -> Tensor:
     if not isinstance(weight, Tensor) or weight.ndim != 2 or weight.shape[0] != weight.shape[1]:
         shown = tuple(weight.shape) if isinstance(weight, Tensor) else type(network).__name__
         raise bad("network", shown, "one with a square weight_hh, or a matrix (N, N)")
-    return weight.detach().double()
+    return finite("network" if weight is network else "weight_hh", weight.detach().double())
 
 
 def jacobian_norm(
@@ -80,7 +82,7 @@ def jacobian_norm(
         network contracts at every h where the norm is < 1.
 
     Raises:
-        InputError: no W_hh, only one of n and s, samples < 2.
+        InputError: no W_hh, only one of n and s, samples < 2, a value that is not finite.
 
     Example:
         >>> grid = jacobian_norm(torch.eye(50), n=[1.0, 5.0], s=[0.0, 0.5, 1.0])
@@ -104,11 +106,15 @@ def jacobian_norm(
     if n is None or s is None:
         if not hasattr(network, "n_l0"):
             raise bad("n, s", None, "given, since this network has none of its own")
-        pair = (network.n_l0.detach().double(), network.s_l0.detach().double())
+        pair = (
+            finite("n_l0", network.n_l0.detach().double()),
+            finite("s_l0", network.s_l0.detach().double()),
+        )
         own = dict(
             zip(("norm", "standard_error"), _mean_norm(currents, weight, *pair), strict=True)
         )
         return xr.Dataset(own, attrs=attrs)
+    finite("n", n), finite("s", s)
     grid = [[_mean_norm(currents, weight, gain, sat) for sat in s] for gain in n]
     mean, error = np.moveaxis(np.array(grid).reshape(len(n), len(s), 2), -1, 0)
     gains = torch.tensor(n, dtype=torch.float64)[:, None]
@@ -175,6 +181,7 @@ def jacobian_product(
     if z is None:
         known = [part[0] for part in (inputs, drives) if part and part[0] is not None]
         z = model.start(known[0].shape[0] if known else 1)
+    model.check_step(inputs[0], z, drives[0])
     eye = torch.eye(model.size, dtype=z.dtype, device=z.device)
     product = eye.repeat(z.shape[0], 1, 1)
     scale = z.new_zeros(z.shape[0])  # P_T = exp(scale) product
@@ -184,14 +191,13 @@ def jacobian_product(
             after, jacobian = model.jacobian(inputs[t], z, drives[t])
             product = jacobian @ product
             z = after
+            finite(f"network: state after step {t + 1}", z, "Check the input and the weights.")
             norms.append(torch.linalg.matrix_norm(jacobian, 2))
             size = product.abs().amax((1, 2)).clamp(min=torch.finfo(z.dtype).tiny)
             product, scale = product / size[:, None, None], scale + size.log()
             if (t + 1) % every == 0:
                 singular.append(torch.linalg.svdvals(product).log() + scale[:, None])
                 times.append(t + 1)
-    if not bool(z.isfinite().all()):
-        raise NotFiniteError(str(bad("network", model.name, "one whose states stay finite")))
     if not singular:
         raise bad("every", every, f"at most the number of steps, {total}")
     logs = torch.stack(singular).cpu().double().numpy()

@@ -17,6 +17,11 @@ unfactored over several steps only if of the diagonal elements of the factor, an
 is at most eps^-0.4 times the smallest, eps the rounding of the dtype; else the steps are done again
 in two halves. The smallest element then keeps a relative accuracy of about eps^0.6 (4e-10 in
 float64, 7e-5 in float32).
+
+Where a single step spreads its growth further than that, the smallest elements may be rounding:
+each product of S terms is wrong by up to S eps of the largest. `resolved` says which exponents met
+no such element. Where whole rows of a Jacobian are zero, as those of silent ReLU units, the last
+elements are 0, which rounding would hide: m zero rows make the last m exponents -inf.
 """
 
 from __future__ import annotations
@@ -32,6 +37,7 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
+from scipy import stats
 from scipy.linalg.lapack import dlaswp, get_lapack_funcs
 from threadpoolctl import threadpool_limits
 from torch import Tensor
@@ -91,10 +97,11 @@ def lyapunov(
         network: any recurrent network; a step function as the `System` that
             `adaptrnn.analysis.system` makes of it.
         x: input, (T, B, D), or (T, D) given to every sample; None for an autonomous network (our
-            and torch's networks then get zeros).
+            and torch's networks then get zeros). Not with definition="paper", which has none.
         k: how many leading exponents; None for all of them.
         definition: "paper", "frozen" or "full", see `DEFINITIONS`. For networks other than an
             ARUN "frozen" and "full" are the same; "paper" and "frozen" need one layer of ours.
+            A step of the user's own costs 0.4 to 1 ms.
         steps: number of steps that count, after `burn_in`; default all there are in x.
         burn_in: first steps, in which state and tangents settle and nothing counts.
         state: first states of the B samples, the network's own form or flat (B, S); zeros if None.
@@ -112,19 +119,28 @@ def lyapunov(
 
     Returns:
         Dataset over sample (B), exponent (k) and time (the steps counted so far at each QR):
-        lyapunov (sample, exponent) in 1/step; standard_error, from blocks; running (time,
-        sample, exponent), the estimate as it converges; converged (sample, exponent);
-        kaplan_yorke (sample), the dimension, NaN if more exponents are needed to know it; and
-        positive_sum (sample), a lower bound of the sum if all k are positive. An exponent of -inf
-        means a Jacobian that is singular, as with silent ReLU units. An exponent below ln(eps) is
-        a matter of rounding unless, as for silent units, whole rows are small.
+        lyapunov (sample, exponent) in 1/step; standard_error, from as many blocks as attrs say, and
+        low and high, the interval of 95% that it gives with Student's t of blocks - 1; running
+        (time, sample, exponent), the estimate as it converges; resolved (sample, exponent), whether
+        it is surely more than rounding (see below); converged (sample, exponent); kaplan_yorke
+        (sample), the dimension, NaN if more exponents are needed to know it; and positive_sum
+        (sample), a lower bound of the sum if all k are positive.
+
+        An exponent of -inf means Jacobians that have lost rank: silent ReLU units, or slopes below
+        the smallest number of the dtype. An exponent that is not resolved has met two growths in
+        turn whose shares in the largest multiply to less than 100 S eps, S the size of the state:
+        the number may be rounding, and the true one lower. It may also be right, where whole rows
+        of the Jacobian are small. In float64 this concerns exponents below about -10 per step.
+        An interval knows nothing of changes slower than the run: start several samples at
+        different states to see them.
 
     Raises:
-        InputError: a shape or name that is not allowed, k out of range.
-        NotFiniteError: a state that is not finite (NaN is an error).
+        InputError: a shape or name that is not allowed, k out of range, a value that is not
+            finite (NaN is an error), a step that mixes samples or that torch cannot differentiate.
+        NotFiniteError: a state of the network that is not finite.
 
     Warns:
-        ConvergenceWarning: some exponents have not converged.
+        ConvergenceWarning: some exponents have not converged, or are not resolved.
 
     Example:
         >>> logistic = system(lambda x, h: 4 * h * (1 - h), torch.zeros(1, 1, dtype=torch.float64))
@@ -133,6 +149,10 @@ def lyapunov(
         >>> round(float(found.lyapunov.mean()), 2), round(math.log(2), 2)
         (0.69, 0.69)
     """
+    if definition == "paper" and not (x is None and drive is None):
+        name = "drive" if x is None else "x"
+        advice = "Give steps=, and definition='frozen' where input and drive are to act."
+        raise bad(name, "a tensor", "None with definition='paper', which has no input", advice)
     model, z = system_of(network, definition, state, n=n, s=s, dtype=dtype)
     size = model.size
     k = size if k is None else k
@@ -151,9 +171,10 @@ def lyapunov(
     if z.shape[0] * size * k > _LARGEST:
         raise bad("k", k, f"smaller: {z.shape[0]} samples x {size} x k numbers do not fit")
     signals = list(zip(inputs, drives, strict=True))
+    model.check_step(inputs[0], z, drives[0])
     with torch.no_grad(), _tangents(model, first_frame(z, k, seed)) as tangents:
-        times, growth = _grow(tangents, z, signals, burn_in, interval)
-    found = _summary(times, growth, tolerance)
+        times, growth, resolved = _grow(tangents, z, signals, burn_in, interval)
+    found = _summary(times, growth, resolved, tolerance, size)
     found.attrs = {
         "definition": definition,
         "meaning": DEFINITIONS[definition],
@@ -162,21 +183,35 @@ def lyapunov(
         "state_size": size,
         "burn_in": burn_in,
         "interval": interval,
+        "blocks": _blocks(times),
         "tolerance": tolerance,
         "dtype": str(z.dtype).removeprefix("torch."),
         "seed": seed,
         "torch": torch.__version__,
     }
-    share = 1 - float(found.converged.mean())
+    _warn(found, total - burn_in)
+    return found
+
+
+def _warn(found: xr.Dataset, steps: int) -> None:
+    tolerance, dtype = found.attrs["tolerance"], found.attrs["dtype"]
+    unresolved = 1 - float(found.resolved.mean())
+    if unresolved > 0:
+        warnings.warn(
+            f"{unresolved:.0%} of the exponents may be rounding of {dtype}, far below the others: "
+            "more steps do not help; see `resolved` for which.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    share = float((found.resolved & ~found.converged).mean())
     if share > 0:
         worst = float(found.standard_error.where(np.isfinite(found.standard_error)).max())
         warnings.warn(
             f"{share:.0%} of the exponents have not converged to {tolerance} (largest standard "
-            f"error {worst:.2g}): give more steps than {total - burn_in}, or a larger tolerance.",
+            f"error {worst:.2g}): give more steps than {steps}, or a larger tolerance.",
             ConvergenceWarning,
-            stacklevel=2,
+            stacklevel=3,
         )
-    return found
 
 
 def system_of(
@@ -277,14 +312,18 @@ def _grow(
     signals: Signals,
     burn_in: int,
     interval: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Times of the QRs, counted from the end of the burn-in, and sum ln R_ii between them."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Times of the QRs from the end of the burn-in, sum ln R_ii between, and what is resolved."""
     counted, times, t = [], [], 0
     while t < len(signals):
         mark = burn_in if t < burn_in else t + interval  # of the next QR that is recorded
         mark = min(mark, len(signals))
         z, growth = tangents.advance(z, signals[t:mark])
         t = mark
+        if t <= burn_in:
+            tangents.forget()
+        lost = tangents.lost[:, None] > tangents.model.size - 1 - np.arange(growth.shape[1])
+        growth[lost] = -np.inf
         if not bool(z.isfinite().all()) or np.isnan(growth).any():
             allowed = f"one whose states stay finite; within step {t} they do not"
             advice = "Check the input and the weights."
@@ -292,7 +331,7 @@ def _grow(
         if t > burn_in:
             counted.append(growth)
             times.append(t - burn_in)
-    return np.array(times), np.stack(counted).astype(np.float64)
+    return np.array(times), np.stack(counted).astype(np.float64), tangents.resolved | lost
 
 
 @contextlib.contextmanager
@@ -318,14 +357,35 @@ def _limit(frame: Tensor) -> float:
     return -0.4 * math.log(torch.finfo(frame.dtype).eps)
 
 
+def _floor(frame: Tensor) -> float:
+    """Of two factors in turn, ln of the shares of an element in the largest column are above it.
+
+    A product is wrong by S eps of the largest column. This turns the i-th tangent by S eps over
+    the share of element i, which at the next factor is an error of element i by that over its
+    share there. 1% of the element is allowed.
+    """
+    return math.log(100 * frame.shape[1] * torch.finfo(frame.dtype).eps)
+
+
 class _Tangents:
-    """Tangents of all samples together, of any network on any device."""
+    """Tangents of all samples together, of any network on any device.
+
+    `lost` (B,) counts the rows that were zero in one Jacobian, at most; `resolved` (B, k) says
+    which elements were always above rounding; both since `forget`.
+    """
 
     def __init__(self, model: System, frame: Tensor) -> None:
-        self.model, self.limit = model, _limit(frame)
+        self.model, self.limit, self.floor = model, _limit(frame), _floor(frame)
+        self.shape = frame.shape[0], frame.shape[2]
+        self.forget()
         self.basis: _Dense | _Lower = _Dense(frame)
         self.lu = frame.shape[2] == model.size > _SMALL
         self.free = 1
+
+    def forget(self) -> None:
+        """Begin to count again."""
+        self.lost = np.zeros(self.shape[0], int)
+        self.resolved, self.share = np.ones(self.shape, bool), np.zeros(self.shape)
 
     def advance(self, z: Tensor, signals: Signals) -> tuple[Tensor, np.ndarray]:
         """States, and ln of the growth (B, k), after all signals; ends with a QR."""
@@ -343,12 +403,16 @@ class _Tangents:
         first = (z, self.basis)
         for x, drive in signals:
             z, v = self.basis.push(self.model, x, z, drive)
+            self.lost = np.maximum(self.lost, (v == 0).all(2).sum(1).cpu().numpy())
             self.basis = _Dense(v)
         kind: type[_Dense] | type[_Lower] = _Lower if lu else _Dense
         self.basis, diagonal = kind.of(v)
         logs = diagonal.abs().log()
         spread = float(logs.clamp(min=0).max() - logs.clamp(max=0).min())
         if spread <= self.limit or len(signals) == 1:
+            share = (logs - v.norm(dim=1).amax(1, keepdim=True).log()).cpu().numpy()
+            self.resolved &= share + self.share > self.floor
+            self.share = share
             return z, logs, spread / len(signals)
         (z, self.basis), middle = first, len(signals) // 2
         z, logs, _ = self._stretch(z, signals[:middle], self.lu)
@@ -363,7 +427,23 @@ class _ClosedTangents:
         self.model, self.pool = model, pool
         assert model.weight is not None
         weight = np.ascontiguousarray(model.weight.numpy().T)
-        self.samples = [_Sample(weight, one.mT.numpy(), _limit(frame)) for one in frame]
+        limits = _limit(frame), _floor(frame)
+        self.samples = [_Sample(weight, one.mT.numpy(), *limits) for one in frame]
+
+    @property
+    def lost(self) -> np.ndarray:
+        """As of `_Tangents`."""
+        return np.array([sample.lost for sample in self.samples])
+
+    @property
+    def resolved(self) -> np.ndarray:
+        """As of `_Tangents`."""
+        return np.stack([sample.resolved for sample in self.samples])
+
+    def forget(self) -> None:
+        """As `_Tangents.forget`."""
+        for sample in self.samples:
+            sample.forget()
 
     def advance(self, z: Tensor, signals: Signals) -> tuple[Tensor, np.ndarray]:
         """As `_Tangents.advance`."""
@@ -384,16 +464,23 @@ class _Sample:
     of what stands left of the diagonal only what the product reads is cleared.
     """
 
-    def __init__(self, weight: np.ndarray, columns: np.ndarray, limit: float) -> None:
-        self.weight, self.columns, self.limit = weight, columns, limit
+    def __init__(self, weight: np.ndarray, columns: np.ndarray, limit: float, floor: float) -> None:
+        self.weight, self.columns, self.limit, self.floor = weight, columns, limit, floor
+        self.forget()
         self.order: np.ndarray | None = None
         self.free = 1
         (self.getrf,) = get_lapack_funcs(("getrf",), (weight,))
         edges = np.linspace(0, len(weight), _BLOCKS + 1).astype(int).tolist()
         self.blocks = list(itertools.pairwise(edges))
 
+    def forget(self) -> None:
+        """As `_Tangents.forget`."""
+        count = len(self.weight)
+        self.lost, self.resolved, self.share = 0, np.ones(count, bool), np.zeros(count)
+
     def advance(self, slopes: np.ndarray) -> np.ndarray:
         """Growth (S,), ln, after steps with these slopes (T, S); ends with a QR."""
+        self.lost = max(self.lost, int((slopes == 0).sum(1).max()))
         t, growth = 0, np.zeros(len(self.weight))
         while t < len(slopes):
             part = slopes[t : t + self.free]
@@ -410,9 +497,13 @@ class _Sample:
             self.columns *= slope
             self.order = None
         with np.errstate(divide="ignore"):
+            largest = np.log(np.linalg.norm(self.columns, axis=1).max())
             logs = np.log(np.abs(self._lower() if lu else self._orthonormal()))
         spread = float(max(logs.max(), 0) - min(logs.min(), 0))
         if spread <= self.limit or len(slopes) == 1:
+            share = logs - largest
+            self.resolved &= share + self.share > self.floor
+            self.share = share
             return logs, spread / len(slopes)
         (self.columns, self.order), middle = first, len(slopes) // 2
         logs, _ = self._stretch(slopes[:middle], True)
@@ -495,26 +586,33 @@ def _permutation(swaps: np.ndarray) -> np.ndarray:
     return dlaswp(np.arange(len(swaps))[:, None], swaps - 1)[:, 0].astype(np.int64)
 
 
-def _summary(times: np.ndarray, growth: np.ndarray, tolerance: float) -> xr.Dataset:
+def _summary(
+    times: np.ndarray, growth: np.ndarray, resolved: np.ndarray, tolerance: float, size: int
+) -> xr.Dataset:
     """Estimates from ln R_ii summed over intervals (time, B, k)."""
     with np.errstate(invalid="ignore"):  # -inf, a singular Jacobian, is a value
         running = growth.cumsum(0) / times[:, None, None]
         value = running[-1]
         half = running[np.searchsorted(times, times[-1] / 2)]
-        error = _standard_error(np.diff(times, prepend=0), growth)
+        error = _standard_error(times, growth)
+        width = stats.t.ppf(0.975, _blocks(times) - 1) * error
         bound = tolerance * np.maximum(1, np.abs(value))
-        converged = (error <= bound) & (np.abs(value - half) <= bound) | np.isneginf(value)
+        converged = (error <= bound) & (np.abs(value - half) <= bound) & resolved
+        converged |= np.isneginf(value) & resolved
     dims = ("sample", "exponent")
     per_step = {"units": "1/step, natural logarithm"}
     found = xr.Dataset(
         {
             "lyapunov": (dims, value, per_step),
             "standard_error": (dims, error, {**per_step, "meaning": "from means over blocks"}),
+            "low": (dims, value - width, {**per_step, "meaning": "of the interval of 95%"}),
+            "high": (dims, value + width, {**per_step, "meaning": "of the interval of 95%"}),
             "running": (("time", *dims), running, {**per_step, "meaning": "estimate so far"}),
+            "resolved": (dims, resolved, {"meaning": "whether it is surely more than rounding"}),
             "converged": (dims, converged),
             "kaplan_yorke": (
                 "sample",
-                np.array([_kaplan_yorke(row) for row in value]),
+                np.array([_kaplan_yorke(row, size) for row in value]),
                 {"meaning": "Kaplan-Yorke dimension; NaN: more exponents needed"},
             ),
             "positive_sum": (
@@ -529,22 +627,32 @@ def _summary(times: np.ndarray, growth: np.ndarray, tolerance: float) -> xr.Data
     return found
 
 
-def _standard_error(lengths: np.ndarray, growth: np.ndarray) -> np.ndarray:
-    """Standard error of the mean growth per step, from 4 to 20 blocks of equal length."""
+def _blocks(times: np.ndarray) -> int:
+    """How many blocks of equal length a standard error comes from, 2 to 20."""
+    lengths = np.diff(times, prepend=0)
+    whole = int((lengths == lengths[0]).sum())
+    return min(20, max(2, math.isqrt(whole)))
+
+
+def _standard_error(times: np.ndarray, growth: np.ndarray) -> np.ndarray:
+    """Standard error of the mean growth per step, from blocks of equal length."""
+    lengths, blocks = np.diff(times, prepend=0), _blocks(times)
     whole = growth[lengths == lengths[0]]
-    blocks = min(20, max(2, int(math.sqrt(len(whole)))))
     size = len(whole) // blocks
     means = whole[: blocks * size].reshape(blocks, size, *whole.shape[1:]).sum(1)
     return means.std(0, ddof=1) / math.sqrt(blocks) / (size * lengths[0])
 
 
-def _kaplan_yorke(exponents: np.ndarray) -> float:
-    """D = j + (lambda_1 + ... + lambda_j) / |lambda_{j+1}|, j the last with a sum >= 0."""
+def _kaplan_yorke(exponents: np.ndarray, size: int) -> float:
+    """D = j + (lambda_1 + ... + lambda_j) / |lambda_{j+1}|, j the last with a sum >= 0.
+
+    Of all exponents of a state of `size` numbers with a sum >= 0, volumes do not shrink: D = size.
+    """
     ordered = np.sort(exponents)[::-1]
     sums = ordered.cumsum()
     if sums[0] < 0:
         return 0.0
     if sums[-1] >= 0:
-        return math.nan
+        return float(size) if len(exponents) == size else math.nan
     last = int(np.argmax(sums < 0))
     return last + float(sums[last - 1] / -ordered[last])

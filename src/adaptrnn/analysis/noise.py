@@ -28,6 +28,7 @@ from torch import Tensor
 
 from adaptrnn._error import bad
 from adaptrnn.activation import gamma, gamma_dx
+from adaptrnn.analysis._finite import finite
 
 __all__ = ["level_residual", "level_set", "noise_variance"]
 
@@ -64,7 +65,7 @@ def noise_variance(
         the smallest sigma given at which |relative_error| > 5 %, else NaN.
 
     Raises:
-        InputError: W is not orthogonal, or shapes do not fit.
+        InputError: W is not orthogonal, shapes do not fit, or a value is not finite.
 
     Example:
         >>> found = noise_variance(1.0, 0.0, [0.1, 0.3], mu=torch.tensor([0.0, 2.0]))
@@ -73,6 +74,10 @@ def noise_variance(
     """
     mean = torch.as_tensor(mu, dtype=torch.float64)
     gains, saturations = (torch.as_tensor(value, dtype=torch.float64) for value in (n, s))
+    for name, value in (("mu", mean), ("n", gains), ("s", saturations), ("sigma", sigma)):
+        finite(name, value)
+    if weight is not None:
+        finite("weight", weight)
     wide = torch.broadcast_shapes((1,), mean.shape, gains.shape, saturations.shape)
     if weight is not None and wide in ((1,), (weight.shape[0],)):
         wide = (weight.shape[0],)
@@ -139,12 +144,16 @@ def level_set(
     Returns:
         s over (xi, n); NaN where n p = 1, where the slope does not depend on s.
 
+    Raises:
+        InputError: a value is not finite.
+
     Example:
         >>> level_set([10.0], [2.0, 5.0]).values.round(6)
         array([[0.013, 0.013]])
     """
-    drive = np.atleast_1d(np.asarray(xi, float))
-    gain = np.asarray(n, float)
+    drive = finite("xi", np.atleast_1d(np.asarray(xi, float)))
+    gain = finite("n", np.asarray(n, float))
+    finite("epsilon", epsilon)
     values = _saturation(gain, drive[:, None], epsilon)
     return xr.DataArray(
         values,
@@ -182,7 +191,7 @@ def level_residual(
         fitted, whether eps was fitted there. eps is in attrs.
 
     Raises:
-        InputError: shapes do not fit, or `fit_at` is not among xi.
+        InputError: shapes do not fit, `fit_at` is not among xi, or a value is not finite.
 
     Example:
         >>> drives = [1.0, 10.0, 20.0]
@@ -191,7 +200,8 @@ def level_residual(
         (0.02, [0.016, 0.0, 0.0])
     """
     drive = np.asarray(xi, float)
-    gain, saturation = (np.asarray(value, float) for value in (n, s))
+    gain, saturation = finite("n", np.asarray(n, float)), finite("s", np.asarray(s, float))
+    finite("xi", drive), finite("epsilon", 0.0 if epsilon is None else epsilon)
     gain, saturation = (v[:, None] if v.ndim == 1 else v for v in (gain, saturation))
     if gain.ndim != 2 or gain.shape != saturation.shape or len(gain) != len(drive):
         shapes = (gain.shape, saturation.shape)

@@ -18,6 +18,7 @@ import numpy as np
 import xarray as xr
 
 from adaptrnn._error import bad, choose
+from adaptrnn.analysis._finite import finite
 
 __all__ = ["area", "compare", "sweep"]
 
@@ -46,7 +47,8 @@ def sweep(
         single axis.
 
     Raises:
-        InputError: no axes, values that do not increase, or results that differ in kind.
+        InputError: no axes, values that do not increase, results that differ in kind or are not
+            finite.
 
     Example:
         >>> found = sweep(lambda xi: (0.9 - 0.1 * xi, xi), {"xi": [0.0, 1.0, 3.0]})
@@ -66,6 +68,8 @@ def sweep(
         named = dict(zip(grids, map(float, point), strict=True))
         given: Any = named if len(named) > 1 else next(iter(named.values()))
         rows.append(_named(evaluate(make(**named) if make else given)))
+        for name, value in rows[-1].items():
+            finite(f"evaluate: {name} at {given}", value)
         if rows[-1].keys() != rows[0].keys():
             raise bad("evaluate", list(rows[-1]), f"a function that always returns {list(rows[0])}")
     shape = [len(values) for values in grids.values()]
@@ -100,21 +104,26 @@ def area(values: xr.DataArray, dims: str | Sequence[str]) -> xr.DataArray:
     """Normalised area under a curve or a map: trapezoids, divided by the width of each axis.
 
     Args:
-        values: with increasing coordinates along `dims`.
+        values: with increasing coordinates along `dims`. A curve or map that is NaN throughout is a
+            missing one, and its area is NaN.
         dims: one axis or several. An axis with a single value is just taken away.
 
     Returns:
         The area, a mean of the values, along the other dimensions.
 
     Raises:
-        InputError: a dimension that is not there or has no coordinate.
+        InputError: a dimension that is not there or has no coordinate; a curve some of whose values
+            are not finite.
 
     Example:
         >>> curve = xr.DataArray([1.0, 1.0, 0.0], dims="xi", coords={"xi": [0.0, 1.0, 3.0]})
         >>> round(float(area(curve, "xi")), 4)  # (1 + 1) / 3
         0.6667
     """
-    for dim in [dims] if isinstance(dims, str) else dims:
+    axes = [dims] if isinstance(dims, str) else list(dims)
+    missing = values.isnull().all([dim for dim in axes if dim in values.dims])
+    finite("values", values.where(~missing, 0.0).transpose(*values.dims))
+    for dim in axes:
         if dim not in values.dims or dim not in values.coords:
             raise bad("dims", dim, f"a dimension with a coordinate, of {values.dims}")
         if values.sizes[dim] == 1:
@@ -143,7 +152,7 @@ def compare(
         median_ratio (other): median over cells of the other's value over the model's.
 
     Raises:
-        InputError: an unknown model, or nothing to compare with.
+        InputError: an unknown model, nothing to compare with, or a value that is not finite.
 
     Example:
         >>> loss = xr.DataArray([[1.0, 2.0], [10.0, 10.0]], dims=("model", "xi"),
@@ -161,6 +170,7 @@ def compare(
         raise bad("values.dims", values.dims, "without 'seed'", "Average over seeds first.")
     if len(names) < 2:
         raise bad("values", names, "at least two models")
+    finite("values", values)
     ours = values.sel({dim: model}, drop=True)
     others = values.sel({dim: [name for name in names if name != model]}).rename({dim: "other"})
     sign = 1 if better == "higher" else -1

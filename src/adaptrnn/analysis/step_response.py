@@ -23,6 +23,7 @@ import torch
 import xarray as xr
 
 from adaptrnn._error import bad
+from adaptrnn.analysis._finite import finite
 from adaptrnn.analysis._fit import fit
 from adaptrnn.analysis._record import UNITS, labelled, neuron_count, record
 
@@ -74,7 +75,7 @@ def step_response(
     before, during, after = _durations(durations)
     if trials < 1:
         raise bad("trials", trials, "an integer >= 1")
-    xi = torch.as_tensor(amplitudes, dtype=torch.float32)
+    xi = finite("amplitudes", torch.as_tensor(amplitudes, dtype=torch.float32))
     stimulus = torch.zeros(before + during + after, trials, len(xi), 1)
     stimulus[before : before + during] = xi[:, None]
     if noise:

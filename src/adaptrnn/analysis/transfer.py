@@ -32,6 +32,7 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from adaptrnn._error import bad
+from adaptrnn.analysis._finite import finite
 from adaptrnn.analysis.heterogeneity import activation_parameters, heterogeneity
 from adaptrnn.analysis.statistics import paired_test
 
@@ -69,6 +70,7 @@ def rotate(images: Tensor, degrees: float = 45.0) -> Tensor:
     """
     if images.ndim not in (3, 4):
         raise bad("images.shape", tuple(images.shape), "(M, H, W) or (M, C, H, W)")
+    finite("images", images)
     turned = ndimage.rotate(
         images.cpu().double().numpy(), degrees, axes=(-1, -2), reshape=False, order=1
     )
@@ -149,6 +151,7 @@ def accuracy(
     pairs = zip(inputs.split(batch_size, batch_dim), targets.split(batch_size), strict=True)
     for x, y in pairs:
         scores = model(x)
+        finite("model: scores", scores)
         right += int((scores.argmax(1) == y).sum())
         loss += float(nn.functional.cross_entropy(scores, y, reduction="sum"))
     model.train(training)
@@ -218,7 +221,7 @@ def retrain_activation(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            total += float(loss.detach()) * len(index)
+            total += float(finite("model: loss", loss.detach())) * len(index)
         losses.append(total / len(targets))
     for name, parameter in again.named_parameters():
         parameter.requires_grad_(asked[name])
@@ -367,6 +370,7 @@ def compare_transplant(
     ours, theirs = _conditions(own, "own"), _conditions(transplanted, "transplanted")
     if ours.condition.values.tolist() != theirs.condition.values.tolist():
         raise bad("transplanted", theirs.condition.values.tolist(), "the conditions of own")
+    finite("own", ours), finite("transplanted", theirs)
     if ours.sizes["seed"] > 1:
         found = paired_test(theirs, ours)
     else:
