@@ -14,6 +14,7 @@ import pytest
 
 import adaptrnn
 from adaptrnn import cli
+from adaptrnn.evaluation import read_evaluations
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -66,6 +67,21 @@ def test_blocks_run(page, tmp_path, monkeypatch):
         elif page.name == "tutorial.md":
             for words in commands(language, text):
                 assert cli.main(words) == 0, words
+    if page.name == "tutorial.md":
+        what_the_tutorial_says_holds(names["runs"])
+
+
+def what_the_tutorial_says_holds(runs):
+    """Both networks learn, and a current that they never met costs both of them accuracy.
+
+    Half is asked for, where chance is 10%, and under noise a loss of ten points, four times the
+    sampling error of 359 images: networks of other seeds and processors lie far from both.
+    """
+    for run in runs.values():
+        accuracy = read_evaluations(run).set_index("name").accuracy
+        assert accuracy["clean"] > 0.5
+        assert accuracy["noisy-drive"] < accuracy["clean"] - 0.1
+        assert accuracy["step-drive"] < accuracy["clean"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
