@@ -89,7 +89,8 @@ def heterogeneity(
             one a seed.
         start: the same before training; adds the mean changes.
         confidence: of the interval of each standard deviation, a jackknife of the log variance
-            (Miller 1968). Its replicates are the neurons of one network; over networks use
+            (Miller 1968); of very skewed values it holds less (docs/explanation/seeds.md). Its
+            replicates are the neurons of one network; over networks use
             `statistics.interval` on n_sd and s_sd.
 
     Returns:
