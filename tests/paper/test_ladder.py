@@ -65,3 +65,11 @@ def test_effects_are_what_was_planted(monkeypatch):
     table = ladder.table(data)
     assert table.header[2:] == ("N = 100, G = 20, T = 196", "N = 50, G = 10, T = 784")
     assert len(table.rows) == 6 * 3 and not ladder.LADDER.judge(data)
+
+
+def test_without_arun_there_are_effects_but_no_multiples_of_it(monkeypatch):
+    data = collected(monkeypatch)
+    alone = data.where(data.model != "arun")
+    assert render(ladder.LADDER.draw, alone).startswith(b"<?xml")
+    rows = ladder.table(alone).rows
+    assert {row[1] for row in rows} == {"RNN (ReLU)", "RNN+gamma"} and len(rows) == 5 * 2

@@ -27,7 +27,7 @@ EFFECTS = {
     "loss": ("loss under a drive of 30 (nats)", ".3g"),
     "radius": ("spectral radius of W_hh", ".3f"),
     "share": ("neurons with alpha > 0 (%)", ".0f"),
-    "gradient": ("gradient norm at full length, relative to ARUN's", ".3g"),
+    "gradient": ("gradient norm, multiple of ARUN's", ".3g"),
 }
 """Name, what it is, format."""
 
@@ -64,7 +64,12 @@ def effects(data: xr.Dataset) -> xr.Dataset:
     """The effects of one task, rungs by size, gradients relative to ARUN's of the same seed."""
     rungs = sorted(data.rung.values.tolist(), key=_size)
     found = data[list(EFFECTS)].sel(rung=rungs)
-    return found.assign(gradient=found.gradient / found.gradient.sel(model="arun", drop=True))
+    return found.assign(gradient=found.gradient / _arun(found.gradient))
+
+
+def _arun(values: xr.DataArray) -> xr.DataArray:
+    """Those of ARUN; NaN if it is not there."""
+    return values.reindex(model=["arun"]).isel(model=0, drop=True)
 
 
 def _size(rung: str) -> tuple[int, int]:
@@ -83,9 +88,15 @@ def table(data: xr.Dataset) -> Table:
             cells = [_cell(one.sel(rung=rung), digits) for rung in found.rung.values]
             if any(cells):
                 rows.append((words, LABELS[model], *(cell or "no data" for cell in cells)))
-    neurons = data.hidden.sel(model="arun").mean("seed")
-    rungs = [f"N = {float(neurons.sel(rung=r)):.0f}, {r}" for r in found.rung.values.tolist()]
+    neurons = _arun(data.hidden).mean("seed")
+    rungs = (_named(neurons, rung, ", ") for rung in found.rung.values.tolist())
     return Table(("effect", "model", *rungs), tuple(rows))
+
+
+def _named(neurons: xr.DataArray, rung: str, between: str) -> str:
+    """A rung's name, with the neurons of its ARUN if that is there."""
+    count = float(neurons.sel(rung=rung))
+    return f"N = {count:.0f}{between}{rung}" if count == count else rung
 
 
 def _cell(values: xr.DataArray, digits: str) -> str:
@@ -96,12 +107,9 @@ def _cell(values: xr.DataArray, digits: str) -> str:
 def draw(data: xr.Dataset) -> Figure:
     """Models and rungs that have any number."""
     data = known(data).isel(role=0, drop=True)
-    neurons = data.hidden.sel(model="arun").mean("seed")
+    neurons = _arun(data.hidden).mean("seed")
     found = effects(data)
-    names = []
-    for rung in found.rung.values.tolist():
-        count = float(neurons.sel(rung=rung))
-        names.append(f"N = {count:.0f}\n{rung}" if count == count else rung)
+    names = [_named(neurons, rung, "\n") for rung in found.rung.values.tolist()]
     return ladder(found, names, {name: words for name, (words, _) in EFFECTS.items()})
 
 
