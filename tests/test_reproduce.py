@@ -81,7 +81,8 @@ def test_runs_results_and_report_are_there(done):
     assert all(Run(folder / "runs" / name).record()["state"] == "finished" for name in NAMES)
     items, runs, manifest = read_results(folder / "runs" / "results")
     assert sorted(runs.name) == sorted(NAMES)
-    assert set(items) | set(manifest["missing"]) == set(ITEMS)
+    needed = {name for name, item in ITEMS.items() if not item.optional}
+    assert set(items) | set(manifest["missing"]) == needed
     assert set(manifest["jobs"]) == {"train", "evaluate", "analyze", "disk"}
     page = (folder / "report" / "index.html").read_text()
     for name in items:
@@ -96,7 +97,8 @@ def test_verdicts_know_what_is_missing(done):
     outcome = verdicts.groupby("id").verdict.first()
     assert outcome["E01"] == "reproduced"
     assert outcome["E03"] == "no data"  # five of the seven models were not trained
-    assert outcome["E14"] in ("reproduced", "partly", "not")
+    # one seed has no standard error
+    assert outcome["E14"] in ("partly", "not", "not trained enough")
 
 
 def stamps(folder: Path) -> dict[str, int]:
@@ -149,7 +151,7 @@ def test_two_at_a_time_in_one_folder_are_refused(tmp_path):
         reproduce(config(tmp_path), Console(quiet=True))
 
 
-@pytest.mark.parametrize("profile", ["quick", "laptop", "paper"])
+@pytest.mark.parametrize("profile", ["quick", "laptop", "night", "paper"])
 def test_a_dry_run_prints_the_plan_and_does_nothing(profile, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert reproduce(ReproduceConfig(profile, dry_run=True), Console(width=200)) is None

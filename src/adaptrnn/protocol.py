@@ -7,6 +7,7 @@ rows E10 to E43 are those of the paper's figures and of docs/laboratory.md.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import math
 import warnings
@@ -174,30 +175,35 @@ def measure_lyapunov(subject: Subject) -> xr.Dataset:
     """Largest exponents after the onset of a drive (E29), against the drive (E30), on the task.
 
     Returns:
-        after_onset (xi, delay), definition "paper", n and s frozen as they are `delay` steps after
-        the onset of xi (ARUN); lyapunov (definition, condition, xi) with standard_error and
-        converged: condition "adaptive", n and s as xi leaves them, and "fixed", n and s as they
-        are at rest; a static network has only the latter, and in definition "paper", where no drive
-        comes in, a random first state for each xi; on_task (image), the conditional
-        exponent of the whole state under test images. steps says how many counted.
+        after_onset (xi, delay), definition "paper", from the state that the driven network has
+        `delay` steps after the onset of xi, with the n and s that an ARUN has then; lyapunov
+        (definition, condition, xi) with standard_error and converged: condition "adaptive", n and
+        s as xi leaves them, and "fixed", n and s as they are at rest, which is all that a static
+        network has. In definition "paper", where no drive comes in, the first state for each xi is
+        the one that 200 steps of it leave in the network. on_task (image), the conditional
+        exponent of the whole state under test images. steps says how many counted. LSTM and GRU
+        have lyapunov in definition "full" and on_task only.
     """
     steps, core = subject.count(1000, 40), subject.core
+    gated = isinstance(core, LSTM | GRU)
     seen = None
     found: dict[str, Any] = {}
-    if subject.adaptive:
-        subject.say("gains under steps of drive")
-        seen = step_response(core, DRIVES, durations=(200, 200, 0))
+    if not gated:
+        subject.say("states under steps of drive")
+        # an unstable network grows beyond float32 in so many steps
+        double = copy.deepcopy(core).double()
+        seen = step_response(double, DRIVES, durations=(200, 200, 0))
         onset = [0.0, 1.0, 5.0, 30.0]
         delays = [0, 50, 100, 150]
         subject.say("after the onset")
         at = seen.sel(xi=onset).isel(time=[200 + delay for delay in delays])
         flat = at.stack(sample=("xi", "time")).transpose("sample", "neuron", ...)
-        one = _largest(core, "paper", steps, n=flat.n.values, s=flat.s.values, h=flat.h.values)
+        curve = {"n": flat.n.values, "s": flat.s.values} if subject.adaptive else {}
+        one = _largest(core, "paper", steps, h=flat.h.values, **curve)
         for name, key in (("after_onset", "lyapunov"), ("after_onset_error", "standard_error")):
             values = one[key].reshape(len(onset), len(delays))
             found[name] = ("xi_onset", "delay"), values
         found["xi_onset"], found["delay"] = onset, delays
-    gated = isinstance(core, LSTM | GRU)
     definitions = ["full"] if gated else list(DEFINITIONS)
     conditions = ["adaptive", "fixed"] if subject.adaptive else ["fixed"]
     drive = torch.tensor(DRIVES, dtype=torch.float64)
@@ -207,16 +213,18 @@ def measure_lyapunov(subject: Subject) -> xr.Dataset:
             subject.say(f"{definition} definition, {condition} n and s")
             options: dict[str, Any] = {}
             which = definition
-            if seen is not None and not (definition == "full" and condition == "adaptive"):
+            if (
+                seen is not None
+                and subject.adaptive
+                and not (definition == "full" and condition == "adaptive")
+            ):
                 at = seen.isel(time=-1) if condition == "adaptive" else seen.isel(time=199)
                 options = {key: at[key].values for key in "nsh"}
                 # with constant n and s the whole state is h
                 which = "frozen" if definition == "full" else definition
-            if definition == "paper":
-                start = np.random.default_rng(subject.seed).uniform(
-                    size=(len(DRIVES), core.hidden_size)
-                )
-                one = _largest(core, which, steps, **({"h": start} | options))
+            if seen is not None and definition == "paper":
+                options["h"] = seen.h.isel(time=-1).values
+                one = _largest(core, which, steps, **options)
             else:
                 one = _largest(subject.probed, which, steps, drive=drive, **options)
             for name, values in one.items():

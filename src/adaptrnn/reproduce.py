@@ -151,7 +151,7 @@ def figure(config: FigureConfig, console: Console) -> Path | None:
 
     if not config.name:
         for item in ITEMS.values():
-            kind = {"": "runs", "grid": "runs of a grid", "transplant": "transplants"}[item.variant]
+            kind = _KINDS[item.variant]
             needs = f"{kind} of {', '.join(item.models)}" if item.roles else "no runs"
             console.print(
                 f"{item.name:<22}{item.title}; needs {needs}", highlight=False, soft_wrap=True
@@ -180,6 +180,15 @@ def figure(config: FigureConfig, console: Console) -> Path | None:
     return path
 
 
+_KINDS = {
+    "": "runs",
+    "grid": "runs of a grid",
+    "transplant": "transplants",
+    "initial": "runs from other initial matrices",
+    "ladder": "runs of other sizes",
+}
+
+
 def _part(run: Run) -> tuple[str, str]:
     """Role and variant of a run that stands for itself."""
     from adaptrnn.paper.item import ROLES
@@ -188,6 +197,8 @@ def _part(run: Run) -> tuple[str, str]:
     role = config.task if config.task in ROLES else ROLES[0]
     if config.controller_from is not None:
         return role, "transplant"
+    if config.recurrent_init != "henaff":
+        return role, "initial"
     fixed = config.model == "gamma-shared" and config.initial_gain not in ("paper", "code")
     return role, "grid" if fixed else ""
 

@@ -46,15 +46,28 @@ def test_step_tells_the_trained_length_from_the_paper_s(collected, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("n", "s", "expected"), [(0.95, 0.92, "reproduced"), (0.95, 0.5, "partly"), (0.1, 0.5, "not")]
+    ("n", "s", "depends", "expected"),
+    [
+        (0.95, 0.92, 1.0, "reproduced"),
+        (0.95, 0.5, 1.0, "partly"),
+        (0.95, 0.92, 0.0, "partly"),  # the same at every drive
+        (0.1, 0.5, 0.0, "not"),
+    ],
 )
-def test_step_verdict(collected, n, s, expected):
+def test_step_verdict(collected, n, s, depends, expected):
     data = collected(figure4.ITEM)
     planted = {
-        f"{name}_{key}": xr.full_like(data[f"{name}_{key}"], value)
+        f"{name}_mean_r2": xr.where(data.xi >= 1, value, 0.0).broadcast_like(data.n_mean_r2)
         for name, value in (("n", n), ("s", s))
-        for key in ("r2", "mean_r2")
     }
+    # 0 or 1 times xi, and seeds that differ a little
+    change = depends * data.xi + 0.001 * data.seed * data.xi
+    flat = 0.001 * data.seed + 0 * data.xi
+    for name in ("n", "s"):
+        for key in ("jump", "steady"):
+            course = (change if depends else flat).broadcast_like(data[f"{name}_mean_{key}"])
+            planted[f"{name}_mean_{key}"] = course
+        planted[f"{name}_r2"] = xr.zeros_like(data[f"{name}_r2"])  # each neuron is only shown
     assert outcomes(figure4.judge(data.assign(planted))) == [expected]
 
 
@@ -75,29 +88,29 @@ def orders(data, inside, isolated, null=0.0):
 
 
 def planted_run(monkeypatch, data, order, excess):
-    """What `measure_orders` makes of an analysis with these orders."""
+    """What `measure_orders` makes of an analysis with these orders, of two seeds alike."""
     at = {"role": 0, "model": 0, "seed": 0}
     one = order.isel(at, drop=True)
     whole = xr.Dataset({"order": one, "null_order": one - excess.isel(at, drop=True)})
     analysis = whole.expand_dims(signal=["h", "n"])
     monkeypatch.setattr(figure4, "analysis_of", lambda run, name: analysis)
-    return figure4.measure_orders(None).expand_dims(
-        role=["psmnist"], model=["arun"], seed=[0], axis=[0, 1, 2]
-    )
+    found = figure4.measure_orders(None).expand_dims(role=["psmnist"], model=["arun"], seed=[0])
+    return xr.concat([found, found.assign_coords(seed=[1])], "seed")
 
 
 @pytest.mark.parametrize(
     ("inside", "isolated", "null", "expected"),
     [
-        (0.3, -0.1, 0.0, ["reproduced", "reproduced"]),
-        (0.3, -0.1, 0.5, ["reproduced", "partly"]),  # below a memoryless unit of that amplitude
-        (-0.3, 0.1, 0.0, ["partly", "not"]),  # heterogeneous, but with the other signs
+        (0.3, -0.2, 0.0, "reproduced"),
+        (0.3, -0.2, 0.5, "reproduced"),  # below a memoryless unit of that amplitude: shown only
+        (0.5, 0.2, 0.0, "partly"),  # shifted down, but isolated none differentiates
+        (-0.3, 0.2, 0.0, "partly"),  # heterogeneous, but with the other signs
     ],
 )
 def test_orders_verdict(collected, monkeypatch, inside, isolated, null, expected):
     data = collected(figure4.ORDERS)
     found = planted_run(monkeypatch, data, *orders(data, inside, isolated, null))
-    assert outcomes(figure4.judge_orders(found)) == expected
+    assert outcomes(figure4.judge_orders(found)) == [expected, "not judged"]
     shift = found["shift"].sel(quantity="order", estimator="paper")
     np.testing.assert_allclose(shift, isolated - inside, atol=1e-6)  # float32
     # eight pairs that all fall: 1 of 2^8 sign patterns
@@ -107,16 +120,32 @@ def test_orders_verdict(collected, monkeypatch, inside, isolated, null, expected
 
 def test_alike_neurons_with_one_sign_are_not_the_claim(collected, monkeypatch):
     data = collected(figure4.ORDERS)
-    order, _ = orders(data, -0.2, -0.1)
-    alike = xr.full_like(order, -0.2)
-    found = planted_run(monkeypatch, data, alike, alike)
+    order, _ = orders(data, 0.2, 0.1)
+    alike = xr.where(order.network == "isolated", 0.2, -0.2).broadcast_like(order)
+    found = planted_run(monkeypatch, data, alike.transpose(*order.dims), alike * 0)
     assert figure4.judge_orders(found)[0].outcome == "not"
+
+
+def test_neurons_without_an_order_are_left_out_and_counted(collected, monkeypatch):
+    """Two of eight neurons have no order in the network: shares are of the other six."""
+    data = collected(figure4.ORDERS)
+    order, excess = orders(data, 0.3, -0.2)
+    silent = (data.neuron < 2) & (order.network == "interacting")
+    order = order.where(~silent).transpose(*order.dims)
+    found = figure4.judge_orders(planted_run(monkeypatch, data, order, excess))[0]
+    assert found.outcome == "reproduced"
+    shares = [part.number for part in found.parts if "alpha > 0" in part.quantity]
+    assert shares == ["100%"] * 2
+    count = 2 * 2 * data.sizes["xi"]  # neurons, seeds, drives
+    assert f"{count} of {4 * count} pairs" in found.note
 
 
 def tasks(first, second, spread=0.01):
     """Mean orders of two tasks over three seeds, the same in all protocols and estimators."""
     xi = [0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0]
-    rows = [[np.add(row, k * spread) for k in range(3)] for row in (first, second)]
+    # seeds differ, and more at larger drives, or no t of a change with the drive could be computed
+    apart = spread * (1 + 0.1 * np.arange(len(xi)))
+    rows = [[np.add(row, (k - 1) * apart) for k in range(3)] for row in (first, second)]
     order = xr.DataArray(
         np.array(rows)[:, None],
         coords={
@@ -147,13 +176,14 @@ LINE = np.log([0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0]) / 10
     [
         (RISING, np.add(RISING, 0.3), "reproduced"),
         (RISING, RISING, "partly"),  # the tasks do not differ
-        (LINE, np.add(LINE, 0.3), "partly"),  # no plateau
-        (np.negative(RISING), np.negative(RISING), "not"),
+        (LINE, np.add(LINE, 0.3), "reproduced"),  # no plateau, which is shown only
+        (np.negative(RISING), np.add(np.negative(RISING), 0.3), "partly"),  # it falls
+        ([*[0.1] * 6, 0.0999], [*[0.1] * 6, 0.0999], "not"),
     ],
 )
 def test_tasks_verdict(first, second, expected, holds):
     data = tasks(first, second)
-    assert outcomes(figure4.judge_tasks(data)) == [expected] * 2
+    assert outcomes(figure4.judge_tasks(data)) == [expected, "not judged"]
     if expected == "reproduced":
         holds(figure4.TASKS, data)
 
@@ -162,7 +192,7 @@ def test_one_task_alone_is_no_data():
     data = tasks(RISING, RISING)
     missing = data.where(data.role == "psmnist")
     found = figure4.judge_tasks(missing)
-    assert outcomes(found) == ["no data"] * 2
+    assert outcomes(found) == ["no data", "not judged"]
     assert "two seeds" in found[0].note
 
 

@@ -31,13 +31,17 @@ def planted(clean, perturbed, unchanged=1.0):
         (planted(1.0, 4.0), "reproduced"),
         (planted(-3.0, -9.0), "reproduced"),  # better than its own
         (planted(3.0, 4.0), "partly"),
-        (planted(1.0, 4.0, unchanged=0.0), "partly"),
-        (planted(3.0, 9.0, unchanged=0.0), "not"),
+        (planted(3.0, 9.0), "not"),
     ],
 )
 def test_outcomes(data, expected, holds):
     (found,) = holds(figure_s17.ITEM, data)
     assert found.outcome == expected
+
+
+def test_another_controller_is_seen_by_the_check_not_by_the_verdict():
+    (found,) = figure_s17.judge(planted(1.0, 4.0, unchanged=0.0))
+    assert found.outcome == "reproduced" and found.checks[0].holds == "no"
 
 
 def test_measure_reads_what_the_analysis_wrote(monkeypatch):

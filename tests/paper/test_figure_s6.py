@@ -39,7 +39,7 @@ def test_norm_of_a_slope_that_is_known_everywhere():
 
 def test_norm_item(holds):
     data = figure_s6.measure_norm(draws=2)
-    assert holds(figure_s6.NORM, data)[0].outcome in ("reproduced", "partly")
+    assert holds(figure_s6.NORM, data)[0].outcome == "reproduced"
     exact = data.assign(norm=data.sup_slope.broadcast_like(data.norm))
     assert outcomes(figure_s6.judge_norm(exact)) == ["reproduced"]
     flat = data.assign(norm=xr.full_like(data.norm, 1.5))
@@ -50,10 +50,10 @@ def test_trained_norm(collected, holds):
     data = collected(figure_s6.TRAINED)
     holds(figure_s6.TRAINED, data)
     exact = data.assign(norm=data.sup_slope.broadcast_like(data.norm))
-    assert outcomes(figure_s6.judge_trained(exact)) == ["reproduced"]
     scaled = exact.norm.where(exact.weights == "initial", 1.3 * exact.norm)
-    assert outcomes(figure_s6.judge_trained(exact.assign(norm=scaled))) == ["partly"]
-    assert outcomes(figure_s6.judge_trained(exact.assign(norm=1.3 * exact.norm))) == ["not"]
+    (found,) = figure_s6.judge_trained(exact.assign(norm=scaled))
+    assert found.outcome == "not judged"
+    assert [part.holds for part in found.shown] == ["yes", "no"] * 2
 
 
 def test_exponents_of_untrained_networks(holds):
@@ -95,8 +95,13 @@ def grid(monkeypatch, accuracy, move, seeds=(0, 1)):
 
     def evaluated(run, conditions):
         config = run.config()
-        pair = (torch.tensor(v, dtype=torch.float64) for v in (float(config.n), config.s))
-        value = accuracy(float(figure_s6.norms(*pair)))
+        n, s = float(config.n), config.s
+        if config.learn_curve:
+            n, s = move(n, s)
+        pair = (torch.tensor(v, dtype=torch.float64) for v in (n, s))
+        # seeds differ a little, and what was learned is a little better
+        value = accuracy(float(figure_s6.norms(*pair))) + 0.001 * config.seed
+        value += 0.002 * config.learn_curve
         return xr.Dataset({"accuracy": ("condition", [value])}, {"condition": ["clean"]})
 
     monkeypatch.setattr(figure_s6, "evaluation_of", evaluated)
@@ -120,17 +125,26 @@ def test_grid_is_put_together_and_judged(monkeypatch, holds):
     assert data.accuracy.notnull().all() and data.sizes["start_n"] == len(N)
     found = holds(figure_s6.GRID, data)
     assert outcomes(found) == ["reproduced", "reproduced"]
+    # a seed alone cannot hold by a standard error
+    assert outcomes(figure_s6.judge_grid(data.isel(seed=[0]))) == ["partly", "partly"]
+
+
+def test_a_grid_that_has_not_learned_is_not_judged(monkeypatch):
+    data = grid(monkeypatch, lambda norm: good(norm) / 4, lambda n, s: (5.0, 0.0))
+    assert outcomes(figure_s6.judge_grid(data)) == ["not trained enough"] * 2
 
 
 def test_grid_the_other_way_round(monkeypatch):
     away = grid(monkeypatch, lambda norm: 1 - good(norm), lambda n, s: (n, s + 0.2))
-    assert figure_s6.judge_grid(away)[0].outcome == "not"
-    stays = grid(monkeypatch, good, lambda n, s: (n, s))
-    assert outcomes(figure_s6.judge_grid(stays)) == ["reproduced", "not"]
+    found = figure_s6.judge_grid(away)
+    assert found[0].outcome == "not"
+    assert found[1].shown[0].holds == "no"  # they move away from the norm of 1
+    worse = away.assign(accuracy=away.accuracy.where(away.learned == 0, 0.01))
+    assert figure_s6.judge_grid(worse)[1].outcome == "not"
 
 
 def test_learned_alone_knows_the_norm_but_no_map(monkeypatch):
     data = grid(monkeypatch, good, lambda n, s: (5.0, 0.0))
     found = figure_s6.judge_grid(data.sel(learned=[1]))
     assert outcomes(found) == ["no data", "no data"]
-    assert found[1].parts[0].holds == "yes" and found[1].parts[1].holds == "no data"
+    assert found[1].shown[0].holds == "yes" and {p.holds for p in found[1].parts} == {"no data"}

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from adaptrnn._error import InputError
+from adaptrnn.paper.plan import Plan
 from adaptrnn.paper.profile import PROFILES, load_profile
 
 GOOD = {
@@ -78,6 +79,38 @@ def test_seeds_of_a_model_grid_and_transplants(tmp_path):
     ]
 
 
+def test_initial_matrices_and_a_ladder(tmp_path):
+    values = models({"arun": {"lr": 0.02}, "gamma": {}, "gru": {}})
+    values["initial"] = {"models": ["gamma"], "recurrent_init": ["uniform"], "seeds": [7, 8]}
+    rungs = [
+        {"hidden_size": 30, "controller_size": 5},
+        {"hidden_size": 64, "controller_size": 10, "train": {"image_size": 4}},
+    ]
+    values["ladder"] = {"models": ["arun", "gamma"], "seeds": [7], "rungs": rungs}
+    profile = load_profile(written(tmp_path, GOOD | values))
+    runs = profile.runs()
+    first = [run.config for run in runs if run.variant == "initial"]
+    assert [(c.model, c.recurrent_init, c.seed) for c in first] == [
+        ("gamma", "uniform", 7),
+        ("gamma", "uniform", 8),
+    ]
+    steps = {run.name: run.config for run in runs if run.variant == "ladder"}
+    small = steps["psmnist-arun-n30-g5-pfull-seed7"]
+    assert (small.hidden_size, small.controller_size, small.lr) == (30, 5, 0.02)
+    large = steps["psmnist-gamma-n64-g10-p4-seed7"]
+    assert large.image_size == 4 and large.hidden_size == profile.sizes("psmnist")["gamma"]
+    assert len(steps) == 4
+
+
+def test_what_a_profile_may_do_without_asks_nothing_of_its_other_runs():
+    """The ladder takes the profile's own networks too, but only where there is a ladder."""
+    night, laptop = Plan.of("night"), Plan.of("laptop")
+    assert "fractional" in night.analyses("psmnist-gamma-seed0")
+    assert "fractional" not in laptop.analyses("psmnist-gamma-seed0")
+    assert "step:xi=30" in night.conditions("psmnist-relu-seed0")
+    assert "step:xi=30" not in laptop.conditions("psmnist-relu-seed0")
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -91,6 +124,12 @@ def test_seeds_of_a_model_grid_and_transplants(tmp_path):
         (models({}), "at least one"),
         ({"roles": {"mnist": {"task": "digits", "models": {"gru": {}}}}}, "Did you mean 'psmnist'"),
         ({"grid": {"n": [1]}}, "grid: s is missing"),
+        ({"initial": {"models": ["gamma"]}}, "recurrent_init is missing"),
+        (
+            {"initial": {"models": ["arun"], "recurrent_init": ["uniform"], "seeds": [1]}},
+            "initial: model='arun'",
+        ),
+        ({"ladder": {"models": ["gru"], "seeds": [1], "rungs": [{}]}}, "hidden_size is missing"),
         ({"train": {"epoch": 3}}, "Did you mean 'epochs'"),
         ({"train": {"epochs": "3"}}, "an integer"),
     ],

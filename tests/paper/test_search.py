@@ -8,8 +8,11 @@ from io import StringIO
 
 import pytest
 
+from adaptrnn.figure.style import render
+from adaptrnn.paper.learning import RATES
 from adaptrnn.paper.profile import load_profile
-from adaptrnn.paper.search import choose_rate, main, search
+from adaptrnn.paper.search import choose_rate, keep, main, search
+from adaptrnn.paper.store import read_alone
 
 
 def test_an_unknown_task_is_one_error():
@@ -38,3 +41,31 @@ def test_every_model_is_trained_at_the_same_rates(tmp_path):
 def test_a_model_that_cannot_be_trained_has_no_rate():
     assert math.isnan(choose_rate({1e-3: math.nan, 1e-2: math.nan}))
     assert choose_rate({1e-3: math.nan, 1e-2: 0.5}) == 1e-2
+
+
+def test_the_table_of_a_search_grows_and_keeps_what_was_known(tmp_path):
+    first = {("psmnist", "gru"): {1e-3: [0.5, math.nan], 1e-2: [0.9, 0.8]}}
+    keep(first, (1001, 1002), tmp_path, {})
+    later = {("scifar10", "arun"): {1e-3: [0.3]}, ("psmnist", "gru"): {1e-2: [0.7]}}
+    keep(later, (1001,), tmp_path, {})
+    table = read_alone(tmp_path / "learning-rates.parquet").accuracy
+    gru = table.sel(role="psmnist", model="gru")
+    # found again: the later value; a rate or a seed that was not tried again: the earlier one
+    assert float(gru.sel(rate=1e-2, seed=1001)) == 0.7
+    assert float(gru.sel(rate=1e-2, seed=1002)) == 0.8
+    assert float(gru.sel(rate=1e-3, seed=1001)) == 0.5
+    assert math.isnan(gru.sel(rate=1e-3, seed=1002))
+    assert float(table.sel(role="scifar10", model="arun", rate=1e-3, seed=1001)) == 0.3
+    assert math.isnan(table.sel(role="scifar10", model="gru", rate=1e-3, seed=1001))
+
+
+def test_the_table_is_drawn_and_says_where_the_best_rate_is_at_the_edge(tmp_path):
+    found = {
+        ("psmnist", "gru"): {1e-3: [0.5], 1e-2: [0.9], 1e-1: [0.6]},
+        ("psmnist", "arun"): {1e-3: [0.9], 1e-2: [0.8], 1e-1: [math.nan]},
+    }
+    data = keep(found, (1001,), tmp_path, {})
+    assert render(RATES.draw, data).startswith(b"<?xml")
+    rows = {row[1]: row for row in RATES.table(data).rows}
+    assert rows["GRU"][-1] == "0.01" and rows["ARUN"][-1] == "0.001, at the edge"
+    assert rows["ARUN"][-2] == ""

@@ -12,7 +12,14 @@ from hypothesis import given, settings
 from pyarrow import parquet
 
 from adaptrnn._error import InputError
-from adaptrnn.paper.store import from_table, read_results, to_table, write_results
+from adaptrnn.paper.store import (
+    from_table,
+    read_alone,
+    read_results,
+    to_table,
+    write_alone,
+    write_results,
+)
 
 NAMES = ["model", "seed", "xi"]
 
@@ -100,3 +107,17 @@ def test_a_folder_without_a_manifest_is_not_complete(folder):
 
 def test_json_of_the_manifest_is_plain(folder):
     assert json.loads((folder / "manifest.json").read_text())["profile"] == "p"
+
+
+def test_a_table_alone_is_read_back_and_checked(tmp_path):
+    data = xr.Dataset({"a": ("seed", [1.5, np.nan])}, {"seed": [3, 4]})
+    path = tmp_path / "one.parquet"
+    assert read_alone(path) is None
+    write_alone(path, data, {"profile": "night"})
+    xr.testing.assert_equal(read_alone(path), data)
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(InputError, match=r"not what one\.json says"):
+        read_alone(path)
+    (tmp_path / "one.json").unlink()
+    with pytest.raises(InputError, match="no checksum"):
+        read_alone(path)

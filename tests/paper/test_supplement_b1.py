@@ -20,7 +20,7 @@ def planted(shared, gamma):
     ("shared", "gamma", "expected"),
     [
         ([90.0, 92.0, 91.0], [90.2, 92.2, 91.2], "reproduced"),
-        ([90.0, 92.0, 91.0], [92.0, 91.0, 90.5], "partly"),  # better on average only
+        ([90.0, 92.0, 91.0], [91.8, 91.0, 90.0], "reproduced"),  # worse, not significantly
         ([90.0, 90.1, 90.2], [95.0, 95.1, 95.2], "partly"),  # significantly better
         ([95.0, 95.1, 95.2], [90.0, 90.1, 90.2], "not"),
     ],
@@ -29,6 +29,8 @@ def test_outcomes(shared, gamma, expected, holds):
     (found,) = holds(supplement_b1.ITEM, planted(shared, gamma))
     assert found.outcome == expected
     assert "n = 3 and 3" in found.note
+    # sCIFAR10 counts as psMNIST does
+    assert len(found.parts) == 4
 
 
 def test_one_seed_allows_no_test():

@@ -9,7 +9,7 @@ from rich.console import Console
 from adaptrnn.paper.catalogue import ITEMS
 from adaptrnn.paper.item import Table
 from adaptrnn.paper.store import read_results, write_results
-from adaptrnn.paper.verdict import Claim, Part, Verdict
+from adaptrnn.paper.verdict import OUTCOMES, Claim, Part, Verdict
 from adaptrnn.report.docs import write_docs
 from adaptrnn.report.page import Page, Section, render_page, write_report
 
@@ -44,7 +44,8 @@ class Reader(HTMLParser):
 
 def page(text: str = "plain") -> Page:
     claim = Claim("E01", text, text, text)
-    parts = (Part(text, text, text, "yes"), Part("q", "1", "", "on average"))
+    parts = (Part(text, text, text, text, "yes"), Part("q", "1", "", "", "weakly"))
+    shown = (Part(text, text, text, text, "no"),)
     section = Section(
         text, text, text, b"<svg/>", b"<svg/>", Table((text,), ((text,),)), (text,), text
     )
@@ -53,7 +54,14 @@ def page(text: str = "plain") -> Page:
         summary=text,
         command=text,
         scope=text,
-        verdicts=((Verdict(claim, parts, text), text), (Verdict(claim, ()), "absent")),
+        verdicts=(
+            (Verdict(claim, parts, shown, shown, text, ""), text),
+            (Verdict(claim, (), shown), "absent"),
+            (Verdict(claim, parts, untrained=text), "absent"),
+            (Verdict(claim, ()), "absent"),
+        ),
+        changes=Table((text,), ((text,),)),
+        rule=text,
         sections=(section,),
         failures={text: text},
         networks=Table((text,), ((text,),)),
@@ -66,9 +74,11 @@ def page(text: str = "plain") -> Page:
 def test_html_is_whole_and_says_what_it_was_given():
     reader = Reader(render_page(page("a word")))
     text = " ".join(reader.text)
-    # each of the 26 places a text stands in: none is dropped
-    assert text.count("a word") >= 24
-    for word in ("partly", "no data", "on average", "Missing from these results"):
+    # each of the places a text stands in: none is dropped
+    assert text.count("a word") >= 40
+    for word in ("partly", "no data", "not judged", "not trained enough", "weakly"):
+        assert word in text
+    for word in ("Missing from these results", "Check of the code", "Also shown"):
         assert word in text
 
 
@@ -101,9 +111,17 @@ def test_an_empty_page_is_a_page():
     assert Reader(render_page(Page("p", "s", "c", "")))
 
 
-@pytest.mark.parametrize("outcome", ["yes", "on average", "no", "no data"])
+@pytest.mark.parametrize("outcome", OUTCOMES)
 def test_each_verdict_has_a_style(outcome):
-    verdict = Verdict(Claim("E", "", "", ""), (Part("q", "", "", outcome),))
+    holds = {"reproduced": "yes", "partly": "weakly", "not": "no", "no data": "no data"}
+    parts = (Part("q", "1", "", "", holds.get(outcome, "yes")),)
+    claim = Claim("E", "", "", "")
+    verdict = Verdict(claim, parts)
+    if outcome == "not judged":
+        verdict = Verdict(claim, (), parts)
+    if outcome == "not trained enough":
+        verdict = Verdict(claim, parts, untrained="psMNIST")
+    assert verdict.outcome == outcome
     source = render_page(Page("p", "s", "c", "", ((verdict, "x"),)))
     name = verdict.outcome.replace(" ", "-")
     assert f"\n.{name} {{" in source and f'class="verdict {name}"' in source

@@ -6,43 +6,52 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from adaptrnn.figure.style import LABELS, colour, ink, letters, shades, subplots
+from adaptrnn.figure.style import LABELS, colour, ink, letters, marker, subplots
 
 __all__ = ["eigenvalues", "exponents"]
 
 
 def exponents(data: xr.Dataset) -> Figure:
-    """Draw largest exponents after the onset of a drive, and against the drive.
+    """Draw sizes of largest exponents after the onset of a drive, and against the drive.
 
     Args:
         data: `lyapunov` (role, model, seed, definition, condition, xi), `after_onset` (role, model,
-            seed, xi_onset, delay) of one role and model.
+            seed, xi_onset, delay) of one role.
 
     Returns:
         The figure.
     """
-    data = data.isel(role=0, model=0)
+    data = data.isel(role=0)
     definitions = data.definition.values.tolist()
     figure, axes = subplots(1, 1 + len(definitions), width=10, height=3.3)
-    for xi, tone in zip(data.xi_onset.values, shades(data.sizes["xi_onset"]), strict=True):
-        one = data.after_onset.sel(xi_onset=xi)
-        axes[0, 0].plot(data.delay, one.mean("seed"), "o-", color=tone, label=f"ξ = {xi:g}")
-        band = (one.min("seed"), one.max("seed"))
-        axes[0, 0].fill_between(data.delay, *band, color=tone, alpha=0.15, lw=0)
-    axes[0, 0].set(xlabel="steps after the onset", title="after the onset")
-    axes[0, 0].set_ylabel("largest exponent (1/step)")
-    axes[0, 0].legend()
-    for axis, definition in zip(axes[0, 1:], definitions, strict=True):
-        for condition, tone, mark in (("adaptive", "arun", "o"), ("fixed", "gamma", "^")):
-            one = data.lyapunov.sel(definition=definition, condition=condition)
-            settings = {"color": colour(tone), "marker": mark, "label": condition}
-            axis.plot(data.xi, one.mean("seed"), **settings)
+    for xi, dash in ((5.0, "--"), (30.0, "-")):
+        for model in data.model.values.tolist():
+            one = abs(data.after_onset.sel(xi_onset=xi, model=model))
+            settings = {"color": colour(model), "ls": dash, "marker": marker(model), "ms": 4}
+            axes[0, 0].plot(data.delay, one.mean("seed"), **settings)
             band = (one.min("seed"), one.max("seed"))
-            axis.fill_between(data.xi, *band, color=colour(tone), alpha=0.15, lw=0)
+            axes[0, 0].fill_between(data.delay, *band, color=colour(model), alpha=0.12, lw=0)
+    axes[0, 0].set(xlabel="steps after the onset", title="ξ = 5 (dashed) and 30")
+    axes[0, 0].set_ylabel("size of the largest exponent (1/step)")
+    for axis, definition in zip(axes[0, 1:], definitions, strict=True):
+        for model in data.model.values.tolist():
+            for condition, dash in (("adaptive", "-"), ("fixed", "-" if model != "arun" else ":")):
+                one = abs(
+                    data.lyapunov.sel(definition=definition, condition=condition, model=model)
+                )
+                if not bool(one.notnull().any()):
+                    continue
+                held = f"{LABELS[model]}, (n, s) at rest" if dash == ":" else LABELS[model]
+                settings = {"color": colour(model), "ls": dash, "label": held, "ms": 4}
+                axis.plot(data.xi, one.mean("seed"), marker=marker(model), **settings)
+                band = (one.min("seed"), one.max("seed"))
+                axis.fill_between(data.xi, *band, color=colour(model), alpha=0.12, lw=0)
         axis.set(xlabel="drive ξ", title=f"definition {definition}")
-    axes[0, 1].legend()
+    if axes[0, 1].get_legend_handles_labels()[0]:
+        axes[0, 1].legend(fontsize="small")
     for axis in axes[0]:
-        axis.axhline(0, color=ink(), lw=0.8)
+        if any(np.isfinite(line.get_ydata()).any() for line in axis.lines):
+            axis.set_yscale("log")
     letters(axes)
     return figure
 
@@ -60,7 +69,8 @@ def eigenvalues(data: xr.Dataset) -> Figure:
     data = data.isel(role=0)
     models = data.model.values.tolist()
     shape = (1, len(models))
-    figure, axes = subplots(*shape, width=8, height=4.2, sharex=True, sharey=True)
+    width = 4 * len(models) if len(models) < 3 else 10
+    figure, axes = subplots(*shape, width=width, height=4.2, sharex=True, sharey=True)
     angle = np.linspace(0, 2 * np.pi, 200)
     for axis, model in zip(axes[0], models, strict=True):
         titles = []
@@ -72,7 +82,7 @@ def eigenvalues(data: xr.Dataset) -> Figure:
             radius = float(one.radius.mean())
             titles.append(f"{radius:.2f}" if np.isfinite(radius) else "no data")
         axis.set(xlabel="real part", aspect="equal")
-        axis.set_title(f"{LABELS[model]}: radius {titles[0]} → {titles[1]}")
+        axis.set_title(f"{LABELS[model]}\nradius {titles[0]} → {titles[1]}")
         axis.legend(loc="upper right", frameon=True, edgecolor="none", framealpha=0.8)
     axes[0, 0].set_ylabel("imaginary part")
     letters(axes)

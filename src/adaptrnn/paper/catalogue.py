@@ -16,6 +16,9 @@ from adaptrnn.paper import (
     figure_s13,
     figure_s17,
     figure_s18,
+    initial,
+    ladder,
+    learning,
     proposition1,
     supplement_b1,
     table1,
@@ -41,6 +44,9 @@ _FILES = (
     figure_b3,
     proposition1,
     appendix_d,
+    learning,
+    initial,
+    ladder,
 )
 
 ITEMS: dict[str, Item] = {

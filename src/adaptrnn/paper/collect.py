@@ -9,12 +9,13 @@ from typing import Any
 
 import pandas as pd
 import psutil
+import xarray as xr
 
 from adaptrnn.paper.catalogue import ITEMS
 from adaptrnn.paper.item import collect
 from adaptrnn.paper.plan import Plan
 from adaptrnn.paper.profile import PlannedRun
-from adaptrnn.paper.store import write_results
+from adaptrnn.paper.store import read_alone, write_results
 from adaptrnn.run import Run, versions
 
 __all__ = ["collect_results"]
@@ -48,6 +49,15 @@ def collect_results(
     items = {}
     for name, item in ITEMS.items():
         wanted = set(item.roles) & set(plan.profile.roles)
+        if item.made_by:
+            alone = _alone(name, (out, folder))
+            if alone is not None:
+                items[name] = alone
+            continue
+        if item.optional and not any(
+            item.variant == planned.variant for planned in plan.runs.values()
+        ):
+            continue
         if item.roles and not wanted:
             missing[name] = f"needs {', '.join(item.roles)}, which the profile does not have"
             continue
@@ -75,6 +85,15 @@ def collect_results(
     }
     write_results(out, items, rows, manifest)
     return missing
+
+
+def _alone(name: str, folders: Sequence[Path]) -> xr.Dataset | None:
+    """A table that another command wrote, from the first folder that has it."""
+    for folder in folders:
+        data = read_alone(folder / f"{name}.parquet")
+        if data is not None:
+            return data
+    return None
 
 
 def _finished(run: Run) -> bool:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
@@ -11,7 +9,7 @@ from matplotlib.figure import Figure
 from adaptrnn.figure.heterogeneity import heterogeneity, scaling
 from adaptrnn.paper.item import Item, analysis_of
 from adaptrnn.paper.notes import along
-from adaptrnn.paper.ordering import known, more
+from adaptrnn.paper.ordering import known
 from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
 from adaptrnn.run import Run
 
@@ -28,26 +26,30 @@ E14 = Claim(
     "E14",
     "Fig 3a, top",
     "From a homogeneous start, training makes the neurons' (n, s) heterogeneous.",
-    "standard deviation over neurons, beyond that of the start: n > 0.05, s > 0.001",
+    "standard deviation over neurons, beyond that of the start: n > 0.05, s > 0.001 (ours)",
+    {"psmnist": ("gamma",)},
 )
 E16 = Claim(
     "E16",
     "Fig 3b, left",
     "The steady gain follows a power law of the noise's size, n(ξ) = a ξ^-b + c.",
     "R² ≥ 0.9; AIC below that of a straight line",
+    {"psmnist": ("arun",)},
 )
 E17 = Claim(
     "E17",
     "Fig 3b, right",
     "The steady saturation follows an exponential of it, s(ξ) = a exp(-b ξ) + c.",
     "R² ≥ 0.9",
+    {"psmnist": ("arun",)},
 )
 E18 = Claim(
     "E18",
     "text of Fig 3b",
-    "Adaptation allocates the output's range in proportion to the input's statistics: the output's "
-    "variance grows less with ξ than with n and s frozen.",
-    "log-log slope of the variance: frozen - adaptive > 0",
+    "Adaptation allocates the output's range in proportion to the input's statistics, which "
+    "mitigates variations of the output's distribution.",
+    "slope of log variance of the output over log ξ: larger with n and s frozen than adaptive",
+    {"psmnist": ("arun",)},
 )
 
 
@@ -73,9 +75,8 @@ def judge_heterogeneity(data: xr.Dataset) -> list[Verdict]:
         # NaN of missing neurons or seeds stays out; of a missing run nothing is left
         start = one[f"{name}_initial"].std("neuron", ddof=1)
         spread = one[f"{name}_sd"] - start
-        parts.append(
-            part(f"sd({name}) over neurons - start", spread.values, _above(least), "", digits)
-        )
+        text = f"standard deviation of {name} over neurons, trained minus initial"
+        parts.append(part(text, spread.values, "", digits, above=least))
         if bool(start.notnull().any()):
             ends = [one[f"{name}_sd_{end}"] for end in ("low", "high")]
             each = ", ".join(
@@ -85,11 +86,7 @@ def judge_heterogeneity(data: xr.Dataset) -> list[Verdict]:
             )
             notes.append(f"sd({name}) before training {float(start.max()):.2g}.")
             notes.append(f"95% interval over neurons after it, by seed: {each}.")
-    return [verdict(E14, parts, " ".join(notes))]
-
-
-def _above(least: float) -> Callable[[float], bool]:
-    return lambda value: value > least
+    return [verdict(E14, parts, note=" ".join(notes))]
 
 
 def measure_scaling(run: Run) -> xr.Dataset:
@@ -125,11 +122,11 @@ def judge_scaling(data: xr.Dataset) -> list[Verdict]:
     verdicts = []
     for claim, name, shape in ((E16, "n", "power"), (E17, "s", "exponential")):
         r2 = arun[f"{name}_r2"].sel(shape=shape, drop=True)
-        parts = [part(f"R² of the {shape} fit of {name}(ξ)", r2.values, _least(0.9), "", ".3f")]
+        parts = [part(f"R² of the {shape} fit of {name}(ξ)", r2.values, "", ".3f", least=0.9)]
         delta = arun[f"{name}_delta_aic"].sel(shape=shape, drop=True)
         if claim is E16:
-            text = "AIC of the power law - AIC of a line"
-            parts.append(part(text, delta.values, lambda d: d < 0, "", "+.1f"))
+            text = "AIC of the power law minus AIC of a straight line"
+            parts.append(part(text, delta.values, "", "+.1f", below=0))
         notes = []
         if bool(r2.notnull().any()):
             fitted = arun[f"{name}_value"].sel(shape=shape, drop=True).dropna("seed")
@@ -141,19 +138,20 @@ def judge_scaling(data: xr.Dataset) -> list[Verdict]:
             notes.append(f"AIC less that of a line: {aic}; corrected for 7 points: {aicc}.")
             steady = along(arun[f"{name}_steady"], "xi", ".3g")
             notes.append(f"Mean {name} by ξ: {steady}.")
-        verdicts.append(verdict(claim, parts, " ".join(notes)))
+        verdicts.append(verdict(claim, parts, note=" ".join(notes)))
     slope = arun.slope
     adaptive, frozen = (slope.sel(condition=k, drop=True) for k in ("adaptive", "frozen"))
-    parts = [more("slope frozen - slope adaptive", frozen - adaptive, "", "+.3f")]
+    text = "slope of log output variance over log ξ, frozen minus adaptive"
+    parts = [part(text, (frozen - adaptive).values, "", "+.3f", above=0)]
+    shown = [
+        part(f"slope of log output variance over log ξ, {name}", one.values, "", ".3f")
+        for name, one in (("adaptive", adaptive), ("frozen", frozen))
+    ]
     notes = []
     if bool(slope.notnull().any()):
         notes.append(f"Slopes, 2 in a linear network: {along(slope, 'condition', '.3f')}.")
         notes.append("Frozen: n and s held at their means under noise of size 0.01.")
-    return [*verdicts, verdict(E18, parts, " ".join(notes))]
-
-
-def _least(least: float) -> Callable[[float], bool]:
-    return lambda value: value >= least
+    return [*verdicts, verdict(E18, parts, shown, note=" ".join(notes))]
 
 
 def _parameters(fitted: xr.DataArray) -> str:

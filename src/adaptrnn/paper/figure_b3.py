@@ -10,7 +10,7 @@ from adaptrnn.figure.heterogeneity import rotated
 from adaptrnn.paper.item import Item, analysis_of
 from adaptrnn.paper.notes import along
 from adaptrnn.paper.ordering import images, known
-from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
+from adaptrnn.paper.verdict import Claim, Part, Verdict, part, verdict
 from adaptrnn.run import Run
 
 __all__ = ["ITEM", "judge", "measure"]
@@ -19,9 +19,10 @@ E15 = Claim(
     "E15",
     "Fig 3a, bottom; B.3",
     "On digits turned by 45 degrees, training only (n, s) again recovers more than a quarter of "
-    "what was lost, and the neurons become more diverse.",
-    "recovered fraction of the accuracy ≥ 0.25; all other parameters bit-identical; determinant of "
-    "cov(n, s) grows",
+    "what was lost, and the cloud of the neurons' (n, s) expands.",
+    "fraction of the lost accuracy that is recovered, of the means over seeds, above 0.25; "
+    "determinant of cov(n, s) grows",
+    {"psmnist": ("gamma",)},
 )
 
 
@@ -49,22 +50,54 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     """E15, a value for each seed."""
     gamma = data.sel(role="psmnist", model="gamma")
     before, after = (gamma.det_covariance.sel(training=k, drop=True) for k in ("before", "after"))
+    rates = gamma.accuracy.dropna("seed").mean("seed")
+    upright, turned, again = (rates.isel(stage=k, drop=True) for k in range(3))
+    mean = float((again - turned) / (upright - turned)) if gamma.accuracy.count() else np.nan
     parts = [
-        part("recovered fraction", gamma.recovered.values, lambda v: v >= 0.25),
+        _recovered(gamma, mean),
         part(
-            "other parameters bit-identical (1: yes)",
-            gamma.unchanged.values,
-            lambda v: v == 1,
-            digits=".0f",
+            "determinant of cov(n, s), after minus before retraining",
+            (after - before).values,
+            "",
+            ".2g",
+            above=0,
         ),
-        part("det cov(n, s), after - before", (after - before).values, lambda v: v > 0, "", ".2g"),
+    ]
+    shown = [
+        part(
+            "recovered fraction of the lost accuracy in each seed",
+            gamma.recovered.values,
+            least=0.25,
+        )
+    ]
+    checks = [
+        part(
+            "all parameters but n and s are bit-identical after retraining (1: yes, in every seed)",
+            gamma.unchanged.min().values,
+            "",
+            ".0f",
+            least=1,
+        )
     ]
     notes = []
     rates = along(100 * gamma.accuracy, "stage", ".1f")
     if rates:
         notes.append(f"Mean accuracy (%): {rates}; in the paper 94, 42 and 56, so 0.27.")
         notes.append(f"Trained again and tested on different images. {images(gamma['images'])}")
-    return [verdict(E15, parts, " ".join(notes))]
+    return [verdict(E15, parts, shown, checks, " ".join(notes))]
+
+
+def _recovered(gamma: xr.Dataset, mean: float) -> Part:
+    """The fraction of the mean curve; its standard error from what each seed has above 1/4.
+
+    Seeds enter as recovered minus a quarter of lost accuracy, a difference that is above 0 where
+    the fraction is above 1/4 and has a mean that decides as the fraction of the means does.
+    """
+    upright, turned, again = (100 * gamma.accuracy.isel(stage=k, drop=True) for k in range(3))
+    surplus = (again - turned) - 0.25 * (upright - turned)
+    shown = f" (fraction of the means {mean:.2f})" if np.isfinite(mean) else ""
+    text = f"accuracy recovered minus a quarter of the accuracy lost{shown}"
+    return part(text, surplus.values, " pp", "+.1f", above=0)
 
 
 def draw(data: xr.Dataset) -> Figure:

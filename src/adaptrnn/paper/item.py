@@ -56,7 +56,11 @@ class Item:
         roles: the tasks whose runs it needs, of `ROLES`; none if it needs no run.
         models: whose runs it needs.
         variant: which runs: "" as the paper trains them, "grid" from a grid of (n, s),
-            "transplant" with the controller of another seed.
+            "transplant" with the controller of another seed, "initial" with another initial W_hh,
+            "ladder" of another size or length.
+        also: further variants whose runs it takes where they are there.
+        optional: whether a profile may do without it; then it is not reported as missing.
+        made_by: the command that writes its table, if it is not measured on the runs of a profile.
         conditions: perturbations under which the runs are evaluated on the whole test split.
         analyses: names of `adaptrnn.protocol.ANALYSES` made of the runs.
         functions: dotted names of the functions that compute what is shown.
@@ -73,6 +77,9 @@ class Item:
     roles: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
     variant: str = ""
+    also: tuple[str, ...] = ()
+    optional: bool = False
+    made_by: str = ""
     conditions: Mapping[str, Perturbation] = field(default_factory=dict)
     analyses: tuple[str, ...] = ()
     functions: tuple[str, ...] = ()
@@ -81,7 +88,8 @@ class Item:
 
     def needs(self, role: str, model: str, variant: str) -> bool:
         """Whether it needs such a run."""
-        return role in self.roles and model in self.models and variant == self.variant
+        wanted = variant in (self.variant, *self.also)
+        return role in self.roles and model in self.models and wanted
 
 
 def collect(item: Item, runs: Iterable[tuple[str, str, Run]]) -> xr.Dataset | None:

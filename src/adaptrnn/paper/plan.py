@@ -89,7 +89,13 @@ class Plan:
 
     def items(self, run: PlannedRun) -> list[Item]:
         """The figures and tables that need a run."""
-        return [i for i in ITEMS.values() if i.needs(run.role, run.config.model, run.variant)]
+        variants = {one.variant for one in self.runs.values()}
+        return [
+            item
+            for item in ITEMS.values()
+            if item.needs(run.role, run.config.model, run.variant)
+            and (item.variant in variants or not item.optional)
+        ]
 
     def conditions(self, unit: str) -> list[str]:
         """Perturbations, as text, under which a unit is evaluated."""

@@ -1,7 +1,7 @@
 """Profiles: which networks are trained for the paper, how, and how many.
 
-A profile is a YAML file; `quick`, `laptop` and `paper` come with the package. The files say what
-each entry means.
+A profile is a YAML file; `quick`, `laptop`, `night` and `paper` come with the package. The files
+say what each entry means.
 """
 
 from __future__ import annotations
@@ -22,7 +22,17 @@ from adaptrnn.paper.item import ROLES
 from adaptrnn.run import load_task
 from adaptrnn.tasks import TASKS
 
-__all__ = ["PROFILES", "Grid", "PlannedRun", "Profile", "Role", "load_profile"]
+__all__ = [
+    "PROFILES",
+    "Grid",
+    "Initial",
+    "Ladder",
+    "PlannedRun",
+    "Profile",
+    "Role",
+    "Rung",
+    "load_profile",
+]
 
 _FOLDER = Path(__file__).parent / "profiles"
 PROFILES = tuple(sorted(path.stem for path in _FOLDER.glob("*.yaml")))
@@ -64,13 +74,63 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class Initial:
+    """Networks on psmnist from other initial recurrent matrices than the paper's.
+
+    Together with the networks of the profile, which start from the paper's, they tell what the
+    f-I curve contributes and what the initial matrix does.
+
+    Args:
+        models: the models.
+        recurrent_init: the other initial matrices, see `TrainConfig`.
+        seeds: seeds of training.
+        train: options of `TrainConfig` for every one of them.
+    """
+
+    models: tuple[str, ...]
+    recurrent_init: tuple[str, ...]
+    seeds: tuple[int, ...]
+    train: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One size of the ladder.
+
+    Args:
+        hidden_size: neurons of the ARUN that the models are matched to.
+        controller_size: units of its controller.
+        train: options of `TrainConfig` that differ from those of psmnist.
+    """
+
+    hidden_size: int
+    controller_size: int
+    train: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ladder:
+    """Networks on psmnist of other sizes and sequence lengths than the profile's.
+
+    Args:
+        models: the models.
+        seeds: seeds of training.
+        rungs: the sizes.
+    """
+
+    models: tuple[str, ...]
+    seeds: tuple[int, ...]
+    rungs: tuple[Rung, ...]
+
+
+@dataclass(frozen=True)
 class PlannedRun:
     """One network to be trained.
 
     Attributes:
         name: of its folder.
         role: of the paper's tasks, the one it is trained for.
-        variant: "", "grid" or "transplant", see `adaptrnn.paper.item.Item`.
+        variant: "", "grid", "transplant", "initial" or "ladder", see `adaptrnn.paper.item.Item`.
         config: its configuration; the folder is its name.
         donor: name of the run that must be there before, or "".
     """
@@ -95,6 +155,8 @@ class Profile:
         roles: the tasks, by what they stand for in the paper.
         train: options of `TrainConfig` for every run.
         grid: networks trained from a grid of (n, s), or None.
+        initial: networks from other initial recurrent matrices, or None.
+        ladder: networks of other sizes, or None.
         transplant: whether the ARUN of each seed is trained again with the controller of another.
         together: whether all seeds of a model are evaluated and analysed in one process, which
             saves the start of the others where each takes seconds.
@@ -111,6 +173,8 @@ class Profile:
     roles: Mapping[str, Role]
     train: Mapping[str, Any] = field(default_factory=dict)
     grid: Grid | None = None
+    initial: Initial | None = None
+    ladder: Ladder | None = None
     transplant: bool = False
     together: bool = False
 
@@ -130,8 +194,19 @@ class Profile:
             for axis in ("n", "s"):
                 if not getattr(self.grid, axis):
                     raise bad(f"{self.name}: grid: {axis}", [], "at least one")
-        if (self.grid is not None or self.transplant) and "psmnist" not in self.roles:
-            raise bad(f"{self.name}: roles", list(self.roles), "psmnist for grid and transplant")
+        extra = [one for one in (self.initial, self.ladder) if one is not None]
+        for one in extra:
+            name = type(one).__name__.lower()
+            self._check_seeds(f"{name}: seeds", one.seeds)
+            for model in one.models:
+                choose(f"{self.name}: {name}: model", model, self._psmnist())
+        if (self.grid is not None or self.transplant or extra) and "psmnist" not in self.roles:
+            advice = "psmnist for grid, transplant, initial and ladder"
+            raise bad(f"{self.name}: roles", list(self.roles), advice)
+
+    def _psmnist(self) -> list[str]:
+        """Models of the task that stands for psMNIST."""
+        return list(self.roles["psmnist"].models) if "psmnist" in self.roles else list(MODELS)
 
     def _check_seeds(self, name: str, seeds: Any) -> None:
         if not isinstance(seeds, list | tuple) or not all(type(seed) is int for seed in seeds):
@@ -178,6 +253,31 @@ class Profile:
                     found += self._transplants(name, base, seeds[: len(self.seeds)])
                 if name == "psmnist" and model == "gamma-shared" and self.grid is not None:
                     found += self._grid(name, base, self.grid)
+                if name == "psmnist" and self.initial is not None and model in self.initial.models:
+                    found += self._initial(name, base, self.initial)
+                if name == "psmnist" and self.ladder is not None and model in self.ladder.models:
+                    found += self._ladder(name, base, self.ladder)
+        return found
+
+    def _initial(self, role: str, base: Mapping[str, Any], plan: Initial) -> list[PlannedRun]:
+        found = []
+        for init in plan.recurrent_init:
+            options = {**base, **plan.train, "recurrent_init": init}
+            for seed in plan.seeds:
+                label = f"{base['model']}-{init}-seed{seed}"
+                found.append(self._run(role, "initial", label, options, seed))
+        return found
+
+    def _ladder(self, role: str, base: Mapping[str, Any], ladder: Ladder) -> list[PlannedRun]:
+        found, model = [], str(base["model"])
+        for rung in ladder.rungs:
+            n, g = rung.hidden_size, rung.controller_size
+            size = match_parameters(ladder.models, 1, 10, n, g)[model]
+            options = {**base, "hidden_size": size, "controller_size": g, **rung.train}
+            pixels = options.get("image_size") or "full"
+            for seed in ladder.seeds:
+                label = f"{model}-n{n}-g{g}-p{pixels}-seed{seed}"
+                found.append(self._run(role, "ladder", label, options, seed))
         return found
 
     def _transplants(
@@ -258,6 +358,12 @@ def load_profile(name: str | Path) -> Profile:
     for role, one in values["roles"].items():
         if not all(isinstance(options, dict) for options in one.models.values()):
             raise bad(f"{path}: {role}: models", one.models, "each a mapping of options, or {}")
+    if values.get("initial") is not None:
+        values["initial"] = Initial(**_entries(values["initial"], Initial, f"{path}: initial"))
+    if values.get("ladder") is not None:
+        ladder = _entries(values["ladder"], Ladder, f"{path}: ladder")
+        rungs = [Rung(**_entries(one, Rung, f"{path}: ladder: rungs")) for one in ladder["rungs"]]
+        values["ladder"] = Ladder(**{**ladder, "rungs": tuple(rungs)})
     if values.get("grid") is not None:
         values["grid"] = Grid(**_entries(values["grid"], Grid, f"{path}: grid"))
     return Profile(path.stem, **values)
@@ -271,6 +377,8 @@ _KINDS: dict[str, tuple[type | tuple[type, ...], str]] = {
     "tuple": (list, "a list"),
     "Mapping": (dict, "a mapping"),
     "Grid | None": ((dict, type(None)), "a mapping, or null"),
+    "Initial | None": ((dict, type(None)), "a mapping, or null"),
+    "Ladder | None": ((dict, type(None)), "a mapping, or null"),
 }
 
 

@@ -4,23 +4,27 @@
     python -m adaptrnn.paper.search laptop --data-dir DATA --rates 5e-4 2e-3 6e-3 2e-2 --seeds 1001
 
 trains every model at each of the same peak rates, over seeds that the profile does not report, and
-prints the mean validation accuracies. The test split is never looked at.
+prints the mean validation accuracies. The test split is never looked at. The accuracies are kept in
+learning-rates.parquet, to which a search of other tasks or rates is added; `adaptrnn collect` takes
+the table into the results if it lies in their folder (--out), and the report draws it.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import math
 import multiprocessing
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import xarray as xr
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -28,10 +32,11 @@ from rich.table import Table
 from adaptrnn._error import InputError, choose
 from adaptrnn.config import TrainConfig
 from adaptrnn.paper.profile import Profile, load_profile
-from adaptrnn.run import Run
+from adaptrnn.paper.store import read_alone, write_alone
+from adaptrnn.run import Run, versions
 from adaptrnn.training import train
 
-__all__ = ["RATES", "SEEDS", "choose_rate", "search"]
+__all__ = ["RATES", "SEEDS", "choose_rate", "keep", "search"]
 
 RATES = (5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2)
 SEEDS = (1001, 1002, 1003, 1004)
@@ -92,6 +97,42 @@ def search(
     return found
 
 
+def keep(
+    found: Mapping[tuple[str, str], Mapping[float, Sequence[float]]],
+    seeds: Sequence[int],
+    folder: Path,
+    about: Mapping[str, Any],
+) -> xr.Dataset:
+    """Write the table of a search, together with what an earlier one found.
+
+    Args:
+        found: what `search` gave.
+        seeds: the seeds it used.
+        folder: gets learning-rates.parquet, with its checksum in learning-rates.json.
+        about: what else should be known of this search.
+
+    Returns:
+        accuracy (role, model, rate, seed), 0 to 1, on the validation split; NaN where training
+        failed or was not tried.
+    """
+    parts = [
+        xr.Dataset(
+            {"accuracy": (("role", "model", "rate", "seed"), [[[list(values)]]])},
+            {"role": [role], "model": [model], "rate": [rate], "seed": list(seeds)},
+        )
+        for (role, model), by_rate in found.items()
+        for rate, values in by_rate.items()
+    ]
+    path = folder / "learning-rates.parquet"
+    before = read_alone(path)
+    known = parts if before is None else [*parts, before]
+    # the first that has a number counts: what was found now before what was known
+    table = functools.reduce(lambda one, other: one.combine_first(other), known)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_alone(path, table, about)
+    return table
+
+
 def _own(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name not in ("lr", "seeds")}
 
@@ -127,6 +168,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--train-size", type=int, help="instead of the profile's")
     parser.add_argument("--within", type=float, default=0.0, help="accuracy that is as good")
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out", type=Path, help="folder of the table; default that of the runs")
     given = parser.parse_args(arguments)
     console = Console()
     try:
@@ -138,9 +180,10 @@ def main(arguments: list[str]) -> int:
     kept = {name: profile.roles[name] for name in given.roles or profile.roles}
     profile = dataclasses.replace(profile, roles=kept, grid=None, transplant=False)
     options = {"epochs": given.epochs, "train_size": given.train_size}
+    folder = Path("runs") / f"search-{profile.name}"
     found = search(
         profile,
-        Path("runs") / f"search-{profile.name}",
+        folder,
         tuple(given.rates),
         tuple(given.seeds),
         given.workers,
@@ -148,6 +191,8 @@ def main(arguments: list[str]) -> int:
         {name: value for name, value in options.items() if value is not None},
         console,
     )
+    about = {"profile": profile.name, "options": options, "seeds": list(given.seeds)}
+    keep(found, given.seeds, given.out or folder, {**about, "versions": versions()})
     table = Table("task", "model", *(f"{rate:g}" for rate in given.rates), "chosen")
     for (role, model), accuracies in found.items():
         means = {rate: float(np.mean(values)) for rate, values in accuracies.items()}

@@ -27,7 +27,7 @@ from pyarrow import parquet
 from adaptrnn._error import InputError
 from adaptrnn.run import write_atomic, write_json
 
-__all__ = ["from_table", "read_results", "to_table", "write_results"]
+__all__ = ["from_table", "read_alone", "read_results", "to_table", "write_alone", "write_results"]
 
 _KEY = b"adaptrnn"
 
@@ -160,6 +160,45 @@ def write_results(
         write_atomic(folder / f"{name}.parquet", content.getvalue())
         sums[name] = hashlib.sha256(content.getvalue()).hexdigest()
     write_json(folder / "manifest.json", {**manifest, "sha256": sums})
+
+
+def write_alone(path: Path, data: xr.Dataset, about: Mapping[str, Any]) -> None:
+    """Write one table outside of collected results, with its checksum in a file beside it.
+
+    Args:
+        path: NAME.parquet; NAME.json gets the SHA-256, and is written last.
+        data: the table, as `to_table` takes it.
+        about: what else should be known, plain values.
+    """
+    content = io.BytesIO()
+    parquet.write_table(to_table(data), content, compression="zstd")
+    write_atomic(path, content.getvalue())
+    sha256 = hashlib.sha256(content.getvalue()).hexdigest()
+    write_json(path.with_suffix(".json"), {**about, "sha256": sha256})
+
+
+def read_alone(path: Path) -> xr.Dataset | None:
+    """Read what `write_alone` wrote, checked.
+
+    Args:
+        path: NAME.parquet.
+
+    Returns:
+        The data set; None if there is no such file.
+
+    Raises:
+        InputError: the table is not what NAME.json says.
+    """
+    if not path.exists():
+        return None
+    content = path.read_bytes()
+    try:
+        known = json.loads(path.with_suffix(".json").read_text())["sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: no checksum beside it ({error}). Make it again.") from None
+    if hashlib.sha256(content).hexdigest() != known:
+        raise InputError(f"{path}: not what {path.stem}.json says (SHA-256). Make it again.")
+    return from_table(parquet.read_table(io.BytesIO(content)))
 
 
 def read_results(folder: Path) -> tuple[dict[str, xr.Dataset], pd.DataFrame, dict[str, Any]]:

@@ -1,25 +1,37 @@
 """Claims and verdicts: what the paper says, by which criterion it is judged, what came out.
 
-A verdict rests on parts, each a quantity with a value for every seed and a condition on it. Does a
-part hold? "yes", in every seed; "on average", for the mean over seeds but not for each; or "no".
+A verdict is about means over seeds. It rests on judged parts, each a quantity with a threshold.
 
-    reproduced  every part holds in every seed
-    partly      some part holds, at least on average
-    not         no part holds
-    no data     runs that it needs are missing
+    yes      the mean over seeds meets the threshold, by at least one standard error
+    weakly   it meets the threshold by less than that, or there is only one seed
+    no       it does not meet the threshold
+
+    reproduced          every judged part says yes
+    partly              anything between
+    not                 every judged part says no
+    not trained enough  a network that is judged has not learned its task (`adaptrnn.paper.gate`)
+    no data             numbers that it needs are missing
+    not judged          the paper states nothing that could fail
+
+Parts that are only shown stand beside the judged ones and never decide: stricter tests, other
+baselines, other readings. Checks of the code (is a frozen controller bit-identical?) say whether
+the numbers can be trusted; they are no part of a claim.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from adaptrnn.analysis.statistics import interval
+
 __all__ = ["OUTCOMES", "Claim", "Part", "Verdict", "part", "verdict"]
 
-OUTCOMES = ("reproduced", "partly", "not", "no data")
+OUTCOMES = ("reproduced", "partly", "not", "not trained enough", "no data", "not judged")
 
 
 @dataclass(frozen=True)
@@ -31,27 +43,32 @@ class Claim:
         place: figure or table of the paper.
         text: the claim.
         criterion: when it counts as reproduced.
+        networks: the models that are judged, by the task's role; they must have learned it.
     """
 
     id: str
     place: str
     text: str
     criterion: str
+    networks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Part:
-    """One quantity that a claim rests on.
+    """One quantity that is judged, shown or checked.
 
     Attributes:
         quantity: what it is.
         number: mean over seeds, with its unit.
+        interval: the 95% interval of that mean (Student's t over seeds), and the threshold if it
+            lies inside: then the seeds are too few to exclude it. Empty for an exact value.
         spread: least and greatest value over seeds, and their number; empty for one value.
-        holds: "yes", "on average", "no" or "no data".
+        holds: "yes", "weakly", "no" or "no data"; empty for a quantity without a threshold.
     """
 
     quantity: str
     number: str
+    interval: str
     spread: str
     holds: str
 
@@ -62,20 +79,30 @@ class Verdict:
 
     Attributes:
         claim: the claim.
-        parts: what it rests on.
+        parts: the judged parts.
+        shown: what is printed beside them and does not decide.
+        checks: checks of the code.
         note: what else a reader should know.
+        untrained: networks that have not learned their task, in words; see `adaptrnn.paper.gate`.
     """
 
     claim: Claim
     parts: tuple[Part, ...]
+    shown: tuple[Part, ...] = ()
+    checks: tuple[Part, ...] = ()
     note: str = ""
+    untrained: str = ""
 
     @property
     def outcome(self) -> str:
         """One of `OUTCOMES`."""
         holds = [part.holds for part in self.parts]
+        if not holds and any(part.number for part in self.shown):
+            return "not judged"
         if not holds or "no data" in holds:
             return "no data"
+        if self.untrained:
+            return "not trained enough"
         if all(value == "yes" for value in holds):
             return "reproduced"
         return "not" if all(value == "no" for value in holds) else "partly"
@@ -84,46 +111,102 @@ class Verdict:
 def part(
     quantity: str,
     values: ArrayLike,
-    condition: Callable[[float], bool],
     unit: str = "",
     digits: str = ".2f",
+    *,
+    above: float | None = None,
+    least: float | None = None,
+    below: float | None = None,
+    most: float | None = None,
+    partly: float | None = None,
+    ratio: bool = False,
 ) -> Part:
-    """Judge one quantity.
+    """Put one quantity to its threshold.
 
     Args:
-        quantity: what it is.
-        values: its value for every seed, (seed,); NaN where a run is missing.
-        condition: whether a value fulfils the criterion.
+        quantity: what it is, so that a reader who sees only this row understands it.
+        values: its value for every seed, (seed,), NaN where a run is missing; a single number,
+            (), is exact: it has no seeds and no standard error.
         unit: put behind numbers.
         digits: format of numbers.
+        above: the mean must be greater than this.
+        least: the mean must be this at least.
+        below: the mean must be less than this.
+        most: the mean must be this at most.
+        partly: a weaker threshold of the same direction; a mean that meets only this one holds
+            weakly.
+        ratio: the values are ratios, > 0: mean, standard error and interval are of their
+            logarithms, so the mean is geometric.
 
     Returns:
-        The part.
+        The part; without any threshold it is only a number to be shown.
 
     Example:
-        >>> part("a - b", [1.0, 2.0, -0.5], lambda d: d > 0, " pp", "+.1f")
-        Part(quantity='a - b', number='+0.8 pp', spread='-0.5 to +2.0 (3)', holds='on average')
+        >>> found = part("accuracy, a - b", [1.0, 2.0, 3.0], " pp", "+.1f", above=0)
+        >>> found.number, found.interval, found.spread, found.holds
+        ('+2.0 pp', '-0.5 to +4.5, includes 0', '+1.0 to +3.0 (3)', 'yes')
     """
+    threshold = _threshold(above=above, least=least, below=below, most=most)
     found = np.asarray(values, dtype=float)
+    exact = found.ndim == 0
     found = found[np.isfinite(found)]
+    if ratio:
+        found = np.log(found[found > 0])
     if not len(found):
-        return Part(quantity, "", "", "no data")
+        return Part(quantity, "", "", "", "no data" if threshold else "")
+    back = math.exp if ratio else float
     mean, count = float(found.mean()), len(found)
-    low, high = (_text(value, digits) for value in (found.min(), found.max()))
-    if all(condition(float(value)) for value in found):
-        holds = "yes"
-    else:
-        holds = "on average" if condition(mean) else "no"
-    spread = f"{low} to {high} ({count})" if count > 1 else ""
-    return Part(quantity, _text(mean, digits) + unit, spread, holds)
+    error = float(found.std(ddof=1)) / math.sqrt(count) if count > 1 else 0.0 if exact else math.nan
+    low = high = math.nan
+    if count > 1 and np.ptp(found) > 0:
+        whole = interval(found)
+        low, high = float(whole.low), float(whole.high)
+    holds = ""
+    text = "" if math.isnan(low) else f"{_text(back(low), digits)} to {_text(back(high), digits)}"
+    if threshold is not None:
+        limit, sign, strict = threshold
+        holds = _holds(sign * (mean - _scaled(limit, ratio)), error, strict)
+        if partly is not None and holds == "no":
+            weaker = _holds(sign * (mean - _scaled(partly, ratio)), error, strict)
+            holds = "no" if weaker == "no" else "weakly"
+        if text and low <= _scaled(limit, ratio) <= high:
+            text += f", includes {limit:g}"
+    ends = (_text(back(float(value)), digits) for value in (found.min(), found.max()))
+    spread = f"{' to '.join(ends)} ({count})" if count > 1 else "" if exact else "one seed"
+    return Part(quantity, _text(back(mean), digits) + unit, text, spread, holds)
+
+
+def _threshold(**limits: float | None) -> tuple[float, int, bool] | None:
+    """The one threshold given: its value, its direction, and whether equality falls short."""
+    for name, value in limits.items():
+        if value is not None:
+            return value, 1 if name in ("above", "least") else -1, name in ("above", "below")
+    return None
+
+
+def _scaled(limit: float, ratio: bool) -> float:
+    return math.log(limit) if ratio else limit
+
+
+def _holds(margin: float, error: float, strict: bool) -> str:
+    """By how much a mean meets a threshold, against its standard error; NaN for one seed."""
+    if margin < 0 or (strict and margin == 0):
+        return "no"
+    return "yes" if margin >= error else "weakly"
 
 
 def _text(value: float, digits: str) -> str:
     """A number without a minus or plus before zero."""
     text = f"{value:{digits}}"
-    return text.lstrip("+-") if float(text) == 0 else text
+    return text.lstrip("+-") if float(text.rstrip("%")) == 0 else text
 
 
-def verdict(claim: Claim, parts: Sequence[Part], note: str = "") -> Verdict:
-    """Put parts together; see `Verdict`."""
-    return Verdict(claim, tuple(parts), note)
+def verdict(
+    claim: Claim,
+    parts: Sequence[Part] = (),
+    shown: Sequence[Part] = (),
+    checks: Sequence[Part] = (),
+    note: str = "",
+) -> Verdict:
+    """Put parts together; see `Verdict`. Shown parts without a number are left out."""
+    return Verdict(claim, tuple(parts), tuple(p for p in shown if p.number), tuple(checks), note)

@@ -86,7 +86,8 @@ _DIFFERENCES: tuple[tuple[str, str, str, Callable[[Results], str]], ...] = (
     (
         "The baseline is a ReLU network.",
         "It is linear: its nonlinearity ends up as None.",
-        "Both are trained and named; claims against “RNN+ReLU” are judged against both.",
+        "Both are trained and named; claims against “RNN+ReLU” are judged against the ReLU "
+        "network; the linear one is shown.",
         _linear,
     ),
     (

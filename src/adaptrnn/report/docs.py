@@ -7,6 +7,7 @@ docs/paper-map.md   equation, figure, claim -> function -> test -> command -> nu
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,13 @@ from PIL import Image
 
 from adaptrnn.figure.style import render
 from adaptrnn.paper.catalogue import ITEMS
+from adaptrnn.paper.change import RULE, changes
 from adaptrnn.paper.cost import hours
 from adaptrnn.paper.equations import EQUATIONS
+from adaptrnn.paper.gate import in_order
+from adaptrnn.paper.item import Table
 from adaptrnn.paper.store import read_results
-from adaptrnn.paper.verdict import OUTCOMES, Verdict
+from adaptrnn.paper.verdict import OUTCOMES, Part, Verdict
 from adaptrnn.report.differences import differences
 from adaptrnn.run import write_atomic
 
@@ -37,13 +41,13 @@ def write_docs(results: Path, docs: Path) -> list[Path]:
         The pages.
     """
     tables, runs, manifest = read_results(results)
-    verdicts = [
+    found = [
         (verdict, name)
         for name, item in ITEMS.items()
         if name in tables
         for verdict in item.judge(tables[name])
     ]
-    verdicts.sort(key=lambda pair: pair[0].claim.id)
+    verdicts = in_order(found, tables)
     figures = docs / "images" / "results"
     for name, item in ITEMS.items():
         if name in tables:
@@ -96,33 +100,35 @@ def _results(
         "drawn again, and the report is written, from the tables alone by "
         f"`adaptrnn reproduce --from-results results/{manifest['profile']}`.",
         "",
-        "The criteria are this project's, not the paper's. Reproduced: every part holds in every "
-        "seed; partly: some part holds, at least on average; not: none does.",
+        "A claim is judged by what the paper's text says; a threshold that the text does not give "
+        "is marked as ours. Judged parts decide, by the mean over seeds: a part says yes if the "
+        "mean meets its threshold by at least one standard error (paired where seeds pair), weakly "
+        "if by less or if there is one seed only. Reproduced: every judged part says yes. Not: "
+        "every one says no. Partly: anything between. Not trained enough: a network that is judged "
+        "has not learned its task (no model of the task reaches 30%, or this one has less than "
+        "half of the best accuracy). What is only shown never decides.",
         "",
         ", ".join(f"{count} {outcome}" for outcome, count in tally.items() if count) + ".",
         "",
-        "| claim | paper | verdict | ours: quantity, mean (spread; n) |",
+        "| claim | paper | verdict | what the paper says |",
         "| --- | --- | --- | --- |",
     ]
-    for verdict, name in verdicts:
-        parts = "<br>".join(
-            f"{_cell(p.quantity)}: {p.number}"
-            + (f" ({p.spread})" if p.spread else "")
-            + f" {_MARK[p.holds]}"
-            for p in verdict.parts
-        )
+    for place, (verdict, _) in enumerate(verdicts):
         claim = verdict.claim
         lines.append(
-            f"| [{claim.id}](#{name}) {_cell(claim.place)} | {_cell(claim.text)} Criterion: "
-            f"{_cell(claim.criterion)}. | {verdict.outcome} | {parts} |"
+            f"| [{claim.id}](#claim-{place}) | {_cell(claim.place)} | {verdict.outcome} "
+            f"| {_cell(claim.text)} |"
         )
     if manifest["missing"]:
         lines += ["", "Missing:", ""]
         lines += [f"- {name}: {reason}" for name, reason in manifest["missing"].items()]
+    lines += ["", "## Claim by claim", ""]
+    for place, (verdict, name) in enumerate(verdicts):
+        lines += _claim(verdict, name, place)
+    lines += ["## What was changed, and why", "", RULE, ""]
+    lines += _table(changes(verdict for verdict, _ in verdicts))
     lines += ["", "## Where the released scripts differ from the paper's text", ""]
-    table = differences(tables)
-    lines += ["| " + " | ".join(table.header) + " |", "| --- | --- | --- | --- |"]
-    lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in table.rows]
+    lines += _table(differences(tables))
     lines += ["", "## Figures", ""]
     for name, item in ITEMS.items():
         if name not in tables:
@@ -131,18 +137,50 @@ def _results(
         lines += [f"![{item.title}](images/results/{name}.png)", "", item.caption, ""]
         if name in manifest.get("marks", {}):
             lines += [f"**Not to be trusted as it is.** {manifest['marks'][name]}", ""]
-        notes = [(v.claim.id, v.note) for v, owner in verdicts if owner == name and v.note]
-        lines += [f"- {claim}: {note}" for claim, note in notes]
         if item.table is not None:
-            found = item.table(tables[name])
-            lines += ["", "| " + " | ".join(found.header) + " |"]
-            lines += ["|" + " --- |" * len(found.header)]
-            lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in found.rows]
+            lines += ["", *_table(item.table(tables[name]))]
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
 
 
-_MARK = {"yes": "yes", "on average": "on average", "no": "**no**", "no data": "no data"}
+def _claim(verdict: Verdict, name: str, place: int) -> list[str]:
+    """One claim: what is judged, what is checked, what is shown."""
+    claim = verdict.claim
+    lines = [
+        f'<a id="claim-{place}"></a>',
+        "",
+        f"### {claim.id} {_cell(claim.place)}: {verdict.outcome}",
+        "",
+        f"{_cell(claim.text)} [Figure](#{name})",
+        "",
+        f"Judged by: {_cell(claim.criterion)}."
+        + (f" Not trained enough: {_cell(verdict.untrained)}" if verdict.untrained else ""),
+        "",
+    ]
+    if verdict.parts:
+        lines += [*_parts("judged", verdict.parts), ""]
+    for check in verdict.checks:
+        text = f"{check.number}, {_MARK[check.holds]}" if check.number else "no data"
+        lines += [f"Check of the code: {_cell(check.quantity)}: {text}.", ""]
+    if verdict.shown:
+        lines += [*_parts("also shown, without deciding", verdict.shown), ""]
+    if verdict.note:
+        lines += [_cell(verdict.note), ""]
+    return lines
+
+
+def _parts(heading: str, parts: Sequence[Part]) -> list[str]:
+    rows = [(p.quantity, p.number, p.interval, p.spread, _MARK[p.holds]) for p in parts]
+    header = (heading, "mean over seeds", "95% interval", "least to greatest (n)", "holds")
+    return _table(Table(header, tuple(rows)))
+
+
+def _table(table: Table) -> list[str]:
+    lines = ["| " + " | ".join(table.header) + " |", "|" + " --- |" * len(table.header)]
+    return lines + ["| " + " | ".join(map(_cell, row)) + " |" for row in table.rows]
+
+
+_MARK = {"yes": "yes", "weakly": "weakly", "no": "**no**", "no data": "no data", "": ""}
 
 
 def _map(profile: str, verdicts: list[tuple[Verdict, str]]) -> str:

@@ -1,0 +1,150 @@
+"""A ladder toward the paper's size: how the main effects change with neurons and steps."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from adaptrnn.figure.ladder import ladder
+from adaptrnn.figure.style import LABELS
+from adaptrnn.paper.item import Item, Table, analysis_of, evaluation_of
+from adaptrnn.paper.ordering import known
+from adaptrnn.paper.verdict import part
+from adaptrnn.perturb import PAPER_PERTURBATIONS, StepDrive
+from adaptrnn.run import Run
+
+__all__ = ["EFFECTS", "LADDER", "effects", "measure", "table"]
+
+CONDITIONS = {
+    "clean": PAPER_PERTURBATIONS["clean"],
+    "noisy-drive": PAPER_PERTURBATIONS["noisy-drive"],
+    "strong-drive": StepDrive(30.0),
+}
+EFFECTS = {
+    "clean": ("clean accuracy (%)", ".1f"),
+    "drop": ("drop under noisy drive (pp)", ".1f"),
+    "loss": ("loss under a drive of 30 (nats)", ".3g"),
+    "radius": ("spectral radius of W_hh", ".3f"),
+    "share": ("neurons with alpha > 0 (%)", ".0f"),
+    "gradient": ("gradient norm, multiple of ARUN's", ".3g"),
+}
+"""Name, what it is, format."""
+
+
+def measure(run: Run) -> xr.Dataset:
+    """The main effects of one network, over one rung.
+
+    Returns:
+        clean (%), drop (pp), loss (nats), radius, share (%), gradient (norm at full length), hidden
+        (neurons), over rung, whose name has the units of the ARUN's controller and the steps.
+    """
+    config, seen = run.config(), evaluation_of(run, CONDITIONS)
+    steps = run.record()["task"]["sequence_length"]
+    accuracy = 100 * seen.accuracy
+    order = analysis_of(run, "fractional").order.sel(
+        signal="h", network="interacting", estimator="paper", protocol="A"
+    )
+    has = int(order.notnull().sum())
+    norm = analysis_of(run, "gradients").norm.sel(network="trained")
+    values = {
+        "clean": float(accuracy.sel(condition="clean")),
+        "drop": float(accuracy.sel(condition="clean") - accuracy.sel(condition="noisy-drive")),
+        "loss": float(seen.loss.sel(condition="strong-drive")),
+        "radius": float(analysis_of(run, "spectrum").radius.sel(network="trained")),
+        "share": 100 * int((order > 0).sum()) / has if has else np.nan,
+        "gradient": float(norm.isel(time=0)),  # accumulated from the first step on
+        "hidden": float(run.record()["hidden_size"]),
+    }
+    rung = f"G = {config.controller_size}, T = {steps}"
+    return xr.Dataset({k: ("rung", [v]) for k, v in values.items()}, {"rung": [rung]})
+
+
+def effects(data: xr.Dataset) -> xr.Dataset:
+    """The effects of one task, rungs by size, gradients relative to ARUN's of the same seed."""
+    rungs = sorted(data.rung.values.tolist(), key=_size)
+    found = data[list(EFFECTS)].sel(rung=rungs)
+    return found.assign(gradient=found.gradient / _arun(found.gradient))
+
+
+def _arun(values: xr.DataArray) -> xr.DataArray:
+    """Those of ARUN; NaN if it is not there."""
+    return values.reindex(model=["arun"]).isel(model=0, drop=True)
+
+
+def _size(rung: str) -> tuple[int, int]:
+    """Steps, then controller units, of a rung's name."""
+    units, steps = (int(part.split(" = ")[1]) for part in rung.split(", "))
+    return steps, units
+
+
+def table(data: xr.Dataset) -> Table:
+    """Every effect of every model on every rung: mean and 95% interval over seeds."""
+    data = known(data).isel(role=0, drop=True)
+    found, rows = effects(data), []
+    for name, (words, digits) in EFFECTS.items():
+        for model in found.model.values.tolist():
+            one = found[name].sel(model=model)
+            cells = [_cell(one.sel(rung=rung), digits) for rung in found.rung.values]
+            if any(cells):
+                rows.append((words, LABELS[model], *(cell or "no data" for cell in cells)))
+    neurons = _arun(data.hidden).mean("seed")
+    rungs = (_named(neurons, rung, ", ") for rung in found.rung.values.tolist())
+    return Table(("effect", "model", *rungs), tuple(rows))
+
+
+def _named(neurons: xr.DataArray, rung: str, between: str) -> str:
+    """A rung's name, with the neurons of its ARUN if that is there."""
+    count = float(neurons.sel(rung=rung))
+    return f"N = {count:.0f}{between}{rung}" if count == count else rung
+
+
+def _cell(values: xr.DataArray, digits: str) -> str:
+    found = part("", values.values, digits=digits)
+    return f"{found.number} ({found.interval})" if found.interval else found.number
+
+
+def draw(data: xr.Dataset) -> Figure:
+    """Models and rungs that have any number."""
+    data = known(data).isel(role=0, drop=True)
+    neurons = _arun(data.hidden).mean("seed")
+    found = effects(data)
+    names = [_named(neurons, rung, "\n") for rung in found.rung.values.tolist()]
+    return ladder(found, names, {name: words for name, (words, _) in EFFECTS.items()})
+
+
+LADDER = Item(
+    name="ladder",
+    title="The main effects against size and length",
+    caption=(
+        "psMNIST. Networks of other sizes (N neurons and G controller units of ARUN; RNN+gamma and "
+        "RNN (ReLU) have as many parameters) and lengths (T steps) than the rest of the profile: "
+        "from left to right toward the paper's N = 400, G = 50, T = 784. A dot for each seed, a "
+        "line through the means. alpha by protocol A and the paper's estimator. All sizes are "
+        "trained at the rates found for N = 100, T = 196."
+    ),
+    roles=("psmnist",),
+    models=("relu", "gamma", "arun"),
+    variant="ladder",
+    also=("",),
+    optional=True,
+    conditions=CONDITIONS,
+    analyses=("spectrum", "fractional", "gradients"),
+    measure=measure,
+    draw=draw,
+    judge=lambda data: [],
+    functions=(
+        "adaptrnn.evaluation.evaluate",
+        "adaptrnn.analysis.spectrum.spectrum",
+        "adaptrnn.analysis.fractional.fractional_order",
+        "adaptrnn.analysis.gradients.gradient_norm",
+    ),
+    tests=(
+        "tests/test_evaluation.py",
+        "tests/analysis/test_spectrum.py",
+        "tests/analysis/test_fractional.py",
+        "tests/analysis/test_gradients.py",
+        "tests/paper/test_ladder.py",
+    ),
+    table=table,
+)

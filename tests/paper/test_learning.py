@@ -1,0 +1,52 @@
+"""Learning curves: planted courses of accuracy, drawn and summarised."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+
+from adaptrnn._error import InputError
+from adaptrnn.figure.style import render
+from adaptrnn.paper import learning
+from adaptrnn.paper.item import collect
+
+
+def run(model, seed, curve):
+    rows = pd.DataFrame({"validation_accuracy": curve, "train_loss": 1 - np.array(curve)})
+    config = SimpleNamespace(model=model, seed=seed)
+    return SimpleNamespace(config=lambda: config, metrics=lambda: rows)
+
+
+def collected():
+    runs = [
+        ("psmnist", "", run("gru", 0, [0.1, 0.2, 0.3, 0.8])),
+        ("psmnist", "", run("gru", 1, [0.1, 0.2, 0.5, 0.8])),
+        ("scifar10", "", run("arun", 0, [0.1, 0.3, 0.3, 0.3, 0.2, 0.3, 0.1, 0.1])),
+        ("psmnist", "grid", run("gru", 0, [0.9])),  # not one of the profile's own networks
+    ]
+    return collect(learning.CURVES, runs)
+
+
+def test_curves_are_collected_drawn_and_summarised():
+    data = collected()
+    assert data.sizes["epoch"] == 8
+    assert render(learning.CURVES.draw, data).startswith(b"<?xml")
+    rows = {row[:2]: row[2:] for row in learning.table(data).rows}
+    # gained in the last of four epochs: 50 and 30 points
+    assert rows["psMNIST", "GRU"] == ("4", "80.0 (80.0 to 80.0; 2)", "+40.0 pp")
+    # the last two of eight: nothing
+    assert rows["sCIFAR10", "ARUN"][2] in ("+0.0 pp", "-0.0 pp")
+    assert not learning.CURVES.judge(data)
+
+
+def test_a_curve_that_is_flat_gains_nothing_and_none_gains_none():
+    flat = xr.DataArray([0.5] * 8, dims="epoch")
+    assert float(learning.late_gain(flat)) == 0
+    assert np.isnan(learning.late_gain(flat * np.nan))
+
+
+def test_the_search_is_not_measured_on_runs():
+    with pytest.raises(InputError, match=r"adaptrnn\.paper\.search"):
+        learning.RATES.measure()
