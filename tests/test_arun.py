@@ -255,7 +255,7 @@ class Averaging(Recurrent):
     """A layer of the user's own, without a kernel: h_t is the mean of current and h_{t-1}."""
 
     def __init__(self, inputs, size):
-        super().__init__(inputs, size, 1, True, False, 0.0, False, None, None, "auto", 0)
+        super().__init__(inputs, size, 1, True, False, 0.0, False, None, None, "auto", 0, "auto")
         reset_weights(self, "torch", "henaff")
 
     def _initial(self, batch, like):

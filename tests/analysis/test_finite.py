@@ -110,7 +110,7 @@ CASES = {
     ),
     "fit_scaling": (lambda: fit_scaling(curve(1.0, 2.0, NAN, 3.0)), r"steady\[xi=3.0\]=nan"),
     "freeze": (
-        lambda: freeze(ARUN(1, 2, 2), torch.tensor([1.0, NAN]), torch.zeros(2)),
+        lambda: freeze(ARUN(1, 2, controller_size=2), torch.tensor([1.0, NAN]), torch.zeros(2)),
         r"n\[1\]=nan",
     ),
     "gradient_norm": (lambda: gradient_norm(RNN(1, 3), BAD_X, squares), r"x\[4, 0, 0\]=nan"),
@@ -153,7 +153,7 @@ CASES = {
     ),
     "heterogeneity": (lambda: heterogeneity(cloud([1.0, NAN, 2.0])), r"n\[neuron=1\]=nan"),
     "heterogeneity start": (
-        lambda: heterogeneity(cloud([1.0, 3.0, 2.0]), cloud([1.0, 2.0, NAN]), resamples=0),
+        lambda: heterogeneity(cloud([1.0, 3.0, 2.0]), cloud([1.0, 2.0, NAN])),
         r"start.n\[neuron=2\]=nan",
     ),
     "activation_parameters": (
@@ -161,11 +161,11 @@ CASES = {
         r"network: n\[2\]=nan",
     ),
     "controller_manifold": (
-        lambda: controller_manifold(ARUN(1, 2, 2), torch.tensor([1.0, NAN])),
+        lambda: controller_manifold(ARUN(1, 2, controller_size=2), torch.tensor([1.0, NAN])),
         r"currents\[1\]=nan",
     ),
     "controller_manifold weights": (
-        lambda: controller_manifold(broken(ARUN(1, 2, 2), "controller.weight_gg")),
+        lambda: controller_manifold(broken(ARUN(1, 2, controller_size=2), "controller.weight_gg")),
         r"weight_gg\[1, 0\]=nan",
     ),
     "rotate": (lambda: rotate(torch.full((1, 2, 2), NAN)), r"images\[0, 0, 0\]=nan"),
@@ -181,7 +181,10 @@ CASES = {
     ),
     "compare_transplant": (
         lambda: compare_transplant(
-            ARUN(1, 2, 2), ARUN(1, 2, 2), {"clean": [0.9, NAN]}, {"clean": [0.9, 0.9]}
+            ARUN(1, 2, controller_size=2),
+            ARUN(1, 2, controller_size=2),
+            {"clean": [0.9, NAN]},
+            {"clean": [0.9, 0.9]},
         ),
         r"own\[condition=clean, 1\]|own\[condition=clean, seed=1\]",
     ),

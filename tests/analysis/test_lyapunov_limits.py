@@ -43,7 +43,7 @@ def exact(network, steps, drive=None, digits=900):
 
 def test_what_is_called_resolved_is_right_and_the_rest_is_not():
     """A strong drive saturates a controller: exponents down to -70, where float64 ends at -36."""
-    network = ARUN(1, 3, 4).double()
+    network = ARUN(1, 3, controller_size=4).double()
     with pytest.warns(ConvergenceWarning, match="may be rounding of float64"):
         found = lyapunov(network, k=None, steps=20, burn_in=0, drive=10.0, tolerance=1e9)
     want, value = exact(network, 20, 10.0), found.lyapunov.values[0]
@@ -154,7 +154,7 @@ def test_standard_error_and_its_interval():
 
 
 def test_the_autonomous_definition_takes_neither_input_nor_drive():
-    network = ARUN(1, 3, 2)
+    network = ARUN(1, 3, controller_size=2)
     for given in ({"x": torch.zeros(100, 1)}, {"drive": 1.0}):
         with pytest.raises(InputError, match="must be None with definition='paper'"):
             lyapunov(network, steps=50, burn_in=0, definition="paper", **given)

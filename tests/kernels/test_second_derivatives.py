@@ -36,7 +36,7 @@ def build(kind, layers=1, **options):
     if kind in ("lstm", "gru"):
         network = {"lstm": LSTM, "gru": GRU}[kind](INPUTS, SIZE, num_layers=layers)
     elif kind == "arun":
-        network = ARUN(INPUTS, SIZE, UNITS, num_layers=layers, **options)
+        network = ARUN(INPUTS, SIZE, layers, controller_size=UNITS, **options)
     else:
         gains = {"n": 2.0, "s": 0.2} if kind.startswith("gamma") else {}
         network = RNN(INPUTS, SIZE, layers, kind, **gains, **options)
@@ -262,7 +262,7 @@ import gc, resource, torch
 from adaptrnn import ARUN, RNN
 
 gc.disable()  # what only the collector would free counts as kept
-networks = [ARUN(2, 20, 4), RNN(2, 20, 2, "gamma", n=2.0)]
+networks = [ARUN(2, 20, controller_size=4), RNN(2, 20, 2, "gamma", n=2.0)]
 x = torch.randn(20, 50, 2)
 target = torch.zeros(50, dtype=torch.int64)
 
