@@ -321,3 +321,43 @@ def test_two_processes_give_nearly_the_same(tmp_path):
         tables.append(pd.read_parquet(Run(out).metrics_path))
     for name in ("train_loss", "validation_loss"):
         np.testing.assert_allclose(tables[0][name], tables[1][name], rtol=1e-4)
+
+
+def test_bf16_runs_the_readout_short_and_the_core_in_float32(tmp_path, monkeypatch):
+    """Of a plain network: the readout's product is of bfloat16, what the core gives is not."""
+    seen = set()
+    readout = torch.nn.Linear.forward
+
+    def watched(self, x):
+        result = readout(self, x)
+        seen.add((x.dtype, result.dtype))
+        return result
+
+    monkeypatch.setattr(torch.nn.Linear, "forward", watched)
+    losses = {}
+    for precision in ("float32", "bf16"):
+        config = TrainConfig(
+            "digits", model="gamma", hidden_size=8, epochs=1, train_size=200, precision=precision,
+            accelerator="cpu", out=tmp_path / precision,
+        )  # fmt: skip
+        losses[precision] = train(config).metrics()["train_loss"].iloc[0]
+    assert seen == {(torch.float32, torch.float32), (torch.float32, torch.bfloat16)}
+    # 8 bits of the scores: some tenths of a percent of the loss, and not the same numbers
+    assert 0 < abs(losses["bf16"] / losses["float32"] - 1) < 0.02
+
+
+def test_a_checkpoint_of_another_device_is_read_on_this_one(tmp_path):
+    """Every tensor comes to the CPU first; Lightning moves it to where it trains."""
+    path = tmp_path / "checkpoint.ckpt"
+    torch.save({"weight": torch.ones(2), "sums": [0.0]}, path)
+    assert training_module._read_checkpoint(path)["weight"].device.type == "cpu"
+    seen = {}
+
+    def load(file, map_location, weights_only):
+        seen.update(where=map_location, only=weights_only)
+        return {}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "load", load)
+        training_module._read_checkpoint(path)
+    assert seen == {"where": "cpu", "only": True}

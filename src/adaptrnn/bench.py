@@ -21,7 +21,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -59,10 +59,18 @@ class BenchConfig:
     """Whether torch.compile is a peer (its compilation takes a minute)."""
     seconds: float = 5.0
     """How long a training step is repeated, at least three times; forward a quarter of that."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where: with cuda the layers are timed on an NVIDIA GPU beside cuDNN's."""
+    json: Path | None = None
+    """File for what was measured on a GPU, to be sent to the developers."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.seconds < math.inf:
             raise bad("seconds", self.seconds, "a number >= 0")
+        if self.device == "cpu" and self.json is not None:
+            raise bad("json", str(self.json), "used with --device cuda")
+        if self.device == "cuda" and self.write is not None:
+            raise bad("write", str(self.write), "used with --device cpu", "Use --json on a GPU.")
 
 
 @dataclass(frozen=True)
@@ -137,12 +145,14 @@ def _states(x: Tensor, size: Size) -> tuple[Tensor, Tensor]:
     return x.new_zeros(batch, size.neurons), x.new_zeros(batch, size.neurons, size.units)
 
 
-def _ours(size: Size, fused: bool, budget: int, nonlinearity: str = "gamma") -> Loss:
+def _ours(
+    size: Size, fused: bool, budget: int, nonlinearity: str = "gamma", backend: str = "auto"
+) -> Loss:
     def loss(p: dict[str, Tensor], x: Tensor) -> Tensor:
         shape = (x.shape[1], size.neurons)
         h0, g0 = native.zeros(x, *shape), native.zeros(x, *shape, size.units)
         more: dict[str, Any] = {name: p[name] for name in ("weight_ih", "bias_ih")}
-        more["memory_budget"] = budget
+        more |= {"memory_budget": budget, "backend": backend}
         if not size.units:
             curve = (p["n"], p["s"]) if nonlinearity == "gamma" else (None, None)
             h = gamma_rnn(
@@ -509,11 +519,17 @@ def bench(config: BenchConfig, console: Console) -> dict[str, list[Result]]:
         console: where tables are printed.
 
     Returns:
-        The results by title of their table.
+        The results by title of their table; none from a GPU.
 
     Raises:
         RuntimeError: peers whose losses disagree.
+        InputError: `device` is cuda, and torch sees no GPU.
     """
+    if config.device == "cuda":
+        from adaptrnn.bench_gpu import bench_gpu
+
+        bench_gpu(config, console)
+        return {}
     machine = _machine()
     console.print(
         f"{machine.name}: {machine.peak / 1e9:.0f} G multiply-adds/s in registers, "

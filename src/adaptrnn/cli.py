@@ -148,7 +148,7 @@ COMMANDS = {
         "adaptrnn.bench:bench",
         "train",
         "time the layers beside their peers, side by side in one run",
-        ("adaptrnn bench",),
+        ("adaptrnn bench", "adaptrnn bench --device cuda --json gpu.json"),
     ),
     "reproduce": _Command(
         "adaptrnn.reproduce:ReproduceConfig",

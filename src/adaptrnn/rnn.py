@@ -69,7 +69,8 @@ class RNN(Recurrent):
         recurrent_init: "henaff", "haar", "uniform" or "identity"; used with init="paper".
         backend: which implementation runs: "auto" takes the fastest that can on a CPU and plain
             torch elsewhere, "reference" is plain torch, "cpu" the native kernels or an error,
-            "triton" the kernels for NVIDIA GPUs or an error.
+            "triton" the kernels for NVIDIA GPUs or an error, "triton-graph" the same by a CUDA
+            graph.
         memory_budget: bytes that a call may spend on keeping its past for the gradient; what
             does not fit is computed again.
         proj_size: refused, as torch.nn.RNN does.
@@ -250,7 +251,8 @@ class ARUN(Recurrent):
         recurrent_init: "henaff", "haar", "uniform" or "identity"; used with init="paper".
         backend: which implementation runs: "auto" takes the fastest that can on a CPU and plain
             torch elsewhere, "reference" is plain torch, "cpu" the native kernels or an error,
-            "triton" the kernels for NVIDIA GPUs or an error.
+            "triton" the kernels for NVIDIA GPUs or an error, "triton-graph" the same by a CUDA
+            graph.
         memory_budget: bytes that a call may spend on keeping its past for the gradient; what
             does not fit is computed again.
         precision: of the products with the recurrent weights in the native kernels. "float32";

@@ -66,7 +66,7 @@ def controller_manifold(
     own = getattr(controller, "controller", controller)
     if not hasattr(own, "controller_size"):
         raise bad("controller", type(controller).__name__, "an ARUN, or a controller")
-    core = copied(own, torch.float64)
+    core = copied(own, torch.float64).cpu()  # small, and followed by scikit-learn
     if currents is None:
         currents = torch.exp(torch.linspace(-2, 2, 10, dtype=torch.float64))
     currents = finite("currents", torch.as_tensor(currents, dtype=torch.float64))

@@ -72,8 +72,10 @@ def noise_variance(
         >>> bool((abs(found.relative_error) < 0.05).all()), bool(found.bounded.all())
         (True, True)
     """
-    mean = torch.as_tensor(mu, dtype=torch.float64)
-    gains, saturations = (torch.as_tensor(value, dtype=torch.float64) for value in (n, s))
+    mean = torch.as_tensor(mu, dtype=torch.float64, device="cpu")
+    gains, saturations = (
+        torch.as_tensor(value, dtype=torch.float64, device="cpu") for value in (n, s)
+    )
     for name, value in (("mu", mean), ("n", gains), ("s", saturations), ("sigma", sigma)):
         finite(name, value)
     if weight is not None:
@@ -85,7 +87,9 @@ def noise_variance(
         raise bad("mu, n, s", tuple(wide), "numbers or of shape (N,)")
     count = wide[0]
     mean, gains, saturations = (v.expand(count) for v in (mean, gains, saturations))
-    turn = torch.eye(count, dtype=torch.float64) if weight is None else weight.detach().double()
+    turn = (
+        torch.eye(count, dtype=torch.float64) if weight is None else weight.detach().double().cpu()
+    )
     identity = torch.eye(count, dtype=torch.float64)
     if turn.shape != (count, count) or not torch.allclose(turn @ turn.mT, identity, atol=1e-4):
         raise bad("weight", tuple(turn.shape), f"orthogonal, ({count}, {count})")

@@ -17,7 +17,10 @@ from torch.nn.functional import linear
 
 from adaptrnn._error import bad, choose
 
-BACKENDS = ("auto", "reference", "cpu", "triton")
+BACKENDS = ("auto", "reference", "cpu", "triton", "triton-graph")
+
+ON_GPU = ("triton", "triton-graph")
+"""The backends of `adaptrnn.kernels.triton`."""
 
 PRECISIONS = ("auto", "float32", "bf16")
 
@@ -113,7 +116,7 @@ def takes(backend: str, *tensors: Tensor | None) -> bool:
         InputError: an unknown name, or "cpu" where the kernels cannot run; the message says why.
     """
     choose("backend", backend, BACKENDS)
-    if backend in ("reference", "triton"):
+    if backend == "reference" or backend in ON_GPU:
         return False
     reason = _obstacle([tensor for tensor in tensors if tensor is not None])
     if reason is not None and backend == "cpu":

@@ -102,7 +102,7 @@ def test_steps_below_at_and_above_a_segment(segment, keep, arun_inputs, relative
     exact = arun_inputs(7, 3, 5, 4)
     wanted, slopes, factors = differentiate(arun_reference.arun, exact)
     tensors = narrow(exact)
-    results = torch.ops.adaptrnn.arun_triton(*tensors, False, segment, keep)[:3]
+    results = torch.ops.adaptrnn.arun_triton(*tensors, False, segment, keep, False)[:3]
     found = torch.autograd.grad(results, tensors, [factor.float() for factor in factors])
     close(relative, (*results, *found), (*wanted, *slopes))
 
@@ -245,14 +245,16 @@ def test_fused_loss_is_layer_readout_and_cross_entropy(arun_inputs, relative):
 def test_torch_accepts_the_operations(arun_inputs, gamma_inputs):
     tensors = narrow(arun_inputs(5, 2, 3, 2))
     for options in ((False, 3, False), (False, 3, True), (True, 3, False)):
-        torch.library.opcheck(torch.ops.adaptrnn.arun_triton.default, (*tensors, *options))
+        torch.library.opcheck(torch.ops.adaptrnn.arun_triton.default, (*tensors, *options, False))
     with torch.no_grad():
         plain = [tensor.detach() for tensor in tensors]
         options = (True, 0, False)
-        torch.library.opcheck(torch.ops.adaptrnn.arun_triton.default, (*plain, *options))
+        torch.library.opcheck(torch.ops.adaptrnn.arun_triton.default, (*plain, *options, False))
     tensors = narrow(gamma_inputs(5, 2, 3))
     for options in ((False, True), (True, True)):
-        torch.library.opcheck(torch.ops.adaptrnn.gamma_rnn_triton.default, (*tensors, *options))
+        torch.library.opcheck(
+            torch.ops.adaptrnn.gamma_rnn_triton.default, (*tensors, *options, False)
+        )
 
 
 def test_compile_keeps_one_graph_and_the_same_numbers(arun_inputs, gamma_inputs):
@@ -352,3 +354,28 @@ def test_the_self_check_of_the_gamma_rnn(monkeypatch, gamma_inputs, counts):
         gamma_rnn(*tensors, backend="triton")
     counts["planted faults found"] += 1
     verify.measure.cache_clear()
+
+
+def test_a_graph_gives_what_the_loop_gives(monkeypatch, arun_inputs, gamma_inputs):
+    """Through both operations, with a capture that runs the loop again at each replay."""
+    from adaptrnn.kernels.triton import graph
+
+    captured = []
+
+    def capture(function):
+        results = function()
+        captured.append(results)
+        return lambda: [r.copy_(n) for r, n in zip(results, function(), strict=True)], results
+
+    monkeypatch.setattr(graph, "_capture", capture)
+    graph._graph.cache_clear()
+    for function, exact in ((arun, arun_inputs(4, 2, 5, 3)), (gamma_rnn, gamma_inputs(4, 2, 5))):
+        for shift in (0.0, 0.5):
+            found = []
+            for backend in ("triton", "triton-graph"):
+                tensors = narrow([tensor + shift for tensor in exact])
+                value = function(*tensors, backend=backend)[0].square().sum()
+                found.append((value, *torch.autograd.grad(value, tensors)))
+            assert all(torch.allclose(a, b, rtol=1e-5) for a, b in zip(*found, strict=True))
+    assert len(captured) == 4  # forward and backward of each
+    graph._graph.cache_clear()

@@ -179,7 +179,7 @@ def gradients(arun_inputs, shape):
     exact = arun_inputs(*shape)
     wanted, slopes, factors = verify.differentiate(reference.arun, exact, verify.normal(7))
     tensors = leaves(exact)
-    results = torch.ops.adaptrnn.arun_triton(*tensors, False, 8, False)[:3]
+    results = torch.ops.adaptrnn.arun_triton(*tensors, False, 8, False, False)[:3]
     found = torch.autograd.grad(results, tensors, [factor.float() for factor in factors])
     return (*results, *found), (*wanted, *slopes)
 

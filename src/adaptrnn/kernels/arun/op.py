@@ -69,7 +69,7 @@ def arun(
         last_only: whether only the last rates are wanted; saves (T, B, N) numbers.
         backend: "auto" takes the native kernels where they can run; "reference" is plain torch;
             "cpu" is the native kernels or an error; "triton" is the kernels for NVIDIA GPUs or an
-            error.
+            error, "triton-graph" the same replayed from a CUDA graph.
         memory_budget: bytes, >= 0. If the whole past fits it is kept for the backward pass, else
             a state every ~sqrt(T) steps, and the steps between are computed again. Either way the
             numbers are the same, bit by bit.
@@ -99,8 +99,9 @@ def arun(
     currents, weight, bias = native.given(backend, currents, weight_ih, bias_ih, *others)
     tensors = (currents, *others)
     _check(*tensors, memory_budget=memory_budget, weight_ih=weight)
-    if backend == "triton":
-        return on_gpu.arun(*tensors, last_only=last_only, memory_budget=memory_budget)
+    if backend in native.ON_GPU:
+        options: dict[str, Any] = {"last_only": last_only, "backend": backend}
+        return on_gpu.arun(*tensors, **options, memory_budget=memory_budget)
     if not native.takes(backend, *tensors):
         output, h, g = _reference(*tensors, weight, bias)
         return (output[:0] if last_only else output), h, g
@@ -199,8 +200,9 @@ def arun_cross_entropy(
     if target.shape != (batch,) or target.dtype != torch.int64:
         shown = f"{tuple(target.shape)} of {target.dtype}"
         raise bad("target.shape", shown, f"(B,) = ({batch},) of torch.int64")
-    if backend == "triton":
-        h = on_gpu.arun(*tensors, last_only=True, memory_budget=memory_budget)[1]
+    if backend in native.ON_GPU:
+        options: dict[str, Any] = {"last_only": True, "backend": backend}
+        h = on_gpu.arun(*tensors, **options, memory_budget=memory_budget)[1]
         scores = linear(h, *readout)
         return cross_entropy(scores, target), scores.detach()
     if not native.takes(backend, *tensors, *readout) or target.device.type != "cpu":
@@ -264,7 +266,7 @@ def arun_trace(
     _check(*tensors, memory_budget=0)
     bf16 = native.bfloat16(precision, h0.dtype)
     gradients = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-    if backend == "triton" and not gradients:
+    if backend in native.ON_GPU and not gradients:
         return on_gpu.arun_trace(*tensors)
     if not native.takes(backend, *tensors) or gradients:
         return reference.arun_trace(*tensors)

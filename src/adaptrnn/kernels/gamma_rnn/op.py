@@ -54,7 +54,7 @@ def gamma_rnn(
         last_only: whether only the last rates are wanted; saves (T, B, N) numbers.
         backend: "auto" takes the native kernels where they can run; "reference" is plain torch;
             "cpu" is the native kernels or an error; "triton" is the kernels for NVIDIA GPUs
-            ("gamma" only) or an error.
+            ("gamma" only) or an error, "triton-graph" the same replayed from a CUDA graph.
         memory_budget: bytes, >= 0. What the backward pass needs beside the output is kept if it
             fits, else computed again from a state every ~sqrt(T) steps: the same numbers.
         precision: of the native kernels' products. "float32"; "bf16" rounds their operands to
@@ -76,8 +76,9 @@ def gamma_rnn(
     bf16 = native.bfloat16(precision, h0.dtype)
     currents, *weights = native.given(backend, currents, weight_ih, bias_ih, h0, weight_hh, n, s)
     _check(currents, h0, weight_hh, n, s, nonlinearity, memory_budget, weights[0])
-    if backend == "triton":
-        return on_gpu.gamma_rnn(currents, h0, weight_hh, n, s, nonlinearity, last_only=last_only)
+    if backend in native.ON_GPU:
+        options: dict[str, Any] = {"last_only": last_only, "backend": backend}
+        return on_gpu.gamma_rnn(currents, h0, weight_hh, n, s, nonlinearity, **options)
     if not native.takes(backend, currents, h0, weight_hh, n, s):
         output, last = _reference(
             currents, h0, weight_hh, n, s, *weights, nonlinearity=nonlinearity
@@ -120,7 +121,7 @@ def gamma_rnn_trace(
     gradients = torch.is_grad_enabled() and any(
         tensor is not None and tensor.requires_grad for tensor in tensors
     )
-    if backend == "triton" and not gradients:
+    if backend in native.ON_GPU and not gradients:
         return on_gpu.gamma_rnn_trace(*tensors, nonlinearity)
     if not native.takes(backend, *tensors) or gradients:
         return reference.gamma_rnn_trace(*tensors, nonlinearity)

@@ -15,9 +15,6 @@ from __future__ import annotations
 import triton
 import triton.language as tl
 
-INTERPRETED = triton.knobs.runtime.interpret
-"""Whether the kernels run in Triton's interpreter (TRITON_INTERPRET=1), on the CPU."""
-
 
 @triton.jit
 def _tanh(x):

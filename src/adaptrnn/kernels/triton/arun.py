@@ -17,7 +17,7 @@ from torch.nn.functional import linear, pad
 
 from adaptrnn.kernels import native
 from adaptrnn.kernels.arun import reference
-from adaptrnn.kernels.triton import device, verify
+from adaptrnn.kernels.triton import device, graph, verify
 from adaptrnn.kernels.triton.settings import KERNELS, columns, pitch, setting
 
 NAMES = (
@@ -38,7 +38,7 @@ CHUNK = 4096
 
 
 def arun(
-    *tensors: Tensor, last_only: bool = False, memory_budget: int
+    *tensors: Tensor, last_only: bool = False, memory_budget: int, backend: str = "triton"
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The operation on a GPU; the nine tensors as `adaptrnn.kernels.arun.arun` takes them.
 
@@ -53,14 +53,15 @@ def arun(
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
         segment = math.isqrt(steps - 1) + 1
         keep = 4 * steps * batch * size * (pitch(units) + 2) <= memory_budget
-    output, h, g, _, _ = torch.ops.adaptrnn.arun_triton(*tensors, last_only, segment, keep)
+    replay = backend == "triton-graph"
+    output, h, g, _, _ = torch.ops.adaptrnn.arun_triton(*tensors, last_only, segment, keep, replay)
     return (output[:0] if last_only else output), h, g
 
 
 def arun_trace(*tensors: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """a, g, n, s, h of all steps, without gradients."""
     device.check(tensors, tensors[2].shape[-1])
-    h, _, _, a, kept = torch.ops.adaptrnn.arun_triton(*tensors, False, 1, True)
+    h, _, _, a, kept = torch.ops.adaptrnn.arun_triton(*tensors, False, 1, True, False)
     g = kept[1:, :, : tensors[2].shape[-1]].reshape(*h.shape, -1)
     n, s = linear(g, *tensors[7:]).unbind(-1)
     return a, g, n, s, h
@@ -74,20 +75,23 @@ _TENSORS = ", ".join(f"Tensor {name}" for name in NAMES)
 @torch.library.custom_op(
     "adaptrnn::arun_triton",
     mutates_args=(),
-    schema=f"({_TENSORS}, bool last_only, SymInt segment, bool keep)"
+    schema=f"({_TENSORS}, bool last_only, SymInt segment, bool keep, bool replay)"
     " -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 def _arun(*inputs: Any) -> tuple[Tensor, ...]:
     """output, h_last, g_last, and for the backward pass: the activations and the kept states."""
     precision = device.precision()
     verify.once(compare, inputs[0].device, precision, inputs[2].shape[-1])
+    *options, replay = inputs[9:]
     with device.on(inputs[0].device):
-        return forward(*inputs, precision)
+        if replay:
+            return graph.run(forward, inputs[:9], options, precision)
+        return forward(*inputs[:9], *options, precision)
 
 
 @_arun.register_fake
 def _results(*inputs: Any) -> tuple[Tensor, ...]:
-    currents, _, g0, *_, last_only, segment, keep = inputs
+    currents, _, g0, *_, last_only, segment, keep, _ = inputs
     steps, (batch, size, units) = currents.shape[0], g0.shape
     states = (steps + 1 if keep else -(-steps // segment)) if segment else 0
     return (
@@ -103,13 +107,18 @@ def _results(*inputs: Any) -> tuple[Tensor, ...]:
     "adaptrnn::arun_triton_backward",
     mutates_args=(),
     schema=f"(Tensor? grad_output, Tensor? grad_h_last, Tensor? grad_g_last, {_TENSORS}, "
-    "Tensor output, Tensor a, Tensor kept, SymInt segment, bool keep, bool[] needed) -> "
+    "Tensor output, Tensor a, Tensor kept, SymInt segment, bool keep, bool replay, "
+    "bool[] needed) -> "
     f"({', '.join(['Tensor'] * 9)})",
 )
 def _backward(*inputs: Any) -> tuple[Tensor, ...]:
     """Gradients of the nine tensors; those not needed are empty."""
+    segment, keep, replay, needed = inputs[15:]
+    options, precision = (segment, keep, needed), device.precision()
     with device.on(inputs[3].device):
-        return backward(*inputs, device.precision())
+        if replay:
+            return graph.run(backward, inputs[:15], options, precision)
+        return backward(*inputs[:15], *options, precision)
 
 
 @_backward.register_fake
@@ -118,7 +127,7 @@ def _backward_results(*inputs: Any) -> tuple[Tensor, ...]:
 
 
 def _context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    ctx.options = inputs[10:12]
+    ctx.options = inputs[10:13]
     ctx.set_materialize_grads(False)
     ctx.mark_non_differentiable(*output[3:])
     ctx.save_for_backward(*inputs[:9], output[0], *output[3:])
@@ -127,11 +136,11 @@ def _context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> N
 def _gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     needed = list(ctx.needs_input_grad[:9])
     if all(grad is None for grad in grads[:3]):
-        return (None,) * 12
+        return (None,) * 13
     found = torch.ops.adaptrnn.arun_triton_backward(
         *grads[:3], *ctx.saved_tensors, *ctx.options, needed
     )
-    return (*(g if need else None for g, need in zip(found, needed, strict=True)), *(None,) * 3)
+    return (*(g if need else None for g, need in zip(found, needed, strict=True)), *(None,) * 4)
 
 
 def _backward_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -143,7 +152,7 @@ def _second_gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     """Derivatives of the gradients, by the reference."""
     weights, tensors = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
     found = native.second_gradient(reference.arun, tensors, weights, grads)
-    return (*found, *(None,) * 6)
+    return (*found, *(None,) * 7)
 
 
 _arun.register_autograd(_gradient, setup_context=_context)
@@ -216,7 +225,7 @@ def forward(*inputs: Any) -> tuple[Tensor, ...]:
     count, wide = batch * size, pitch(units)
     weight_ag, weight_gg, bias_g, weight_gc, bias_gc = _padded(tuple(controller), units)
     launch = _Launcher(currents, units, precision)
-    output, _, _, a, kept = _results(*inputs[:-1])
+    output, _, _, a, kept = _results(*inputs)
     # without gradients only what the next step needs: activations of one step, states of two
     every, past = len(output) == steps, segment > 0
     h = output if every else currents.new_empty(2, batch, size)

@@ -16,7 +16,7 @@ from torch import Tensor
 from adaptrnn._error import bad
 from adaptrnn.kernels import native
 from adaptrnn.kernels.gamma_rnn import reference
-from adaptrnn.kernels.triton import device, verify
+from adaptrnn.kernels.triton import device, graph, verify
 from adaptrnn.kernels.triton.settings import tile
 
 NAMES = ("currents", "h0", "weight_hh", "n", "s")
@@ -32,6 +32,7 @@ def gamma_rnn(
     nonlinearity: str,
     *,
     last_only: bool = False,
+    backend: str = "triton",
 ) -> tuple[Tensor, Tensor]:
     """The operation on a GPU; arguments as `adaptrnn.kernels.gamma_rnn.gamma_rnn` takes them.
 
@@ -44,14 +45,15 @@ def gamma_rnn(
     """
     tensors = _checked(currents, h0, weight_hh, n, s, nonlinearity)
     past = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-    output, h, _ = torch.ops.adaptrnn.gamma_rnn_triton(*tensors, last_only, past)
+    replay = backend == "triton-graph"
+    output, h, _ = torch.ops.adaptrnn.gamma_rnn_triton(*tensors, last_only, past, replay)
     return (output[:0] if last_only else output), h
 
 
 def gamma_rnn_trace(*inputs: Any) -> tuple[Tensor, Tensor]:
     """Activations and rates of all time steps, without gradients."""
     tensors = _checked(*inputs)
-    h, _, a = torch.ops.adaptrnn.gamma_rnn_triton(*tensors, False, True)
+    h, _, a = torch.ops.adaptrnn.gamma_rnn_triton(*tensors, False, True, False)
     return a, h
 
 
@@ -73,19 +75,22 @@ _TENSORS = ", ".join(f"Tensor {name}" for name in NAMES)
 @torch.library.custom_op(
     "adaptrnn::gamma_rnn_triton",
     mutates_args=(),
-    schema=f"({_TENSORS}, bool last_only, bool past) -> (Tensor, Tensor, Tensor)",
+    schema=f"({_TENSORS}, bool last_only, bool past, bool replay) -> (Tensor, Tensor, Tensor)",
 )
 def _gamma_rnn(*inputs: Any) -> tuple[Tensor, ...]:
     """output, h_last, and for the backward pass the activations."""
     precision = device.precision()
     verify.once(compare, inputs[0].device, precision)
+    last_only, past, replay = inputs[5:]
     with device.on(inputs[0].device):
-        return forward(*inputs, precision)
+        if replay:
+            return graph.run(forward, inputs[:5], (last_only, past), precision)
+        return forward(*inputs[:5], last_only, past, precision)
 
 
 @_gamma_rnn.register_fake
 def _results(*inputs: Any) -> tuple[Tensor, ...]:
-    currents, h0, *_, last_only, past = inputs
+    currents, h0, *_, last_only, past, _ = inputs
     steps, (batch, size) = currents.shape[0], h0.shape
     return (
         currents.new_empty(0 if last_only and not past else steps, batch, size),
@@ -98,12 +103,15 @@ def _results(*inputs: Any) -> tuple[Tensor, ...]:
     "adaptrnn::gamma_rnn_triton_backward",
     mutates_args=(),
     schema=f"(Tensor? grad_output, Tensor? grad_h_last, {_TENSORS}, Tensor output, Tensor a, "
-    "bool[] needed) -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+    "bool replay, bool[] needed) -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
 )
 def _backward(*inputs: Any) -> tuple[Tensor, ...]:
     """Gradients of the five tensors; those not needed are empty."""
+    replay, needed = inputs[9:]
     with device.on(inputs[2].device):
-        return backward(*inputs, device.precision())
+        if replay:
+            return graph.run(backward, inputs[:9], (needed,), device.precision())
+        return backward(*inputs[:9], needed, device.precision())
 
 
 @_backward.register_fake
@@ -112,6 +120,7 @@ def _backward_results(*inputs: Any) -> tuple[Tensor, ...]:
 
 
 def _context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.replay = inputs[7]
     ctx.set_materialize_grads(False)
     ctx.mark_non_differentiable(output[2])
     ctx.save_for_backward(*inputs[:5], output[0], output[2])
@@ -120,9 +129,11 @@ def _context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> N
 def _gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     needed = list(ctx.needs_input_grad[:5])
     if all(grad is None for grad in grads[:2]):
-        return (None,) * 7
-    found = torch.ops.adaptrnn.gamma_rnn_triton_backward(*grads[:2], *ctx.saved_tensors, needed)
-    return (*(g if need else None for g, need in zip(found, needed, strict=True)), *(None,) * 2)
+        return (None,) * 8
+    found = torch.ops.adaptrnn.gamma_rnn_triton_backward(
+        *grads[:2], *ctx.saved_tensors, ctx.replay, needed
+    )
+    return (*(g if need else None for g, need in zip(found, needed, strict=True)), *(None,) * 3)
 
 
 def _backward_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
@@ -134,7 +145,7 @@ def _second_gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     """Derivatives of the gradients, by the reference."""
     weights, tensors = ctx.saved_tensors[:2], ctx.saved_tensors[2:]
     function = partial(reference.gamma_rnn, nonlinearity="gamma")
-    return (*native.second_gradient(function, tensors, weights, grads), *(None,) * 3)
+    return (*native.second_gradient(function, tensors, weights, grads), *(None,) * 4)
 
 
 _gamma_rnn.register_autograd(_gradient, setup_context=_context)
@@ -167,7 +178,7 @@ def forward(*inputs: Any) -> tuple[Tensor, ...]:
     currents, h0, weight_hh, n, s = (tensor.contiguous() for tensor in tensors)
     steps, batch, size = currents.shape
     kernels, grid, options = _launch(currents, batch, size, precision)
-    output, _, a = _results(*inputs[:-1])
+    output, _, a = _results(*inputs)
     every = len(output) == steps
     h = output if every else currents.new_empty(2, batch, size)
     scratch = a if past else currents.new_empty(1, batch, size)
