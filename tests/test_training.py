@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 
 from adaptrnn import InputError
 from adaptrnn import training as training_module
-from adaptrnn.config import TrainConfig
+from adaptrnn.config import TrainConfig, to_dict
 from adaptrnn.run import Run, build_model, load_task
 from adaptrnn.training import Batches, TrainingError, train
 
@@ -321,3 +321,20 @@ def test_two_processes_give_nearly_the_same(tmp_path):
         tables.append(pd.read_parquet(Run(out).metrics_path))
     for name in ("train_loss", "validation_loss"):
         np.testing.assert_allclose(tables[0][name], tables[1][name], rtol=1e-4)
+
+
+def test_an_option_younger_than_the_run_has_its_default(tmp_path):
+    """A run of before there was a precision is continued, in the precision it has."""
+    there = to_dict(TINY)
+    del there["precision"]
+    run = Run(tmp_path)
+    run.same_options(there, TINY)
+    with pytest.raises(InputError, match=r"precision='bf16' \(there 'float32'\)"):
+        run.same_options(there, replace(TINY, precision="bf16"))
+
+
+def test_precision_reaches_the_layer():
+    assert build_model(replace(TINY, precision="bf16"), load_task(TINY)).core.precision == "bf16"
+    assert build_model(TINY, load_task(TINY)).core.precision == "float32"
+    with pytest.raises(InputError, match="precision='bf61'"):
+        replace(TINY, precision="bf61")
