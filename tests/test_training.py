@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 
 from adaptrnn import InputError
 from adaptrnn import training as training_module
-from adaptrnn.config import TrainConfig
+from adaptrnn.config import TrainConfig, to_dict
 from adaptrnn.run import Run, build_model, load_task
 from adaptrnn.training import Batches, TrainingError, train
 
@@ -323,27 +323,14 @@ def test_two_processes_give_nearly_the_same(tmp_path):
         np.testing.assert_allclose(tables[0][name], tables[1][name], rtol=1e-4)
 
 
-def test_bf16_runs_the_readout_short_and_the_core_in_float32(tmp_path, monkeypatch):
-    """Of a plain network: the readout's product is of bfloat16, what the core gives is not."""
-    seen = set()
-    readout = torch.nn.Linear.forward
-
-    def watched(self, x):
-        result = readout(self, x)
-        seen.add((x.dtype, result.dtype))
-        return result
-
-    monkeypatch.setattr(torch.nn.Linear, "forward", watched)
-    losses = {}
-    for precision in ("float32", "bf16"):
-        config = TrainConfig(
-            "digits", model="gamma", hidden_size=8, epochs=1, train_size=200, precision=precision,
-            accelerator="cpu", out=tmp_path / precision,
-        )  # fmt: skip
-        losses[precision] = train(config).metrics()["train_loss"].iloc[0]
-    assert seen == {(torch.float32, torch.float32), (torch.float32, torch.bfloat16)}
-    # 8 bits of the scores: some tenths of a percent of the loss, and not the same numbers
-    assert 0 < abs(losses["bf16"] / losses["float32"] - 1) < 0.02
+@pytest.mark.parametrize("gpu, precision", [(False, "32-true"), (True, "bf16-mixed")])
+def test_bf16_is_autocast_on_a_gpu_only(gpu, precision, monkeypatch):
+    """On a CPU the recurrent products alone are of bfloat16, by the kernels."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpu)
+    assert training_module._lightning_precision(replace(TINY, precision="bf16")) == precision
+    assert training_module._lightning_precision(TINY) == "32-true"
+    there = replace(TINY, precision="bf16", accelerator="cpu")
+    assert training_module._lightning_precision(there) == "32-true"
 
 
 def test_a_checkpoint_of_another_device_is_read_on_this_one(tmp_path):
@@ -361,3 +348,20 @@ def test_a_checkpoint_of_another_device_is_read_on_this_one(tmp_path):
         patch.setattr(torch, "load", load)
         training_module._read_checkpoint(path)
     assert seen == {"where": "cpu", "only": True}
+
+
+def test_an_option_younger_than_the_run_has_its_default(tmp_path):
+    """A run of before there was a precision is continued, in the precision it has."""
+    there = to_dict(TINY)
+    del there["precision"]
+    run = Run(tmp_path)
+    run.same_options(there, TINY)
+    with pytest.raises(InputError, match=r"precision='bf16' \(there 'float32'\)"):
+        run.same_options(there, replace(TINY, precision="bf16"))
+
+
+def test_precision_reaches_the_layer():
+    assert build_model(replace(TINY, precision="bf16"), load_task(TINY)).core.precision == "bf16"
+    assert build_model(TINY, load_task(TINY)).core.precision == "float32"
+    with pytest.raises(InputError, match="precision='bf61'"):
+        replace(TINY, precision="bf61")

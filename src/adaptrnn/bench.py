@@ -146,13 +146,18 @@ def _states(x: Tensor, size: Size) -> tuple[Tensor, Tensor]:
 
 
 def _ours(
-    size: Size, fused: bool, budget: int, nonlinearity: str = "gamma", backend: str = "auto"
+    size: Size,
+    fused: bool,
+    budget: int,
+    nonlinearity: str = "gamma",
+    backend: str = "auto",
+    precision: str = "float32",
 ) -> Loss:
     def loss(p: dict[str, Tensor], x: Tensor) -> Tensor:
         shape = (x.shape[1], size.neurons)
         h0, g0 = native.zeros(x, *shape), native.zeros(x, *shape, size.units)
         more: dict[str, Any] = {name: p[name] for name in ("weight_ih", "bias_ih")}
-        more |= {"memory_budget": budget, "backend": backend}
+        more |= {"memory_budget": budget, "backend": backend, "precision": precision}
         if not size.units:
             curve = (p["n"], p["s"]) if nonlinearity == "gamma" else (None, None)
             h = gamma_rnn(
@@ -228,7 +233,9 @@ def _torch(peer: str, size: Size) -> tuple[Callable[[], float], Callable[[], flo
         loss = _loop(size, "compile" in peer)
     else:
         budget = 0 if "recompute" in peer else PLENTY if "keep" in peer else native.MEMORY_BUDGET
-        loss = _ours(size, "fused" in peer, budget, "relu" if "relu" in peer else "gamma")
+        nonlinearity = "relu" if "relu" in peer else "gamma"
+        precision = "bf16" if "bf16" in peer else "float32"
+        loss = _ours(size, "fused" in peer, budget, nonlinearity, precision)
     trained += [tensor for name, tensor in p.items() if name not in ("x", "target")]
     for tensor in trained:
         tensor.requires_grad_()
@@ -243,6 +250,13 @@ def _torch(peer: str, size: Size) -> tuple[Callable[[], float], Callable[[], flo
         value = loss(p, p["x"][:steps])
         value.backward()
         return float(value.detach())
+
+    if "autocast" in peer:
+        inner = loss
+
+        def loss(p: dict[str, Tensor], x: Tensor) -> Tensor:
+            with torch.autocast("cpu", torch.bfloat16):
+                return inner(p, x)
 
     forward(2)
     training(2)
@@ -265,6 +279,12 @@ def _jax(peer: str, size: Size) -> tuple[Callable[[], float], Callable[[], float
     numbers = {name: jnp.asarray(value) for name, value in _numbers(size).items()}
     x, target = numbers.pop("x"), numbers.pop("target")
 
+    def product(x: Any, weight: Any) -> Any:
+        if "bf16" not in peer:
+            return x @ weight.T
+        short = x.astype(jnp.bfloat16), weight.T.astype(jnp.bfloat16)
+        return jnp.matmul(*short, preferred_element_type=jnp.float32)
+
     def curve(a: Any, n: Any, s: Any) -> Any:
         z = n * a
         return (1 - s) * jax.nn.softplus(z) / n + s * jax.nn.sigmoid(z)
@@ -272,10 +292,10 @@ def _jax(peer: str, size: Size) -> tuple[Callable[[], float], Callable[[], float
     def loss(p: Any, x: Any, checkpoint: bool) -> Any:
         def step(state: Any, current: Any) -> Any:
             h, g = state
-            a = current + h @ p["weight_hh"].T
+            a = current + product(h, p["weight_hh"])
             if not size.units:
                 return (curve(a, p["n"], p["s"]), g), None
-            g = jnp.tanh(a[..., None] * p["weight_ag"] + g @ p["weight_gg"].T + p["bias_g"])
+            g = jnp.tanh(a[..., None] * p["weight_ag"] + product(g, p["weight_gg"]) + p["bias_g"])
             read = g @ p["weight_gc"].T + p["bias_gc"]
             return (curve(a, read[..., 0], read[..., 1]), g), None
 
@@ -437,7 +457,8 @@ def _machine() -> _Machine:
     except OSError:
         pass
     threads, sets = torch.get_num_threads(), native.instruction_sets()
-    label = {"avx512": "AVX-512", "avx2": "AVX2"}.get(sets[0], sets[0]) if sets else "no kernels"
+    names = {"avx512bf16": "AVX-512 with BF16", "avx512": "AVX-512", "avx2": "AVX2"}
+    label = names.get(sets[0], sets[0]) if sets else "no kernels"
     one = torch.rand(2048, 2048)
     times = []
     for _ in range(5):
@@ -453,6 +474,7 @@ def _machine() -> _Machine:
 def _cases(config: BenchConfig) -> dict[str, list[tuple[str, Size]]]:
     """Title and (peer, size) of every table."""
     jax = importlib.util.find_spec("jax") is not None
+    bf16 = native.instruction_sets()[:1] in [[name] for name in native.BFLOAT16_SETS]
     paper, small, static = Size(784, 100, 400, 50), Size(196, 100, 100, 20), Size(784, 100, 400)
     if config.quick:
         paper, small, static = Size(16, 4, 24, 5), Size(8, 4, 8, 3), Size(16, 4, 24)
@@ -470,6 +492,12 @@ def _cases(config: BenchConfig) -> dict[str, list[tuple[str, Size]]]:
         ]
         rows += [("torch.compile of the step, tcmalloc", size)] if config.compile else []
         rows += [("JAX scan, checkpoint", size), ("JAX scan", short)] if jax else []
+        if bf16:
+            rows.insert(1, ("adaptrnn fused, bf16", size))
+            rows += [("torch loop, autocast bf16, tcmalloc", size)]
+            compiled = ("torch.compile of the step, autocast bf16, tcmalloc", size)
+            rows += [compiled] if config.compile else []
+            rows += [("JAX scan, checkpoint, bf16", size)] if jax else []
         return [*rows, ("nn.RNN", size), ("nn.LSTM", size), ("nn.GRU", size)]
 
     gamma = [
@@ -482,6 +510,9 @@ def _cases(config: BenchConfig) -> dict[str, list[tuple[str, Size]]]:
         *([("JAX scan", static)] if jax else []),
         ("nn.RNN", static),
     ]
+    if bf16:
+        gamma.insert(1, ("adaptrnn gamma, bf16", static))
+        gamma.append(("torch loop, autocast bf16, tcmalloc", static))
     return {
         f"ARUN, the paper's size: {paper}": adaptive(paper, short),
         f"ARUN, small: {small}": adaptive(small, small),
@@ -562,14 +593,16 @@ def bench(config: BenchConfig, console: Console) -> dict[str, list[Result]]:
 
 
 def _agree(title: str, results: list[Result]) -> None:
-    """Peers of the same network, steps and samples have the same loss, to float32's noise."""
+    """Peers of the same network, steps and samples have the same loss, to its precision."""
     groups: dict[Size, list[Result]] = {}
     for result in results:
         if not result.peer.startswith("nn.") and "relu" not in result.peer:
             groups.setdefault(result.size, []).append(result)
     for group in groups.values():
-        losses = [result.loss for result in group]
-        if not all(abs(loss - losses[0]) <= 1e-3 * abs(losses[0]) for loss in losses):  # NaN too
+        bounds = [2e-2 if "bf16" in result.peer else 1e-3 for result in group]
+        first = group[0].loss
+        pairs = zip(group, bounds, strict=True)
+        if not all(abs(r.loss - first) <= bound * abs(first) for r, bound in pairs):  # NaN too
             text = ", ".join(f"{result.peer} {result.loss:.5f}" for result in group)
             raise RuntimeError(f"{title}: the losses disagree: {text}")
 
@@ -583,7 +616,7 @@ def _row(result: Result, machine: _Machine) -> tuple[str, ...]:
         done = 3 * result.size.multiply_adds / (result.training * 1e-6)
         share = f"{done / machine.peak:.0%}"
     return (
-        f"{result.peer:<42}",
+        f"{result.peer:<52}",
         f"{result.size.steps:>4}",
         f"{result.forward:8.3g}",
         f"{result.training:8.3g}",
@@ -682,7 +715,8 @@ def _targets(found: dict[str, list[Result]]) -> list[tuple[str, str, str, str]]:
         rows.append((what, f">= {least:g} times", f"{value:.2f} times ({best.peer})", met))
 
     def peers(results: list[Result], start: tuple[str, ...] = ("torch", "JAX")) -> list[Result]:
-        return [result for result in results if result.peer.startswith(start)]
+        found = [result for result in results if result.peer.startswith(start)]
+        return [result for result in found if "bf16" not in result.peer]
 
     def bound(what: str, ours: Result | None, most: float) -> None:
         if ours is not None:
@@ -707,6 +741,13 @@ def _targets(found: dict[str, list[Result]]) -> list[tuple[str, str, str, str]]:
     ratio(
         "small ARUN training, torch loop", _find(small, first), peers(small, loops), 5, "training"
     )
+    short = _find(paper, "adaptrnn fused, bf16")
+    if short is not None and fused is not None:
+        ratio("ARUN training step in bf16, our float32", short, [fused], 1.5, "training")
+        ratio("ARUN forward in bf16, our float32", short, [fused], 1.6, "forward")
+        any_precision = [r for r in paper if r.peer.startswith(("torch", "JAX"))]
+        what = "ARUN training step in bf16, best peer of any precision"
+        ratio(what, short, any_precision, 6, "training")
     return rows
 
 
@@ -752,6 +793,9 @@ def _write(
         '"tcmalloc" is the loop under that allocator.',
         "nn.RNN, nn.LSTM and nn.GRU are torch's layers at an equal count of parameters: other",
         "networks, for scale (in the last table nn.RNN(relu) has the same N).",
+        'Rows with "bf16" multiply bfloat16 numbers and add up in float32: adaptrnn by its',
+        "precision, torch under autocast, JAX by operands cast for its products. Their share of",
+        "the peak is that of float32's.",
         "",
         "## Targets",
         "",

@@ -577,7 +577,7 @@ class Run:
     def same_options(self, there: Mapping[str, Any], config: TrainConfig) -> None:
         """Check that options kept in the folder are those of a configuration, but for free ones."""
         values = to_dict(config)
-        there = {"precision": "float32", **there}  # runs from before there was a choice
+        there = to_dict(TrainConfig(config.task)) | dict(there)  # an option younger than the run
         changed = [k for k in values if k not in FREE_OPTIONS and values[k] != there.get(k)]
         if changed:
             now = ", ".join(f"{k}={values[k]!r} (there {there.get(k)!r})" for k in changed)

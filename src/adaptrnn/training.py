@@ -18,7 +18,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -507,6 +507,12 @@ def train(config: TrainConfig, console: Console | None = None) -> Run:
             ) from error
 
 
+def _lightning_precision(config: TrainConfig) -> Literal["bf16-mixed", "32-true"]:
+    """Autocast for encoder and readout on a GPU; on a CPU the kernels round their own products."""
+    on_gpu = config.accelerator != "cpu" and torch.cuda.is_available()
+    return "bf16-mixed" if on_gpu and config.precision == "bf16" else "32-true"
+
+
 def _train(
     config: TrainConfig, console: Console | None, task: Task, model: Classifier, run: Run
 ) -> Run:
@@ -517,7 +523,6 @@ def _train(
     module = _Module(config, model, task, run)
     kept = (run.checkpoint_path, run.previous_checkpoint_path)
     resume = next((path for path in kept if path.exists()), None)
-    on_gpu = config.accelerator != "cpu" and torch.cuda.is_available()
     callbacks: list[pl.Callback] = [_Checkpoint(run.checkpoint_path, config.checkpoint_seconds)]
     if console is not None:
         bar = _Bar(console, config.epochs)
@@ -530,7 +535,7 @@ def _train(
             devices=config.devices,
             strategy="ddp" if config.devices > 1 else "auto",
             max_epochs=config.epochs,
-            precision="bf16-mixed" if on_gpu and config.precision == "bf16" else "32-true",
+            precision=_lightning_precision(config),
             gradient_clip_val=config.clip,
             callbacks=callbacks,
             logger=[
