@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from adaptrnn.gated import GRU, LSTM
     from adaptrnn.perturb import NoisyDrive, SinusoidalContrast, StepDrive
     from adaptrnn.rnn import ARUN, RNN, ARUNState, Trace
+    from adaptrnn.sequence import SequenceModel
+    from adaptrnn.tasks import Task, Trials
+    from adaptrnn.training import train
 
 _HOME = {
     "InputError": "_error",
@@ -38,7 +41,11 @@ _HOME = {
     "LSTM": "gated",
     "NoisyDrive": "perturb",
     "SinusoidalContrast": "perturb",
+    "SequenceModel": "sequence",
     "StepDrive": "perturb",
+    "Task": "tasks",
+    "Trials": "tasks",
+    "train": "training",
 }
 
 __all__ = [
@@ -55,12 +62,16 @@ __all__ = [
     "InputError",
     "MissingExtraError",
     "NoisyDrive",
+    "SequenceModel",
     "SinusoidalContrast",
     "StepDrive",
+    "Task",
     "Trace",
+    "Trials",
     "build_core",
     "gamma",
     "match_parameters",
+    "train",
 ]
 
 
