@@ -194,6 +194,19 @@ def test_a_network_that_is_not_ours(tmp_path):
         adaptrnn.train(task, nn.RNN(3, 5), epoch=4)
 
 
+def test_without_the_extra_it_is_named():
+    """In a process of its own: what is imported already would hide it."""
+    code = (
+        "import sys; sys.modules['pytorch_lightning'] = None\n"
+        "import adaptrnn\n"
+        "adaptrnn.Task, adaptrnn.SequenceModel\n"
+        "try:\n    adaptrnn.train\n"
+        "except adaptrnn.MissingExtraError as error:\n    print(error)\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "pip install 'adaptrnn[train]'" in found.stdout
+
+
 def test_two_devices_share_new_trials():
     task = load("adding", parameters={"steps": 4, **SMALL}, train_size=50)
     whole = [trials.inputs for trials in Batches(task, task.train, 21, seed=1)]

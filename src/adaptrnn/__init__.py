@@ -77,7 +77,18 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        return getattr(importlib.import_module(f"adaptrnn.{_HOME[name]}"), name)
+        try:
+            home = importlib.import_module(f"adaptrnn.{_HOME[name]}")
+        except ModuleNotFoundError as error:
+            if name != "train" or error.name is None or error.name.startswith("adaptrnn"):
+                raise
+            from adaptrnn._error import MissingExtraError
+
+            raise MissingExtraError(
+                f"{error.name} is not installed; it comes with the extra 'train': "
+                "run  pip install 'adaptrnn[train]'"
+            ) from error
+        return getattr(home, name)
     raise AttributeError(f"module 'adaptrnn' has no attribute {name!r}")
 
 

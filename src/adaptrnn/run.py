@@ -681,11 +681,14 @@ class Run:
         """Change entries of record.json."""
         self._write_json("record.json", {**self.record(), **values})
 
-    def save_pretrained(self, folder: str | os.PathLike[str]) -> Path:
+    def save_pretrained(
+        self, folder: str | os.PathLike[str], *, licence: str | None = None
+    ) -> Path:
         """Copy what others need of a finished run, without paths of this machine.
 
         Args:
             folder: where to; it is made if need be.
+            licence: of the weights, as the hub names it, such as "mit"; None says nothing of it.
 
         Returns:
             The folder: configuration, record, weights, tables, and a model card (README.md).
@@ -708,16 +711,24 @@ class Run:
             if (self.folder / name).exists() and name not in ("config.json", "README.md"):
                 write_atomic(other.folder / name, (self.folder / name).read_bytes())
         other._write_json("config.json", to_dict(config) | local)
-        write_atomic(other.folder / "README.md", self._card(config, record).encode())
+        write_atomic(other.folder / "README.md", self._card(config, record, licence).encode())
         return other.folder
 
-    def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool = False,
+        token: str | None = None,
+        licence: str | None = None,
+    ) -> str:
         """Upload a finished run to the Hugging Face hub, with a model card.
 
         Args:
             repo_id: ``owner/name`` of the repository; it is made if need be.
             private: whether a new repository is private.
             token: of the hub; None takes the one that ``hf auth login`` stored.
+            licence: of the weights, as the hub names it, such as "mit"; None says nothing of it.
 
         Returns:
             The address of the commit.
@@ -730,7 +741,7 @@ class Run:
         """
         hub = require("huggingface_hub", "train")
         with tempfile.TemporaryDirectory() as folder:
-            self.save_pretrained(folder)
+            self.save_pretrained(folder, licence=licence)
             try:
                 api = hub.HfApi(token=token)
                 api.create_repo(repo_id, private=private, exist_ok=True)
@@ -794,7 +805,21 @@ class Run:
         run.config()
         return run
 
-    def _card(self, config: TrainConfig, record: Mapping[str, Any]) -> str:
+    def _perturbed(self) -> dict[str, str]:
+        """Test accuracies, or errors, that were evaluated, by perturbation."""
+        if not self.evaluation_path.exists():
+            return {}
+        columns = ("name", "perturbation", "split", "accuracy")
+        table = read_table(self.evaluation_path, columns, "Delete it and evaluate again.")
+        found = {}
+        for row in table[table["split"] == "test"].to_dict("records"):
+            error = row.get("error", float("nan"))
+            score = f"{error:.4g}" if error == error else f"{row['accuracy']:.2%}"
+            kind = "error" if error == error else "accuracy"
+            found[f"test {kind}, {row['perturbation']}"] = score
+        return found
+
+    def _card(self, config: TrainConfig, record: Mapping[str, Any], licence: str | None) -> str:
         from huggingface_hub import ModelCardData
 
         task = record["task"]
@@ -813,6 +838,7 @@ class Run:
         ]
         facts = ModelCardData(
             library_name="adaptrnn",
+            license=licence,
             tags=["adaptrnn", "recurrent-neural-network", config.model],
             pipeline_tag=None if "answers" in task else "image-classification",
             datasets=[config.task] if "/" in config.task and "answers" not in task else None,
@@ -827,6 +853,7 @@ class Run:
             f"{task['test_size']:,} test; SHA-256 {task['split_hash']}",
             "versions": ", ".join(f"{k} {v}" for k, v in record["versions"].items()),
         }
+        about |= self._perturbed()
         rows = "\n".join(f"| {name} | {value} |" for name, value in about.items())
         return f"""---
 {facts.to_yaml()}

@@ -73,7 +73,7 @@ def analyze(
         >>> from adaptrnn.tasks import load
         >>> task = load("perceptual-decision", parameters={"test_size": 20})
         >>> found = analyze(RNN(3, 6, nonlinearity="gamma"), task, ["spectrum"])
-        >>> list(found["spectrum"].network.values)
+        >>> found["spectrum"].network.values.tolist()
         ['trained']
     """
     require("xarray", "analysis")
