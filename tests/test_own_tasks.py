@@ -236,6 +236,36 @@ def test_gradients_of_every_step_agree_with_the_reference():
         assert torch.allclose(left, right, rtol=1e-10, atol=1e-12)
 
 
+def test_a_run_from_before_there_were_trials_resumes(tmp_path, monkeypatch):
+    """Its configuration had no task_options, its checkpoint three sums: loss, hits, images."""
+    config = TrainConfig("digits", "gamma", hidden_size=4, epochs=2, train_size=250, lr=0.01)
+    whole = train(replace(config, out=tmp_path / "whole"))
+    old = replace(config, out=tmp_path / "old", checkpoint_seconds=0)
+    original, count = training_module._Module.training_step, [0]
+
+    def stop(self, *arguments):
+        count[0] += 1
+        if count[0] == 3:
+            raise RuntimeError("stopped")
+        return original(self, *arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training_module._Module, "training_step", stop)
+        with pytest.raises(RuntimeError, match="stopped"):
+            train(old)
+    run = Run(old.folder)
+    state = torch.load(run.checkpoint_path, weights_only=True)
+    loss, weight, hits, images = state["adaptrnn"]["train"]
+    assert weight == images == 200
+    state["adaptrnn"]["train"] = [loss, hits, images]
+    del state["adaptrnn"]["config"]["task_options"]
+    torch.save(state, run.checkpoint_path)
+    values = json.loads(run.config_path.read_text())
+    del values["task_options"], values["sha256"]
+    run.config_path.write_text(json.dumps(values))
+    same(whole, train(old))
+
+
 # --- evaluation, psychometric curve, analyses ----------------------------------------------------
 
 
