@@ -7,7 +7,7 @@ INSTALLED = $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: help reproduce test test-slow test-variants test-machines test-pythons test-slurm \
-  test-browser test-triton triton-interpreted triton-compiled check format docs install wheel neurons \
+  test-browser test-triton triton-interpreted triton-compiled check format docs install wheel neurons cognitive \
   sanitize arm64 audit clean
 
 help:
@@ -23,7 +23,8 @@ help:
 	@echo "make docs          the documentation as a site, to site/"
 	@echo "make install       only set up $(VENV)"
 	@echo "make wheel         build the wheel and try it in a clean environment"
-	@echo "make neurons       the tests that need Brian2 and pynwb, in an environment of their own"
+	@echo "make neurons       the tests that need Brian2, pynwb and pynapple, in an environment of their own"
+	@echo "make cognitive     the tests that need NeuroGym, in an environment of their own"
 	@echo "make sanitize      the kernels' tests under AddressSanitizer and UBSan (g++, minutes)"
 	@echo "make arm64         compile the kernels for ARM64 and check them under qemu (Debian)"
 	@echo "make audit         known vulnerabilities of the pinned versions (needs a network)"
@@ -104,8 +105,19 @@ neurons:
 	build/neurons-venv/bin/python -m pip install -q -c constraints.txt torch
 	grep -vi '^numpy==' constraints.txt > build/neurons-venv/constraints.txt
 	build/neurons-venv/bin/python -m pip install -q -c build/neurons-venv/constraints.txt \
-	  -e '.[train,analysis,neurons]' pytest pytest-timeout hypothesis
-	build/neurons-venv/bin/python -m pytest -q -m "slow or not slow" tests/analysis/test_fi_curve.py
+	  -e '.[train,analysis,neurons]' pynapple pytest pytest-timeout hypothesis
+	build/neurons-venv/bin/python -m pytest -q -m "slow or not slow" tests/analysis/test_fi_curve.py \
+	  tests/test_recording.py
+
+# NeuroGym pins NumPy, Matplotlib and Gymnasium
+cognitive:
+	$(PYTHON) -m venv build/cognitive-venv
+	build/cognitive-venv/bin/python -m pip install -q -c constraints.txt torch
+	grep -viE '^(numpy|matplotlib|scipy|pandas|xarray)==' constraints.txt \
+	  > build/cognitive-venv/constraints.txt
+	build/cognitive-venv/bin/python -m pip install -q -c build/cognitive-venv/constraints.txt \
+	  -e '.[cognitive]' pytest pytest-timeout hypothesis
+	build/cognitive-venv/bin/python -m pytest -q tests/tasks/test_cognitive.py
 
 SITE = build/sanitize/site
 sanitize: $(INSTALLED)

@@ -81,11 +81,13 @@ def test_images_encoded_once_give_the_same(write_parquet_cifar):
 @pytest.fixture
 def write_parquet_cifar():
     """A task of 12 random colour images of 8 x 8 pixels."""
-    from adaptrnn.tasks import Split, Task
+    from adaptrnn.tasks import ImageTask, Split
 
     split = Split(torch.randint(0, 256, (12, 3, 8, 8), dtype=torch.uint8), torch.arange(12) % 10)
     names = tuple("abcdefghij")
-    return Task("random", "image", split, split, split, names, 255, None, None, "", None, "", "")
+    return ImageTask(
+        "random", "image", split, split, split, names, 255, None, None, "", None, "", ""
+    )
 
 
 def test_rows_are_kept_and_not_computed_again(tmp_path, monkeypatch):

@@ -145,7 +145,7 @@ def test_exponents_at_rest_are_those_of_the_fixed_point(results):
 
 def test_the_gradient_of_all_steps_is_torchs(results):
     one = subject("arun")
-    x, labels = one.inputs(one.count(100, 2))
+    x, labels = one.trials(one.count(100, 2))
     loss = torch.nn.functional.cross_entropy(one.model(x), labels)
     (gradient,) = torch.autograd.grad(loss, one.core.weight_hh_l0)
     found = results["gradients"].sel(network="trained")

@@ -20,6 +20,7 @@ from adaptrnn.kernels.triton import gamma_rnn as gamma_triton
 pytest.importorskip("pytorch_lightning")
 from adaptrnn import training
 from adaptrnn.config import TrainConfig
+from adaptrnn.tasks import Trials
 
 
 class NoWaiting(TorchDispatchMode):
@@ -64,12 +65,13 @@ def step(module, optimiser, x, index):
     """What a trainer does of a batch, with clipping."""
     y = torch.empty(x.shape[1] if x.ndim == 3 else x.shape[0], dtype=torch.int64, device="meta")
     optimiser.zero_grad()
-    loss = module.training_step((x, y), index)
+    trials = Trials._with(x, y, None, None, None, {})
+    loss = module.training_step(trials, index)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(module.model.parameters(), 1.0)
     optimiser.step()
     with torch.no_grad():
-        module.validation_step((x, y), index)
+        module.validation_step(trials, index)
 
 
 @pytest.mark.parametrize("model", ["arun", "gamma", "relu", "lstm", "gru"])
@@ -162,8 +164,10 @@ def test_the_loss_is_looked_at_now_and_then():
 def test_sums_are_those_of_the_batch():
     """In float64 on any device; the values were computed by hand."""
     scores = torch.tensor([[0.0, 1.0], [2.0, 1.0], [0.0, 3.0]])
-    found = training._sums(torch.tensor(0.5), scores, torch.tensor([1, 1, 1]))
-    assert found.dtype == torch.float64 and found.tolist() == [1.5, 2.0, 3.0]
+    trials = Trials(torch.zeros(4, 3, 1), torch.tensor([1, 1, 1]))
+    found = training._sums(torch.tensor(0.5), scores, trials)
+    # loss times trials, the sum of weights, two right answers, three trials
+    assert found.dtype == torch.float64 and found.tolist() == [1.5, 3.0, 2.0, 3.0]
 
 
 def test_a_loss_that_was_not_looked_at_is_never_saved(tmp_path):
@@ -172,14 +176,14 @@ def test_a_loss_that_was_not_looked_at_is_never_saved(tmp_path):
     module.run = types.SimpleNamespace(checkpoint_path=tmp_path / "none")
     module._trainer.current_epoch, module._trainer.global_step = 2, 7
     module.model = Classifier(build_core("relu", 1, 6), 4)
-    module._batch, module._train = 3, torch.tensor([float("nan"), 0.0, 4.0])
+    module._batch, module._train = 3, torch.tensor([float("nan"), 4.0, 0.0, 4.0])
     with pytest.raises(training.TrainingError, match="epoch 2, batch 3"):
         module.on_save_checkpoint({})
 
 
 def test_batches_go_to_a_gpu_through_pinned_memory(monkeypatch):
     module, _ = module_for("relu")
-    batch = (torch.zeros(3), torch.zeros(3, dtype=torch.int64))
+    batch = Trials(torch.zeros(2, 3, 1), torch.zeros(3, dtype=torch.int64))
     pinned = []
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda t: pinned.append(t) or t)
     module._device = torch.device("cpu")

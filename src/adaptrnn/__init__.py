@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from adaptrnn.gated import GRU, LSTM
     from adaptrnn.perturb import NoisyDrive, SinusoidalContrast, StepDrive
     from adaptrnn.rnn import ARUN, RNN, ARUNState, Trace
+    from adaptrnn.sequence import SequenceModel
+    from adaptrnn.tasks import Task, Trials
+    from adaptrnn.training import train
 
 _HOME = {
     "InputError": "_error",
@@ -38,7 +41,11 @@ _HOME = {
     "LSTM": "gated",
     "NoisyDrive": "perturb",
     "SinusoidalContrast": "perturb",
+    "SequenceModel": "sequence",
     "StepDrive": "perturb",
+    "Task": "tasks",
+    "Trials": "tasks",
+    "train": "training",
 }
 
 __all__ = [
@@ -55,18 +62,33 @@ __all__ = [
     "InputError",
     "MissingExtraError",
     "NoisyDrive",
+    "SequenceModel",
     "SinusoidalContrast",
     "StepDrive",
+    "Task",
     "Trace",
+    "Trials",
     "build_core",
     "gamma",
     "match_parameters",
+    "train",
 ]
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOME:
-        return getattr(importlib.import_module(f"adaptrnn.{_HOME[name]}"), name)
+        try:
+            home = importlib.import_module(f"adaptrnn.{_HOME[name]}")
+        except ModuleNotFoundError as error:
+            if name != "train" or error.name is None or error.name.startswith("adaptrnn"):
+                raise
+            from adaptrnn._error import MissingExtraError
+
+            raise MissingExtraError(
+                f"{error.name} is not installed; it comes with the extra 'train': "
+                "run  pip install 'adaptrnn[train]'"
+            ) from error
+        return getattr(home, name)
     raise AttributeError(f"module 'adaptrnn' has no attribute {name!r}")
 
 

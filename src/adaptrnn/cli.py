@@ -29,7 +29,7 @@ __all__ = ["main"]
 
 def _train(config: TrainConfig, console: Console) -> None:
     from adaptrnn.tasks import TASKS
-    from adaptrnn.training import train
+    from adaptrnn.training import show_score, train
 
     if config.task not in TASKS and os.path.isfile(Path(config.task) / "config.json"):
         raise bad(
@@ -39,12 +39,12 @@ def _train(config: TrainConfig, console: Console) -> None:
             "To resume it, give the command that started it again: its options are in "
             f"{Path(config.task) / 'config.json'}.",
         )
-    run = train(config, console)
+    run = train(config, console=console)
     if os.environ.get("LOCAL_RANK", "0") != "0":  # one of several processes speaks
         return
     record = run.record()
     console.print(
-        f"{run.folder}: validation accuracy {record['validation_accuracy']:.2%}, "
+        f"{run.folder}: validation {show_score(record, name=True)}, "
         f"{record['parameters']:,} parameters, {record['seconds']:.0f} s. "
         f"Next: adaptrnn evaluate {run.folder}",
         highlight=False,
@@ -65,11 +65,14 @@ def _evaluate(config: EvaluateConfig, console: Console) -> None:
     runs = runs_in(config.runs)
     for run in runs:
         run.config()  # a wrong folder is found before any work
-    for run in runs:
-        table = Table("perturbation", "accuracy", "loss", "images", title=str(run.folder))
+    for run in [run.on_task(config.task) for run in runs]:
+        facts = run.record().get("task") or {}
+        trials = "trials" if "answers" in facts else "images"
+        columns = ("perturbation", facts.get("metric", "accuracy"), "loss", trials)
+        table = Table(*columns, title=str(run.folder))
 
         def show(name: str, result: Evaluation, table: Table = table) -> None:
-            table.add_row(name, f"{result.accuracy:.2%}", f"{result.loss:.4f}", f"{result.images}")
+            table.add_row(name, str(result), f"{result.loss:.4f}", f"{result.images}")
 
         with console.status(f"evaluating {run.folder}"):
             evaluate_run(run, chosen, config.split, show)
@@ -107,6 +110,8 @@ COMMANDS = {
         (
             "adaptrnn train digits --model arun --hidden-size 64 --controller-size 10 --lr 3e-3",
             "adaptrnn train psmnist --data-dir data --image-size 14 --model gamma --epochs 8",
+            "adaptrnn train neurogym:PerceptualDecisionMaking --task-options dt=20 --model arun",
+            "adaptrnn train ./my_task.py:task --model arun",
         ),
     ),
     "evaluate": _Command(
@@ -117,6 +122,26 @@ COMMANDS = {
         (
             "adaptrnn evaluate runs/digits-arun-seed0",
             "adaptrnn evaluate runs/* --perturb step:xi=5 noise contrast:amplitude=.8",
+        ),
+    ),
+    "psychometric": _Command(
+        "adaptrnn.psychometric:PsychometricConfig",
+        "adaptrnn.psychometric:run_psychometric",
+        "paper",
+        "accuracy against a condition of the trials, clean and under drive, drawn",
+        (
+            "adaptrnn psychometric runs/perceptual-decision-arun-seed0",
+            "adaptrnn psychometric runs/* --perturb step:xi=1 step:xi=5",
+        ),
+    ),
+    "record": _Command(
+        "adaptrnn.recording:RecordConfig",
+        "adaptrnn.recording:run_record",
+        "analysis",
+        "every internal signal over test trials, to netCDF and NWB",
+        (
+            "adaptrnn record runs/digits-arun-seed0",
+            "adaptrnn record runs/digits-arun-seed0 --trials 200 --perturb step:xi=1 --nwb",
         ),
     ),
     "models": _Command(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,10 @@ from adaptrnn._error import InputError, bad, choose
 from adaptrnn._names import MODELS
 
 __all__ = ["EvaluateConfig", "ModelsConfig", "TrainConfig", "from_dict", "to_dict"]
+
+
+OWN_MODEL = "own"
+"""Stands for a network that was given to `adaptrnn.train` in Python, not by a model's name."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,9 @@ class TrainConfig:
     """
 
     task: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="TASK")]
-    """digits, psmnist, scifar10, scifar10-conv, or owner/name of a data set of the hub."""
+    """digits, psmnist, scifar10, scifar10-conv, or owner/name of a data set of the hub;
+    perceptual-decision, delayed-match, adding or neurogym:NAME; or FILE.py:FUNCTION, a task of
+    your own, whose code is run."""
     model: str = "arun"
     """relu, linear, tanh, gamma-shared, gamma, arun, lstm or gru (see `adaptrnn models`)."""
     out: Path | None = None
@@ -42,7 +50,7 @@ class TrainConfig:
     image_size: int | None = None
     """Downsample images to this many pixels a side (psmnist at 14: 196 steps)."""
     train_size: int | None = None
-    """Train on the first so many images of the training split."""
+    """Train on the first so many images of the training split; new trials of an epoch."""
     permutation_seed: int | None = None
     """Another permutation of the pixels; default: the published one, for every seed the same."""
     hidden_size: int | None = None
@@ -84,9 +92,13 @@ class TrainConfig:
     """MiB that a step may use to keep its past; what does not fit is computed twice."""
     checkpoint_seconds: float = 60.0
     """How often the state is saved within an epoch; it always is after each."""
+    task_options: tuple[str, ...] = ()
+    """Parameters of a task that is not made of images, such as noise=0.5 'delay=[10, 20]'."""
 
     def __post_init__(self) -> None:
-        choose("model", self.model, MODELS)
+        if self.model != OWN_MODEL:
+            choose("model", self.model, MODELS)
+        self.task_parameters  # noqa: B018 - checks task_options
         choose("recurrent_init", self.recurrent_init, ("henaff", "haar", "uniform", "identity"))
         choose("schedule", self.schedule, ("plateau", "one-cycle", "constant"))
         choose("accelerator", self.accelerator, ("auto", "cpu", "gpu"))
@@ -138,11 +150,33 @@ class TrainConfig:
         return gain
 
     @property
+    def task_parameters(self) -> dict[str, Any]:
+        """`task_options` as names and values: numbers, lists, mappings, truth values or texts.
+
+        Example:
+            >>> TrainConfig("adding", task_options=("steps=200",)).task_parameters
+            {'steps': 200}
+        """
+        found: dict[str, Any] = {}
+        for option in self.task_options:
+            name, equals, text = option.partition("=")
+            if not (name.isidentifier() and equals) or name in found:
+                raise bad("task_options", option, "NAME=VALUE, each name once")
+            try:
+                found[name] = json.loads(text if text[:1] != "." else f"0{text}")
+            except ValueError:
+                found[name] = text
+        return found
+
+    @property
     def folder(self) -> Path:
         """Where the run is kept."""
         if self.out is not None:
             return self.out
-        return Path("runs") / f"{self.task.replace('/', '-')}-{self.model}-seed{self.seed}"
+        task = self.task.replace("/", "-")
+        if ":" in task:  # of NeuroGym, or a function in a file
+            task = re.sub(r"[^\w.-]+|\.py(?=:)", "-", Path(self.task).name).replace("--", "-")
+        return Path("runs") / f"{task}-{self.model}-seed{self.seed}"
 
 
 @dataclass(frozen=True)
@@ -155,6 +189,8 @@ class EvaluateConfig:
     """Perturbations such as step:xi=5 or noise:mean=5+contrast; default: the paper's three."""
     split: Literal["test", "validation", "train"] = "test"
     """Which images."""
+    task: str | None = None
+    """FILE.py:FUNCTION again, for runs trained on a task of your own; its code is run."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +215,8 @@ def to_dict(config: Any) -> dict[str, Any]:
         100
     """
     values = dataclasses.asdict(config)
-    return {name: str(v) if isinstance(v, Path) else v for name, v in values.items()}
+    plain = {name: str(v) if isinstance(v, Path) else v for name, v in values.items()}
+    return {name: list(v) if isinstance(v, tuple) else v for name, v in plain.items()}
 
 
 def from_dict(values: Any, source: str = "config") -> TrainConfig:
@@ -214,6 +251,7 @@ def from_dict(values: Any, source: str = "config") -> TrainConfig:
         if "\0" in (values.get(name) or ""):
             raise bad(f"{source}: {name}", values[name], "a path")
     given: dict[str, Any] = {k: Path(v) if k in paths and v else v for k, v in values.items()}
+    given["task_options"] = tuple(given.get("task_options", ()))
     try:
         return TrainConfig(**given)
     except InputError as error:
@@ -236,9 +274,12 @@ _KINDS = (
     | dict.fromkeys(("s", "checkpoint_seconds"), _REAL)
     | dict.fromkeys(("lr", "clip"), _REAL_OR_NONE)
     | {"learn_curve": ((bool,), "true or false")}
+    | {"task_options": ((list,), "a list of texts")}
 )
 
 
 def _fits(name: str, value: object) -> bool:
     kinds, _ = _KINDS[name]
+    if isinstance(value, list) and not all(isinstance(part, str) for part in value):
+        return False
     return isinstance(value, kinds) and (not isinstance(value, bool) or bool in kinds)

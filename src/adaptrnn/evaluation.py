@@ -6,18 +6,25 @@ import math
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from adaptrnn._error import InputError, choose
-from adaptrnn.classifier import Classifier
+from adaptrnn._error import InputError, bad, choose
 from adaptrnn.perturb import PAPER_PERTURBATIONS, Perturbation, Sum
 from adaptrnn.run import Run, read_table, write_table
-from adaptrnn.tasks import Task
+from adaptrnn.tasks import AbstractTask, trial_loss, trial_scores, weight_sum
 
-__all__ = ["Evaluation", "evaluate", "evaluate_run", "kept_evaluations"]
+__all__ = [
+    "Evaluation",
+    "TrialEvaluation",
+    "evaluate",
+    "evaluate_run",
+    "evaluate_trials",
+    "kept_evaluations",
+]
 
 SPLITS = ("test", "validation", "train")
 
@@ -27,20 +34,27 @@ class Evaluation:
     """Result on a whole split.
 
     Attributes:
-        accuracy: fraction of images classified rightly, 0 to 1.
-        loss: mean cross entropy over all images (not the mean of batch means), nats.
-        images: number of images.
+        accuracy: fraction of trials answered rightly, 0 to 1; NaN where real values are answered.
+        loss: mean loss over all trials (not the mean of batch means): cross entropy, nats, or
+            squared error.
+        images: number of trials; of an image task each is an image.
+        error: mean absolute error of real values at the decision; NaN where classes are answered.
     """
 
     accuracy: float
     loss: float
     images: int
+    error: float = math.nan
+
+    def __str__(self) -> str:
+        """The accuracy in percent, or the error."""
+        return f"{self.accuracy:.2%}" if math.isnan(self.error) else f"{self.error:.4g}"
 
 
 @torch.no_grad()
 def evaluate(
-    model: Classifier,
-    task: Task,
+    model: Any,
+    task: AbstractTask,
     perturbation: Perturbation | None = None,
     split: str = "test",
     batch_size: int | None = None,
@@ -77,31 +91,90 @@ def evaluate(
         >>> evaluate(build_model(config, task), task, StepDrive(1.0)).images
         359
     """
+    found = evaluate_trials(
+        model, task, perturbation, split, batch_size, encoded, keep_outputs=False
+    )
+    score = float(found.score.mean())
+    accuracy, error = (math.nan, score) if task.metric == "error" else (score, math.nan)
+    return Evaluation(accuracy, found.loss, len(found.score), error)
+
+
+@dataclass(frozen=True)
+class TrialEvaluation:
+    """Result of every trial of a split.
+
+    Attributes:
+        score: (n,) float64, accuracy or error of each trial, see `adaptrnn.tasks.trial_scores`.
+        loss: mean loss over all trials and steps that have weight.
+        outputs: (T, n, K), or (n, K) for one class a trial, on the CPU; None if not kept.
+    """
+
+    score: Tensor
+    loss: float
+    outputs: Tensor | None
+
+
+@torch.no_grad()
+def evaluate_trials(
+    model: Any,
+    task: AbstractTask,
+    perturbation: Perturbation | None = None,
+    split: str = "test",
+    batch_size: int | None = None,
+    encoded: dict[int, Tensor] | None = None,
+    *,
+    keep_outputs: bool = True,
+) -> TrialEvaluation:
+    """What `evaluate` does, trial by trial.
+
+    Args:
+        model: as there.
+        task: as there.
+        perturbation: as there.
+        split: as there.
+        batch_size: as there.
+        encoded: as there.
+        keep_outputs: whether the outputs are kept.
+
+    Returns:
+        Score of each trial, loss, and the outputs.
+    """
     data = getattr(task, choose("split", split, SPLITS))
+    if task.generator is not None and split == "train":
+        raise bad("split", split, "test or validation: training trials are new in every epoch")
     perturbation = Sum(()) if perturbation is None else perturbation
-    device, was_training = model.readout.weight.device, model.training
-    size, image = int(model.core.hidden_size), task.kind == "image"  # type: ignore[arg-type]
-    steps = task.sequence_length or task.image_shape[1] * task.image_shape[2] // 16
+    device, was_training = next(model.parameters()).device, model.training
+    image = task.kind == "image"
+    size = int(model.core.hidden_size) if hasattr(model, "core") else 1
+    steps = task.sequence_length
+    if steps is None:
+        steps = math.prod(task.image_shape[1:]) // 16  # type: ignore[attr-defined]
     if batch_size is None:
         batch_size = max(1, min(100 if image else 1000, 2**24 // (steps * size)))
-    loss, hits = 0.0, 0
+    loss, weight = 0.0, 0.0
+    scores, kept = [], []
     model.eval()
     try:
         for first in range(0, len(data), batch_size):
-            images = data.images[first : first + batch_size]
-            x, targets = task.inputs(images).to(device), data.labels[first : first + batch_size]
-            given, x = x, perturbation.stimulus_image(x) if image else perturbation.stimulus(x)
-            drive = perturbation.drive(steps, len(images), size, first, device, x.dtype)
+            trials = task.batch(data, slice(first, first + batch_size))
+            count, trials = len(trials), trials.to(device)
+            given = trials.inputs
+            x = perturbation.stimulus_image(given) if image else perturbation.stimulus(given)
+            long = steps if image else len(given)
+            drive = perturbation.drive(long, count, size, first, device, x.dtype)
             if encoded is None or not torch.equal(x, given):
-                scores = model(x, drive)
+                outputs = model(x) if drive is None else model(x, drive)
             else:
                 features = encoded.get(first)
                 if features is None:
                     features = encoded[first] = model.encoder(x)
-                scores = model.scores(features, drive)
-            targets = targets.to(device)
-            loss += float(nn.functional.cross_entropy(scores, targets, reduction="sum"))
-            hits += int((scores.argmax(-1) == targets).sum())
+                outputs = model.scores(features, drive)
+            each = weight_sum(trials)
+            loss += float(trial_loss(outputs, trials)) * each
+            weight += each
+            scores.append(trial_scores(outputs, trials).cpu())
+            if keep_outputs:
+                kept.append(outputs.cpu())
     finally:
         model.train(was_training)
     if not math.isfinite(loss):
@@ -112,7 +185,8 @@ def evaluate(
             else "the network's state grew without bound; perturb it less"
         )
         raise InputError(f"loss={loss} under {perturbation}: {cause}.")
-    return Evaluation(hits / len(data), loss / len(data), len(data))
+    whole = torch.cat(kept, 0 if task.answers == "last" else 1) if keep_outputs else None
+    return TrialEvaluation(torch.cat(scores), loss / weight, whole)
 
 
 def evaluate_run(
@@ -139,7 +213,7 @@ def evaluate_run(
     """
     run.weights()  # whose rows these are; damaged weights are found before any number is shown
     kept = read_evaluations(run)
-    model: Classifier | None = None
+    model: Any = None
     encoded: dict[int, Tensor] | None = None
     rows = []
     for name, perturbation in perturbations.items():
@@ -147,7 +221,8 @@ def evaluate_run(
         same = kept[(kept["perturbation"] == text) & (kept["split"] == split)]
         if len(same):
             row = same.iloc[0].to_dict() | {"name": name}
-            result = Evaluation(row["accuracy"], row["loss"], int(row["images"]))
+            error = float(row.get("error", math.nan))
+            result = Evaluation(row["accuracy"], row["loss"], int(row["images"]), error)
         else:
             if model is None:
                 task = run.task()
@@ -155,6 +230,8 @@ def evaluate_run(
                 encoded = {} if task.kind == "image" else None
             result = evaluate(model, task, perturbation, split, encoded=encoded)
             row = {"name": name, "perturbation": text, "split": split, **vars(result)}
+            if math.isnan(result.error):
+                del row["error"]  # so that tables of images are as they always were
             kept = pd.concat([kept, pd.DataFrame([row])], ignore_index=True)
             write_table(run.evaluation_path, kept)
         rows.append(row)
@@ -198,7 +275,8 @@ def read_evaluations(run: Run) -> pd.DataFrame:
     path, columns = run.evaluation_path, list(_COLUMNS)
     if not path.exists():
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in _COLUMNS.items()})
-    return read_table(path, columns, "Delete it and evaluate again.")[columns]
+    table = read_table(path, columns, "Delete it and evaluate again.")
+    return table[[*columns, *(["error"] if "error" in table else [])]]
 
 
 _COLUMNS = {

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import xarray as xr
     from rich.console import Console
 
-    from adaptrnn.config import TrainConfig
     from adaptrnn.protocol import Subject
     from adaptrnn.run import Run
 
@@ -47,6 +46,8 @@ class AnalyzeConfig:
     """Seed of the noise, first states and images that an analysis draws."""
     effort: float = 1.0
     """Images, trials, samples and steps relative to the standard protocols."""
+    task: str | None = None
+    """FILE.py:FUNCTION again, for runs trained on a task of your own; its code is run."""
 
     def __post_init__(self) -> None:
         if not 0 < self.effort < float("inf"):
@@ -100,7 +101,7 @@ def analyze(config: AnalyzeConfig, console: Console) -> list[Path]:
     runs = runs_in(config.runs)
     names = list(ANALYSES) if "all" in wanted else wanted
     for run in runs:  # what cannot work is found before any work
-        for lacks in [_lacks(name, run.config()) for name in wanted]:
+        for lacks in [_lacks(name, run) for name in wanted]:
             if lacks is not None:
                 raise InputError(f"{run.folder}: {lacks}")
         if not run.weights_path.exists():
@@ -111,7 +112,7 @@ def analyze(config: AnalyzeConfig, console: Console) -> list[Path]:
     for run in runs:
         subject: Subject | None = None
         for name in names:
-            lacks = _lacks(name, run.config())
+            lacks = _lacks(name, run)
             if lacks is not None:
                 console.print(f"{name}: passed over; {lacks}", highlight=False, soft_wrap=True)
                 continue
@@ -121,7 +122,7 @@ def analyze(config: AnalyzeConfig, console: Console) -> list[Path]:
                 note = "there already"
             else:
                 if subject is None:
-                    subject = _subject(run, config)
+                    subject = subject_of(run.on_task(config.task), config.seed, config.effort)
                 data = _measure(name, subject, console)
                 command = shlex.join(_command(dataclasses.replace(config, name=name), run))
                 data = data.assign_attrs(stamp | _origin(run, command))
@@ -165,13 +166,20 @@ def _path(run: Run, name: str) -> Path:
     return run.folder / "analysis" / f"{name}.nc"
 
 
-def _lacks(name: str, config: TrainConfig) -> str | None:
-    """Why an analysis cannot be made of a run of this configuration; None if it can."""
+def _lacks(name: str, run: Run) -> str | None:
+    """Why an analysis cannot be made of a run; None if it can."""
+    from adaptrnn.config import OWN_MODEL
     from adaptrnn.protocol import ANALYSES
 
+    config = run.config()
     if name == "all":
         return None
     analysis = ANALYSES[name]
+    if config.model == OWN_MODEL:
+        return (
+            f"{name}: the network was given in Python; analyze it there: "
+            "adaptrnn.laboratory.analyze(run, task)."
+        )
     if config.model not in analysis.models:
         allowed = ", ".join(analysis.models)
         return f"{name} needs a network with {analysis.needs} ({allowed}), this is {config.model}."
@@ -180,12 +188,15 @@ def _lacks(name: str, config: TrainConfig) -> str | None:
             "transfer needs trained n and s (gamma, gamma-shared) or an arun with a transplanted "
             "controller; train one with --controller-from."
         )
+    if name == "transfer" and "answers" in (run.record().get("task") or {}):
+        return f"transfer turns images, and the task {config.task} has none."
     return None
 
 
-def _subject(run: Run, analysis: AnalyzeConfig) -> Subject:
+def subject_of(run: Run, seed: int = 0, effort: float = 1.0) -> Subject:
+    """What a protocol measures, of a run."""
     from adaptrnn.protocol import Subject
-    from adaptrnn.run import Run, build_model
+    from adaptrnn.run import Run
 
     config, task = run.config(), run.task()
     source = config.controller_from
@@ -193,10 +204,10 @@ def _subject(run: Run, analysis: AnalyzeConfig) -> Subject:
     return Subject(
         name=config.model,
         model=run.model(task),
-        initial=build_model(config, task).eval(),
+        initial=run.initial(task),
         task=task,
-        seed=analysis.seed,
-        effort=analysis.effort,
+        seed=seed,
+        effort=effort,
         donor=donor,
     )
 
@@ -250,6 +261,7 @@ def _origin(run: Run, command: str) -> dict[str, Any]:
 def _command(config: AnalyzeConfig, run: Run) -> list[str]:
     words = ["adaptrnn", "analyze", config.name, str(run.folder)]
     words += ["--seed", str(config.seed)] if config.seed else []
+    words += ["--task", config.task] if config.task else []
     return words + (["--effort", f"{config.effort:g}"] if config.effort != 1 else [])
 
 

@@ -21,7 +21,6 @@ import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from adaptrnn._error import NotFiniteError, bad
 from adaptrnn._names import MODELS
@@ -45,12 +44,11 @@ from adaptrnn.analysis.transfer import (
     rotate,
     rotated_digits,
 )
-from adaptrnn.classifier import Classifier
-from adaptrnn.evaluation import evaluate
+from adaptrnn.evaluation import Evaluation, evaluate
 from adaptrnn.gated import GRU, LSTM
 from adaptrnn.perturb import PAPER_PERTURBATIONS, START, Perturbation, SinusoidalContrast, StepDrive
 from adaptrnn.rnn import ARUN, RNN
-from adaptrnn.tasks import Split, Task
+from adaptrnn.tasks import AbstractTask, ImageTask, Split, Trials, trial_loss
 
 __all__ = ["ANALYSES", "Analysis", "Subject"]
 
@@ -67,9 +65,9 @@ class Subject:
     """A trained network, the same before training, and its task.
 
     Args:
-        name: the model's name, as in `adaptrnn.MODELS`.
-        model: the trained classifier.
-        initial: the classifier with its first weights.
+        name: the model's name, as in `adaptrnn.MODELS`, or another for a network of the user's own.
+        model: the trained network: core, readout and encoder under these names.
+        initial: the network with its first weights; None where they are not known.
         task: the task.
         seed: of everything that an analysis draws.
         effort: images, trials, samples and steps relative to the standard protocol.
@@ -78,12 +76,12 @@ class Subject:
     """
 
     name: str
-    model: Classifier
-    initial: Classifier
-    task: Task
+    model: Any
+    initial: Any
+    task: AbstractTask
     seed: int = 0
     effort: float = 1.0
-    donor: Classifier | None = None
+    donor: Any = None
     say: Callable[[str], None] = lambda text: None
 
     @property
@@ -106,18 +104,29 @@ class Subject:
         many = max(least, round(standard * self.effort))
         return many if most is None else min(many, most)
 
-    def part(self, count: int) -> Split:
-        """So many images of the test split, evenly spaced, or all of it."""
+    @property
+    def known(self) -> list[tuple[str, Any]]:
+        """The network before training, where it is known, and after it."""
+        both = [("initial", self.initial), ("trained", self.model)]
+        return [(name, model) for name, model in both if model is not None]
+
+    def part(self, count: int) -> Any:
+        """So many trials of the test split, evenly spaced, or all of it."""
         test = self.task.test
         index = torch.linspace(0, len(test) - 1, min(count, len(test))).long()
-        return Split(test.images[index], test.labels[index])
+        if isinstance(test, Split):
+            return Split(test.images[index], test.labels[index])
+        return test[index]
+
+    def trials(self, count: int) -> Trials:
+        """So many test trials as the network reads them."""
+        return self.task.batch(self.part(count), slice(None))
 
     @torch.no_grad()
-    def inputs(self, count: int, model: Classifier | None = None) -> tuple[Tensor, Tensor]:
-        """Sequences (T, B, D) that the core reads of test images, and their classes."""
-        part = self.part(count)
+    def inputs(self, count: int, model: Any = None) -> Tensor:
+        """Sequences (T, B, D) that the core reads of test trials."""
         encoder = (self.model if model is None else model).encoder
-        return encoder(self.task.inputs(part.images)), part.labels
+        return encoder(self.trials(count).inputs)
 
 
 @dataclass(frozen=True)
@@ -204,7 +213,7 @@ def measure_lyapunov(subject: Subject) -> xr.Dataset:
             values = one[key].reshape(len(onset), len(delays))
             found[name] = ("xi_onset", "delay"), values
         found["xi_onset"], found["delay"] = onset, delays
-    definitions = ["full"] if gated else list(DEFINITIONS)
+    definitions = list(DEFINITIONS) if isinstance(core, RNN | ARUN) else ["full"]
     conditions = ["adaptive", "fixed"] if subject.adaptive else ["fixed"]
     drive = torch.tensor(DRIVES, dtype=torch.float64)
     cells: dict[str, list[Any]] = {}
@@ -235,7 +244,7 @@ def measure_lyapunov(subject: Subject) -> xr.Dataset:
             ("definition", "condition", "xi"),
             np.stack(parts).reshape(shape),
         )
-    x, _ = subject.inputs(subject.count(10, 2))
+    x = subject.inputs(subject.count(10, 2))
     subject.say("under the task's input")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -311,7 +320,7 @@ def measure_jacobian(subject: Subject) -> xr.Dataset:
         (step, image), along test images. Of an ARUN these hold n and s at their means on the task.
     """
     core, found = subject.core, xr.Dataset()
-    x, _ = subject.inputs(subject.count(4, 1))
+    x = subject.inputs(subject.count(4, 1))
     network = subject.probed
     if isinstance(core, RNN | ARUN):
         subject.say("norms over gains and saturations")
@@ -320,13 +329,13 @@ def measure_jacobian(subject: Subject) -> xr.Dataset:
         samples = subject.count(20, 2)
         norms = [
             jacobian_norm(model.core, n, s, samples=samples, seed=subject.seed)
-            for model in (subject.initial, subject.model)
+            for _, model in subject.known
         ]
         found = found.assign(
             norm=xr.concat([one.norm for one in norms], "weights"),
             norm_error=xr.concat([one.standard_error for one in norms], "weights"),
             sup_slope=norms[0].sup_slope,
-        ).assign_coords(weights=["initial", "trained"])
+        ).assign_coords(weights=[name for name, _ in subject.known])
         found.attrs |= norms[0].attrs
         if subject.adaptive:
             mean = activation_parameters(core, x)
@@ -345,7 +354,7 @@ def measure_jacobian(subject: Subject) -> xr.Dataset:
 
 def measure_spectrum(subject: Subject) -> xr.Dataset:
     """Eigenvalues of W_hh before and after training (E31)."""
-    return spectrum({"initial": subject.initial.core, "trained": subject.core})
+    return spectrum({name: model.core for name, model in subject.known})
 
 
 def measure_gradients(subject: Subject) -> xr.Dataset:
@@ -355,21 +364,23 @@ def measure_gradients(subject: Subject) -> xr.Dataset:
         norm, contribution (network, time), loss (network), over a batch of test images.
     """
     parts = []
-    for name, model in (("initial", subject.initial), ("trained", subject.model)):
+    trials = subject.trials(subject.count(100, 2))
+    for name, model in subject.known:
         subject.say(f"{name} network")
-        x, labels = subject.inputs(subject.count(100, 2), model)
-        readout = model.readout
+        x, readout = subject.inputs(len(trials), model), model.readout
 
-        def loss(h: Tensor, readout: nn.Module = readout, labels: Tensor = labels) -> Tensor:
-            return cross_entropy(readout(h[-1]), labels)
+        def loss(h: Tensor, readout: nn.Module = readout) -> Tensor:
+            return trial_loss(readout(h[-1] if trials.answers == "last" else h), trials)
 
         one = gradient_norm(model.core, x, loss)
         parts.append(one.assign(loss=one.attrs.pop("loss")))
     whole = xr.concat(parts, "network", combine_attrs="drop_conflicts", data_vars="all")
-    return whole.assign_coords(network=["initial", "trained"]).assign_attrs(
+    where = "the cross entropy at the last step"
+    if trials.answers != "last":
+        where = "the loss of the task over all steps that have weight"
+    return whole.assign_coords(network=[name for name, _ in subject.known]).assign_attrs(
         images=x.shape[1],
-        definition="dL/dW_hh accumulated from step t to the last, L the cross "
-        "entropy at the last step",
+        definition=f"dL/dW_hh accumulated from step t to the last, L {where}",
     )
 
 
@@ -467,9 +478,11 @@ def measure_heterogeneity(subject: Subject) -> xr.Dataset:
         over time and test images.
     """
     clouds = []
-    for model in (subject.initial, subject.model):
-        x = subject.inputs(subject.count(200, 2), model)[0] if subject.adaptive else None
+    for _, model in subject.known:
+        x = subject.inputs(subject.count(200, 2), model) if subject.adaptive else None
         clouds.append(activation_parameters(model.core, x))
+    if len(clouds) == 1:
+        return heterogeneity(clouds[0])
     found = heterogeneity(clouds[1], clouds[0])
     return found.assign({f"{name}_initial": clouds[0][name] for name in "ns"})
 
@@ -577,6 +590,8 @@ def measure_transfer(subject: Subject) -> xr.Dataset:
     if subject.adaptive:
         return _transplanted(subject)
     task = subject.task
+    if not isinstance(task, ImageTask):
+        raise bad("task", task.name, "a task of images, which can be turned")
     labels = task.test.labels
     classes, counts = torch.unique(labels, return_counts=True)
     each = min(int(counts.min()) // 2, subject.count(5000, 20) // len(classes))
@@ -606,7 +621,7 @@ def _transplanted(subject: Subject) -> xr.Dataset:
             "run", subject.name, "with n and s as parameters, or a foreign controller", advice
         )
     accuracies = []
-    part = dataclasses.replace(subject.task, test=subject.part(subject.count(1000, 10)))
+    part = subject.task.with_test(subject.part(subject.count(1000, 10)))
     for model in (subject.donor, subject.model):
         rows = {}
         for name, perturbation in PAPER_PERTURBATIONS.items():
@@ -648,29 +663,34 @@ def measure_robustness(subject: Subject) -> xr.Dataset:
             250,
         ),
     }
-    parts, attrs = [], {}
+    parts: list[xr.Dataset] = []
+    attrs: dict[str, Any] = {}
     for name, (axes, make, images) in curves.items():
-        part = dataclasses.replace(subject.task, test=subject.part(subject.count(images, 10)))
+        part = subject.task.with_test(subject.part(subject.count(images, 10)))
         encoded: dict[int, Tensor] | None = {} if part.kind == "image" else None
         total, done = math.prod(map(len, axes.values())), iter(range(1, 10**6))
 
         def score(
             perturbation: Perturbation,
-            part: Task = part,
+            part: AbstractTask = part,
             name: str = name,
             total: int = total,
             done: Any = done,
             encoded: dict[int, Tensor] | None = encoded,
-        ) -> tuple[float, float]:
-            subject.say(f"{name.replace('_', ' ')} {next(done)}/{total}, {len(part.test)} images")
-            result = evaluate(subject.model, part, perturbation, encoded=encoded)
-            return result.accuracy, result.loss
+        ) -> Evaluation:
+            subject.say(f"{name.replace('_', ' ')} {next(done)}/{total}, {len(part.test)} trials")
+            return evaluate(subject.model, part, perturbation, encoded=encoded)
 
-        one = sweep(score, axes, make)
-        p = one.accuracy
-        one["accuracy_error"] = np.sqrt(p * (1 - p) / len(part.test))
+        if part.metric == "error":
+            one = sweep(lambda p: {"error": (r := score(p)).error, "loss": r.loss}, axes, make)
+        else:
+            one = sweep(lambda p: ((r := score(p)).accuracy, r.loss), axes, make)
+            p = one.accuracy
+            one["accuracy_error"] = np.sqrt(p * (1 - p) / len(part.test))
         parts.append(one.rename({key: f"{name}_{key}" for key in one.data_vars}))
         attrs[f"{name}_images"] = len(part.test)
+    if subject.task.answers != "last":
+        attrs["trials"] = "test trials"
     found = xr.merge(parts, combine_attrs="drop").assign_attrs(attrs)
     return found.assign_attrs(
         definition="accuracy (0 to 1) and loss (nats) on test images, evenly spaced in the split; "

@@ -3,6 +3,7 @@
 config.json         the resolved configuration
 record.json         task, split and permutation hashes, sizes, versions, hardware, state
 permutation.json    the order of the pixels
+initial.safetensors first weights of a network that was given in Python
 weights.safetensors weights of the epoch with the best validation accuracy
 metrics.parquet     a row per epoch
 evaluation.parquet  a row per perturbation (written by `adaptrnn evaluate`)
@@ -16,14 +17,16 @@ is read. Nothing that is read runs code: JSON, safetensors, parquet, netCDF, and
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import json
 import os
 import platform
+import shlex
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -32,10 +35,12 @@ import torch
 from torch import Tensor
 
 from adaptrnn._error import InputError, bad, require
+from adaptrnn._names import MODELS
 from adaptrnn.classifier import Classifier, ConvEncoder, build_core, match_parameters
-from adaptrnn.config import TrainConfig, from_dict, to_dict
+from adaptrnn.config import OWN_MODEL, TrainConfig, from_dict, to_dict
 from adaptrnn.controller import AbstractController, AdaptationController
-from adaptrnn.tasks import Task, load
+from adaptrnn.sequence import SequenceModel
+from adaptrnn.tasks import AbstractTask, is_file, load
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,6 +56,7 @@ __all__ = [
     "read_table",
     "read_weights",
     "runs_in",
+    "with_readout",
     "write_atomic",
     "write_dataset",
     "write_json",
@@ -270,12 +276,16 @@ class Shape(Protocol):
         """Either "sequence" or "image"."""
 
     @property
-    def num_classes(self) -> int:
-        """Number of classes."""
+    def output_size(self) -> int:
+        """Classes, or real values a step."""
 
     @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height, width."""
+    def input_size(self) -> int:
+        """Inputs of a step, or channels of an image."""
+
+    @property
+    def answers(self) -> str:
+        """Either "last", "classes" or "values", see `adaptrnn.tasks.Trials`."""
 
 
 @dataclass(frozen=True)
@@ -283,8 +293,9 @@ class _Shape:
     """The shape of a task as a run's record holds it, known without its data."""
 
     kind: str
-    num_classes: int
-    image_shape: tuple[int, int, int]
+    output_size: int
+    input_size: int
+    answers: str
 
 
 def runs_in(folders: Iterable[Path]) -> list[Run]:
@@ -303,41 +314,49 @@ def runs_in(folders: Iterable[Path]) -> list[Run]:
     return found
 
 
-def load_task(config: TrainConfig) -> Task:
-    """The task of a configuration, see `adaptrnn.tasks.load`."""
+def load_task(config: TrainConfig) -> Any:
+    """The task of a configuration, see `adaptrnn.tasks.load`; a file that it names is run."""
     return load(
         config.task,
         data_dir=config.data_dir,
         image_size=config.image_size,
         train_size=config.train_size,
         permutation_seed=config.permutation_seed,
+        parameters=config.task_parameters,
     )
 
 
 def build_model(
     config: TrainConfig, task: Shape, controller: AbstractController | None = None
-) -> Classifier:
+) -> Classifier | SequenceModel:
     """The untrained network of a configuration, its weights drawn from the configuration's seed.
 
     Args:
         config: the configuration.
-        task: its task; only kind, number of classes and image shape count.
+        task: its task; only its kind, its answers and the numbers of inputs and outputs count.
         controller: the transplanted controller; None reads it from the run `controller_from`.
 
     Returns:
-        The classifier, on the CPU.
+        The network, on the CPU: a `Classifier` where one class is answered after the last step, a
+        `SequenceModel` where every step has its target.
+
+    Raises:
+        InputError: the configuration is that of a network given in Python.
 
     Example:
         >>> config = TrainConfig("digits", model="gamma", hidden_size=8)
         >>> build_model(config, load_task(config)).core
         RNN(1, 8, nonlinearity='gamma')
     """
+    if config.model == OWN_MODEL:
+        advice = "Train it in Python: adaptrnn.train(task, core, ...)."
+        raise bad("model", config.model, f"one of {', '.join(MODELS)}", advice)
     convolution = task.kind == "image"
-    features = ConvEncoder.features if convolution else task.image_shape[0]
+    features = ConvEncoder.features if convolution else task.input_size
     size = config.hidden_size
     if size is None:
         sizes = match_parameters(
-            [config.model], features, task.num_classes, controller_size=config.controller_size
+            [config.model], features, task.output_size, controller_size=config.controller_size
         )
         size = sizes[config.model]
     arguments: dict[str, Any] = {}
@@ -353,12 +372,21 @@ def build_model(
         donor = Run(config.controller_from).model()
         if not hasattr(donor.core, "controller"):
             raise bad("controller_from", str(config.controller_from), "a run of the model arun")
-        arguments["controller"] = donor.core.controller.frozen()  # type: ignore[operator, union-attr]
+        arguments["controller"] = donor.core.controller.frozen()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        encoder = ConvEncoder(task.image_shape[0]) if convolution else None
+        encoder = ConvEncoder(task.input_size) if convolution else None
         core = build_core(config.model, features, size, config.controller_size, **arguments)
-        return Classifier(core, task.num_classes, encoder)
+        return with_readout(core, task, encoder)
+
+
+def with_readout(
+    core: torch.nn.Module, task: Shape, encoder: torch.nn.Module | None = None
+) -> Classifier | SequenceModel:
+    """A core with the linear readout that a task asks for, its weights drawn by torch."""
+    if task.answers == "last":
+        return Classifier(core, task.output_size, encoder)
+    return SequenceModel(core, task.output_size)
 
 
 def versions() -> dict[str, str]:
@@ -378,12 +406,17 @@ class Run:
 
     Args:
         folder: its folder.
+        given_task: the task, of a run on a task of your own; it is checked to be the same.
+        given_core: a network of the same kind as the one that was given to `adaptrnn.train`,
+            whatever its weights; needed where that is not a layer of adaptrnn.
 
     Raises:
         InputError: the folder is not a run (by the methods that read it).
     """
 
     folder: Path
+    given_task: Any = field(default=None, compare=False, repr=False)
+    given_core: Any = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", Path(self.folder))
@@ -397,6 +430,11 @@ class Run:
     def weights_path(self) -> Path:
         """weights.safetensors."""
         return self.folder / "weights.safetensors"
+
+    @property
+    def initial_path(self) -> Path:
+        """initial.safetensors, of a network given in Python."""
+        return self.folder / "initial.safetensors"
 
     @property
     def checkpoint_path(self) -> Path:
@@ -454,9 +492,41 @@ class Run:
             raise bad(str(self.folder / "record.json"), record, "a mapping")
         return record
 
-    def task(self) -> Task:
-        """The task, checked to have the split that the run was trained on."""
-        task = load_task(self.config())
+    def on_task(self, name: str | None) -> Run:
+        """The same run with the task of a file that the user names, FILE.py:FUNCTION.
+
+        Args:
+            name: the file and its function, whose code is run; None changes nothing.
+
+        Returns:
+            The run.
+        """
+        if name is None:
+            return self
+        config = self.config()
+        parameters = config.task_parameters
+        return replace(
+            self, given_task=load(name, None, None, config.train_size, parameters=parameters)
+        )
+
+    def task(self) -> Any:
+        """The task, checked to have the split that the run was trained on.
+
+        Raises:
+            InputError: other data than then; a task of the user's own, which must be named: no code
+                is loaded because a file of a run says so.
+        """
+        task = self.given_task
+        if task is None:
+            config, own = self.config(), self.record().get("own_task", False)
+            if own or is_file(config.task):
+                name = "FILE.py:FUNCTION" if own else config.task
+                raise InputError(
+                    f"{self.folder}: trained on a task of your own, {config.task!r}. Its code is "
+                    f"loaded only if you name it: add  --task {name}  (in Python: "
+                    "Run(folder, given_task=task))."
+                )
+            task = load_task(config)
         self.task_is(task)
         return task
 
@@ -464,7 +534,7 @@ class Run:
         """A row for each epoch: losses, accuracies, learning rate, seconds."""
         return read_table(
             self.metrics_path,
-            ("epoch", "train_loss", "validation_accuracy"),
+            ("epoch", "train_loss", "validation_loss"),
             "Delete it and give the training command again: it is written anew.",
         )
 
@@ -481,7 +551,7 @@ class Run:
                 f"{self.folder}: no weights yet. Train it: adaptrnn train ... --out {self.folder}"
             ) from None
 
-    def model(self, task: Task | None = None) -> Classifier:
+    def model(self, task: AbstractTask | None = None) -> Any:
         """The trained network, in evaluation mode, on the CPU.
 
         Args:
@@ -493,7 +563,7 @@ class Run:
 
         Raises:
             InputError: no weights yet; a damaged file; weights of another configuration, or that
-                are not finite.
+                are not finite; a network of the user's own, without `given_core`.
         """
         config, shape = self.config(), self._shape() if task is None else task
         weights = self.weights()
@@ -504,13 +574,15 @@ class Run:
                 "another folder (--out), with a smaller --lr or --clip 1."
             )
         foreign = f"{self.weights_path}: not of this configuration: "
+        if config.model == OWN_MODEL:
+            return _load(self._own_model(shape), weights, foreign)
         recurrent = weights.get("core.weight_hh_l0", torch.empty(0, 0))
         readout = weights.get("readout.weight", torch.empty(0, 0))
         # looked at before anything of the size stated is allocated
         size = recurrent.shape[-1] if recurrent.ndim else 0
-        if config.hidden_size not in (None, size) or readout.shape != (shape.num_classes, size):
+        if config.hidden_size not in (None, size) or readout.shape != (shape.output_size, size):
             raise InputError(
-                f"{foreign}hidden_size {config.hidden_size} and {shape.num_classes} classes there, "
+                f"{foreign}hidden_size {config.hidden_size} and {shape.output_size} outputs there, "
                 f"a readout of shape {tuple(readout.shape)} here."
             )
         controller = None
@@ -522,31 +594,59 @@ class Run:
                 raise InputError(
                     f"{foreign}controller_size {config.controller_size} there, {units} here."
                 )
-        model = build_model(config, shape, controller)
-        try:
-            model.load_state_dict(weights)
-        except (RuntimeError, IndexError) as error:
-            raise InputError(f"{foreign}{' '.join(str(error).split())}") from None
-        return model.eval()
+        return _load(build_model(config, shape, controller), weights, foreign)
+
+    def _own_model(self, shape: Shape) -> Classifier | SequenceModel:
+        if self.given_core is None:
+            raise InputError(
+                f"{self.folder}: holds the weights of a network of your own. Give one of its kind: "
+                "Run(folder, given_core=core)."
+            )
+        return with_readout(copy.deepcopy(self.given_core), shape)
+
+    def initial(self, task: AbstractTask) -> Any:
+        """The network with its first weights, in evaluation mode, on the CPU."""
+        config = self.config()
+        if not self.initial_path.exists():
+            return build_model(config, task).eval()
+        own = config.model == OWN_MODEL
+        model = self._own_model(task) if own else build_model(config, task)
+        return _load(model, read_weights(self.initial_path), f"{self.initial_path}: ")
 
     def _shape(self) -> _Shape:
         facts: Any = self.record().get("task")
         try:
-            kind, classes = facts["kind"], facts["num_classes"]
-            channels, height, width = facts["image_shape"]
-        except (TypeError, KeyError, ValueError):
+            kind = facts["kind"]
+            if "answers" in facts:
+                answers = facts["answers"]
+                outputs, inputs = facts["output_size"], facts["input_size"]
+            else:  # images
+                answers = "last"
+                outputs, inputs = facts["num_classes"], facts["image_shape"][0]
+        except (TypeError, KeyError, IndexError):
             raise InputError(
                 f"{self.folder / 'record.json'}: says nothing of the task's shape. Pass the task."
             ) from None
-        sizes = (classes, channels, height, width)
-        if kind not in ("sequence", "image") or not all(
-            isinstance(size, int) and 1 <= size <= 2**20 for size in sizes
+        if (
+            kind not in ("sequence", "image")
+            or answers not in ("last", "classes", "values")
+            or not all(isinstance(n, int) and 1 <= n <= 2**20 for n in (outputs, inputs))
         ):
             raise bad(str(self.folder / "record.json"), facts, "the description of a task")
-        return _Shape(kind, classes, (channels, height, width))
+        return _Shape(kind, outputs, inputs, answers)
 
-    def start(self, config: TrainConfig, task: Task, model: Classifier) -> None:
-        """Make the folder, or check that it holds a run of the same configuration."""
+    def start(
+        self, config: TrainConfig, task: AbstractTask, model: Any, *, given: bool = False
+    ) -> None:
+        """Make the folder, or check that it holds a run of the same configuration.
+
+        Args:
+            config: the configuration.
+            task: the task.
+            model: the network with its first weights.
+            given: whether task and network were given in Python, so that no configuration can make
+                them again.
+        """
         values = to_dict(config)
         if self.config_path.exists():
             there = to_dict(self.config())
@@ -555,10 +655,16 @@ class Run:
                 self.task_is(task)
                 return
         write_json(self.folder / "permutation.json", _list(task.permutation))
+        if given:
+            write_weights(
+                self.initial_path,
+                {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()},
+            )
         self._write_json(
             "record.json",
             {
                 "state": "training",
+                **({"own_task": True, "core": repr(model.core)} if given else {}),
                 "task": task.describe(),
                 "parameters": sum(p.numel() for p in model.parameters()),
                 "hidden_size": model.core.hidden_size,
@@ -586,7 +692,7 @@ class Run:
                 "delete this one."
             )
 
-    def task_is(self, task: Task) -> None:
+    def task_is(self, task: AbstractTask) -> None:
         """Check that a task has the data of this run."""
         record = self.record().get("task", {})
         for name in ("split_hash", "permutation_hash"):
@@ -600,11 +706,14 @@ class Run:
         """Change entries of record.json."""
         self._write_json("record.json", {**self.record(), **values})
 
-    def save_pretrained(self, folder: str | os.PathLike[str]) -> Path:
+    def save_pretrained(
+        self, folder: str | os.PathLike[str], *, licence: str | None = None
+    ) -> Path:
         """Copy what others need of a finished run, without paths of this machine.
 
         Args:
             folder: where to; it is made if need be.
+            licence: of the weights, as the hub names it, such as "mit"; None says nothing of it.
 
         Returns:
             The folder: configuration, record, weights, tables, and a model card (README.md).
@@ -627,16 +736,24 @@ class Run:
             if (self.folder / name).exists() and name not in ("config.json", "README.md"):
                 write_atomic(other.folder / name, (self.folder / name).read_bytes())
         other._write_json("config.json", to_dict(config) | local)
-        write_atomic(other.folder / "README.md", self._card(config, record).encode())
+        write_atomic(other.folder / "README.md", self._card(config, record, licence).encode())
         return other.folder
 
-    def push_to_hub(self, repo_id: str, *, private: bool = False, token: str | None = None) -> str:
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        private: bool = False,
+        token: str | None = None,
+        licence: str | None = None,
+    ) -> str:
         """Upload a finished run to the Hugging Face hub, with a model card.
 
         Args:
             repo_id: ``owner/name`` of the repository; it is made if need be.
             private: whether a new repository is private.
             token: of the hub; None takes the one that ``hf auth login`` stored.
+            licence: of the weights, as the hub names it, such as "mit"; None says nothing of it.
 
         Returns:
             The address of the commit.
@@ -649,7 +766,7 @@ class Run:
         """
         hub = require("huggingface_hub", "train")
         with tempfile.TemporaryDirectory() as folder:
-            self.save_pretrained(folder)
+            self.save_pretrained(folder, licence=licence)
             try:
                 api = hub.HfApi(token=token)
                 api.create_repo(repo_id, private=private, exist_ok=True)
@@ -713,27 +830,46 @@ class Run:
         run.config()
         return run
 
-    def _card(self, config: TrainConfig, record: Mapping[str, Any]) -> str:
+    def _perturbed(self) -> dict[str, str]:
+        """Test accuracies, or errors, that were evaluated, by perturbation."""
+        if not self.evaluation_path.exists():
+            return {}
+        columns = ("name", "perturbation", "split", "accuracy")
+        table = read_table(self.evaluation_path, columns, "Delete it and evaluate again.")
+        found = {}
+        for row in table[table["split"] == "test"].to_dict("records"):
+            error = row.get("error", float("nan"))
+            score = f"{error:.4g}" if error == error else f"{row['accuracy']:.2%}"
+            kind = "error" if error == error else "accuracy"
+            found[f"test {kind}, {row['perturbation']}"] = score
+        return found
+
+    def _card(self, config: TrainConfig, record: Mapping[str, Any], licence: str | None) -> str:
         from huggingface_hub import ModelCardData
 
         task = record["task"]
+        usual = to_dict(TrainConfig(config.task))
         options = {
             name: value
             for name, value in to_dict(config).items()
-            if value != getattr(TrainConfig(config.task), name)
-            and name not in FREE_OPTIONS | {"task"}
+            if value != usual[name] and name not in FREE_OPTIONS | {"task"}
         }
         if config.controller_from is not None:
             options["controller_from"] = config.controller_from.name
-        words = [f"--{name.replace('_', '-')} {value}" for name, value in options.items()]
+        words = [
+            f"--{name.replace('_', '-')} "
+            + (shlex.join(value) if isinstance(value, list) else str(value))
+            for name, value in options.items()
+        ]
         facts = ModelCardData(
             library_name="adaptrnn",
+            license=licence,
             tags=["adaptrnn", "recurrent-neural-network", config.model],
-            pipeline_tag="image-classification",
-            datasets=[config.task] if "/" in config.task else None,
+            pipeline_tag=None if "answers" in task else "image-classification",
+            datasets=[config.task] if "/" in config.task and "answers" not in task else None,
         )
         about = {
-            "validation accuracy": f"{record['validation_accuracy']:.2%}",
+            **_best(record),
             "parameters": f"{record['parameters']:,}",
             "neurons": record["hidden_size"],
             "steps of a sequence": task["sequence_length"] or "made by the encoder",
@@ -742,6 +878,7 @@ class Run:
             f"{task['test_size']:,} test; SHA-256 {task['split_hash']}",
             "versions": ", ".join(f"{k} {v}" for k, v in record["versions"].items()),
         }
+        about |= self._perturbed()
         rows = "\n".join(f"| {name} | {value} |" for name, value in about.items())
         return f"""---
 {facts.to_yaml()}
@@ -771,8 +908,24 @@ adaptrnn train {" ".join([config.task, *words])}
 """
 
 
+def _load(model: Any, weights: Mapping[str, Tensor], foreign: str) -> Any:
+    """A model with other weights, in evaluation mode."""
+    try:
+        model.load_state_dict(weights)
+    except (RuntimeError, IndexError) as error:
+        raise InputError(f"{foreign}{' '.join(str(error).split())}") from None
+    return model.eval()
+
+
 def _hash_json(value: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def _best(record: Mapping[str, Any]) -> dict[str, str]:
+    """The best validation accuracy, or error, that a record holds."""
+    if "validation_error" in record:
+        return {"validation error": f"{record['validation_error']:.4g}"}
+    return {"validation accuracy": f"{record['validation_accuracy']:.2%}"}
 
 
 def _list(permutation: torch.Tensor | None) -> list[int] | None:

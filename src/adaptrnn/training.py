@@ -7,6 +7,7 @@ epoch's metrics. From a checkpoint every other file of the run is written again.
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import io
 import logging
@@ -15,7 +16,7 @@ import signal
 import time
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +25,6 @@ import numpy as np
 import pandas as pd
 import pytorch_lightning as pl
 import torch
-from lightning_utilities.core.apply_func import apply_to_collection
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities.exceptions import SIGTERMException
@@ -33,18 +33,22 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from torch import Tensor
 
 from adaptrnn._error import InputError, bad
-from adaptrnn.classifier import Classifier
-from adaptrnn.config import TrainConfig, to_dict
+from adaptrnn._names import MODELS
+from adaptrnn.config import OWN_MODEL, TrainConfig, to_dict
+from adaptrnn.gated import GRU, LSTM
 from adaptrnn.lock import alone
+from adaptrnn.rnn import ARUN, RNN
 from adaptrnn.run import (
     Run,
     build_model,
     load_task,
+    with_readout,
     write_atomic,
     write_table,
     write_weights,
 )
-from adaptrnn.tasks import Split, Task
+from adaptrnn.sequence import SequenceModel
+from adaptrnn.tasks import AbstractTask, Trials, trial_scores
 
 __all__ = ["Batches", "TrainingError", "train"]
 
@@ -69,13 +73,14 @@ class Batches:
     """Batches of a split as the network reads them; remembers its place.
 
     The order of an epoch is ``RandomState([seed, epoch]).permutation(n)``: it depends on nothing
-    else. With several devices, each takes every `world`-th image of every batch: equal numbers
-    in training (seed given), since gradients are averaged; all images in validation.
+    else. New trials of a task that makes them depend on seed, epoch and number of the batch. With
+    several devices, each takes every `world`-th trial of every batch: equal numbers in training
+    (seed given), since gradients are averaged; all trials in validation.
 
     Args:
-        task: what turns images into inputs.
-        split: the labelled images.
-        batch_size: images of a batch, over all devices.
+        task: what makes a batch.
+        split: the task's train, validation or test part.
+        batch_size: trials of a batch, over all devices.
         seed: of the order; None for the split's own order.
         rank: which device this is.
         world: number of devices.
@@ -84,21 +89,21 @@ class Batches:
         >>> from adaptrnn.tasks import load
         >>> task = load("digits")
         >>> batches = Batches(task, task.train, 100, seed=0)
-        >>> len(batches), next(iter(batches))[0].shape
+        >>> len(batches), next(iter(batches)).inputs.shape
         (11, torch.Size([64, 100, 1]))
     """
 
     def __init__(
         self,
-        task: Task,
-        split: Split,
+        task: AbstractTask,
+        split: Any,
         batch_size: int,
         seed: int | None = None,
         rank: int = 0,
         world: int = 1,
     ) -> None:
         if batch_size < world:
-            raise bad("batch_size", batch_size, f">= {world}, one image for each device")
+            raise bad("batch_size", batch_size, f">= {world}, one trial for each device")
         self.task, self.split, self.batch_size = task, split, batch_size
         self.seed, self.rank, self.world = seed, rank, world
         self.epoch, self.position = 0, 0
@@ -123,21 +128,29 @@ class Batches:
         whole, rest = divmod(len(self.split), self.batch_size)
         return whole + (rest > self.rank if self.seed is None else rest >= self.world)
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[Trials]:
         if not self._resumed:
             self.position = 0
         self._resumed = False
-        order = np.arange(len(self.split))
-        if self.seed is not None:
+        new = self.task.generator is not None and self.seed is not None
+        order = np.arange(0 if new else len(self.split))
+        if self.seed is not None and not new:
             order = np.random.RandomState([self.seed, self.epoch]).permutation(len(self.split))
         while self.position < len(self):
             start = self.position * self.batch_size
             self.position += 1
-            chosen = torch.from_numpy(order[start : start + self.batch_size])
-            if self.seed is not None:
-                chosen = chosen[: len(chosen) // self.world * self.world]
-            chosen = chosen[self.rank :: self.world]
-            yield self.task.inputs(self.split.images[chosen]), self.split.labels[chosen]
+            if new:
+                made = self.task.draw(self.seed, self.epoch, self.position - 1, self.batch_size)  # type: ignore[attr-defined]
+                yield made[self._share(torch.arange(len(made)))] if self.world > 1 else made
+            else:
+                chosen = torch.from_numpy(order[start : start + self.batch_size])
+                yield self.task.batch(self.split, self._share(chosen))
+
+    def _share(self, chosen: Tensor) -> Tensor:
+        """What of a batch this device takes."""
+        if self.seed is not None:
+            chosen = chosen[: len(chosen) // self.world * self.world]
+        return chosen[self.rank :: self.world]
 
     def state_dict(self) -> dict[str, int]:
         """The place: epoch and number of batches given."""
@@ -154,31 +167,33 @@ def _looked_at(loss: Tensor, index: int) -> bool:
     return loss.device.type == "cpu" or index % LOOK_EVERY == 0
 
 
-def _sums(loss: Tensor, scores: Tensor, targets: Tensor) -> Tensor:
-    """Loss, hits and images of a batch, (3,) float64, where the loss is."""
-    hits = (scores.argmax(-1) == targets).sum().double()
-    count = torch.full_like(hits, len(targets))
-    return torch.stack([loss.detach().double() * count, hits, count])
+def _sums(loss: Tensor, outputs: Tensor, trials: Trials) -> Tensor:
+    """Sums of loss, weights, scores and trials of a batch, (4,) float64, where the loss is."""
+    score = trial_scores(outputs, trials).sum()
+    count = torch.full_like(score, len(trials))
+    weight = count if trials.weights is None else trials.weights.sum(dtype=torch.float64)
+    return torch.stack([loss.detach().double() * weight, weight, score, count])
 
 
 class _Module(pl.LightningModule):
-    """The classifier, its optimiser and schedule, and the metrics of an epoch."""
+    """The network, its optimiser and schedule, and the metrics of an epoch."""
 
-    def __init__(self, config: TrainConfig, model: Classifier, task: Task, run: Run) -> None:
+    def __init__(self, config: TrainConfig, model: Any, task: AbstractTask, run: Run) -> None:
         super().__init__()
         self.config, self.model, self.task, self.run = config, model, task, run
         self.show_epoch: Callable[[dict[str, float]], None] | None = None
         self.history: list[dict[str, float]] = []
         self.best: dict[str, Tensor] | None = None  # weights of the best epoch
-        self._train = torch.zeros(3, dtype=torch.float64)  # sums of loss, hits, images
-        self._validation = torch.zeros(3, dtype=torch.float64)
+        # sums of the loss, its weights, the scores, and the number of trials
+        self._train = torch.zeros(4, dtype=torch.float64)
+        self._validation = torch.zeros(4, dtype=torch.float64)
         self._plateau: Any = None
         self._plateau_state: dict[str, Any] | None = None
         self._rate = config.learning_rate
         self._batch = 0
         self._began = time.monotonic()
 
-    def _loader(self, split: Split, batch_size: int, seed: int | None) -> Batches:
+    def _loader(self, split: Any, batch_size: int, seed: int | None) -> Batches:
         rank, world = self.trainer.global_rank, self.trainer.world_size
         return Batches(self.task, split, batch_size, seed, rank, world)
 
@@ -204,33 +219,35 @@ class _Module(pl.LightningModule):
                 self._plateau.load_state_dict(self._plateau_state)
         return optimiser
 
-    def training_step(self, batch: tuple[Tensor, Tensor], index: int) -> Tensor:
-        x, targets = batch
-        loss, scores = self.model(x, target=targets)
+    def _loss(self, trials: Trials) -> tuple[Tensor, Tensor]:
+        if isinstance(self.model, SequenceModel):
+            return self.model.trial_loss(trials)
+        return self.model(trials.inputs, target=trials.targets)
+
+    def training_step(self, batch: Trials, index: int) -> Tensor:
+        loss, outputs = self._loss(batch)
         self._batch = index
         if _looked_at(loss, index) and not np.isfinite(value := float(loss.detach())):
-            raise self._not_finite(value, index, x)
-        self._train = self._train.to(loss.device) + _sums(loss, scores, targets)
+            raise self._not_finite(value, index, batch.inputs)
+        self._train = self._train.to(loss.device) + _sums(loss, outputs, batch)
         self._rate = self.trainer.optimizers[0].param_groups[0]["lr"]
-        self.log("train_loss_step", loss.detach())
+        self.log("train_loss_step", loss.detach(), batch_size=len(batch))
         return loss
 
-    def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
-        x, targets = batch
-        loss, scores = self.model(x, target=targets)
-        self._validation = self._validation.to(loss.device) + _sums(loss, scores, targets)
+    def validation_step(self, batch: Trials, index: int) -> None:
+        loss, outputs = self._loss(batch)
+        self._validation = self._validation.to(loss.device) + _sums(loss, outputs, batch)
 
-    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+    def on_before_batch_transfer(self, batch: Trials, dataloader_idx: int) -> Trials:
         """Through pinned memory to a GPU: then the copy does not wait for the device."""
-        if self.device.type != "cuda":
-            return batch
-        return apply_to_collection(batch, Tensor, Tensor.pin_memory)
+        return batch.apply(Tensor.pin_memory) if self.device.type == "cuda" else batch
 
     def on_train_epoch_end(self) -> None:
         both = self._train.to(self.device), self._validation.to(self.device)
         sums = torch.stack(both)
         sums = self.trainer.strategy.reduce(sums, reduce_op="sum").cpu()
-        (train_loss, train_hits, train_count), (loss, hits, count) = sums.tolist()
+        (train_loss, train_weight, train_score, train_count), validation = sums.tolist()
+        loss, weight, score, count = validation
         self._train.zero_()
         self._validation.zero_()
         now = time.monotonic()
@@ -238,21 +255,21 @@ class _Module(pl.LightningModule):
             "epoch": self.current_epoch,
             "step": self.global_step,
             "lr": self._rate,
-            "train_loss": train_loss / train_count,
-            "train_accuracy": train_hits / train_count,
-            "validation_loss": loss / count,
-            "validation_accuracy": hits / count,
+            "train_loss": train_loss / train_weight,
+            f"train_{self.task.metric}": train_score / train_count,
+            "validation_loss": loss / weight,
+            f"validation_{self.task.metric}": score / count,
             "seconds": now - self._began,
         }
         self._began = now
         if not np.isfinite(row["validation_loss"]):
             raise self._not_finite(row["validation_loss"], None, None)
-        best = max((old["validation_accuracy"] for old in self.history), default=-1.0)
+        best = best_of(self.history, self.task)
         self.history.append(row)
         if self._plateau is not None:
             self._plateau.step(row["validation_loss"])
         self.log_dict({name: value for name, value in row.items() if name not in ("epoch", "step")})
-        new = row["validation_accuracy"] > best
+        new = best is None or best_of(self.history, self.task) != best
         if new:
             self.best = {
                 name: value.detach().to("cpu", copy=True).contiguous()
@@ -307,10 +324,19 @@ class _Module(pl.LightningModule):
         missing = not (self.run.weights_path.exists() and self.run.metrics_path.exists())
         if missing and self.history and self.trainer.is_global_zero:
             self._write(weights=True)
-        self._train = torch.tensor(state["train"], dtype=torch.float64)
+        sums = list(state["train"])
+        if len(sums) == 3:  # of a version in which every weight was 1: loss, hits, images
+            sums = [sums[0], sums[2], sums[1], sums[2]]
+        self._train = torch.tensor(sums, dtype=torch.float64)
         self._plateau_state = state["plateau"]
         if self._plateau is not None:
             self._plateau.load_state_dict(state["plateau"])
+
+
+def best_of(history: list[dict[str, float]], task: AbstractTask) -> float | None:
+    """The best validation accuracy, or error, of some epochs; None without any."""
+    values = [row[f"validation_{task.metric}"] for row in history]
+    return (min if task.metric == "error" else max)(values, default=None)
 
 
 class _AtomicIO(TorchCheckpointIO):
@@ -375,6 +401,13 @@ class _Checkpoint(pl.callbacks.Checkpoint):
         self._save(trainer)
 
 
+def show_score(row: Mapping[str, Any], *, name: bool = False) -> str:
+    """The validation accuracy, or error, of an epoch or of a run's record, in words."""
+    if "validation_error" in row:
+        return f"{'error ' if name else ''}{row['validation_error']:.4g}"
+    return f"{'accuracy ' if name else ''}{row['validation_accuracy']:.{2 if name else 1}%}"
+
+
 class _Bar(pl.Callback):
     """One line for the whole run: epoch, loss, validation accuracy, time left."""
 
@@ -388,7 +421,7 @@ class _Bar(pl.Callback):
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("loss {task.fields[loss]:.3f}  validation {task.fields[accuracy]:.1%}"),
+            TextColumn("loss {task.fields[loss]:.3f}  validation {task.fields[score]}"),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
@@ -399,19 +432,19 @@ class _Bar(pl.Callback):
             "epoch",
             total=int(trainer.num_training_batches) * self.epochs,
             loss=float("nan"),
-            accuracy=0.0,
+            score="-",
         )
         if self.console.is_terminal:
             self.progress.start()
         self._show(trainer, module)
 
-    def _show(self, trainer: pl.Trainer, module: Any, **values: float) -> None:
+    def _show(self, trainer: pl.Trainer, module: Any, **values: Any) -> None:
         if self.progress is None:
             return
         if module.history:
-            values["accuracy"] = module.history[-1]["validation_accuracy"]
+            values["score"] = show_score(module.history[-1])
         text = f"epoch {trainer.current_epoch + 1}/{self.epochs}"
-        self.progress.update(self.bar, completed=trainer.global_step, description=text, **values)  # type: ignore[arg-type]
+        self.progress.update(self.bar, completed=trainer.global_step, description=text, **values)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -424,7 +457,7 @@ class _Bar(pl.Callback):
         if not self.console.is_terminal:
             self.console.print(
                 f"epoch {row['epoch'] + 1:.0f}  train loss {row['train_loss']:.4f}  validation "
-                f"loss {row['validation_loss']:.4f} accuracy {row['validation_accuracy']:.2%}  "
+                f"loss {row['validation_loss']:.4f} {show_score(row, name=True)}  "
                 f"{row['seconds']:.1f} s",
                 highlight=False,
             )
@@ -463,15 +496,27 @@ def _alone(run: Run, devices: int) -> Iterator[None]:
         yield
 
 
-def train(config: TrainConfig, console: Console | None = None) -> Run:
+def train(
+    task: TrainConfig | AbstractTask,
+    core: torch.nn.Module | None = None,
+    *,
+    console: Console | None = None,
+    **options: Any,
+) -> Run:
     """Train a network, or go on with a run that was interrupted.
 
     Args:
-        config: what to train and how.
+        task: a configuration, which names task and network; or a task, with a `core`.
+        core: the recurrent core of your own, or a layer of adaptrnn, called as
+            ``output, state = core(x)``, time first; it gets a linear readout and is trained as it
+            is given, in place. After an interruption the same call resumes, with a new core of the
+            same kind.
         console: where progress is shown; None for nowhere.
+        **options: further fields of `TrainConfig`, such as out, epochs, lr, batch_size, schedule,
+            clip and seed, where a task is given.
 
     Returns:
-        The finished run.
+        The finished run; ``run.model()`` is the network with the weights of its best epoch.
 
     Raises:
         InputError: the folder holds another run, cannot be written or is being trained by another
@@ -487,16 +532,81 @@ def train(config: TrainConfig, console: Console | None = None) -> Run:
         ...     run = train(config)
         ...     run.record()["state"]
         'finished'
+
+        A task and a core of your own:
+
+        >>> from adaptrnn.tasks import load
+        >>> task = load("adding", parameters={"steps": 10}, train_size=100)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     run = train(task, torch.nn.GRU(2, 8), epochs=1, lr=1e-2, out=folder)
+        ...     tuple(run.model()(task.test.inputs[:, :5]).shape)
+        (10, 5, 1)
     """
+    if isinstance(task, TrainConfig):
+        if core is not None or options:
+            given = "core" if core is not None else next(iter(options))
+            raise bad(given, "given", "left out with a configuration", "Give a task instead.")
+        config = task
+        _check_devices(config)
+        loaded = load_task(config)
+        return _train_in(config, console, loaded, build_model(config, loaded), Run(config.folder))
+    if core is None:
+        raise bad("core", None, "a recurrent core, such as adaptrnn.ARUN(...)")
+    config = _own_config(task, core, options)
+    _check_devices(config)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        model = with_readout(core, task)
+    run = Run(config.folder, given_task=task, given_core=core)
+    return _train_in(config, console, task, model, run, given=True)
+
+
+def _own_config(task: AbstractTask, core: torch.nn.Module, options: dict[str, Any]) -> TrainConfig:
+    """What a configuration can say of a network that was given."""
+    said: dict[str, Any] = {"task": task.name, "hidden_size": getattr(core, "hidden_size", None)}
+    name = OWN_MODEL
+    if isinstance(core, ARUN):
+        name, said["controller_size"] = "arun", core.controller_size
+    elif isinstance(core, RNN) and core.nonlinearity in MODELS:
+        name = core.nonlinearity
+    elif isinstance(core, LSTM | GRU):
+        name = type(core).__name__.lower()
+    taken = sorted((said.keys() | {"model"}) & options.keys())
+    if taken:
+        raise bad(taken[0], options[taken[0]], "left out: the task or the core says it")
+    try:
+        config = TrainConfig(**said, model=name, **options)
+    except TypeError as error:
+        raise InputError(f"options: {error}".replace("TrainConfig.__init__() ", "")) from None
+    if name != OWN_MODEL:
+        same, made = _shapes(core), _shapes(build_model(config, task).core)
+        if same != made or (isinstance(core, ARUN) and core._native() is None):
+            config = dataclasses.replace(config, model=OWN_MODEL)
+    return config
+
+
+def _shapes(core: Any) -> dict[str, tuple[Any, ...]]:
+    return {name: (w.shape, w.dtype) for name, w in core.state_dict().items()}
+
+
+def _check_devices(config: TrainConfig) -> None:
     if config.accelerator == "gpu" and not torch.cuda.is_available():
         raise bad("accelerator", "gpu", "cpu or auto here", "torch sees no GPU on this machine.")
     if config.accelerator != "cpu" and 0 < torch.cuda.device_count() < config.devices:
         raise bad("devices", config.devices, f"at most {torch.cuda.device_count()}, the GPUs here")
-    task = load_task(config)
-    model, run = build_model(config, task), Run(config.folder)
+
+
+def _train_in(
+    config: TrainConfig,
+    console: Console | None,
+    task: AbstractTask,
+    model: Any,
+    run: Run,
+    given: bool = False,
+) -> Run:
     with _alone(run, config.devices):
         try:
-            return _train(config, console, task, model, run)
+            return _train(config, console, task, model, run, given)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise
@@ -514,9 +624,14 @@ def _lightning_precision(config: TrainConfig) -> Literal["bf16-mixed", "32-true"
 
 
 def _train(
-    config: TrainConfig, console: Console | None, task: Task, model: Classifier, run: Run
+    config: TrainConfig,
+    console: Console | None,
+    task: AbstractTask,
+    model: Any,
+    run: Run,
+    given: bool,
 ) -> Run:
-    run.start(config, task, model)
+    run.start(config, task, model, given=given)
     whole = run.weights_path.exists() and run.metrics_path.exists()
     if run.record()["state"] == "finished" and whole:
         return run
@@ -558,8 +673,8 @@ def _train(
                 raise KeyboardInterrupt from None
             raise
     if trainer.is_global_zero:
-        best = max(row["validation_accuracy"] for row in module.history)
+        best = best_of(module.history, task)
         seconds = sum(row["seconds"] for row in module.history)
-        run.update({"state": "finished", "validation_accuracy": best, "seconds": seconds})
+        run.update({"state": "finished", f"validation_{task.metric}": best, "seconds": seconds})
     trainer.strategy.barrier("finished")  # no process returns before the record is written
     return run

@@ -19,8 +19,9 @@ def test_nan_in_the_data(tmp_path, tiny, monkeypatch, undisturbed, same):
     original = training_module.Batches.__iter__
 
     def poisoned(self):
-        for index, (x, y) in enumerate(original(self)):
-            yield x * float("nan") if (self.epoch, index) == (1, 2) else x, y
+        for index, trials in enumerate(original(self)):
+            wrong = (self.epoch, index) == (1, 2)
+            yield replace(trials, inputs=trials.inputs * float("nan")) if wrong else trials
 
     config = replace(tiny, out=tmp_path)
     with monkeypatch.context() as patch:

@@ -159,7 +159,7 @@ class Target:
     def train(self, words: list[str]) -> None:
         """`adaptrnn train` up to the first step."""
 
-        def no_training(config, console, task, model, run):
+        def no_training(config, console, task, model, run, given):
             run.start(config, task, model)
             return self.run
 

@@ -107,10 +107,11 @@ def draw_jacobian(data: xr.Dataset) -> Figure:
             one = data.norm.sel(s=s)
             settings = {"color": tone, "marker": "o", "ms": 3}
             axes[0, 0].plot(data.n, one.sel(weights="trained"), label=f"s = {s:g}", **settings)
-            axes[0, 0].plot(data.n, one.sel(weights="initial"), color=tone, lw=1, ls="--")
+            if "initial" in data.weights:
+                axes[0, 0].plot(data.n, one.sel(weights="initial"), color=tone, lw=1, ls="--")
+                axes[0, 0].set_title("trained (—), initial (- -)")
         axes[0, 0].axhline(1, color=ink(), lw=0.8)
         axes[0, 0].set(xlabel="gain n", ylabel="norm of the Jacobian", yscale="log")
-        axes[0, 0].set_title("trained (—), initial (- -)")
         _key(axes[0, 0])
     steps = data.step_norm
     axes[0, -2].plot(data.step, steps.mean("image"), color=colour(_ONE))
@@ -232,7 +233,9 @@ def draw_heterogeneity(data: xr.Dataset) -> Figure:
     """(n, s) of every neuron, before and after training."""
     figure, axes = subplots(1, 1, width=4.2, height=3.4)
     axis = axes[0, 0]
-    axis.scatter(data.n_initial, data.s_initial, 16, color=ink(), marker="+", lw=0.8, label="start")
+    if "n_initial" in data:
+        settings = {"color": ink(), "marker": "+", "lw": 0.8, "label": "start"}
+        axis.scatter(data.n_initial, data.s_initial, 16, **settings)
     axis.scatter(data.n, data.s, 16, color=colour(_ONE), alpha=0.7, lw=0, label="trained")
     if "n_within" in data:
         settings = {"color": colour(_ONE), "alpha": 0.25, "lw": 0.7, "fmt": "none"}
@@ -322,7 +325,7 @@ def draw_spectrum(data: xr.Dataset) -> Figure:
 def draw_gradients(data: xr.Dataset) -> Figure:
     """Norm of the gradient against the step from which it is accumulated."""
     figure, axes = subplots(1, 2, height=3.1)
-    for network, tone in zip(data.network.values, (_OTHER, _ONE), strict=True):
+    for network, tone in zip(data.network.values[::-1], (_ONE, _OTHER), strict=False):
         one = data.sel(network=network)
         label = f"{network}, loss {float(one.loss):.2f}"
         axes[0, 0].plot(data.time, one.norm, color=colour(tone), label=label)
@@ -365,31 +368,40 @@ def draw_transfer(data: xr.Dataset) -> Figure:
 
 @_signed
 def draw_robustness(data: xr.Dataset) -> Figure:
-    """Accuracy against drive and contrast, and maps over two numbers of each."""
+    """Accuracy, or error, against drive and contrast, and maps over two numbers of each."""
     figure, axes = subplots(2, 2, height=5.6)
+    metric = "accuracy" if "step_accuracy" in data else "error"
+    unit = 100 if metric == "accuracy" else 1
+    words = "accuracy (%)" if metric == "accuracy" else "mean absolute error"
+    trials = data.attrs.get("trials", "test images")
     for axis, name, x, label in (
         (axes[0, 0], "step", "xi", "step drive ξ"),
         (axes[0, 1], "contrast", "amplitude", "amplitude of the contrast"),
     ):
-        values = 100 * data[f"{name}_accuracy"]
-        error = 100 * data[f"{name}_accuracy_error"]
+        values = unit * data[f"{name}_{metric}"]
+        error = 100 * data[f"{name}_accuracy_error"] if metric == "accuracy" else None
         settings = {"color": colour(_ONE), "marker": "o", "capsize": 2}
         axis.errorbar(data[x], values, error, **settings)
-        axis.set(xlabel=label, ylabel="accuracy (%)", ylim=(0, 100))
-        area, images = float(data[f"{name}_accuracy_area"]), data.attrs[f"{name}_images"]
-        axis.set_title(f"area {100 * area:.1f}%, {images} test images")
+        axis.set(xlabel=label, ylabel=words)
+        if metric == "accuracy":
+            axis.set_ylim(0, 100)
+        area, images = float(data[f"{name}_{metric}_area"]), data.attrs[f"{name}_images"]
+        shown = f"{100 * area:.1f}%" if metric == "accuracy" else f"{area:.3g}"
+        axis.set_title(f"area {shown}, {images} {trials}")
     for axis, name, x, y, xlabel, ylabel in (
         (axes[1, 0], "drive_map", "map_length", "map_xi", "length (of the sequence)", "drive ξ"),
         (axes[1, 1], "contrast_map", "map_phase", "map_amplitude", "phase (rad)", "amplitude"),
     ):
-        values = 100 * data[f"{name}_accuracy"].transpose(y, x)
-        shown = axis.imshow(values, origin="lower", aspect="auto", vmin=0, vmax=100, cmap="cividis")
+        values = unit * data[f"{name}_{metric}"].transpose(y, x)
+        most = 100 if metric == "accuracy" else None
+        settings = {"origin": "lower", "aspect": "auto", "vmin": 0, "vmax": most}
+        shown = axis.imshow(values, cmap="cividis", **settings)
         axis.set_xticks(range(data.sizes[x]), [f"{v:.2g}" for v in data[x].values])
         axis.set_yticks(range(data.sizes[y]), [f"{v:.2g}" for v in data[y].values])
-        title = f"{data.attrs[f'{name}_images']} test images"
+        title = f"{data.attrs[f'{name}_images']} {trials}"
         axis.set(xlabel=xlabel, ylabel=ylabel, title=title)
         axis.grid(False)
-        figure.colorbar(shown, ax=axis, label="accuracy (%)")
+        figure.colorbar(shown, ax=axis, label=words)
     letters(axes)
     return figure
 

@@ -1,6 +1,25 @@
-"""Tasks: images of the world, as sequences or as images, with a stated split and permutation."""
+"""Tasks: trials of input, target and weight; images as sequences, cognitive tasks, your own."""
 
 from adaptrnn.tasks.catalogue import PERMUTATION_SEED, SPLIT_SEED, TASKS, load
-from adaptrnn.tasks.task import Split, Task, downsample
+from adaptrnn.tasks.cognitive import COGNITIVE
+from adaptrnn.tasks.image import ImageTask, Split, downsample
+from adaptrnn.tasks.own import is_file
+from adaptrnn.tasks.task import AbstractTask, Task, Trials, trial_loss, trial_scores, weight_sum
 
-__all__ = ["PERMUTATION_SEED", "SPLIT_SEED", "TASKS", "Split", "Task", "downsample", "load"]
+__all__ = [
+    "COGNITIVE",
+    "PERMUTATION_SEED",
+    "SPLIT_SEED",
+    "TASKS",
+    "AbstractTask",
+    "ImageTask",
+    "Split",
+    "Task",
+    "Trials",
+    "downsample",
+    "is_file",
+    "load",
+    "trial_loss",
+    "trial_scores",
+    "weight_sum",
+]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from adaptrnn.tasks.task import Split
+from adaptrnn.tasks.image import Split
 
 __all__ = ["Pixels", "cache_folder", "hash_pixels", "read", "recall", "remember", "write"]
 

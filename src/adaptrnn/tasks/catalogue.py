@@ -8,16 +8,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from adaptrnn._error import InputError, bad, choose
-from adaptrnn.tasks import source
+from adaptrnn.tasks import cognitive, own, source
 from adaptrnn.tasks.cache import Pixels
-from adaptrnn.tasks.task import Split, Task
+from adaptrnn.tasks.image import ImageTask, Split
 
 __all__ = ["PERMUTATION_SEED", "SPLIT_SEED", "TASKS", "load"]
 
@@ -47,7 +47,7 @@ _PRESETS = {
     "scifar10-conv": _Preset("uoft-cs/cifar10", "image", False, False, 5_000, _CIFAR10),
 }
 TASKS = tuple(_PRESETS)
-"""Names of the tasks that `load` knows; beside them it takes ``owner/name`` of the hub."""
+"""Names of the image tasks that `load` knows; it also takes ``owner/name`` of the hub."""
 
 
 def load(
@@ -64,7 +64,8 @@ def load(
     label_column: str | None = None,
     subset: str | None = None,
     revision: str | None = None,
-) -> Task:
+    parameters: Mapping[str, Any] | None = None,
+) -> Any:
     """Load a task by name.
 
     ========================  ==========================================================  =========
@@ -75,6 +76,11 @@ def load(
     ``scifar10``              CIFAR-10, one grey pixel a step, row by row                 1,024
     ``scifar10-conv``         CIFAR-10, colour images for the convolutional encoder       its own
     ``owner/name``            any image classification data set of the Hugging Face hub   H W
+    ``perceptual-decision``   noisy evidence, `adaptrnn.tasks.cognitive`                  50
+    ``delayed-match``         two stimuli with a delay between them                       40 to 70
+    ``adding``                numbers, two of them marked                                 100
+    ``neurogym:NAME``         an environment of NeuroGym (extra "cognitive")              its own
+    ``FILE.py:FUNCTION``      what a function of your own returns; its file is run        its own
     ========================  ==========================================================  =========
 
     Decoded images are kept on disk in the folder $ADAPTRNN_CACHE (default ~/.cache/adaptrnn). The
@@ -84,7 +90,7 @@ def load(
     about 60, 20 and 20 %.
 
     Args:
-        name: one of `TASKS`, or ``owner/name``.
+        name: one of the names above.
         data_dir: folder with parquet files, DATA_DIR/mnist/train-*.parquet and so on (the last
             part of the hub's name); None for the Hugging Face hub. Not used by `digits`.
         image_size: downsample to so many pixels a side by area averaging (psmnist at 14: 196
@@ -102,9 +108,11 @@ def load(
         subset: configuration of a hub data set that has several.
         revision: commit of a hub data set, None for the newest. A full commit hash needs no
             network once it is in the cache.
+        parameters: of a task that is not made of images, e.g. ``{"noise": 0.5}``; the other
+            arguments but `train_size`, then the trials of an epoch, are for images only.
 
     Returns:
-        The task.
+        The task, an `ImageTask` or a `Task`.
 
     Raises:
         InputError: an argument is wrong, a file is missing, cut or not what it should be, or the
@@ -116,6 +124,28 @@ def load(
         >>> len(task.train), len(task.validation), len(task.test), task.sequence_length
         (1079, 359, 359, 64)
     """
+    if _of_trials(name):
+        images = {
+            "data_dir": data_dir,
+            "image_size": image_size,
+            "permutation_seed": permutation_seed,
+            "kind": kind,
+            "grey": grey,
+            "permuted": permuted,
+            "image_column": image_column,
+            "label_column": label_column,
+            "subset": subset,
+            "revision": revision,
+        }
+        for argument, value in images.items():
+            if value is not None:
+                raise bad(argument, value, f"left out: {name!r} is not made of images")
+        given = dict(parameters or {})
+        if train_size is not None:
+            given["train_size"] = train_size
+        return own.load_file(name, given) if own.is_file(name) else cognitive.load(name, given)
+    if parameters:
+        raise bad("parameters", dict(parameters), f"empty: {name!r} is a task of images")
     preset = _preset(name, kind)
     kind = preset.kind if kind is None else kind
     grey = preset.grey if grey is None else grey
@@ -168,7 +198,7 @@ def load(
     if permuted:
         seed = PERMUTATION_SEED if permutation_seed is None else permutation_seed
         permutation = _shuffled(np.random.RandomState(seed), height * width)
-    return Task(
+    return ImageTask(
         name=name,
         kind=kind,
         train=splits["train"],
@@ -185,6 +215,13 @@ def load(
     )
 
 
+def _of_trials(name: object) -> bool:
+    """Whether a name is that of a `Task`, not of images."""
+    if not isinstance(name, str):
+        return False
+    return name in cognitive.COGNITIVE or name.startswith("neurogym:") or own.is_file(name)
+
+
 def _preset(name: str, kind: str | None) -> _Preset:
     if kind is not None:
         choose("kind", kind, ["sequence", "image"])
@@ -192,10 +229,11 @@ def _preset(name: str, kind: str | None) -> _Preset:
         image = kind == "image"
         return _Preset(name, "image" if image else "sequence", grey=not image, permuted=False)
     try:
-        return _PRESETS[choose("name", name, TASKS)]
+        return _PRESETS[choose("name", name, (*TASKS, *cognitive.COGNITIVE))]
     except InputError as error:
         raise InputError(
-            f"{error} A data set of the Hugging Face hub is written owner/name."
+            f"{error} A data set of the Hugging Face hub is written owner/name, an environment of "
+            "NeuroGym neurogym:NAME, a task of your own FILE.py:FUNCTION."
         ) from None
 
 

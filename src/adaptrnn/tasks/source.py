@@ -22,7 +22,7 @@ import torch
 from adaptrnn._error import InputError, bad, choose, require
 from adaptrnn.tasks import cache
 from adaptrnn.tasks.cache import Pixels, hash_pixels
-from adaptrnn.tasks.task import Split, box_weights
+from adaptrnn.tasks.image import Split, box_weights
 
 __all__ = ["digits", "from_folder", "from_hub"]
 

@@ -11,14 +11,16 @@ import torch
 from hypothesis import given, settings
 
 from adaptrnn._error import InputError
-from adaptrnn.tasks import Split, Task, downsample, load
-from adaptrnn.tasks.task import box_weights
+from adaptrnn.tasks import ImageTask, Split, downsample, load
+from adaptrnn.tasks.image import box_weights
 
 
-def make(kind="sequence", shape=(3, 6, 5), permutation=None, image_size=None, maximum=255) -> Task:
+def make(
+    kind="sequence", shape=(3, 6, 5), permutation=None, image_size=None, maximum=255
+) -> ImageTask:
     images = torch.randint(0, maximum + 1, (9, *shape), dtype=torch.uint8)
     split = Split(images, torch.arange(9))
-    return Task(
+    return ImageTask(
         name="made",
         kind=kind,
         train=split,

@@ -1,0 +1,113 @@
+"""Recurrent core and linear readout at every step: y_t = W_hy h_t + b_y."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from adaptrnn._error import bad
+from adaptrnn.tasks.task import Trials, trial_loss
+
+__all__ = ["SequenceModel"]
+
+
+class SequenceModel(nn.Module):
+    """A recurrent core with a linear readout of the rates at every step.
+
+    It is the network of a task whose targets are classes or real values at every step; of a task
+    with one answer after the last step it is `adaptrnn.Classifier`. Any core called as
+    ``output, state = core(x)`` with `hidden_size`, time first, will do, such as torch.nn.GRU; to be
+    driven it must also be called as ``core(x, None, drive)``, as the layers of adaptrnn are.
+
+    Args:
+        core: the recurrent core, time first.
+        outputs: K, classes or real values a step.
+
+    Raises:
+        InputError: a core that is not time first or of one direction; fewer than one output.
+
+    Example:
+        >>> import torch
+        >>> from adaptrnn import ARUN
+        >>> model = SequenceModel(ARUN(3, 5, controller_size=4), 2)
+        >>> model(torch.rand(7, 2, 3), drive=1.0).shape
+        torch.Size([7, 2, 2])
+    """
+
+    def __init__(self, core: nn.Module, outputs: int) -> None:
+        super().__init__()
+        if not isinstance(outputs, int) or isinstance(outputs, bool) or outputs < 1:
+            raise bad("outputs", outputs, "an integer >= 1")
+        if (
+            getattr(core, "batch_first", False)
+            or getattr(core, "bidirectional", False)
+            or not hasattr(core, "hidden_size")
+        ):
+            raise bad("core", core, "a recurrent core with hidden_size, time first, one direction")
+        self.encoder = nn.Identity()
+        self.core = core
+        parameter = next(core.parameters())
+        self.readout = nn.Linear(
+            int(core.hidden_size),  # type: ignore[arg-type]
+            outputs,
+            device=parameter.device,
+            dtype=parameter.dtype,
+        )
+
+    def forward(self, input: Tensor, drive: Tensor | float | None = None) -> Tensor:
+        """Outputs of every step, (T, B, K).
+
+        Args:
+            input: a sequence (T, B, D).
+            drive: external current of the core, a number or broadcastable to (T, B, N).
+        """
+        return self.scores(self.encoder(input), drive)
+
+    def scores(self, x: Tensor, drive: Tensor | float | None = None) -> Tensor:
+        """The same as the call: there is no encoder."""
+        return self.readout(run_core(self.core, x, drive))
+
+    def loss(
+        self,
+        input: Tensor,
+        targets: Tensor,
+        weights: Tensor | None = None,
+        drive: Tensor | float | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Mean loss over the steps, each counted by its weight, and the outputs; for training.
+
+        The cross entropy of classes, the squared error of real values; see
+        `adaptrnn.tasks.trial_loss`. The layers' native kernels take the gradient of every step.
+
+        Args:
+            input: a sequence (T, B, D).
+            targets: classes (T, B) int64, or real values (T, B, K).
+            weights: (T, B) >= 0; None for 1 everywhere.
+            drive: as in the call.
+
+        Returns:
+            The loss () and the outputs (T, B, K), without gradient.
+        """
+        return self.trial_loss(Trials(input, targets, weights), drive)
+
+    def trial_loss(
+        self, trials: Trials, drive: Tensor | float | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """`loss` of trials, whose parts are not checked again."""
+        outputs = self(trials.inputs, drive)
+        return trial_loss(outputs, trials), outputs.detach()
+
+
+def run_core(core: Any, x: Tensor, drive: Tensor | float | None = None) -> Tensor:
+    """Rates (T, B, N) of a core; it is given a drive only if there is one."""
+    if drive is None:
+        return core(x)[0]
+    try:
+        return core(x, None, drive)[0]
+    except TypeError:
+        if isinstance(core, nn.RNNBase):
+            raise bad(
+                "drive", "given", f"None for {type(core).__name__}", "Use a layer of adaptrnn."
+            ) from None
+        raise
