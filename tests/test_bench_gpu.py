@@ -114,7 +114,7 @@ def test_options_that_do_not_go_together(monkeypatch, tmp_path):
         bench.BenchConfig(write=tmp_path / "page.md", device="cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InputError, match=r"device='cuda'.*no GPU"):
-        bench.bench(bench.BenchConfig(device="cuda"), Console(file=io.StringIO()))
+        bench_gpu.bench_gpu(bench.BenchConfig(device="cuda"), Console(file=io.StringIO()))
 
 
 def test_driver_without_its_tool_is_empty(monkeypatch):

@@ -550,17 +550,11 @@ def bench(config: BenchConfig, console: Console) -> dict[str, list[Result]]:
         console: where tables are printed.
 
     Returns:
-        The results by title of their table; none from a GPU.
+        The results by title of their table.
 
     Raises:
         RuntimeError: peers whose losses disagree.
-        InputError: `device` is cuda, and torch sees no GPU.
     """
-    if config.device == "cuda":
-        from adaptrnn.bench_gpu import bench_gpu
-
-        bench_gpu(config, console)
-        return {}
     machine = _machine()
     console.print(
         f"{machine.name}: {machine.peak / 1e9:.0f} G multiply-adds/s in registers, "

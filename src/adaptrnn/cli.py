@@ -22,6 +22,7 @@ from adaptrnn._parent import VARIABLE, end_with_parent
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from adaptrnn.bench import BenchConfig
     from adaptrnn.config import EvaluateConfig, ModelsConfig, TrainConfig
 
 __all__ = ["main"]
@@ -50,6 +51,17 @@ def _train(config: TrainConfig, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
+
+
+def _bench(config: BenchConfig, console: Console) -> None:
+    if config.device == "cuda":
+        from adaptrnn.bench_gpu import bench_gpu
+
+        bench_gpu(config, console)
+    else:
+        from adaptrnn.bench import bench
+
+        bench(config, console)
 
 
 def _evaluate(config: EvaluateConfig, console: Console) -> None:
@@ -170,7 +182,7 @@ COMMANDS = {
     ),
     "bench": _Command(
         "adaptrnn.bench:BenchConfig",
-        "adaptrnn.bench:bench",
+        "adaptrnn.cli:_bench",
         "train",
         "time the layers beside their peers, side by side in one run",
         ("adaptrnn bench", "adaptrnn bench --device cuda --json gpu.json"),

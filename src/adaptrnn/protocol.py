@@ -453,7 +453,8 @@ def measure_step_response(subject: Subject) -> xr.Dataset:
         lasts 200/784 of the sequence that the network was trained on.
     """
     task = subject.task
-    length = task.sequence_length or math.prod(task.image_shape[1:]) // 16
+    # what the convolutional encoder makes of an image: its last map, smaller by 4 x 4
+    length = task.sequence_length or math.prod(task.image_shape[1:]) // 16  # type: ignore[attr-defined]
     steps = max(10, round(START * length))
     long, short = (
         step_response(subject.probed, durations=(count, count, count), seed=subject.seed)

@@ -77,8 +77,9 @@ def gamma_rnn(
     currents, *weights = native.given(backend, currents, weight_ih, bias_ih, h0, weight_hh, n, s)
     _check(currents, h0, weight_hh, n, s, nonlinearity, memory_budget, weights[0])
     if backend in native.ON_GPU:
-        options: dict[str, Any] = {"last_only": last_only, "backend": backend}
-        return on_gpu.gamma_rnn(currents, h0, weight_hh, n, s, nonlinearity, **options)
+        return on_gpu.gamma_rnn(
+            currents, h0, weight_hh, n, s, nonlinearity, last_only=last_only, backend=backend
+        )
     if not native.takes(backend, currents, h0, weight_hh, n, s):
         output, last = _reference(
             currents, h0, weight_hh, n, s, *weights, nonlinearity=nonlinearity
