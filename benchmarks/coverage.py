@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import math
 import multiprocessing
+import textwrap
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -367,6 +368,11 @@ def table(first: str, columns: Sequence[Any], rows: Sequence[Row], trials: int) 
     return "\n".join(lines)
 
 
+def paragraph(text: str) -> str:
+    """Wrap prose as the page does."""
+    return textwrap.fill(text, 119, break_on_hyphens=False)
+
+
 def page(effort: float, jobs: int) -> str:
     """All tables."""
 
@@ -384,26 +390,40 @@ def page(effort: float, jobs: int) -> str:
     with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
         rows = dict(zip(asked, pool.map(measure, asked, asked.values()), strict=True))
     parts = [
-        "Shares of experiments in which a 95% interval holds the truth, by `OMP_NUM_THREADS=1 "
-        f"python benchmarks/coverage.py --effort {effort:g} --write docs/explanation/seeds.md`. "
-        "The target is .93 to .97; what misses it by more than 2 standard errors of the "
-        "experiments is bold.",
-        f"### Seeds\n\nThe columns are numbers of seeds n ({error(seeds)}).",
+        paragraph(
+            "The tables have the shares of experiments in which a 95% interval holds the truth. "
+            "They were written by `OMP_NUM_THREADS=1 python benchmarks/coverage.py "
+            f"--effort {effort:g} --write docs/explanation/seeds.md`. The target is .93 to .97. A "
+            "share that misses the target by more than 2 standard errors of the experiments is "
+            "bold."
+        ),
+        "### Seeds",
+        paragraph(f"The columns are numbers n of seeds ({error(seeds)})."),
         table("interval", SEEDS, rows[over_seeds], seeds),
-        f"### Orders\n\nPlanted causal orders -0.6 to 0.6 with noise of a tenth of the response's "
-        f"standard deviation ({error(planted)}). The last column is the noise that the protocol "
-        "makes in the rates of an ARUN of random weights.",
+        "### Orders",
+        paragraph(
+            "Causal orders of -0.6 to 0.6 are planted, with noise of a tenth of the response's "
+            f"standard deviation ({error(planted)}). The last column is the noise that the "
+            "protocol makes in the rates of an ARUN of random weights."
+        ),
         table("estimator", NOISES, rows[orders], planted),
-        f"### f-I curves\n\n40 currents, noise of 2% of the top rate ({error(fits)}).",
+        "### f-I curves",
+        paragraph(f"Each curve has 40 currents and noise of 2% of the top rate ({error(fits)})."),
         table("`fit_fi`", ("n", "s", "threshold", "output scale"), rows[curves], fits),
-        f"### Scaling\n\nFits to seven amplitudes ({error(many)}).",
+        "### Scaling",
+        paragraph(f"The fits are to seven amplitudes ({error(many)})."),
         table("fit", ("a", "b", "c"), rows[scaling], many),
-        f"### Exponents\n\nThe columns are steps; a QR each 10 ({error(many)}).",
+        "### Exponents",
+        paragraph(f"The columns are numbers of steps, with a QR every 10 steps ({error(many)})."),
         table("`lyapunov`", (100, 200, 1000, 4000), rows[exponents], many),
-        "### Shares\n\nThe standard error of an accuracy is sqrt(p (1 - p) / N); +- 1.96 of them, "
-        f"by the number N of images ({error(20 * many)}).",
+        "### Shares",
+        paragraph(
+            "The standard error of an accuracy is sqrt(p (1 - p) / N). The interval is +- 1.96 "
+            f"standard errors, and the columns are numbers N of images ({error(20 * many)})."
+        ),
         table("truth", (100, 359, "1,000", "10,000"), rows[shares_of_images], 20 * many),
-        f"### Others\n\nThe first column is white or independent noise ({error(many)}).",
+        "### Others",
+        paragraph(f"The first column is white or independent noise ({error(many)})."),
         table("what", ("share", "AR(1), .8"), rows[others], many),
     ]
     return "\n\n".join(parts)

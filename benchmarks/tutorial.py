@@ -12,6 +12,7 @@ import argparse
 import os
 import re
 import shlex
+import textwrap
 from pathlib import Path
 
 from adaptrnn import cli
@@ -78,10 +79,11 @@ def exponents(runs: list[Run]) -> str:
         )
         return f"{low:.3f} to {high:.3f}"
 
-    return (
-        f"Over all drives and {len(runs)} seeds, the exponent with input, bias and drive, of the "
-        f"whole state, goes from {span(definition='full')}. By the paper's definition it goes from "
-        f"{span(definition='paper')}."
+    return textwrap.fill(
+        f"Over all drives and {len(runs)} seeds, the exponent of the whole state, with input, bias "
+        f"and drive, goes from {span(definition='full')}. By the paper's definition it goes from "
+        f"{span(definition='paper')}.",
+        119,
     )
 
 
