@@ -267,7 +267,8 @@ def kept_evaluations(
         raise InputError(
             f"{run.folder}: not evaluated under {', '.join(lacking)}. Run  {shlex.join(words)}"
         )
-    return kept.loc[texts].reset_index().assign(name=list(perturbations))[list(_COLUMNS)]
+    table = kept.loc[texts].reset_index().assign(name=list(perturbations))
+    return table[[name for name in (*_COLUMNS, "error") if name in table]]
 
 
 def read_evaluations(run: Run) -> pd.DataFrame:
