@@ -19,7 +19,7 @@ help:
 	@echo "make test-slurm    the workflow on a one-node Slurm (root on Debian; installs it)"
 	@echo "make test-browser  the explorer in a real browser (apt install chromium)"
 	@echo "make test-triton   the kernels for GPUs, interpreted and compiled; needs no GPU (minutes)"
-	@echo "make check         format, lint, types, import rules; format: mend the format"
+	@echo "make check         format, lint, types, import rules, words of the pages; format: repair the format"
 	@echo "make docs          the documentation as a site, to site/"
 	@echo "make install       only set up $(VENV)"
 	@echo "make wheel         build the wheel and try it in a clean environment"
@@ -73,11 +73,14 @@ triton-interpreted:
 triton-compiled:
 	OMP_NUM_THREADS=1 TRITON_CACHE_DIR=build/triton $(TRITON) tests/kernels/triton/test_compiled.py
 
+# spelling, and words that are not plain English; what `adaptrnn report` writes is left out
+PAGES = README.md CHANGELOG.md $(shell find docs -name '*.md' ! -name results.md)
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/codespell --dictionary - --dictionary .ci/words.txt $(PAGES)
 
 format: $(INSTALLED)
 	$(BIN)/ruff format .

@@ -95,7 +95,7 @@ def main() -> None:
         for name, layer in layers.items():
             best[name] = min(best[name], step(layer, x))
     print(f"torch {torch.__version__}, {torch.get_num_threads()} thread(s); {given}\n")
-    print("| layer | parameters | ms per training step | time beside torch.nn.GRU |")
+    print("| layer | parameters | ms per training step | time relative to torch.nn.GRU |")
     print("| --- | --- | --- | --- |")
     for name, seconds in best.items():
         count = sum(p.numel() for p in layers[name].parameters())

@@ -152,7 +152,7 @@ def table(results: list[tuple[dict[str, str], dict[str, object]]], left_out: lis
     here = facts()
     assert here is not None
     lines = [
-        f"Measured on {processor()} with {os.cpu_count()} cores, {here['versions']}, "
+        f"The table was measured on {processor()} with {os.cpu_count()} cores, {here['versions']}, "
         f"Python {platform.python_version()}. An empty cell is the machine's own choice.",
         "",
         "| run | " + " | ".join(COLUMNS) + " | passed | failed | skipped |",
