@@ -94,7 +94,10 @@ def test_killed_on_new_trials_goes_on(tmp_path, match):
     path = tmp_path / "checkpoint.ckpt"
     saves, last, target = 0, None, random.Random(time.time()).randint(1, 8)
     while saves < target and process.poll() is None:
-        now = path.stat().st_mtime_ns if path.exists() else None
+        try:
+            now = path.stat().st_mtime_ns
+        except FileNotFoundError:  # not yet, or just between two saves
+            now = None
         saves, last = saves + (now != last), now
     process.kill()
     assert process.wait() in (-signal.SIGKILL, 0)

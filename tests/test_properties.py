@@ -158,5 +158,9 @@ def test_errors_are_of_the_kinds_that_users_catch():
 def test_every_export_is_met_here():
     source = Path(__file__).read_text()
     named = {"GRU", "LSTM"}  # by getattr
+    trials = {"SequenceModel", "Task", "Trials", "train"}
+    others = Path(__file__).with_name("test_own_tasks.py").read_text()
+    assert all(f"{name}(" in others for name in trials)
+    named |= trials
     assert all(f"adaptrnn.{name}" in source or name in named for name in adaptrnn.__all__)
     assert set(dir(adaptrnn)) >= set(adaptrnn.__all__)

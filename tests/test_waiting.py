@@ -57,7 +57,7 @@ def module_for(model, encoder=None, **options):
     )
     optimiser = torch.optim.Adam(network.parameters())
     module._trainer = types.SimpleNamespace(optimizers=[optimiser])
-    module.log = lambda *_: None
+    module.log = lambda *_, **__: None
     return module, optimiser
 
 

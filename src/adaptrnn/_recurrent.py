@@ -38,7 +38,8 @@ def in_own_dtype(method: _Method) -> _Method:
     def call(self: Recurrent, *arguments: Any, **named: Any) -> Any:
         weight = self._parameter("weight_hh", 0)
         kind = weight.device.type
-        if not torch.is_autocast_enabled(kind):
+        known = torch.amp.is_autocast_available(kind)
+        if not (known and torch.is_autocast_enabled(kind)):
             return method(self, *arguments, **named)
         given = [widened(argument, weight.dtype) for argument in arguments]
         given_by_name = {name: widened(value, weight.dtype) for name, value in named.items()}

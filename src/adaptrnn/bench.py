@@ -235,7 +235,7 @@ def _torch(peer: str, size: Size) -> tuple[Callable[[], float], Callable[[], flo
         budget = 0 if "recompute" in peer else PLENTY if "keep" in peer else native.MEMORY_BUDGET
         nonlinearity = "relu" if "relu" in peer else "gamma"
         precision = "bf16" if "bf16" in peer else "float32"
-        loss = _ours(size, "fused" in peer, budget, nonlinearity, precision)
+        loss = _ours(size, "fused" in peer, budget, nonlinearity, precision=precision)
     trained += [tensor for name, tensor in p.items() if name not in ("x", "target")]
     for tensor in trained:
         tensor.requires_grad_()

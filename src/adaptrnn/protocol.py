@@ -194,10 +194,10 @@ def measure_lyapunov(subject: Subject) -> xr.Dataset:
         have lyapunov in definition "full" and on_task only.
     """
     steps, core = subject.count(1000, 40), subject.core
-    gated = isinstance(core, LSTM | GRU)
+    ours = isinstance(core, RNN | ARUN)  # others have no current that a drive adds to
     seen = None
     found: dict[str, Any] = {}
-    if not gated:
+    if ours:
         subject.say("states under steps of drive")
         # an unstable network grows beyond float32 in so many steps
         double = copy.deepcopy(core).double()
@@ -213,7 +213,7 @@ def measure_lyapunov(subject: Subject) -> xr.Dataset:
             values = one[key].reshape(len(onset), len(delays))
             found[name] = ("xi_onset", "delay"), values
         found["xi_onset"], found["delay"] = onset, delays
-    definitions = list(DEFINITIONS) if isinstance(core, RNN | ARUN) else ["full"]
+    definitions = list(DEFINITIONS) if ours else ["full"]
     conditions = ["adaptive", "fixed"] if subject.adaptive else ["fixed"]
     drive = torch.tensor(DRIVES, dtype=torch.float64)
     cells: dict[str, list[Any]] = {}

@@ -346,7 +346,7 @@ def build_model(
     Example:
         >>> config = TrainConfig("digits", model="gamma", hidden_size=8)
         >>> build_model(config, load_task(config)).core
-        RNN(1, 8, nonlinearity='gamma')
+        RNN(1, 8, precision='float32', nonlinearity='gamma')
     """
     if config.model == OWN_MODEL:
         advice = "Train it in Python: adaptrnn.train(task, core, ...)."
