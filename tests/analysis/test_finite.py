@@ -153,7 +153,7 @@ CASES = {
     ),
     "heterogeneity": (lambda: heterogeneity(cloud([1.0, NAN, 2.0])), r"n\[neuron=1\]=nan"),
     "heterogeneity start": (
-        lambda: heterogeneity(cloud([1.0, 3.0, 2.0]), cloud([1.0, 2.0, NAN]), resamples=0),
+        lambda: heterogeneity(cloud([1.0, 3.0, 2.0]), cloud([1.0, 2.0, NAN])),
         r"start.n\[neuron=2\]=nan",
     ),
     "activation_parameters": (
