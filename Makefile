@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: help reproduce test test-slow test-variants test-machines test-pythons test-slurm \
   test-browser test-triton triton-interpreted triton-compiled check format docs install wheel neurons cognitive \
-  sanitize arm64 audit clean
+  sanitize arm64 mutants audit clean
 
 help:
 	@echo "make reproduce     train, evaluate, analyse, draw, write report/index.html (minutes)"
@@ -27,6 +27,7 @@ help:
 	@echo "make cognitive     the tests that need NeuroGym, in an environment of their own"
 	@echo "make sanitize      the kernels' tests under AddressSanitizer and UBSan (g++, minutes)"
 	@echo "make arm64         compile the kernels for ARM64 and check them under qemu (Debian)"
+	@echo "make mutants       whether the tests of the analyses notice changes, to a page (half an hour)"
 	@echo "make audit         known vulnerabilities of the pinned versions (needs a network)"
 
 reproduce: $(INSTALLED)
@@ -145,6 +146,9 @@ arm64: $(INSTALLED)
 	$(ARM) -fsyntax-only $(INCLUDE) src/adaptrnn/kernels/cpu/module.cpp
 	$(ARM) -static -pthread tests/kernels/portable.cpp build/arm64/tiles.o -o build/arm64/check
 	qemu-aarch64 build/arm64/check
+
+mutants: $(INSTALLED)
+	$(BIN)/python tests/mutants.py --page docs/explanation/tests.md
 
 audit: $(INSTALLED)
 	$(PYTHON) -m venv build/audit && build/audit/bin/pip install -q pip-audit

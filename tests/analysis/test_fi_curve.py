@@ -75,6 +75,8 @@ def test_a_units_curve_gives_its_standardised_pair():
     # and with the unit's own scale its own pair
     own = fit_fi(x, curve(x, n, s), input_scale=1.0)
     assert np.allclose([own.n, own.s, own.output_scale], [n, s, 1.0], rtol=1e-3)
+    assert own.definition.endswith("input_scale: given")
+    assert found.definition.endswith("input_scale: threshold to largest current")
 
 
 def test_units_of_a_network_and_its_own_table_agree():
@@ -253,6 +255,44 @@ def test_fit_errors():
         simulate_fi("lif", [1.0, 0.0])
     with pytest.raises(InputError, match="bin_ms"):
         simulate_step("lif", 0.1, 0.1, bin_ms=0.5)
+
+
+def test_rates_of_planted_spikes(monkeypatch):
+    """One first interval, then another: the first gives onset_rate, the late ones the rate."""
+    trains = [np.array([]), np.array([0.3]), np.r_[0.1, 0.15, np.arange(0.2, 2.0, 0.25)]]
+    monkeypatch.setattr(f"{simulate_fi.__module__}._spikes", lambda *_: trains)
+    found = simulate_fi("lif", [0.0, 0.1, 0.2], duration=2.0)
+    np.testing.assert_allclose(found.rate, [0, 0, 4])
+    np.testing.assert_allclose(found.onset_rate, [0, 0, 20])
+    np.testing.assert_array_equal(found.spikes, [0, 1, 10])
+
+
+def test_step_of_planted_spikes(monkeypatch):
+    """The current that a neuron is given, and the mean rate and its error from two trials."""
+    given = []
+
+    def spikes(model, current, duration_ms):
+        given.append((current, duration_ms))
+        return [np.array([0.005, 0.024, 0.041]), np.array([0.025, 0.041, 0.042])]
+
+    monkeypatch.setattr(f"{simulate_fi.__module__}._spikes", spikes)
+    options = {"bins": (1, 2, 1), "bin_ms": 10.0, "trials": 2, "warm_up": 2}
+    found = simulate_step("lif", 0.5, 0.25, **options)
+    ((current, duration),) = given
+    assert duration == 60.0
+    np.testing.assert_array_equal(
+        current, np.repeat([0.5, 0.5, 0.5, 0.75, 0.75, 0.5], 10)[:, None] + [[0, 0]]
+    )
+    # the two warm-up bins are dropped; in each bin of 10 ms one spike is 100 / s
+    np.testing.assert_allclose(found.rate, [100, 0, 150, 0])
+    np.testing.assert_allclose(found.rate_se, [0, 0, 50, 0])
+    np.testing.assert_array_equal(found.stimulus, [0, 1, 1, 0])
+    noisy = simulate_step("lif", 0.5, 0.25, noise=0.1, **{**options, "bins": (1000, 1, 1)})
+    noise = given[1][0][:10000] - 0.5
+    assert noisy.sizes["time"] == 1002
+    # 20,000 normal numbers: their sd is known to 1/200, and two independent trials to 1/100
+    assert abs(noise.std() - 0.1) < 0.1 * 4 / 200
+    assert abs(np.corrcoef(noise.T)[0, 1]) < 4 / 100
 
 
 # --- simulated neurons: with Brian2 only --------------------------------------------------------

@@ -17,6 +17,7 @@ from adaptrnn.analysis.fractional import (
     ORDERS,
     PROTOCOLS,
     Protocol,
+    _minimum,
     fractional_derivative,
     fractional_order,
     group_means,
@@ -255,6 +256,17 @@ def test_a_silent_neuron_has_no_order(estimator):
     assert int(means["count"]) == 1 and float(means["mean"]) == float(found.order[3])
     none = group_means(found.order[:3])
     assert int(none["count"]) == 0 and np.isnan(none.share_positive) and np.isnan(none["mean"])
+
+
+def test_least_error_of_parabolas_is_their_vertex():
+    """On an uneven grid too; at an end of the grid it is that end, and without errors NaN."""
+    grid = np.array([-1.0, -0.7, -0.2, 0.1, 0.15, 0.6, 1.0])
+    tops = np.array([-0.95, -0.45, 0.0, 0.11, 0.4, 0.79, -3.0, 2.0])
+    error = 2 + np.array([0.1, 1, 3, 1, 1, 5, 1, 1]) * (grid[:, None] - tops) ** 2
+    order, at_edge = _minimum(grid, np.c_[error, np.full(7, np.nan)])
+    # the first is nearest to the first value of the grid
+    np.testing.assert_allclose(order, [-1, *tops[1:6], -1, 1, np.nan], atol=1e-12)
+    np.testing.assert_array_equal(at_edge, [1, 0, 0, 0, 0, 0, 1, 1, 0])
 
 
 def test_share_is_of_neurons_with_an_order():

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from scipy import stats
 
 from adaptrnn import ARUN, RNN
 from adaptrnn._error import InputError
@@ -37,6 +38,17 @@ def test_interval_of_the_spread_covers(neurons):
     # 3.5 sd of 1,500 trials at .95 are .02
     assert 0.93 <= hits <= 0.97
     assert ((found.n_sd_low < found.n_sd) & (found.n_sd < found.n_sd_high)).mean() > 0.99
+
+
+@pytest.mark.parametrize("neurons", [3, 4, 9])
+def test_interval_of_the_spread_is_the_jackknife_of_the_log_variance(neurons):
+    """Miller 1968 by the slow way: the variance without each neuron in turn."""
+    n = np.random.default_rng(neurons).normal(5, 0.2, neurons)
+    found = heterogeneity(cloud(n, n), confidence=0.9)
+    without = [np.log(np.var(np.delete(n, i), ddof=1)) for i in range(neurons)]
+    pseudo = neurons * np.log(np.var(n, ddof=1)) - (neurons - 1) * np.array(without)
+    want = stats.t.interval(0.9, neurons - 1, pseudo.mean(), stats.sem(pseudo))
+    np.testing.assert_allclose([found.n_sd_low, found.n_sd_high], np.exp(np.array(want) / 2))
 
 
 def test_homogeneous_network_has_no_spread():

@@ -1,0 +1,352 @@
+"""Change the analysis in one place at a time, and see whether its tests notice.
+
+    python tests/mutants.py                              the sample of every module, and the planted
+    python tests/mutants.py --page docs/explanation/tests.md   the same, and write its tables there
+    python tests/mutants.py lyapunov perturb             these modules alone
+    python tests/mutants.py planted                      the planted ones alone
+
+A mutant is a module with one change (`variants`) to what it computes; texts, type hints, seeds in
+a zip's `strict=` and arguments of an error are left alone. It is put into a copy of the package,
+and only the tests of its module are run (`TESTS`), until one fails. What was killed is kept in
+build/mutants/ and not run again; survivors are. `--fresh` begins again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import hashlib
+import importlib
+import importlib.machinery
+import json
+import multiprocessing
+import os
+import random
+import re
+import shutil
+import sys
+import sysconfig
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PACKAGE, KNOWN = ROOT / "src" / "adaptrnn", ROOT / "build" / "mutants" / "killed.json"
+START, END = "<!-- mutants: written by tests/mutants.py -->", "<!-- end of mutants -->"
+ALSO = {  # tests of a module beside those of its own name
+    "__init__": ["names"],
+    "_closed": ["lyapunov_limits", "system", "jacobian", "lyapunov"],
+    "_fit": ["step_response", "gain_scaling", "fi_curve"],
+    "_record": ["system", "step_response", "gain_scaling", "fractional"],
+    "lyapunov": ["lyapunov_limits"],
+    "heterogeneity": ["transfer"],
+}
+SWAPPED: dict[type, type] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.Div,
+    ast.Div: ast.Mult,
+    ast.FloorDiv: ast.Mult,
+    ast.Pow: ast.Mult,
+    ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd,
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+}
+PAIRS = "min max|any all|argmin argmax|maximum minimum|amin amax|zeros ones|ceil floor|triu tril"
+RENAMED = {a: b for pair in PAIRS.split("|") for a, b in (pair.split(), pair.split()[::-1])}
+METHODS = {"sum": "mean", "mean": "sum", "log": "log2", "sin": "cos", "cos": "sin", "std": "var"}
+PRELOADED = ["torch.func", "scipy.stats", "scipy.optimize", "xarray", "mpmath", "sklearn.svm"]
+SITE = "import sys, importlib.machinery as m; sys.meta_path.insert(0, m.PathFinder)"  # no editable
+SLOW = "called_resolved or planted_curves or intervals_cover or several_threads or own_table_agree"
+
+ELSEWHERE = {"_spikes", "_brian", "_read_nwb", "_sweeps", "_sweep"}  # tested by `make neurons`
+LEAST = 5  # mutants of a module
+PLANTED = [  # what is wrong, file, text, text in its place; for the tests of lyapunov
+    ("log2 in place of ln", "lyapunov", "diagonal.abs().log()", "diagonal.abs().log2()"),
+    ("log2 in place of ln, closed", "lyapunov", "logs = np.log(np.abs(", "logs = np.log2(np.abs("),
+    ("burn-in counted", "lyapunov", "        if t > burn_in:", "        if t > burn_in or t:"),
+    ("burn-in part of the time", "lyapunov", "append(t - burn_in)", "append(t)"),
+    ("W transposed", "_system", "v.mT @ self.weight.mT", "v.mT @ self.weight"),
+    ("W transposed, closed", "lyapunov", "model.weight.numpy().T", "model.weight.numpy()"),
+    ("slope of the step before", "lyapunov", "stack(slopes, 1)", "stack(slopes, 1).roll(1, 1)"),
+    (
+        *("slope of the step after", "_system", "            return state, (v.mT @"),
+        "            slope = self.slope(x, state, drive)[1]\n            return state, (v.mT @",
+    ),
+    ("standard error x 1.5", "lyapunov", "means.std(0, ddof=1)", "1.5 * means.std(0, ddof=1)"),
+    ("one step too few", "lyapunov", "else burn_in + steps", "else burn_in + steps - 1"),
+    ("samples mixed", "lyapunov", "model.jvp(x, z, self.v,", "model.jvp(x, z, self.v.flip(0),"),
+    ("samples mixed, closed", "lyapunov", "self.samples, each)", "self.samples, each[::-1])"),
+    ("rows of the LU not permuted", "lyapunov", "self.order = _permutation(swaps + 1)", "pass"),
+    ("adaptation of s left out", "_closed", "dh += gamma_ds(a, n, s).unsqueeze(1) * ds", "pass"),
+    (
+        "Kaplan-Yorke one too many",
+        "lyapunov",
+        "    return last + float(",
+        "    return 1 + last + float(",
+    ),
+]
+SILENT = {"annotation", "returns", "decorator_list"}  # fields of a node that compute nothing
+
+
+def variants(node: ast.AST) -> Iterator[ast.AST]:
+    """What may stand in the place of a node."""
+    new = copy.copy(node)
+    match node:
+        case ast.BinOp(op=op) | ast.AugAssign(op=op) | ast.BoolOp(op=op) if type(op) in SWAPPED:
+            new.op = SWAPPED[type(op)]()
+            yield new
+        case ast.Compare(ops=[op, *others]):
+            new.ops = [SWAPPED[type(op)](), *others]
+            yield new
+        case ast.UnaryOp(op=ast.USub() | ast.Not() | ast.Invert(), operand=operand):
+            yield operand
+        case ast.If(test=test) | ast.While(test=test) | ast.IfExp(test=test):
+            new.test = ast.UnaryOp(ast.Not(), test)
+            yield new
+        case ast.Constant(value=bool(value)):
+            yield ast.Constant(not value)
+        case ast.Constant(value=int(value)):
+            yield ast.Constant(value + 1)
+        case ast.Constant(value=float(value)):
+            yield ast.Constant(2 * value or 1.0)
+        case ast.Call(func=ast.Name(id="abs"), args=[inner]):
+            yield inner
+        case ast.Call(func=ast.Attribute(value=inner, attr="abs" | "detach" | "sqrt"), args=[]):
+            yield inner
+        case ast.Call(func=ast.Name(id=name)) if name in RENAMED:
+            new.func = ast.Name(RENAMED[name])
+            yield new
+        case ast.Call(func=ast.Attribute(value=inner, attr=name)) if name in RENAMED | METHODS:
+            new.func = ast.Attribute(inner, (RENAMED | METHODS)[name])
+            yield new
+        case ast.Attribute(value=inner, attr="mT" | "T"):
+            yield inner
+        case ast.Expr(value=ast.Call()) | ast.Raise():
+            yield ast.Pass()
+
+
+def sites(node: ast.AST, place: str = "") -> Iterator[tuple[list, int | str, ast.AST, str]]:
+    """Where a tree can be changed: holder, key in it, what may stand there, enclosing function."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        place = f"{place}.{node.name}".strip(".")
+    called = getattr(getattr(node, "func", None), "id", getattr(node, "attr", None))
+    if place in ELSEWHERE or called == "Neuron":
+        return
+    if isinstance(node, ast.Raise | ast.JoinedStr) or called in ("bad", "isinstance"):
+        return
+    if isinstance(node, ast.Call) and ast.unparse(node.func) == "warnings.warn":
+        return
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        return
+    if isinstance(node, ast.keyword) and node.arg == "strict":
+        return
+    for field, value in ast.iter_fields(node):
+        if field in SILENT:
+            continue
+        holder, keys = (value, range(len(value))) if isinstance(value, list) else (node, [field])
+        for key in keys:
+            child = holder[key] if isinstance(value, list) else value
+            if isinstance(child, ast.AST):
+                for new in variants(child):
+                    yield holder, key, new, place
+                yield from sites(child, place)
+
+
+def put(holder: list | ast.AST, key: int | str, new: ast.AST) -> ast.AST:
+    """Put a node where another is; returns the other."""
+    if isinstance(holder, list):
+        old, holder[key] = holder[key], new
+    else:
+        old = getattr(holder, key)
+        setattr(holder, key, new)
+    return old
+
+
+def difference(before: str, after: str) -> str:
+    """What changed between two texts of a module, with some of what stands around it."""
+    rows = zip(before.split("\n"), after.split("\n"), strict=False)
+    old, new = next((a.strip(), b.strip()) for a, b in rows if a != b)
+    length = min(len(old), len(new))
+    start = next((i for i in range(length) if old[i] != new[i]), length)
+    end = next((i for i in range(length - start) if old[-1 - i] != new[-1 - i]), length - start)
+    first, last = max(0, start - 30), max(0, end - 30)
+    return " becomes ".join(f"`{text[first : len(text) - last]}`" for text in (old, new))
+
+
+def mutants(path: Path, count: int, rng: random.Random) -> Iterator[dict]:
+    """Some of all mutants of a file, drawn at random, in the order of the file."""
+    tree = ast.parse(path.read_text())
+    before, every = ast.unparse(tree), list(sites(tree))
+    for index in sorted(rng.sample(range(len(every)), min(count, len(every)))):
+        holder, key, new, place = every[index]
+        old = put(holder, key, new)
+        text = ast.unparse(ast.fix_missing_locations(tree))
+        put(holder, key, old)
+        where = {"module": path.stem, "path": path, "line": old.lineno, "place": place}
+        yield {**where, "text": text, "change": difference(before, text)}
+
+
+def planted() -> Iterator[dict]:
+    """The mutants of `PLANTED`; each of its texts stands once in its file."""
+    for what, name, before, after in PLANTED:
+        path = PACKAGE / "analysis" / f"{name}.py"
+        source = path.read_text()
+        if source.count(before) != 1:
+            raise ValueError(f"{before!r} stands {source.count(before)} times in {path}, not once")
+        text, line = source.replace(before, after), source[: source.index(before)].count("\n") + 1
+        where = {"module": "planted", "path": path, "line": line, "place": name}
+        yield {**where, "text": text, "change": what}
+
+
+def tests(module: str, path: Path) -> list[Path]:
+    """Files whose tests should notice a change of a module."""
+    if path.stem == "perturb":
+        return [ROOT / "tests" / "test_perturb.py"]
+    names = ["lyapunov", *ALSO["lyapunov"]] if module == "planted" else [module]
+    names += [] if module == "planted" else [*ALSO.get(module, []), "finite"]
+    files = [ROOT / "tests" / "analysis" / f"test_{name}.py" for name in dict.fromkeys(names)]
+    return [file for file in files if file.exists()]
+
+
+def check(site: str, arguments: list[str]) -> None:
+    """Run pytest in this process on the package in `site`; its exit status is that of pytest."""
+    log = os.open(f"{site}/log.txt", os.O_CREAT | os.O_WRONLY)
+    os.dup2(log, 1), os.dup2(log, 2), os.chdir(ROOT)
+    sys.path.insert(0, site)
+    exec(SITE)
+    Path(f"{site}/sitecustomize.py").write_text(SITE)  # for the processes that tests start
+    os.environ["PYTHONPATH"] = site
+    assert importlib.import_module("adaptrnn").__file__.startswith(site)
+    options = f"-x -q --tb=line -p no:cacheprovider -o pythonpath= -c {ROOT}/pyproject.toml"
+    options += f" --rootdir {ROOT} --hypothesis-seed 0 -W ignore::pytest.PytestAssertRewriteWarning"
+    run = importlib.import_module("pytest").main
+    os._exit(run([*options.split(), "-k", f"not ({SLOW})", *arguments]))
+
+
+def outcome(mutant: dict, limit: float | None = None) -> tuple[bool, float, str]:
+    """Whether the tests pass with a mutant, after how many seconds, and the last lines they say."""
+    with tempfile.TemporaryDirectory(prefix="mutant-") as site:
+        package = Path(site).resolve() / "adaptrnn"
+        shutil.copytree(PACKAGE, package, copy_function=os.symlink)
+        for native in Path(sysconfig.get_path("purelib")).glob("adaptrnn/kernels/_cpu*"):
+            shutil.copy(native, package / "kernels")
+        path = package / mutant["path"].relative_to(PACKAGE)
+        path.unlink()
+        path.write_text(mutant["text"])
+        files = [str(file) for file in (*tests(mutant["module"], mutant["path"]), path)]
+        process = CONTEXT.Process(target=check, args=(str(package.parent), files))
+        start = time.monotonic()
+        process.start()
+        process.join(limit)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        said = (package.parent / "log.txt").read_text()[-2000:]
+    if process.exitcode in (4, 5):
+        raise RuntimeError(f"no tests were run: {said}")
+    return process.exitcode == 0, time.monotonic() - start, said
+
+
+def page(rows: list[dict], old: str) -> str:
+    """The tables, with the reasons for survivors that stand in the old ones."""
+    reasons = dict(re.findall(r"^\| (\S+ \| .*?) \| ([^|]*) \|$", old, re.MULTILINE))
+    lines = ["| module | mutants | killed |", "| --- | --- | --- |"]
+    lived = [row for row in rows if row["lived"]]
+    for module in dict.fromkeys(row["module"] for row in rows):
+        own = [row for row in rows if row["module"] == module]
+        killed = sum(not row["lived"] for row in own)
+        lines.append(f"| {module} | {len(own)} | {killed} |")
+    drawn = [row for row in rows if row["module"] != "planted"]
+    if drawn:
+        killed = sum(not row["lived"] for row in drawn)
+        share = f"{killed / len(drawn):.1%}"
+        lines.append(f"| all but planted | {len(drawn)} | {killed} ({share}) |")
+    lines += ["", "| survivor | change | reason |", "| --- | --- | --- |"]
+    for row in lived:
+        key = f"{row['module']}.{row['place']} | {row['change'].replace('|', chr(92) + '|')}"
+        lines.append(f"| {key} | {reasons.get(key, 'not looked at')} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Draw, run, print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("modules", nargs="*", help="names of files, or planted; default all")
+    parser.add_argument("--count", type=int, default=320, help="mutants over all modules, about")
+    parser.add_argument("--seed", type=int, default=0, help="of the draw")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--limit", type=float, default=300, help="seconds, then it is killed")
+    parser.add_argument("--minutes", type=float, default=600, help="begin none after these")
+    parser.add_argument("--page", type=Path, help="file to write the tables into")
+    parser.add_argument("--fresh", action="store_true", help="forget what was killed before")
+    args = parser.parse_args()
+    files = [*sorted((PACKAGE / "analysis").glob("*.py")), PACKAGE / "perturb.py"]
+    sizes = {file: len(list(sites(ast.parse(file.read_text())))) for file in files}
+    rows = list(planted())
+    for file, size in sizes.items():
+        share = max(LEAST, round(args.count * size / sum(sizes.values())))
+        rows += mutants(file, share, random.Random(f"{args.seed} {file.stem}"))
+    rows = [row for row in rows if not args.modules or row["module"] in args.modules]
+    killed = set(json.loads(KNOWN.read_text())) if KNOWN.exists() and not args.fresh else set()
+    for row in rows:
+        whole = f"{row['module']} {row['text']}"
+        row["key"] = hashlib.sha256(whole.encode()).hexdigest()[:16]
+        row["lived"] = False if row["key"] in killed else None
+    waiting = [row for row in rows if row["key"] not in killed]
+    KNOWN.parent.mkdir(parents=True, exist_ok=True)
+
+    def judge(row: dict) -> None:
+        if time.monotonic() > end:
+            return
+        row["lived"], seconds, said = outcome(row, args.limit)
+        if not row["lived"]:
+            killed.add(row["key"])
+            KNOWN.write_text(json.dumps(sorted(killed)))
+        failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", said, re.MULTILINE)
+        verdict = "lived " if row["lived"] else "killed"
+        where = f"{row['module']}:{row['line']} {row['place']}"
+        print(f"{verdict} {seconds:4.0f} s {where}: {row['change']} {failed}", flush=True)
+
+    end = time.monotonic() + 60 * args.minutes
+    with ThreadPoolExecutor(args.workers) as pool:
+        list(pool.map(judge, sorted(waiting, key=lambda row: row["key"])))  # an order by chance
+    rows = [row for row in rows if row["lived"] is not None]
+    for module in {row["module"] for row in rows} - {r["module"] for r in rows if r["lived"]}:
+        path = next(row["path"] for row in rows if row["module"] == module)
+        row = {"module": module, "path": path, "text": path.read_text()}
+        passed, _, said = outcome(row, args.limit)
+        if not passed:  # where a mutant lived, they pass
+            raise RuntimeError(f"the tests of {module} fail without a mutant: {said}")
+    old = args.page.read_text() if args.page else ""
+    written = page(rows, old)
+    print(written)
+    if args.page:
+        before, rest = old.split(START)
+        args.page.write_text(f"{before}{START}\n{written}\n{END}{rest.split(END)[1]}")
+    sys.exit(
+        "a planted mutant lives" if any(r["lived"] for r in rows if r["module"] == "planted") else 0
+    )
+
+
+os.environ["OMP_NUM_THREADS"] = "1"
+CONTEXT = multiprocessing.get_context("forkserver")  # torch is imported once, and forked
+CONTEXT.set_forkserver_preload(PRELOADED)
+if __name__ == "__main__":
+    main()
