@@ -72,7 +72,7 @@ def test_blocks_run(page, tmp_path, monkeypatch):
 
 
 def what_the_tutorial_says_holds(runs):
-    """Both networks learn, and a current that they never met costs both of them accuracy.
+    """Both networks learn, and noise that they never met costs both of them accuracy.
 
     Half is asked for, where chance is 10%, and under noise a loss of ten points, four times the
     sampling error of 359 images: networks of other seeds and processors lie far from both.
@@ -81,7 +81,6 @@ def what_the_tutorial_says_holds(runs):
         accuracy = read_evaluations(run).set_index("name").accuracy
         assert accuracy["clean"] > 0.5
         assert accuracy["noisy-drive"] < accuracy["clean"] - 0.1
-        assert accuracy["step-drive"] < accuracy["clean"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

@@ -52,4 +52,4 @@ _FILES = (
 ITEMS: dict[str, Item] = {
     item.name: item for file in _FILES for item in vars(file).values() if isinstance(item, Item)
 }
-"""Figures and tables in the paper's order; a new one is a file beside these and its name above."""
+"""Figures and tables in the paper's order; a new one is a file next to these and its name above."""

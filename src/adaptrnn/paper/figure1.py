@@ -175,7 +175,7 @@ WIRING = Item(
     title="Static and adaptive networks",
     caption=(
         "a: RNN+gamma; each neuron has a gain n and a saturation s of its own, or all share one "
-        "pair. b: ARUN; beside each neuron a small recurrent network, the controller, reads the "
+        "pair. b: ARUN; next to each neuron a small recurrent network, the controller, reads the "
         "neuron's current a and sets its n and s at every step. All neurons use the same "
         "controller weights (one colour), each with a state g of its own; neurons meet only "
         "through W_hh. c: largest differences of rates that this wiring makes 0, of five random "

@@ -2,7 +2,7 @@
 
 Who is compared with whom follows the paper's text. "RNN+ReLU" is a ReLU network and "RNN+gamma" has
 its own (n, s) in every neuron. The network of the released scripts, which is linear, and the one
-that shares one (n, s) are shown beside them. Where a drive goes into the network LSTM and GRU are
+that shares one (n, s) are shown next to them. Where a drive goes into the network LSTM and GRU are
 shown only: the paper sees no parallel to it in a gated network.
 """
 

@@ -163,7 +163,7 @@ def write_results(
 
 
 def write_alone(path: Path, data: xr.Dataset, about: Mapping[str, Any]) -> None:
-    """Write one table outside of collected results, with its checksum in a file beside it.
+    """Write one table outside of collected results, with its checksum in a file next to it.
 
     Args:
         path: NAME.parquet; NAME.json gets the SHA-256, and is written last.
@@ -195,7 +195,7 @@ def read_alone(path: Path) -> xr.Dataset | None:
     try:
         known = json.loads(path.with_suffix(".json").read_text())["sha256"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: no checksum beside it ({error}). Make it again.") from None
+        raise InputError(f"{path}: no checksum next to it ({error}). Make it again.") from None
     if hashlib.sha256(content).hexdigest() != known:
         raise InputError(f"{path}: not what {path.stem}.json says (SHA-256). Make it again.")
     return from_table(parquet.read_table(io.BytesIO(content)))

@@ -13,7 +13,7 @@ A verdict is about means over seeds. It rests on judged parts, each a quantity w
     no data             numbers that it needs are missing
     not judged          the paper states nothing that could fail
 
-Parts that are only shown stand beside the judged ones and never decide: stricter tests, other
+Parts that are only shown stand next to the judged ones and never decide: stricter tests, other
 baselines, other readings. Checks of the code (is a frozen controller bit-identical?) say whether
 the numbers can be trusted; they are no part of a claim.
 """
@@ -80,7 +80,7 @@ class Verdict:
     Attributes:
         claim: the claim.
         parts: the judged parts.
-        shown: what is printed beside them and does not decide.
+        shown: what is printed next to them and does not decide.
         checks: checks of the code.
         note: what else a reader should know.
         untrained: networks that have not learned their task, in words; see `adaptrnn.paper.gate`.
