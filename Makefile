@@ -75,7 +75,7 @@ triton-compiled:
 	OMP_NUM_THREADS=1 TRITON_CACHE_DIR=build/triton $(TRITON) tests/kernels/triton/test_compiled.py
 
 # spelling, and words that are not plain English; what `adaptrnn report` writes is left out
-PAGES = README.md CHANGELOG.md $(shell find docs -name '*.md' !)
+PAGES = README.md CHANGELOG.md $(shell find docs -name '*.md')
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
