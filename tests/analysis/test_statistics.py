@@ -256,3 +256,20 @@ def test_nothing_differs():
     assert float(same.p_permutation) == 1 and np.isnan(same.p_t)
     with pytest.raises(InputError, match="at least 2"):
         paired_test([1.0], [2.0])
+
+
+def test_replicates_that_are_not_finite_are_left_out_and_counted():
+    """The rest gives what it gives alone, and n says how many that were."""
+    a, b = np.array([0.9, 0.7, 0.8, 0.6, 0.95]), np.array([0.5, 0.65, 0.4, 0.55, 0.6])
+    holes_a, holes_b = np.append(a, [np.nan, 0.5]), np.append(b, [0.5, np.inf])
+    for function in (paired_test, correlation):
+        found, alone = function(holes_a, holes_b), function(a, b)
+        assert int(found.n) == 5
+        xr.testing.assert_allclose(found.drop_vars("n"), alone.drop_vars("n"))
+    found, alone = (
+        unpaired_test(holes_a, holes_b),
+        unpaired_test(np.append(a, 0.5), np.append(b, 0.5)),
+    )
+    assert int(found.n_a) == int(found.n_b) == 6
+    xr.testing.assert_allclose(found, alone)
+    xr.testing.assert_allclose(interval(holes_a[:6]), interval(a))

@@ -55,8 +55,8 @@ def interval(
 
     Returns:
         estimate, low, high, confidence (that of low to high), standard_error (of the mean; NaN for
-        a median), sd (sample standard deviation) and n (finite replicates), along the other
-        dimensions.
+        a median), sd (sample standard deviation) and n, along the other dimensions. A replicate
+        that is NaN or infinite, such as a run that failed, is left out; n counts the others.
 
     Raises:
         InputError: there is no dimension `unit`, or replicates would be faked.
@@ -132,8 +132,9 @@ def paired_test(
         difference (mean of a - b), its standard_error, and low, high of its interval (Student's t
         with n - 1 degrees of freedom); t, p_t, p_wilcoxon, p_permutation; cohen_dz (mean over
         standard deviation of the differences), hedges_gz (the same without its small-sample bias);
-        n pairs. Each along the other dimensions. Where all differences are equal, standard_error
-        is 0 and the interval NaN.
+        n pairs. Each along the other dimensions. A pair with a value that is NaN or infinite is
+        left out; n counts the others. Where all differences are equal, standard_error is 0 and the
+        interval NaN.
 
     Raises:
         InputError: the replicates do not match, or fewer than two.
@@ -213,7 +214,8 @@ def unpaired_test(
         degrees of freedom are those of Welch and Satterthwaite); t, p_t, p_mannwhitney,
         p_permutation; hedges_g (difference over the pooled standard deviation, without
         small-sample bias), cliff_delta (P(a > b) - P(a < b)); n_a, n_b. Each along the other
-        dimensions. Where neither side varies, standard_error is 0 and the interval NaN.
+        dimensions. A replicate that is NaN or infinite is left out; n_a and n_b count the others.
+        Where neither side varies, standard_error is 0 and the interval NaN.
 
     Raises:
         InputError: fewer than two replicates on a side.
@@ -292,7 +294,8 @@ def correlation(
 
     Returns:
         r, low, high (NaN for fewer than 4 replicates), p_permutation (two-sided) and n, along the
-        other dimensions.
+        other dimensions. A pair with a value that is NaN or infinite is left out; n counts the
+        others.
 
     Raises:
         InputError: fewer than two replicates, an unknown method.
