@@ -641,7 +641,8 @@ def measure_robustness(subject: Subject) -> xr.Dataset:
     Returns:
         step_accuracy (xi), contrast_accuracy (amplitude), drive_map_accuracy (map_xi, map_length),
         contrast_map_accuracy (map_phase, map_amplitude), with _loss, _area and _accuracy_error, the
-        standard error from the number of images; map_length as a fraction of the sequence.
+        standard error from the number of images; map_length as a fraction of the sequence. Near 0
+        or 1, +- 1.96 of these errors hold less than 95%: 92% at an accuracy of 98% of 359 images.
     """
     curves: dict[str, tuple[dict[str, list[float]], Callable[..., Perturbation], int]] = {
         "step": ({"xi": list(DRIVES)}, StepDrive, 1000),

@@ -79,7 +79,9 @@ def jacobian_norm(
     Returns:
         norm and standard_error over (n, s), the mean and its error over samples; with a grid also
         sup_slope (n, s), sup gamma', where n > 0: what the norm tends to for orthogonal W_hh. The
-        network contracts at every h where the norm is < 1.
+        network contracts at every h where the norm is < 1. Norms of few neurons are skewed: with 20
+        samples, t times the standard error holds the mean in 92% of experiments for 100 neurons
+        and in 76% for 10 (docs/explanation/seeds.md).
 
     Raises:
         InputError: no W_hh, only one of n and s, samples < 2, a value that is not finite.
