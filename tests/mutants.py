@@ -7,8 +7,9 @@
 
 A mutant is a module with one change (`variants`) to what it computes; texts, type hints, seeds in
 a zip's `strict=` and arguments of an error are left alone. It is put into a copy of the package,
-and only the tests of its module are run (`TESTS`), until one fails. What was killed is kept in
-build/mutants/ and not run again; survivors are. `--fresh` begins again.
+and only the tests of its module are run (`TESTS`), until one fails. What came of each is kept in
+build/mutants/, so a command that was stopped goes on. After a new test, `--again` runs those that
+lived once more.
 """
 
 from __future__ import annotations
@@ -34,13 +35,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PACKAGE, KNOWN = ROOT / "src" / "adaptrnn", ROOT / "build" / "mutants" / "killed.json"
+PACKAGE, KNOWN = ROOT / "src" / "adaptrnn", ROOT / "build" / "mutants" / "lived.json"
 START, END = "<!-- mutants: written by tests/mutants.py -->", "<!-- end of mutants -->"
 ALSO = {  # tests of a module beside those of its own name
     "__init__": ["names"],
     "_closed": ["lyapunov_limits", "system", "jacobian", "lyapunov"],
     "_fit": ["step_response", "gain_scaling", "fi_curve"],
     "_record": ["system", "step_response", "gain_scaling", "fractional"],
+    "_system": ["jacobian", "isolate", "lyapunov_limits"],
     "lyapunov": ["lyapunov_limits"],
     "heterogeneity": ["transfer"],
 }
@@ -219,7 +221,9 @@ def tests(module: str, path: Path) -> list[Path]:
         return [ROOT / "tests" / "test_perturb.py"]
     names = ["lyapunov", *ALSO["lyapunov"]] if module == "planted" else [module]
     names += [] if module == "planted" else [*ALSO.get(module, []), "finite"]
-    files = [ROOT / "tests" / "analysis" / f"test_{name}.py" for name in dict.fromkeys(names)]
+    files = [
+        ROOT / "tests" / "analysis" / f"test_{name.strip('_')}.py" for name in dict.fromkeys(names)
+    ]
     return [file for file in files if file.exists()]
 
 
@@ -295,7 +299,8 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=300, help="seconds, then it is killed")
     parser.add_argument("--minutes", type=float, default=600, help="begin none after these")
     parser.add_argument("--page", type=Path, help="file to write the tables into")
-    parser.add_argument("--fresh", action="store_true", help="forget what was killed before")
+    parser.add_argument("--again", action="store_true", help="run those that lived before again")
+    parser.add_argument("--fresh", action="store_true", help="begin again")
     args = parser.parse_args()
     files = [*sorted((PACKAGE / "analysis").glob("*.py")), PACKAGE / "perturb.py"]
     sizes = {file: len(list(sites(ast.parse(file.read_text())))) for file in files}
@@ -304,36 +309,41 @@ def main() -> None:
         share = max(LEAST, round(args.count * size / sum(sizes.values())))
         rows += mutants(file, share, random.Random(f"{args.seed} {file.stem}"))
     rows = [row for row in rows if not args.modules or row["module"] in args.modules]
-    killed = set(json.loads(KNOWN.read_text())) if KNOWN.exists() and not args.fresh else set()
+    known = json.loads(KNOWN.read_text()) if KNOWN.exists() and not args.fresh else {}
     for row in rows:
         whole = f"{row['module']} {row['text']}"
         row["key"] = hashlib.sha256(whole.encode()).hexdigest()[:16]
-        row["lived"] = False if row["key"] in killed else None
-    waiting = [row for row in rows if row["key"] not in killed]
+        row["lived"] = known.get(row["key"])
+    waiting = [row for row in rows if row["lived"] is None or (args.again and row["lived"])]
     KNOWN.parent.mkdir(parents=True, exist_ok=True)
 
     def judge(row: dict) -> None:
         if time.monotonic() > end:
             return
         row["lived"], seconds, said = outcome(row, args.limit)
-        if not row["lived"]:
-            killed.add(row["key"])
-            KNOWN.write_text(json.dumps(sorted(killed)))
+        known[row["key"]] = row["lived"]
+        KNOWN.write_text(json.dumps(known))
         failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", said, re.MULTILINE)
         verdict = "lived " if row["lived"] else "killed"
         where = f"{row['module']}:{row['line']} {row['place']}"
         print(f"{verdict} {seconds:4.0f} s {where}: {row['change']} {failed}", flush=True)
 
-    end = time.monotonic() + 60 * args.minutes
-    with ThreadPoolExecutor(args.workers) as pool:
-        list(pool.map(judge, sorted(waiting, key=lambda row: row["key"])))  # an order by chance
-    rows = [row for row in rows if row["lived"] is not None]
-    for module in {row["module"] for row in rows} - {r["module"] for r in rows if r["lived"]}:
+    def passes(module: str) -> None:
         path = next(row["path"] for row in rows if row["module"] == module)
         row = {"module": module, "path": path, "text": path.read_text()}
         passed, _, said = outcome(row, args.limit)
-        if not passed:  # where a mutant lived, they pass
+        if not passed:
             raise RuntimeError(f"the tests of {module} fail without a mutant: {said}")
+
+    def order(row: dict) -> tuple:  # by chance, so that those of a run cut short are a sample
+        return row["module"] != "planted", row["key"]
+
+    end = time.monotonic() + 60 * args.minutes
+    with ThreadPoolExecutor(args.workers) as pool:
+        list(pool.map(judge, sorted(waiting, key=order)))
+        rows = [row for row in rows if row["lived"] is not None]
+        lived = {row["module"] for row in rows if row["lived"]}  # their tests pass, one has seen
+        list(pool.map(passes, {row["module"] for row in rows} - lived))
     old = args.page.read_text() if args.page else ""
     written = page(rows, old)
     print(written)

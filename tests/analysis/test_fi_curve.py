@@ -12,6 +12,7 @@ import torch
 from hypothesis import example, given, settings
 from scipy import optimize, stats
 from scipy.integrate import quad
+from sklearn import metrics
 
 from adaptrnn import RNN
 from adaptrnn._error import InputError, MissingExtraError
@@ -139,6 +140,15 @@ def test_intervals_are_where_the_sum_of_squares_says():
         assert least(float(found[end]) - outward * 0.07 * width) < most
 
 
+def test_goodness_of_fit_is_that_of_the_fitted_rates():
+    i = np.linspace(0, 4, 25)
+    f = 10 + 20 * i + np.random.default_rng(0).uniform(-5, 5, 25)
+    found = fit_fi(i, f)
+    assert np.isclose(found.r2, metrics.r2_score(f, found.fitted)) and found.r2 < 0.999
+    assert np.isclose(found.rmse, metrics.root_mean_squared_error(f, found.fitted))
+    np.testing.assert_array_equal(found.rate, f)
+
+
 def test_a_straight_line_has_no_threshold():
     """It has none within the table: the interval says so, and that n may be next to nothing."""
     i = np.linspace(0, 2, 30)
@@ -253,8 +263,13 @@ def test_fit_errors():
         simulate_fi("lift")
     with pytest.raises(InputError, match="currents"):
         simulate_fi("lif", [1.0, 0.0])
-    with pytest.raises(InputError, match="bin_ms"):
-        simulate_step("lif", 0.1, 0.1, bin_ms=0.5)
+    for bin_ms in (0.5, 0.0, 1.5):
+        with pytest.raises(InputError, match="bin_ms"):
+            simulate_step("lif", 0.1, 0.1, bin_ms=bin_ms)
+    wrong = [{"bins": (1, 0, 1)}, {"bins": (-1, 1, 1)}, {"bins": (1, 1, -1)}]
+    for options in [*wrong, {"trials": 0}, {"warm_up": -1}, {"noise": -0.1}]:
+        with pytest.raises(InputError, match="step >= 1"):
+            simulate_step("lif", 0.1, 0.1, **options)
 
 
 def test_rates_of_planted_spikes(monkeypatch):
@@ -270,6 +285,7 @@ def test_rates_of_planted_spikes(monkeypatch):
 def test_step_of_planted_spikes(monkeypatch):
     """The current that a neuron is given, and the mean rate and its error from two trials."""
     given = []
+    lone = {"bins": (0, 1, 0), "bin_ms": 1.0, "trials": 1, "warm_up": 0}
 
     def spikes(model, current, duration_ms):
         given.append((current, duration_ms))
@@ -287,8 +303,9 @@ def test_step_of_planted_spikes(monkeypatch):
     np.testing.assert_allclose(found.rate, [100, 0, 150, 0])
     np.testing.assert_allclose(found.rate_se, [0, 0, 50, 0])
     np.testing.assert_array_equal(found.stimulus, [0, 1, 1, 0])
+    assert simulate_step("lif", 0.5, 0.25, **lone).rate.shape == (1,)
     noisy = simulate_step("lif", 0.5, 0.25, noise=0.1, **{**options, "bins": (1000, 1, 1)})
-    noise = given[1][0][:10000] - 0.5
+    noise = given[2][0][:10000] - 0.5
     assert noisy.sizes["time"] == 1002
     # 20,000 normal numbers: their sd is known to 1/200, and two independent trials to 1/100
     assert abs(noise.std() - 0.1) < 0.1 * 4 / 200

@@ -336,6 +336,11 @@ def test_errors():
         fractional_order(np.zeros(151), protocol="A")
     with pytest.raises(InputError, match="NaN"):
         fractional_order(np.full(150, np.nan), protocol="A")
+    ramp, three = plant(0.0, "A"), [-0.5, 0.0, 0.5]
+    assert float(fractional_order(ramp, protocol="A", orders=three, bootstrap=0).order) < 0.5
+    for orders in ([0.0, 0.5], three[::-1], [three]):
+        with pytest.raises(InputError, match="increasing, at least 3"):
+            fractional_order(ramp, protocol="A", orders=orders)
     with pytest.raises(InputError, match="stimulus"):
         fractional_order(np.zeros(150), np.zeros(150), protocol="A")
     with pytest.raises(InputError, match="orders"):

@@ -13,7 +13,7 @@ from adaptrnn._error import InputError
 from adaptrnn.analysis.gain_scaling import AMPLITUDES, fit_scaling, freeze, gain_scaling
 from adaptrnn.controller import AbstractController
 
-XI = np.array(AMPLITUDES)
+XI = np.array([1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0])  # Geadah et al. 2024, Fig 3b
 
 
 def steady(values):
@@ -22,6 +22,10 @@ def steady(values):
 
 def law(model, a, b, c):
     return a * XI**-b + c if model == "power" else a * np.exp(-b * XI) + c
+
+
+def test_levels_are_those_of_the_paper():
+    assert tuple(XI) == AMPLITUDES
 
 
 @pytest.mark.parametrize("model", ["power", "exponential"])

@@ -102,6 +102,8 @@ def test_residuals_recover_epsilon():
 
 
 def test_errors():
+    with pytest.raises(InputError, match="epsilon=nan"):
+        level_set(1.0, [2.0], epsilon=np.nan)
     with pytest.raises(InputError, match="orthogonal"):
         noise_variance(1.0, 0.0, [0.1], weight=2 * torch.eye(3))
     with pytest.raises(InputError, match="fit_at"):

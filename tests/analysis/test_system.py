@@ -138,6 +138,7 @@ def test_our_networks(name):
     assert torch.allclose(model.activity(states), output, atol=1e-12)
     assert torch.allclose(model.states(last), states[-1], atol=1e-12)
     z = torch.randn(3, model.size, dtype=torch.float64)
+    assert torch.equal(model.states(z), z) and torch.equal(model.states(z.numpy()), z)
     nxt, exact = model.jacobian(x[0], z, drive[0])
     # central differences of step 1e-6: truncation 1e-12 of third derivatives up to about n^2 = 50
     assert torch.allclose(exact, numeric_jacobian(model, x[0], z, drive[0]), atol=1e-7)

@@ -44,6 +44,8 @@ def test_balanced_split():
     assert not set(first.tolist()) & set(second.tolist())
     again, _ = balanced_split(labels, 100, 250, seed=1)
     assert torch.equal(first, again)
+    sizes = [len(part) for part in balanced_split(torch.arange(10).repeat(1000))]
+    assert sizes == [5000, 5000]  # of the paper
     with pytest.raises(InputError, match="smallest"):
         balanced_split(labels, 500, 600)
     with pytest.raises(InputError, match="multiple"):
@@ -170,3 +172,6 @@ def test_transplant_errors():
     with pytest.raises(InputError, match="conditions"):
         core = ARUN(1, 2, controller_size=3)
         compare_transplant(core, core, {"clean": 0.9}, {"step": 0.9})
+    for ragged in ({"clean": [0.9, 0.8], "step": [0.9]}, {}):
+        with pytest.raises(InputError, match="of the same seeds"):
+            compare_transplant(core, core, ragged, ragged)
