@@ -48,12 +48,16 @@ builtins.__import__ = guarded
 
 EVERY_MODULE = """
 import importlib
+import importlib.util
 import pkgutil
 
 import adaptrnn
 
+# the kernels for GPUs: the one module that imports triton, which only an extra brings
+known = set() if importlib.util.find_spec("triton") else {"adaptrnn.kernels.triton._rows"}
 for module in pkgutil.walk_packages(adaptrnn.__path__, "adaptrnn."):
-    importlib.import_module(module.name)
+    if module.name not in known:
+        importlib.import_module(module.name)
 """
 
 EVERY_COMMAND = """
