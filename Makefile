@@ -27,7 +27,7 @@ help:
 	@echo "make cognitive     the tests that need NeuroGym, in an environment of their own"
 	@echo "make sanitize      the kernels' tests under AddressSanitizer and UBSan (g++, minutes)"
 	@echo "make arm64         compile the kernels for ARM64 and check them under qemu (Debian)"
-	@echo "make mutants       whether the tests of the analyses notice changes, to a page (half an hour)"
+	@echo "make mutants       whether the tests of the analyses notice changes, to a page (long)"
 	@echo "make audit         known vulnerabilities of the pinned versions (needs a network)"
 
 reproduce: $(INSTALLED)

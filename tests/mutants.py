@@ -5,9 +5,9 @@
     python tests/mutants.py lyapunov perturb             these modules alone
     python tests/mutants.py planted                      the planted ones alone
 
-A mutant is a module with one change (`variants`) to what it computes; texts, type hints, seeds in
-a zip's `strict=` and arguments of an error are left alone. It is put into a copy of the package,
-and only the tests of its module are run (`TESTS`), until one fails. What came of each is kept in
+A mutant is a module with one change (`variants`) to what it computes; texts, type hints,
+`strict=` of zip and the arguments of errors are left alone. It is put into a copy of the package,
+and only the tests of its module are run (`tests`), until one fails. What came of each is kept in
 build/mutants/, so a command that was stopped goes on. After a new test, `--again` runs those that
 lived once more.
 """
@@ -197,6 +197,9 @@ def mutants(path: Path, count: int, rng: random.Random) -> Iterator[dict]:
     for index in sorted(rng.sample(range(len(every)), min(count, len(every)))):
         holder, key, new, place = every[index]
         old = put(holder, key, new)
+        if isinstance(old, ast.BinOp) and ast.unparse(old.right) == "None":
+            put(holder, key, old)
+            continue  # a type
         text = ast.unparse(ast.fix_missing_locations(tree))
         put(holder, key, old)
         where = {"module": path.stem, "path": path, "line": old.lineno, "place": place}
@@ -269,17 +272,19 @@ def outcome(mutant: dict, limit: float | None = None) -> tuple[bool, float, str]
 def page(rows: list[dict], old: str) -> str:
     """The tables, with the reasons for survivors that stand in the old ones."""
     reasons = dict(re.findall(r"^\| (\S+ \| .*?) \| ([^|]*) \|$", old, re.MULTILINE))
+    drawn = sum(row["module"] != "planted" for row in rows)
+    rows = [row for row in rows if row["lived"] is not None]
     lines = ["| module | mutants | killed |", "| --- | --- | --- |"]
     lived = [row for row in rows if row["lived"]]
     for module in dict.fromkeys(row["module"] for row in rows):
         own = [row for row in rows if row["module"] == module]
         killed = sum(not row["lived"] for row in own)
         lines.append(f"| {module} | {len(own)} | {killed} |")
-    drawn = [row for row in rows if row["module"] != "planted"]
-    if drawn:
-        killed = sum(not row["lived"] for row in drawn)
-        share = f"{killed / len(drawn):.1%}"
-        lines.append(f"| all but planted | {len(drawn)} | {killed} ({share}) |")
+    run = [row for row in rows if row["module"] != "planted"]
+    if run:
+        killed = sum(not row["lived"] for row in run)
+        share = f"{killed} ({killed / len(run):.1%})"
+        lines.append(f"| all but planted, of {drawn} drawn | {len(run)} | {share} |")
     lines += ["", "| survivor | change | reason |", "| --- | --- | --- |"]
     for row in lived:
         key = f"{row['module']}.{row['place']} | {row['change'].replace('|', chr(92) + '|')}"
@@ -336,14 +341,14 @@ def main() -> None:
             raise RuntimeError(f"the tests of {module} fail without a mutant: {said}")
 
     def order(row: dict) -> tuple:  # by chance, so that those of a run cut short are a sample
-        return row["module"] != "planted", row["key"]
+        return row["module"] != "planted", row["lived"] is None, row["key"]
 
     end = time.monotonic() + 60 * args.minutes
     with ThreadPoolExecutor(args.workers) as pool:
         list(pool.map(judge, sorted(waiting, key=order)))
-        rows = [row for row in rows if row["lived"] is not None]
         lived = {row["module"] for row in rows if row["lived"]}  # their tests pass, one has seen
-        list(pool.map(passes, {row["module"] for row in rows} - lived))
+        done = {row["module"] for row in rows if row["lived"] is not None}
+        list(pool.map(passes, done - lived))
     old = args.page.read_text() if args.page else ""
     written = page(rows, old)
     print(written)

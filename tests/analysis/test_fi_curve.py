@@ -76,6 +76,7 @@ def test_a_units_curve_gives_its_standardised_pair():
     # and with the unit's own scale its own pair
     own = fit_fi(x, curve(x, n, s), input_scale=1.0)
     assert np.allclose([own.n, own.s, own.output_scale], [n, s, 1.0], rtol=1e-3)
+    assert np.isclose(found.input_scale, span, rtol=1e-4) and np.isclose(own.input_scale, 1.0)
     assert own.definition.endswith("input_scale: given")
     assert found.definition.endswith("input_scale: threshold to largest current")
 
