@@ -278,6 +278,7 @@ def test_same_bits_for_any_number_of_threads_and_memory(any_set, batch, arun_inp
 
 def test_never_by_default(monkeypatch, arun_inputs):
     """Only where torch's own products may, and only where the processor has the instructions."""
+    monkeypatch.delenv("ADAPTRNN_INSTRUCTION_SET", raising=False)
     tensors = arun_inputs(5, 3, 17, 6, torch.float32)
     plain, short = (everything(tensors, precision) for precision in ("float32", "bf16"))
     assert same(everything(tensors, "auto"), plain)
