@@ -37,7 +37,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 PACKAGE, KNOWN = ROOT / "src" / "adaptrnn", ROOT / "build" / "mutants" / "lived.json"
 START, END = "<!-- mutants: written by tests/mutants.py -->", "<!-- end of mutants -->"
-ALSO = {  # tests of a module beside those of its own name
+ALSO = {  # tests of a module next to those of its own name
     "__init__": ["names"],
     "_closed": ["lyapunov_limits", "system", "jacobian", "lyapunov"],
     "_fit": ["step_response", "gain_scaling", "fi_curve"],
