@@ -44,8 +44,8 @@ class Watch:
     def __init__(self):
         self.spans, self.reads, self.writes, self.launches = [], {}, {}, 0
 
-    def begin(self, tensors):
-        self.spans = [(t.data_ptr(), t.data_ptr() + t.untyped_storage().nbytes()) for t in tensors]
+    def begin(self, memory):
+        self.spans = [(part.data_ptr(), part.data_ptr() + part.nbytes) for part in memory]
         self.reads, self.writes = {}, {}
         self.launches += 1
 
@@ -72,6 +72,36 @@ class Watch:
                 raise Fault("a program reads what another writes")
 
 
+class Apart:
+    """Copies of the memory of tensors, each with room on both sides that belongs to none.
+
+    Else a program that leaves one tensor may come upon another, and nobody would notice.
+    """
+
+    ROOM = 2**16  # bytes; a row of the largest tensor in these tests has fewer
+
+    def __init__(self):
+        self.memory = {}
+
+    def view(self, value):
+        """The same view of the copy; what is not a tensor stays as it is."""
+        if not isinstance(value, torch.Tensor):
+            return value
+        storage = value.untyped_storage()
+        if storage.data_ptr() not in self.memory:
+            whole = torch.empty(0, dtype=torch.uint8).set_(storage)
+            room = torch.zeros(storage.nbytes() + 2 * self.ROOM, dtype=torch.uint8)
+            copy = room[self.ROOM : self.ROOM + storage.nbytes()]
+            self.memory[storage.data_ptr()] = whole, copy.copy_(whole)
+        typed = self.memory[storage.data_ptr()][1].view(value.dtype)
+        start = typed.storage_offset() + value.storage_offset()
+        return typed.as_strided(value.shape, value.stride(), start)
+
+    def write_back(self):
+        for whole, copy in self.memory.values():
+            whole.copy_(copy)
+
+
 @pytest.fixture
 def watch(monkeypatch):
     """Launches are watched while the test runs."""
@@ -93,10 +123,13 @@ def watch(monkeypatch):
         raise Fault("an atomic operation")
 
     def launch(self, *arguments, **options):
-        given = (*arguments, *options.values())
-        found.begin([value for value in given if isinstance(value, torch.Tensor)])
-        call(self, *arguments, **options)
+        apart = Apart()
+        given = [apart.view(value) for value in arguments]
+        named = {name: apart.view(value) for name, value in options.items()}
+        found.begin([copy for _, copy in apart.memory.values()])
+        call(self, *given, **named)
         found.end()
+        apart.write_back()
 
     monkeypatch.setattr(builder, "create_masked_load", create_masked_load)
     monkeypatch.setattr(builder, "create_masked_store", create_masked_store)
