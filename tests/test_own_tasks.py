@@ -328,7 +328,7 @@ def test_code_is_loaded_only_when_named(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "was_run").exists()
 
 
-def test_the_laboratory_takes_any_module(tmp_path):
+def test_the_laboratory_takes_any_module(tmp_path, monkeypatch):
     task = load("perceptual-decision", parameters=SMALL)
 
     class Net(nn.Module):
@@ -346,6 +346,16 @@ def test_the_laboratory_takes_any_module(tmp_path):
     assert "noise" not in found and (tmp_path / "lyapunov.png").exists()
     with pytest.raises(InputError, match="network='GRU': must be an RNN with"):
         analyze(Net(), task, ["noise"])
+    with pytest.raises(InputError, match=r"network='Net': must be .* module\(x, drive\)"):
+        analyze(Net(), task, ["robustness"])
+    with pytest.raises(InputError, match="network='LSTM': must be a module with its readout"):
+        analyze(nn.LSTM(3, 5), task, ["gradients"])
+    # what is wrong in our own code is not taken for a network that lacks something
+    with monkeypatch.context() as patch:
+        broken = replace(ANALYSES["jacobian"], measure=lambda subject: subject.nothing)
+        patch.setitem(ANALYSES, "jacobian", broken)
+        with pytest.raises(AttributeError, match="nothing"):
+            analyze(Net(), task, effort=0.02)
     model = SequenceModel(ARUN(3, 5, controller_size=3), 3)
     every = analyze(model, task, effort=0.02)
     assert every.keys() == set(ANALYSES) - {"transfer"}

@@ -20,6 +20,7 @@ from adaptrnn.kernels.triton import gamma_rnn as gamma_triton
 pytest.importorskip("pytorch_lightning")
 from adaptrnn import training
 from adaptrnn.config import TrainConfig
+from adaptrnn.sequence import SequenceModel
 from adaptrnn.tasks import Trials
 
 
@@ -191,3 +192,36 @@ def test_batches_go_to_a_gpu_through_pinned_memory(monkeypatch):
     module._device = torch.device("cuda", 0)
     moved = module.on_before_batch_transfer(batch, 0)
     assert [t.dtype for t in pinned] == [t.dtype for t in moved] == [torch.float32, torch.int64]
+
+
+def test_the_copy_to_a_gpu_is_not_waited_for(monkeypatch):
+    """Of every tensor of the trials, those of weights and decisions too."""
+    module, _ = module_for("relu")
+    batch = Trials(torch.zeros(2, 3, 1), torch.zeros(2, 3, dtype=torch.int64))
+    tensors = [v for v in vars(batch).values() if isinstance(v, torch.Tensor)]
+    asked = []
+    monkeypatch.setattr(torch.Tensor, "to", lambda t, *a, **k: asked.append((a, k)) or t)
+    module.transfer_batch_to_device(batch, torch.device("cuda", 0), 0)
+    assert asked == [((torch.device("cuda", 0),), {"non_blocking": True})] * len(tensors)
+    assert len(tensors) > 2
+
+
+@pytest.mark.parametrize("answers", ["classes", "values"])
+def test_a_step_with_a_target_at_every_step_does_not_wait(answers):
+    module, optimiser = module_for("arun")
+    module.model = SequenceModel(build_core("arun", 3, 6, 3), 2).to("meta")
+    optimiser = torch.optim.Adam(module.model.parameters())
+    y = (5, 4, 2) if answers == "values" else (5, 4)
+    dtype = torch.float32 if answers == "values" else torch.int64
+    trials = Trials._with(
+        torch.empty(5, 4, 3, device="meta"),
+        torch.empty(y, dtype=dtype, device="meta"),
+        torch.empty(5, 4, device="meta"),
+        torch.empty(5, 4, dtype=torch.bool, device="meta"),
+        None,
+        {},
+    )
+    with NoWaiting() as watch:
+        module.training_step(trials, 1).backward()
+        optimiser.step()
+    assert watch.count > 50

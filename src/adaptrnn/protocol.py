@@ -367,6 +367,8 @@ def measure_gradients(subject: Subject) -> xr.Dataset:
     trials = subject.trials(subject.count(100, 2))
     for name, model in subject.known:
         subject.say(f"{name} network")
+        if not hasattr(model, "readout"):
+            raise bad("network", subject.name, "a module with its readout as `readout`")
         x, readout = subject.inputs(len(trials), model), model.readout
 
         def loss(h: Tensor, readout: nn.Module = readout) -> Tensor:

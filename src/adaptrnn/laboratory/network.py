@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import time
@@ -97,16 +98,11 @@ def analyze(
                 raise bad("network", subject.name, f"with {ANALYSES[name].needs}")
             heard = Subject(**{**_fields(subject), "say": lambda text, n=name: say(f"{n}: {text}")})
             data = ANALYSES[name].measure(heard)
-        except (InputError, AttributeError, TypeError, NotImplementedError) as error:
-            if everything:
-                say(f"{name}: skipped; {error}")
-                continue
-            if isinstance(error, InputError):
+        except InputError as error:
+            if not everything:
                 raise
-            raise InputError(
-                f"{name}: needs a network with {ANALYSES[name].needs}, which {subject.name} does "
-                f"not give ({error})."
-            ) from error
+            say(f"{name}: skipped; {error}")
+            continue
         found[name] = data.assign_attrs(
             analysis=name,
             seconds=round(time.perf_counter() - begin, 3),
@@ -176,7 +172,14 @@ class _Whole(nn.Module):
         """What the network answers."""
         if not isinstance(self.network, nn.Module) or self.network is self.core:
             raise bad("network", _name(self.core), "a module that answers the task, with a readout")
-        return self.network(x) if drive is None else self.network(x, drive)
+        if drive is None:
+            return self.network(x)
+        try:
+            inspect.signature(self.network.forward).bind(x, drive)
+        except TypeError:
+            allowed = "a module that is called as module(x, drive)"
+            raise bad("network", type(self.network).__name__, allowed) from None
+        return self.network(x, drive)
 
 
 def _whole(network: Any, task: AbstractTask, state: Any) -> Any:
