@@ -99,10 +99,9 @@ def bfloat16(precision: str, dtype: torch.dtype) -> bool:
     return _medium() and (_wanted() or "".join(_SETS[:1])) in BFLOAT16_SETS
 
 
-@torch.compiler.assume_constant_result
 def _medium() -> bool:
-    """Whether torch may round products to bfloat16; a compiled call keeps what it was then."""
-    return torch.get_float32_matmul_precision() == "medium"
+    """Whether torch may round products to bfloat16; a compiled call does so only when told to."""
+    return not torch.compiler.is_compiling() and torch.get_float32_matmul_precision() == "medium"
 
 
 def takes(backend: str, *tensors: Tensor | None) -> bool:
