@@ -94,6 +94,12 @@ class Subject:
         """Whether n and s move in time."""
         return isinstance(self.core, ARUN)
 
+    @property
+    def device(self) -> torch.device:
+        """Where the network is; the CPU for one without parameters."""
+        first = next(self.model.parameters(), None)
+        return torch.device("cpu") if first is None else first.device
+
     @cached_property
     def probed(self) -> Any:
         """The core as analyses take it."""
@@ -119,8 +125,8 @@ class Subject:
         return test[index]
 
     def trials(self, count: int) -> Trials:
-        """So many test trials as the network reads them."""
-        return self.task.batch(self.part(count), slice(None))
+        """So many test trials as the network reads them, on its device."""
+        return self.task.batch(self.part(count), slice(None)).to(self.device)
 
     @torch.no_grad()
     def inputs(self, count: int, model: Any = None) -> Tensor:
@@ -148,7 +154,7 @@ def _probed(core: nn.Module) -> Any:
     """RNN and ARUN as they are; LSTM and GRU by their step, whose drive enters every gate."""
     if not isinstance(core, LSTM | GRU):
         return core
-    rest = torch.zeros(1, 1, core.hidden_size)
+    rest = next(core.parameters()).new_zeros(1, 1, core.hidden_size)
     example: Any = (rest, rest) if isinstance(core, LSTM) else rest
 
     def step(x: Tensor | None, state: Any, drive: Tensor | None = None) -> Any:
@@ -604,11 +610,19 @@ def measure_transfer(subject: Subject) -> xr.Dataset:
     subject.say(f"turning and retraining on {len(first)} images")
     turned = rotate(task.test.images / task.maximum)
     turned = (turned * task.maximum).round().to(torch.uint8)
+    upright, train, test = (
+        (task.inputs(images).to(subject.device), labels[part].to(subject.device))
+        for images, part in (
+            (task.test.images[second], second),
+            (turned[first], first),
+            (turned[second], second),
+        )
+    )
     _, found = rotated_digits(
         subject.model,
-        (task.inputs(task.test.images[second]), labels[second]),
-        (task.inputs(turned[first]), labels[first]),
-        (task.inputs(turned[second]), labels[second]),
+        upright,
+        train,
+        test,
         epochs=subject.count(10, 2),
         learning_rate=RETRAINING_RATE,
         batch_dim=0 if task.kind == "image" else 1,

@@ -117,7 +117,8 @@ def record(
     batch = task.batch(part, slice(None))
     perturbation = Sum(()) if perturbation is None else perturbation
     encoder = getattr(model, "encoder", torch.nn.Identity())
-    x = batch.inputs
+    weights = next(model.parameters(), None) if isinstance(model, torch.nn.Module) else None
+    x = batch.inputs if weights is None else batch.inputs.to(weights.device)
     x = perturbation.stimulus_image(x) if task.kind == "image" else perturbation.stimulus(x)
     was_training = bool(getattr(model, "training", False))
     if was_training:
@@ -138,12 +139,12 @@ def record(
     found["input"] = ("trial", "time", "channel"), x.movedim(1, 0).float().cpu().numpy()
     readout = getattr(model, "readout", None)
     if isinstance(readout, torch.nn.Module):
-        output = readout(signals["h"])
-        found["output"] = ("trial", "time", "class"), output.movedim(1, 0).float().cpu().numpy()
+        output = readout(signals["h"]).cpu()
+        found["output"] = ("trial", "time", "class"), output.movedim(1, 0).float().numpy()
         from adaptrnn.tasks import trial_scores
 
         answer = output[-1] if batch.answers == "last" else output
-        found[task.metric] = "trial", trial_scores(answer, batch).cpu().numpy()
+        found[task.metric] = "trial", trial_scores(answer, batch).numpy()
     target = batch.targets if batch.answers == "last" else batch.targets.movedim(1, 0)
     found["target"] = ("trial", "time", "class")[: target.ndim], target.numpy()
     lengths = torch.full((count,), steps) if batch.lengths is None else batch.lengths

@@ -216,7 +216,7 @@ def retrain_activation(
     for _ in range(epochs):
         total = 0.0
         for index in torch.randperm(len(targets), generator=generator).split(batch_size):
-            scores = again(inputs.index_select(batch_dim, index))
+            scores = again(inputs.index_select(batch_dim, index.to(inputs.device)))
             loss = nn.functional.cross_entropy(scores, targets[index])
             optimizer.zero_grad()
             loss.backward()
