@@ -28,7 +28,7 @@ from adaptrnn.analysis.fi_curve import (
     units_in_plane,
 )
 from adaptrnn.analysis.fractional import fractional_order
-from adaptrnn.analysis.step_response import describe_step
+from adaptrnn.analysis.response import describe_step
 
 
 def curve(x, n, s):

@@ -388,7 +388,7 @@ def units_in_plane(network: Any, x: Any, drive: Any = None, layer: int = 0) -> x
         >>> dict(found.sizes)
         {'neuron': 3}
     """
-    from adaptrnn.analysis.heterogeneity import activation_parameters
+    from adaptrnn.analysis.curve_parameter import activation_parameters
 
     own = activation_parameters(network, x, drive, layer)
     currents = network.trace(x, drive=drive, layer=layer).a
@@ -905,7 +905,7 @@ def neurons_in_plane(
         MissingExtraError: as `simulate_fi`.
     """
     from adaptrnn.analysis.fractional import fractional_order
-    from adaptrnn.analysis.step_response import describe_step
+    from adaptrnn.analysis.response import describe_step
 
     rows = []
     for name in names:
