@@ -182,7 +182,7 @@ def sites(node: ast.AST, place: str = "") -> Iterator[tuple[list, int | str, ast
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         place = f"{place}.{node.name}".strip(".")
     called = getattr(getattr(node, "func", None), "id", getattr(node, "attr", None))
-    if place in ELSEWHERE or called == "Neuron":
+    if place in ELSEWHERE or called == "CellModel":
         return
     if isinstance(node, ast.Raise | ast.JoinedStr) or called in ("bad", "isinstance"):
         return

@@ -12,9 +12,10 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from adaptrnn.analysis.cell_model import simulate_fi
     from adaptrnn.analysis.curve_parameter import heterogeneity
     from adaptrnn.analysis.eigenvalue import spectrum
-    from adaptrnn.analysis.fi_curve import fit_fi, simulate_fi
+    from adaptrnn.analysis.fi_curve import fit_fi
     from adaptrnn.analysis.fractional import fractional_order, respond
     from adaptrnn.analysis.gradient import gradient_norm
     from adaptrnn.analysis.isolation import isolate
@@ -50,7 +51,7 @@ _HOME = {
     "paired_test": "statistic",
     "respond": "fractional",
     "rotated_digits": "transfer",
-    "simulate_fi": "fi_curve",
+    "simulate_fi": "cell_model",
     "spectrum": "eigenvalue",
     "step_response": "response",
     "sweep": "robustness",
