@@ -110,8 +110,8 @@ neurons:
 	grep -vi '^numpy==' constraints.txt > build/neurons-venv/constraints.txt
 	build/neurons-venv/bin/python -m pip install -q -c build/neurons-venv/constraints.txt \
 	  -e '.[train,analysis,neurons]' pynapple pytest pytest-timeout hypothesis
-	build/neurons-venv/bin/python -m pytest -q -m "slow or not slow" tests/analysis/test_fi_curve.py \
-	  tests/test_recording.py
+	build/neurons-venv/bin/python -m pytest -q -m "slow or not slow" tests/analysis/test_cell_model.py \
+	  tests/analysis/test_cell_recording.py tests/test_recording.py
 
 # NeuroGym pins NumPy, Matplotlib and Gymnasium
 cognitive:

@@ -32,10 +32,9 @@ from scipy.signal import lfilter
 from adaptrnn import ARUN, RNN
 from adaptrnn.activation import gamma
 from adaptrnn.analysis import (
+    as_system,
     correlation,
-    describe_step,
     fit_fi,
-    fit_scaling,
     fractional_order,
     heterogeneity,
     interval,
@@ -46,9 +45,10 @@ from adaptrnn.analysis import (
     respond,
     unpaired_test,
 )
-from adaptrnn.analysis import system as system_of_step
 from adaptrnn.analysis.fractional import PROTOCOLS
-from adaptrnn.analysis.lyapunov import ConvergenceWarning
+from adaptrnn.analysis.lyapunov_exponent import ConvergenceWarning
+from adaptrnn.analysis.response import describe_step
+from adaptrnn.analysis.scaling import fit_scaling
 
 SEEDS = (3, 4, 5, 8, 10, 20)
 BEGIN, END = "<!-- coverage: written by benchmarks/coverage.py -->", "<!-- end of coverage -->"
@@ -283,7 +283,7 @@ def exponents(trials: int) -> list[Row]:
             x = None
             if function is driven:
                 x = torch.from_numpy(rng.normal(size=(steps + 100, trials, 1)))
-            step = system_of_step(function, example, input_size=1)
+            step = as_system(function, example, input_size=1)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 found = lyapunov(step, x, steps=steps, state=start, burn_in=100)

@@ -1,4 +1,4 @@
-"""All Lyapunov exponents of a gamma RNN: adaptrnn.analysis.lyapunov against the plain way.
+"""All Lyapunov exponents of a gamma RNN: adaptrnn.analysis.lyapunov_exponent against the plain way.
 
     OMP_NUM_THREADS=2 python benchmarks/lyapunov.py --gain paper
 
@@ -15,7 +15,7 @@ import warnings
 import numpy as np
 import torch
 
-from adaptrnn.analysis.lyapunov import ConvergenceWarning, first_frame, lyapunov
+from adaptrnn.analysis.lyapunov_exponent import ConvergenceWarning, first_frame, lyapunov
 from adaptrnn.rnn import RNN
 
 

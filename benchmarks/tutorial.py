@@ -17,7 +17,7 @@ from pathlib import Path
 
 from adaptrnn import cli
 from adaptrnn.evaluation import read_evaluations
-from adaptrnn.probe import read_analysis
+from adaptrnn.laboratory.command import read_analysis
 from adaptrnn.run import Run
 
 LABELS = {"arun": "ARUN", "gamma": "RNN+gamma"}

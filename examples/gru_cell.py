@@ -21,26 +21,25 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 
 from adaptrnn.analysis import (
-    ConvergenceWarning,
     controller_manifold,
     fractional_order,
     gain_scaling,
     gradient_norm,
-    group_means,
     heterogeneity,
     interval,
     isolate,
     jacobian_norm,
     jacobian_product,
     lyapunov,
-    memoryless_null,
     respond,
-    retrain_activation,
     spectrum,
     step_response,
     sweep,
-    units_in_plane,
 )
+from adaptrnn.analysis.fi_curve import units_in_plane
+from adaptrnn.analysis.fractional import group_means, memoryless_null
+from adaptrnn.analysis.lyapunov_exponent import ConvergenceWarning
+from adaptrnn.analysis.transfer import retrain_activation
 
 SEEDS = (0, 1, 2)
 

@@ -37,8 +37,8 @@ def _():
 
     from adaptrnn.analysis import gain_scaling
     from adaptrnn.explore import network
-    from adaptrnn.figure.laboratory import draw_gain_scaling
     from adaptrnn.figure.style import render
+    from adaptrnn.laboratory.drawing import draw_gain_scaling
 
     return draw_gain_scaling, gain_scaling, mo, network, render
 

@@ -2,7 +2,7 @@
 
     python tests/mutants.py                              the sample of every module, and the planted
     python tests/mutants.py --page docs/explanation/tests.md   the same, and write its tables there
-    python tests/mutants.py lyapunov perturb             these modules alone
+    python tests/mutants.py jacobian perturb             these modules alone
     python tests/mutants.py planted                      the planted ones alone
 
 A mutant is a module with one change (`variants`) to what it computes; texts, type hints,
@@ -39,12 +39,12 @@ PACKAGE, KNOWN = ROOT / "src" / "adaptrnn", ROOT / "build" / "mutants" / "lived.
 START, END = "<!-- mutants: written by tests/mutants.py -->", "<!-- end of mutants -->"
 ALSO = {  # tests of a module next to those of its own name
     "__init__": ["names"],
-    "_closed": ["lyapunov_limits", "system", "jacobian", "lyapunov"],
-    "_fit": ["step_response", "gain_scaling", "fi_curve"],
-    "_record": ["system", "step_response", "gain_scaling", "fractional"],
-    "_system": ["jacobian", "isolate", "lyapunov_limits"],
-    "lyapunov": ["lyapunov_limits"],
-    "heterogeneity": ["transfer"],
+    "_closed": ["lyapunov_exponent_limits", "system", "jacobian", "lyapunov_exponent"],
+    "_fit": ["response", "scaling", "fi_curve"],
+    "_record": ["system", "response", "scaling", "fractional"],
+    "system": ["jacobian", "isolation", "lyapunov_exponent_limits"],
+    "lyapunov_exponent": ["lyapunov_exponent_limits"],
+    "curve_parameter": ["transfer"],
 }
 SWAPPED: dict[type, type] = {
     ast.Add: ast.Sub,
@@ -77,27 +77,62 @@ SLOW = "called_resolved or planted_curves or intervals_cover or several_threads 
 
 ELSEWHERE = {"_spikes", "_brian", "_read_nwb", "_sweeps", "_sweep"}  # tested by `make neurons`
 LEAST = 5  # mutants of a module
-PLANTED = [  # what is wrong, file, text, text in its place; for the tests of lyapunov
-    ("log2 in place of ln", "lyapunov", "diagonal.abs().log()", "diagonal.abs().log2()"),
-    ("log2 in place of ln, closed", "lyapunov", "logs = np.log(np.abs(", "logs = np.log2(np.abs("),
-    ("burn-in counted", "lyapunov", "        if t > burn_in:", "        if t > burn_in or t:"),
-    ("burn-in part of the time", "lyapunov", "append(t - burn_in)", "append(t)"),
-    ("W transposed", "_system", "v.mT @ self.weight.mT", "v.mT @ self.weight"),
-    ("W transposed, closed", "lyapunov", "model.weight.numpy().T", "model.weight.numpy()"),
-    ("slope of the step before", "lyapunov", "stack(slopes, 1)", "stack(slopes, 1).roll(1, 1)"),
+PLANTED = [  # what is wrong, file, text, text in its place; for the tests of lyapunov_exponent
+    ("log2 in place of ln", "lyapunov_exponent", "diagonal.abs().log()", "diagonal.abs().log2()"),
     (
-        *("slope of the step after", "_system", "            return state, (v.mT @"),
+        "log2 in place of ln, closed",
+        "lyapunov_exponent",
+        "logs = np.log(np.abs(",
+        "logs = np.log2(np.abs(",
+    ),
+    (
+        "burn-in counted",
+        "lyapunov_exponent",
+        "        if t > burn_in:",
+        "        if t > burn_in or t:",
+    ),
+    ("burn-in part of the time", "lyapunov_exponent", "append(t - burn_in)", "append(t)"),
+    ("W transposed", "system", "v.mT @ self.weight.mT", "v.mT @ self.weight"),
+    ("W transposed, closed", "lyapunov_exponent", "model.weight.numpy().T", "model.weight.numpy()"),
+    (
+        "slope of the step before",
+        "lyapunov_exponent",
+        "stack(slopes, 1)",
+        "stack(slopes, 1).roll(1, 1)",
+    ),
+    (
+        *("slope of the step after", "system", "            return state, (v.mT @"),
         "            slope = self.slope(x, state, drive)[1]\n            return state, (v.mT @",
     ),
-    ("standard error x 1.5", "lyapunov", "means.std(0, ddof=1)", "1.5 * means.std(0, ddof=1)"),
-    ("one step too few", "lyapunov", "else burn_in + steps", "else burn_in + steps - 1"),
-    ("samples mixed", "lyapunov", "model.jvp(x, z, self.v,", "model.jvp(x, z, self.v.flip(0),"),
-    ("samples mixed, closed", "lyapunov", "self.samples, each)", "self.samples, each[::-1])"),
-    ("rows of the LU not permuted", "lyapunov", "self.order = _permutation(swaps + 1)", "pass"),
+    (
+        "standard error x 1.5",
+        "lyapunov_exponent",
+        "means.std(0, ddof=1)",
+        "1.5 * means.std(0, ddof=1)",
+    ),
+    ("one step too few", "lyapunov_exponent", "else burn_in + steps", "else burn_in + steps - 1"),
+    (
+        "samples mixed",
+        "lyapunov_exponent",
+        "model.jvp(x, z, self.v,",
+        "model.jvp(x, z, self.v.flip(0),",
+    ),
+    (
+        "samples mixed, closed",
+        "lyapunov_exponent",
+        "self.samples, each)",
+        "self.samples, each[::-1])",
+    ),
+    (
+        "rows of the LU not permuted",
+        "lyapunov_exponent",
+        "self.order = _permutation(swaps + 1)",
+        "pass",
+    ),
     ("adaptation of s left out", "_closed", "dh += gamma_ds(a, n, s).unsqueeze(1) * ds", "pass"),
     (
         "Kaplan-Yorke one too many",
-        "lyapunov",
+        "lyapunov_exponent",
         "    return last + float(",
         "    return 1 + last + float(",
     ),
@@ -147,7 +182,7 @@ def sites(node: ast.AST, place: str = "") -> Iterator[tuple[list, int | str, ast
     if isinstance(node, ast.FunctionDef | ast.ClassDef):
         place = f"{place}.{node.name}".strip(".")
     called = getattr(getattr(node, "func", None), "id", getattr(node, "attr", None))
-    if place in ELSEWHERE or called == "Neuron":
+    if place in ELSEWHERE or called == "CellModel":
         return
     if isinstance(node, ast.Raise | ast.JoinedStr) or called in ("bad", "isinstance"):
         return
@@ -222,7 +257,7 @@ def tests(module: str, path: Path) -> list[Path]:
     """Files whose tests should notice a change of a module."""
     if path.stem == "perturb":
         return [ROOT / "tests" / "test_perturb.py"]
-    names = ["lyapunov", *ALSO["lyapunov"]] if module == "planted" else [module]
+    names = ["lyapunov_exponent", *ALSO["lyapunov_exponent"]] if module == "planted" else [module]
     names += [] if module == "planted" else [*ALSO.get(module, []), "finite"]
     files = [
         ROOT / "tests" / "analysis" / f"test_{name.strip('_')}.py" for name in dict.fromkeys(names)

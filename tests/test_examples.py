@@ -19,7 +19,7 @@ def test_gru_cell(capsys):
     path = EXAMPLES / "gru_cell.py"
     # the networks know nothing of this package: only analyses are imported from it
     imported = re.findall(r"^from (adaptrnn\S*)", path.read_text(), re.MULTILINE)
-    assert imported == ["adaptrnn.analysis"]
+    assert {name.split(".")[1] for name in imported} == {"analysis"}
     found = runpy.run_path(str(path))["main"]()
     assert found.sizes["seed"] == 3 and all(np.isfinite(found.to_array()).values.ravel())
     # of ten classes; a tenth by chance

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from adaptrnn import ARUN, RNN
 from adaptrnn._error import InputError, MissingExtraError
 from adaptrnn.analysis import isolate
-from adaptrnn.explore import cells, curve, network, neuron, page, picture
+from adaptrnn.explore import curve, network, neuron, page, picture, real_cell
 
 HOSTILE = "<script>alert('no')</script>$\\frac$"
 
@@ -240,37 +240,37 @@ def test_cells_of_a_table():
     for name, n, s in (("sharp", 6.0, 0.3), ("soft", 3.0, 0.0)):
         rate = 40 * curve.curve(n, s, (current - 1) / 2).rate.values
         rows += [f"{i:.6f},{f:.9f},{name}" for i, f in zip(current, rate, strict=True)]
-    found = cells.from_table("\n".join(rows).encode())
+    found = real_cell.from_table("\n".join(rows).encode())
     # S = 3 - 1 is the convention, so the planted numbers come back, to the digits of the table
     assert found["sharp"] == pytest.approx((6.0, 0.3), abs=1e-3)
     assert list(found) == ["sharp", "soft"]
     with pytest.raises(InputError, match="column"):
-        cells.from_table(b"a,b\n1,2\n")
+        real_cell.from_table(b"a,b\n1,2\n")
     with pytest.raises(InputError, match="UTF-8"):
-        cells.from_table(b"\xff\xfe\x00")
+        real_cell.from_table(b"\xff\xfe\x00")
 
 
 def test_simulated_cells(monkeypatch):
     current = np.linspace(0, 1, 41)
     rate = 50 * curve.curve(8.0, 0.2, (current - 0.5) / 0.5).rate.values
     table = xr.Dataset({"rate": ("current", rate)}, {"current": current})
-    monkeypatch.setattr(cells, "simulate_fi", lambda name: table)
-    cells.simulated.cache_clear()
+    monkeypatch.setattr(real_cell, "simulate_fi", lambda name: table)
+    real_cell.simulated.cache_clear()
     try:
-        found = cells.simulated()
+        found = real_cell.simulated()
     finally:
-        cells.simulated.cache_clear()
+        real_cell.simulated.cache_clear()
     assert found["lif"] == pytest.approx((8.0, 0.2), abs=1e-3)
     assert "hodgkin-huxley" in found
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert "pip install 'adaptrnn[neurons]'" in cells.how_to_get()
+    assert "pip install 'adaptrnn[neurons]'" in real_cell.how_to_get()
 
 
 def test_simulated_cells_without_the_extra(monkeypatch):
     def missing(name: str):
         raise MissingExtraError("run  pip install 'adaptrnn[neurons]'")
 
-    monkeypatch.setattr(cells, "simulate_fi", missing)
-    cells.simulated.cache_clear()
+    monkeypatch.setattr(real_cell, "simulate_fi", missing)
+    real_cell.simulated.cache_clear()
     with pytest.raises(MissingExtraError, match="neurons"):
-        cells.simulated()
+        real_cell.simulated()

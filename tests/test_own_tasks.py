@@ -27,8 +27,8 @@ from adaptrnn.cli import main
 from adaptrnn.config import TrainConfig, from_dict, to_dict
 from adaptrnn.evaluation import evaluate, evaluate_run, evaluate_trials
 from adaptrnn.laboratory import analyze
+from adaptrnn.laboratory.protocol import ANALYSES
 from adaptrnn.perturb import Sum
-from adaptrnn.protocol import ANALYSES
 from adaptrnn.psychometric import psychometric
 from adaptrnn.run import Run
 from adaptrnn.tasks import load

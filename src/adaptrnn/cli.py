@@ -171,8 +171,8 @@ COMMANDS = {
         ("adaptrnn info",),
     ),
     "analyze": _Command(
-        "adaptrnn.probe:AnalyzeConfig",
-        "adaptrnn.probe:analyze",
+        "adaptrnn.laboratory.command:AnalyzeConfig",
+        "adaptrnn.laboratory.command:run_analyze",
         "paper",
         "probe trained networks: Lyapunov exponents, fractional order and more, to netCDF",
         (

@@ -21,7 +21,7 @@ import tyro
 import xarray as xr
 
 from adaptrnn._error import bad, require
-from adaptrnn.analysis._system import System, system
+from adaptrnn.analysis.system import System, as_system
 from adaptrnn.perturb import Perturbation, Sum, parse
 from adaptrnn.rnn import ARUN, RNN
 from adaptrnn.run import Run, write_dataset
@@ -124,7 +124,7 @@ def record(
     if was_training:
         model.eval()
     x = encoder(x)
-    size = int(getattr(core, "hidden_size", 0)) or system(core).neurons
+    size = int(getattr(core, "hidden_size", 0)) or as_system(core).neurons
     steps, count, _ = x.shape
     units = core.controller_size if controller and isinstance(core, ARUN) else 0
     need = 4 * steps * count * size * (4 + units)
@@ -190,7 +190,7 @@ def _signals(core: Any, x: torch.Tensor, drive: Any, controller: bool) -> dict[s
         found = {name: getattr(trace, name) for name in names}
         return {name: value for name, value in found.items() if value is not None}
     if isinstance(core, System) or hasattr(core, "step") or isinstance(core, torch.nn.RNNBase):
-        whole = system(core) if not hasattr(core, "gates") else core
+        whole = as_system(core) if not hasattr(core, "gates") else core
         if isinstance(whole, System):
             return {"h": whole.activity(whole.run(x, drive=drive))}
     return {"h": core(x)[0] if drive is None else core(x, None, drive)[0]}

@@ -144,9 +144,9 @@ def figure(config: FigureConfig, console: Console) -> Path | None:
     require("matplotlib", "paper")
     from adaptrnn.evaluation import evaluate_run
     from adaptrnn.figure.style import FORMATS, render
+    from adaptrnn.laboratory.command import AnalyzeConfig, run_analyze
     from adaptrnn.paper.catalogue import ITEMS
     from adaptrnn.paper.item import collect
-    from adaptrnn.probe import AnalyzeConfig, analyze
     from adaptrnn.run import Run, write_atomic
 
     if not config.name:
@@ -172,7 +172,7 @@ def figure(config: FigureConfig, console: Console) -> Path | None:
         with console.status(f"evaluating {run.folder}"):
             evaluate_run(run, item.conditions)
     for name in item.analyses:
-        analyze(AnalyzeConfig(name, tuple(run.folder for *_, run in wanted)), console)
+        run_analyze(AnalyzeConfig(name, tuple(run.folder for *_, run in wanted)), console)
     data = collect(item, wanted)
     assert data is not None  # there are runs, or none is needed
     write_atomic(path, render(item.draw, data, format, config.dark))

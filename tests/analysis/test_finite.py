@@ -13,15 +13,8 @@ from torch import nn
 from adaptrnn import ARUN, RNN, Classifier
 from adaptrnn._error import InputError
 from adaptrnn.analysis import (
-    accuracy,
-    activation_parameters,
-    area,
-    compare,
-    compare_transplant,
+    as_system,
     controller_manifold,
-    describe_step,
-    fit_scaling,
-    freeze,
     gain_scaling,
     gradient_norm,
     heterogeneity,
@@ -30,14 +23,16 @@ from adaptrnn.analysis import (
     level_set,
     noise_variance,
     respond,
-    retrain_activation,
-    rotate,
     spectrum,
     step_response,
     sweep,
-    system,
 )
 from adaptrnn.analysis._finite import finite
+from adaptrnn.analysis.curve_parameter import activation_parameters
+from adaptrnn.analysis.response import describe_step
+from adaptrnn.analysis.robustness import area, compare
+from adaptrnn.analysis.scaling import fit_scaling, freeze
+from adaptrnn.analysis.transfer import accuracy, compare_transplant, retrain_activation, rotate
 
 NAN = math.nan
 
@@ -189,7 +184,7 @@ CASES = {
         r"own\[condition=clean, 1\]|own\[condition=clean, seed=1\]",
     ),
     "run": (
-        lambda: system(nn.GRUCell(1, 3)).run(BAD_X),
+        lambda: as_system(nn.GRUCell(1, 3)).run(BAD_X),
         r"x\[4, 0, 0\]=nan",
     ),
 }

@@ -9,8 +9,8 @@ from torch import nn
 
 from adaptrnn._error import InputError
 from adaptrnn.activation import gamma_sup_slope
-from adaptrnn.analysis._system import system
 from adaptrnn.analysis.jacobian import jacobian_norm, jacobian_product, recurrent_weight
+from adaptrnn.analysis.system import as_system
 from adaptrnn.init import haar_
 from adaptrnn.rnn import ARUN, RNN
 
@@ -55,7 +55,7 @@ def test_own_gains_and_errors():
 
 def test_products_of_a_linear_map():
     weight = torch.randn(5, 5, dtype=torch.float64)
-    model = system(lambda x, h: h @ weight.mT, torch.zeros(1, 5, dtype=torch.float64))
+    model = as_system(lambda x, h: h @ weight.mT, torch.zeros(1, 5, dtype=torch.float64))
     found = jacobian_product(model, steps=6, every=2)
     for t in (2, 4, 6):
         want = torch.linalg.svdvals(torch.linalg.matrix_power(weight, t)).log()
@@ -66,7 +66,7 @@ def test_products_of_a_linear_map():
 
 def test_products_neither_overflow_nor_underflow():
     for scale in (1e-3, 1e3):
-        model = system(lambda x, h, a=scale: a * h, torch.zeros(1, 2, dtype=torch.float64))
+        model = as_system(lambda x, h, a=scale: a * h, torch.zeros(1, 2, dtype=torch.float64))
         found = jacobian_product(model, steps=400, every=400)
         np.testing.assert_allclose(found.exponent, np.log(scale), rtol=1e-12)
 
@@ -74,7 +74,7 @@ def test_products_neither_overflow_nor_underflow():
 def test_product_is_the_derivative_of_many_steps():
     cell = nn.GRUCell(2, 4, dtype=torch.float64)
     x = torch.randn(5, 1, 2, dtype=torch.float64)
-    model = system(cell)
+    model = as_system(cell)
 
     def many(h):
         for x_t in x:
@@ -99,7 +99,7 @@ def test_of_an_adaptive_network():
 def test_rounding_is_marked_and_not_the_rest():
     """Of diag(1, 1/2, 1/4, 1/8)^T, 2^(-k T) is resolved until it falls to 4 eps = 2^-50."""
     scale = torch.tensor([1.0, 0.5, 0.25, 0.125], dtype=torch.float64)
-    model = system(lambda x, z: scale * z, torch.zeros(1, 4, dtype=torch.float64))
+    model = as_system(lambda x, z: scale * z, torch.zeros(1, 4, dtype=torch.float64))
     found = jacobian_product(model, steps=60)
     want = found["rank"].values[None, :] - 1
     want = want * found.time.values[:, None] < 50

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from adaptrnn._error import InputError
 from adaptrnn.analysis._closed import CURVES
 from adaptrnn.analysis._record import record
-from adaptrnn.analysis._system import system
+from adaptrnn.analysis.system import as_system
 from adaptrnn.controller import AbstractController
 from adaptrnn.gated import GRU, LSTM
 from adaptrnn.rnn import ARUN, RNN
@@ -39,7 +39,7 @@ def numeric_jacobian(model, x, z, drive=None, size=1e-6):
 @pytest.mark.parametrize("kind", CELLS)
 def test_a_cell_steps_as_its_own_call(kind):
     cell = kind(2, 5, dtype=torch.float64)
-    model = system(cell)
+    model = as_system(cell)
     x = torch.randn(4, 3, 2, dtype=torch.float64)
     states = model.run(x)
     state = None
@@ -53,7 +53,7 @@ def test_a_cell_steps_as_its_own_call(kind):
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_a_network_of_two_layers_steps_as_its_own_call(kind):
     network = kind(2, 5, num_layers=2, dtype=torch.float64)
-    model = system(network)
+    model = as_system(network)
     x = torch.randn(6, 3, 2, dtype=torch.float64)
     output, last = network(x)
     states = model.run(x)
@@ -65,7 +65,7 @@ def test_a_network_of_two_layers_steps_as_its_own_call(kind):
 
 @pytest.mark.parametrize("kind", CELLS + NETWORKS)
 def test_jacobian_against_differences(kind):
-    model = system(kind(2, 4), dtype=torch.float64)
+    model = as_system(kind(2, 4), dtype=torch.float64)
     x, z, drive = (torch.randn(3, size, dtype=torch.float64) for size in (2, model.size, 4))
     # central differences of step 1e-6: truncation 1e-12, rounding 1e-16 / 1e-6
     _, exact = model.jacobian(x, z, drive)
@@ -77,11 +77,11 @@ def test_the_drive_is_a_current_into_every_gate(kind):
     """The same current for all samples is a change of the input biases."""
     cell = kind(2, 5, dtype=torch.float64)
     x, drive = torch.randn(3, 2, dtype=torch.float64), torch.randn(5, dtype=torch.float64)
-    z = torch.randn(3, system(cell).size, dtype=torch.float64)
-    driven = system(cell).step(x, z, drive.expand(3, 5))
+    z = torch.randn(3, as_system(cell).size, dtype=torch.float64)
+    driven = as_system(cell).step(x, z, drive.expand(3, 5))
     with torch.no_grad():
         cell.bias_ih += drive.repeat(len(cell.bias_ih) // 5)
-    assert torch.allclose(driven, system(cell).step(x, z, None), atol=1e-15)
+    assert torch.allclose(driven, as_system(cell).step(x, z, None), atol=1e-15)
 
 
 @pytest.mark.parametrize("kind", [GRU, LSTM])
@@ -89,9 +89,9 @@ def test_our_gated_layers_step_as_their_own_call(kind):
     network = kind(2, 5, dtype=torch.float64)
     x, drive = torch.randn(6, 3, 2).double(), torch.randn(6, 3, 5).double()
     output, last = network(x, drive=drive)
-    states = system(network).run(x, drive=drive)
-    assert torch.allclose(system(network).activity(states), output, atol=1e-14)
-    assert torch.allclose(system(network).states(last), states[-1], atol=1e-14)
+    states = as_system(network).run(x, drive=drive)
+    assert torch.allclose(as_system(network).activity(states), output, atol=1e-14)
+    assert torch.allclose(as_system(network).states(last), states[-1], atol=1e-14)
 
 
 class Leaky(AbstractController):
@@ -130,7 +130,7 @@ OURS = {
 def test_our_networks(name):
     """The call itself, closed forms against differences, and with the automatic derivative."""
     network = wild(OURS[name]().double())
-    model = system(network)
+    model = as_system(network)
     x, drive = (torch.randn(5, 3, size, dtype=torch.float64) for size in (2, 4))
     with torch.no_grad():
         output, last = network(x, drive=drive)
@@ -151,7 +151,7 @@ def test_named_tuples_dicts_and_single_samples():
     lstm = nn.LSTMCell(2, 5, dtype=torch.float64)
     zeros = torch.zeros(1, 5, dtype=torch.float64)
     x = torch.randn(7, 3, 2, dtype=torch.float64)
-    want = system(lstm).run(x)
+    want = as_system(lstm).run(x)
 
     def named(x_t: Tensor, state: Pair) -> Pair:
         return Pair(*lstm(x_t, (state.h, state.c)))
@@ -167,28 +167,28 @@ def test_named_tuples_dicts_and_single_samples():
         return Pair(o.sigmoid() * c.tanh(), c)
 
     models = [
-        system(named, Pair(zeros, zeros)),
-        system(keyed, {"h": zeros, "c": zeros}),
-        system(single, Pair(zeros[0], zeros[0]), batch_dim=None),
+        as_system(named, Pair(zeros, zeros)),
+        as_system(keyed, {"h": zeros, "c": zeros}),
+        as_system(single, Pair(zeros[0], zeros[0]), batch_dim=None),
     ]
     for model in models:
         assert model.size == 10 and model.neurons == 5
         assert torch.allclose(model.run(x), want, atol=1e-15)
         exact = model.jacobian(x[0], want[3])[1]
-        assert torch.allclose(exact, system(lstm).jacobian(x[0], want[3])[1], atol=1e-14)
+        assert torch.allclose(exact, as_system(lstm).jacobian(x[0], want[3])[1], atol=1e-14)
 
 
 def test_a_step_with_a_drive():
-    model = system(lambda x, h, drive: torch.tanh(h + drive), torch.zeros(1, 3))
+    model = as_system(lambda x, h, drive: torch.tanh(h + drive), torch.zeros(1, 3))
     got = model.run(z=torch.ones(2, 3), drive=0.5, steps=1)[0]
     assert torch.allclose(got, torch.tanh(torch.full((2, 3), 1.5)))
     with pytest.raises(InputError, match="takes no drive"):
-        system(lambda x, h: h, torch.zeros(1, 3)).run(drive=1.0, steps=2)
+        as_system(lambda x, h: h, torch.zeros(1, 3)).run(drive=1.0, steps=2)
 
 
 def test_the_network_is_copied():
     cell = nn.RNNCell(1, 3)
-    model = system(cell)
+    model = as_system(cell)
     before = model.step(torch.ones(1, 1), model.start(), None)
     with torch.no_grad():
         cell.weight_ih += 1
@@ -216,23 +216,23 @@ class Own(nn.Module):
 def test_a_users_module_may_have_methods_of_any_name():
     network, state = Own(), torch.zeros(3, 4, dtype=torch.float64)
     with pytest.raises(InputError, match="an example state for Own"):
-        system(network)
+        as_system(network)
     z = torch.randn_like(state)
-    assert torch.equal(system(network, state).step(None, z, None), network(None, z))
+    assert torch.equal(as_system(network, state).step(None, z, None), network(None, z))
     rates = record(network, torch.zeros(5, 2, 1), into="input", state=state, input_size=1)["h"]
     assert rates.shape == (5, 2, 4)
 
 
 def test_errors():
     with pytest.raises(InputError, match="one direction"):
-        system(nn.GRU(1, 2, bidirectional=True))
+        as_system(nn.GRU(1, 2, bidirectional=True))
     with pytest.raises(InputError, match="example state"):
-        system(lambda x, h: h)
+        as_system(lambda x, h: h)
     with pytest.raises(InputError, match="batch_dim=None"):
-        system(lambda x, h: h, torch.zeros(()))
+        as_system(lambda x, h: h, torch.zeros(()))
     with pytest.raises(InputError, match="floating"):
-        system(lambda x, h: h, torch.zeros(2, 2, dtype=torch.int64))
-    model = system(nn.RNNCell(2, 3))
+        as_system(lambda x, h: h, torch.zeros(2, 2, dtype=torch.int64))
+    model = as_system(nn.RNNCell(2, 3))
     with pytest.raises(InputError, match=r"x\.shape"):
         model.run(torch.zeros(4, 1, 3))
     with pytest.raises(InputError, match="one sequence per state"):

@@ -12,8 +12,9 @@ import xarray as xr
 
 from adaptrnn.config import TrainConfig
 from adaptrnn.figure.style import render
+from adaptrnn.laboratory.protocol import ANALYSES
+from adaptrnn.laboratory.subject import Subject
 from adaptrnn.paper.item import collect
-from adaptrnn.protocol import ANALYSES, Subject
 from adaptrnn.run import build_model, load_task
 
 SEEDS = (0, 1)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from adaptrnn.laboratory.protocol import ANALYSES
 from adaptrnn.paper.catalogue import ITEMS
-from adaptrnn.paper.equations import EQUATIONS
+from adaptrnn.paper.equation import EQUATIONS
 from adaptrnn.paper.verdict import Claim
-from adaptrnn.protocol import ANALYSES
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,8 +6,9 @@ import torch
 import xarray as xr
 
 from adaptrnn.config import TrainConfig
+from adaptrnn.laboratory.protocol import ANALYSES
+from adaptrnn.laboratory.subject import Subject
 from adaptrnn.paper import figure5
-from adaptrnn.protocol import ANALYSES, Subject
 from adaptrnn.run import build_model, load_task
 
 

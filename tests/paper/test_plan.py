@@ -6,12 +6,12 @@ import pytest
 import tyro
 
 from adaptrnn.config import EvaluateConfig, TrainConfig
+from adaptrnn.laboratory.command import AnalyzeConfig
+from adaptrnn.laboratory.protocol import ANALYSES
 from adaptrnn.paper.catalogue import ITEMS
 from adaptrnn.paper.cost import multiply_adds, training_cost
 from adaptrnn.paper.plan import Plan, arguments
 from adaptrnn.paper.profile import PROFILES
-from adaptrnn.probe import AnalyzeConfig
-from adaptrnn.protocol import ANALYSES
 
 
 @pytest.fixture(scope="module", params=PROFILES)

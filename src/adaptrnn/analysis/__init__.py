@@ -1,129 +1,73 @@
-"""The laboratory: probe neurons and networks as one probes cells and dynamical systems.
+"""Questions to any recurrent network, as one asks them of cells and of dynamical systems.
 
-One question, one file, one or few functions; each takes a network (`system` says which) and returns
-a labelled xarray.Dataset that says in its attrs what was computed. Nothing here plots, touches
-files or imports what it does not need: a name is imported when it is first used.
-
-A function often has the name of its file. What `from adaptrnn.analysis import lyapunov` gives is
-always the function; other names of the file come as `from adaptrnn.analysis.lyapunov import ...`.
+Each function answers one question about a network (`as_system` says what may be given) and returns
+a labelled xarray.Dataset whose attrs say what was computed. A question has a file of its own, which
+also holds the parts of the answer: `from adaptrnn.analysis.scaling import fit_scaling`. Nothing
+here plots or touches files, and a file is imported when one of its names is first used.
 """
 
 from __future__ import annotations
 
 import importlib
-import sys
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from adaptrnn.analysis._system import System, system
-    from adaptrnn.analysis.controller_manifold import controller_manifold
-    from adaptrnn.analysis.fi_curve import (
-        NEURONS,
-        Neuron,
-        fit_fi,
-        fit_fi_table,
-        neurons_in_plane,
-        read_fi_table,
-        simulate_fi,
-        simulate_step,
-        standardise,
-        units_in_plane,
-    )
-    from adaptrnn.analysis.fractional import (
-        PROTOCOLS,
-        Protocol,
-        fractional_derivative,
-        fractional_order,
-        group_means,
-        memoryless_null,
-        respond,
-    )
-    from adaptrnn.analysis.gain_scaling import fit_scaling, freeze, gain_scaling
-    from adaptrnn.analysis.gradients import gradient_norm
-    from adaptrnn.analysis.heterogeneity import activation_parameters, heterogeneity
-    from adaptrnn.analysis.isolate import isolate
-    from adaptrnn.analysis.jacobian import jacobian_norm, jacobian_product, recurrent_weight
-    from adaptrnn.analysis.lyapunov import DEFINITIONS, ConvergenceWarning, lyapunov, system_of
+    from adaptrnn.analysis.cell_model import simulate_fi
+    from adaptrnn.analysis.curve_parameter import heterogeneity
+    from adaptrnn.analysis.eigenvalue import spectrum
+    from adaptrnn.analysis.fi_curve import fit_fi
+    from adaptrnn.analysis.fractional import fractional_order, respond
+    from adaptrnn.analysis.gradient import gradient_norm
+    from adaptrnn.analysis.isolation import isolate
+    from adaptrnn.analysis.jacobian import jacobian_norm, jacobian_product
+    from adaptrnn.analysis.lyapunov_exponent import lyapunov
+    from adaptrnn.analysis.manifold import controller_manifold
     from adaptrnn.analysis.noise import level_residual, level_set, noise_variance
-    from adaptrnn.analysis.robustness import area, compare, sweep
-    from adaptrnn.analysis.spectrum import spectrum
-    from adaptrnn.analysis.statistics import (
-        correlation,
-        holm,
-        interval,
-        paired_test,
-        stars,
-        unpaired_test,
-    )
-    from adaptrnn.analysis.step_response import describe_step, step_response
-    from adaptrnn.analysis.transfer import (
-        accuracy,
-        balanced_split,
-        compare_transplant,
-        retrain_activation,
-        rotate,
-        rotated_digits,
-        transplant,
-    )
+    from adaptrnn.analysis.response import step_response
+    from adaptrnn.analysis.robustness import sweep
+    from adaptrnn.analysis.scaling import gain_scaling
+    from adaptrnn.analysis.statistic import correlation, interval, paired_test, unpaired_test
+    from adaptrnn.analysis.system import System, as_system
+    from adaptrnn.analysis.transfer import rotated_digits, transplant
 
-_NAMES = {
-    "_system": ("System", "system"),
-    "controller_manifold": ("controller_manifold",),
-    "fi_curve": (
-        *("NEURONS", "Neuron", "fit_fi", "fit_fi_table", "read_fi_table", "simulate_fi"),
-        *("neurons_in_plane", "simulate_step", "standardise", "units_in_plane"),
-    ),
-    "fractional": (
-        *("PROTOCOLS", "Protocol", "fractional_derivative", "fractional_order", "group_means"),
-        *("memoryless_null", "respond"),
-    ),
-    "gain_scaling": ("fit_scaling", "freeze", "gain_scaling"),
-    "gradients": ("gradient_norm",),
-    "heterogeneity": ("activation_parameters", "heterogeneity"),
-    "isolate": ("isolate",),
-    "jacobian": ("jacobian_norm", "jacobian_product", "recurrent_weight"),
-    "lyapunov": ("DEFINITIONS", "ConvergenceWarning", "lyapunov", "system_of"),
-    "noise": ("level_residual", "level_set", "noise_variance"),
-    "robustness": ("area", "compare", "sweep"),
-    "spectrum": ("spectrum",),
-    "statistics": ("correlation", "holm", "interval", "paired_test", "stars", "unpaired_test"),
-    "step_response": ("describe_step", "step_response"),
-    "transfer": (
-        *("accuracy", "balanced_split", "compare_transplant", "retrain_activation", "rotate"),
-        *("rotated_digits", "transplant"),
-    ),
+_HOME = {
+    "System": "system",
+    "as_system": "system",
+    "controller_manifold": "manifold",
+    "correlation": "statistic",
+    "fit_fi": "fi_curve",
+    "fractional_order": "fractional",
+    "gain_scaling": "scaling",
+    "gradient_norm": "gradient",
+    "heterogeneity": "curve_parameter",
+    "interval": "statistic",
+    "isolate": "isolation",
+    "jacobian_norm": "jacobian",
+    "jacobian_product": "jacobian",
+    "level_residual": "noise",
+    "level_set": "noise",
+    "lyapunov": "lyapunov_exponent",
+    "noise_variance": "noise",
+    "paired_test": "statistic",
+    "respond": "fractional",
+    "rotated_digits": "transfer",
+    "simulate_fi": "cell_model",
+    "spectrum": "eigenvalue",
+    "step_response": "response",
+    "sweep": "robustness",
+    "transplant": "transfer",
+    "unpaired_test": "statistic",
 }
-_HOME = {name: module for module, names in _NAMES.items() for name in names}
-
 __all__ = [
-    "DEFINITIONS",
-    "NEURONS",
-    "PROTOCOLS",
-    "ConvergenceWarning",
-    "Neuron",
-    "Protocol",
     "System",
-    "accuracy",
-    "activation_parameters",
-    "area",
-    "balanced_split",
-    "compare",
-    "compare_transplant",
+    "as_system",
     "controller_manifold",
     "correlation",
-    "describe_step",
     "fit_fi",
-    "fit_fi_table",
-    "fit_scaling",
-    "fractional_derivative",
     "fractional_order",
-    "freeze",
     "gain_scaling",
     "gradient_norm",
-    "group_means",
     "heterogeneity",
-    "holm",
     "interval",
     "isolate",
     "jacobian_norm",
@@ -131,48 +75,24 @@ __all__ = [
     "level_residual",
     "level_set",
     "lyapunov",
-    "memoryless_null",
-    "neurons_in_plane",
     "noise_variance",
     "paired_test",
-    "read_fi_table",
-    "recurrent_weight",
     "respond",
-    "retrain_activation",
-    "rotate",
     "rotated_digits",
     "simulate_fi",
-    "simulate_step",
     "spectrum",
-    "standardise",
-    "stars",
     "step_response",
     "sweep",
-    "system",
-    "system_of",
     "transplant",
-    "units_in_plane",
     "unpaired_test",
 ]
 
 
-class _Laboratory(ModuleType):
-    """This package; importing a file of it must not put the file in the place of its function."""
-
-    def __getattr__(self, name: str) -> Any:
-        if name not in _HOME:
-            raise AttributeError(f"module 'adaptrnn.analysis' has no attribute {name!r}")
-        module = importlib.import_module(f"adaptrnn.analysis.{_HOME[name]}")
-        super().__setattr__(name, getattr(module, name))
-        return getattr(module, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if isinstance(value, ModuleType) and name in _HOME:
-            value = getattr(value, name)
-        super().__setattr__(name, value)
-
-    def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *_HOME})
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'adaptrnn.analysis' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"adaptrnn.analysis.{_HOME[name]}"), name)
 
 
-sys.modules[__name__].__class__ = _Laboratory
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -12,7 +12,7 @@ from torch import Tensor
 from adaptrnn._error import bad, choose
 from adaptrnn._recurrent import Recurrent
 from adaptrnn.analysis._finite import finite
-from adaptrnn.analysis._system import system
+from adaptrnn.analysis.system import as_system
 from adaptrnn.gated import GRU, LSTM
 
 SIGNALS = ("h", "n", "s")
@@ -62,7 +62,7 @@ def record(
     """Rates, and where there are any gains and saturations, under a stimulus, from rest.
 
     Args:
-        network: anything `system` takes.
+        network: anything `as_system` takes.
         stimulus: (T, B, N), or (T, B, 1) for the same to all neurons; into the input (T, B, D) or
             (T, B, 1).
         into: "drive": added to each neuron's current, no other input; "input": the input x_t.
@@ -80,7 +80,7 @@ def record(
     finite("stimulus", stimulus)
     steps = stimulus.shape[0]
     traced = isinstance(network, TRACED)
-    wrapped = None if traced else system(network, state, input_size=input_size)
+    wrapped = None if traced else as_system(network, state, input_size=input_size)
     holder = network if traced else wrapped
     width = holder.input_size  # type: ignore[union-attr]
     units = getattr(getattr(network, "controller", None), "controller_size", 0)
@@ -123,4 +123,4 @@ def neuron_count(network: Any, state: Any = None) -> int:
     """N, the number of neurons of a network."""
     if isinstance(network, TRACED):
         return int(network.hidden_size)
-    return system(network, state).neurons
+    return as_system(network, state).neurons

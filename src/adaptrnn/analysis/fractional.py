@@ -345,7 +345,7 @@ def respond(
     neuron, time and trial, and added to the step.
 
     Args:
-        network: any recurrent network (see `adaptrnn.analysis._system`); for isolated neurons,
+        network: any recurrent network (see `adaptrnn.analysis.system`); for isolated neurons,
             what `isolate` returns.
         amplitudes: xi of the steps.
         protocol: "A", "B" or a `Protocol`.

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from adaptrnn._error import bad
 from adaptrnn.activation import gamma_dx, gamma_sup_slope
 from adaptrnn.analysis._finite import finite
-from adaptrnn.analysis._system import Network, system
+from adaptrnn.analysis.system import Network, as_system
 
 __all__ = ["jacobian_norm", "jacobian_product", "recurrent_weight"]
 
@@ -175,7 +175,7 @@ def jacobian_product(
         >>> found.log_singular.shape, found.time.values
         ((2, 1, 3), array([3, 6]))
     """
-    model = system(network, dtype=dtype)
+    model = as_system(network, dtype=dtype)
     z = None if state is None else model.states(state)
     if every < 1:
         raise bad("every", every, "an integer >= 1")

@@ -33,8 +33,8 @@ from torch import Tensor, nn
 
 from adaptrnn._error import bad
 from adaptrnn.analysis._finite import finite
-from adaptrnn.analysis.heterogeneity import activation_parameters, heterogeneity
-from adaptrnn.analysis.statistics import paired_test
+from adaptrnn.analysis.curve_parameter import activation_parameters, heterogeneity
+from adaptrnn.analysis.statistic import paired_test
 
 __all__ = [
     "accuracy",

@@ -21,12 +21,12 @@ def _():
 
     from adaptrnn import InputError, MissingExtraError
     from adaptrnn.analysis import isolate
-    from adaptrnn.explore import cells, curve, network, neuron, page, picture
+    from adaptrnn.explore import curve, network, neuron, page, picture, real_cell
 
     return (
         InputError,
         MissingExtraError,
-        cells,
+        real_cell,
         curve,
         isolate,
         mo,
@@ -113,10 +113,10 @@ def _(at_rest, curve_picture, mo, n, placed, plane_picture, s, x):
 
 
 @app.cell
-def _(cells, mo, page):
+def _(mo, page, real_cell):
     upload = mo.ui.file(filetypes=[".csv"], label="your cells: CSV with current, rate, neuron")
     simulate = mo.ui.run_button(label="simulate five cells")
-    missing = cells.how_to_get()
+    missing = real_cell.how_to_get()
     mo.hstack(
         [mo.Html(page.note(missing)) if missing else simulate, upload],
         wrap=True,
@@ -127,14 +127,14 @@ def _(cells, mo, page):
 
 
 @app.cell
-def _(InputError, MissingExtraError, cells, missing, mo, page, simulate, upload):
+def _(InputError, MissingExtraError, missing, mo, page, real_cell, simulate, upload):
     placed, problem = {}, None
     try:
         if not missing and simulate.value:
             with mo.status.spinner("simulating five cells"):
-                placed |= cells.simulated()
+                placed |= real_cell.simulated()
         if upload.value:
-            placed |= cells.from_table(upload.value[0].contents)
+            placed |= real_cell.from_table(upload.value[0].contents)
     except (InputError, MissingExtraError) as error:
         problem = str(error)
     mo.Html(page.note(problem, "warning")) if problem else None

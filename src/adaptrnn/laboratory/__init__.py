@@ -1,5 +1,23 @@
-"""The laboratory: the standard protocols on any trained recurrent network, without a run folder."""
+"""The laboratory: the standard protocols on a trained network, from a run or given in Python.
 
-from adaptrnn.laboratory.network import analyze
+subject   a trained network and its task
+protocol  each analysis with the stimuli and numbers of the paper, on a subject
+drawing   the picture of each result
+command   `adaptrnn analyze`, which keeps the results in the folder of a run
+network   `analyze`, which gives them in Python
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from adaptrnn.laboratory.network import analyze
 
 __all__ = ["analyze"]
+
+
+def __getattr__(name: str) -> Any:
+    if name != "analyze":
+        raise AttributeError(f"module 'adaptrnn.laboratory' has no attribute {name!r}")
+    from adaptrnn.laboratory.network import analyze
+
+    return analyze

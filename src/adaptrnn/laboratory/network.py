@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import time
@@ -12,22 +11,16 @@ from typing import Any
 
 import torch
 import xarray as xr
-from torch import Tensor, nn
+from torch import nn
 
 from adaptrnn._error import InputError, bad, choose, require
 from adaptrnn._names import MODELS
-from adaptrnn._recurrent import Recurrent
-from adaptrnn.analysis._system import System, system
-from adaptrnn.gated import GRU, LSTM
-from adaptrnn.probe import subject_of
-from adaptrnn.protocol import ANALYSES, Subject
-from adaptrnn.rnn import ARUN, RNN
-from adaptrnn.run import Run, versions, write_dataset
+from adaptrnn.laboratory.protocol import ANALYSES
+from adaptrnn.laboratory.subject import Subject, subject_of_network
+from adaptrnn.run import versions, write_dataset
 from adaptrnn.tasks import AbstractTask
 
 __all__ = ["analyze"]
-
-_CORES = (Recurrent, GRU, LSTM, nn.RNNBase, nn.RNNCellBase)
 
 
 def analyze(
@@ -88,7 +81,7 @@ def analyze(
     chosen = list(ANALYSES) if everything else [names] if isinstance(names, str) else list(names)
     for name in chosen:
         choose("names", name, ANALYSES)
-    subject = _subject(network, task, state, initial, seed, effort)
+    subject = subject_of_network(network, task, state, initial, seed, effort)
     found: dict[str, xr.Dataset] = {}
     for name in chosen:
         begin = time.perf_counter()
@@ -126,79 +119,8 @@ def _fields(subject: Subject) -> dict[str, Any]:
 
 
 def _draw(name: str, data: xr.Dataset, path: Path) -> None:
-    from adaptrnn.figure.laboratory import DRAWINGS
     from adaptrnn.figure.style import render
+    from adaptrnn.laboratory.drawing import DRAWINGS
     from adaptrnn.run import write_atomic
 
     write_atomic(path, render(DRAWINGS[name], data, "png"))
-
-
-def _subject(
-    network: Any, task: AbstractTask | None, state: Any, initial: Any, seed: int, effort: float
-) -> Subject:
-    if isinstance(network, Run):
-        run = network if task is None else Run(network.folder, task, network.given_core)
-        return subject_of(run, seed, effort)
-    if task is None:
-        raise bad("task", None, "the task that the network was trained on")
-    model = _whole(network, task, state)
-    first = None if initial is None else _whole(initial, task, state)
-    return Subject(_name(model.core), model, first, task, seed, effort)
-
-
-def _name(core: Any) -> str:
-    """The model's name in `adaptrnn.MODELS`, or that of the class."""
-    if isinstance(core, ARUN):
-        return "arun"
-    if isinstance(core, RNN) and core.nonlinearity in MODELS:
-        return core.nonlinearity
-    if isinstance(core, GRU | LSTM):
-        return type(core).__name__.lower()
-    return core.name if isinstance(core, System) else type(core).__name__
-
-
-class _Whole(nn.Module):
-    """A network of the user's own under the names that protocols use: core, encoder, readout."""
-
-    def __init__(self, network: Any, core: Any) -> None:
-        super().__init__()
-        self.network, self.core = network, core
-        self.encoder = nn.Identity()
-        readout = getattr(network, "readout", None)
-        if isinstance(readout, nn.Module):
-            self.readout = readout
-
-    def forward(self, x: Tensor, drive: Tensor | float | None = None) -> Tensor:
-        """What the network answers."""
-        if not isinstance(self.network, nn.Module) or self.network is self.core:
-            raise bad("network", _name(self.core), "a module that answers the task, with a readout")
-        if drive is None:
-            return self.network(x)
-        try:
-            inspect.signature(self.network.forward).bind(x, drive)
-        except TypeError:
-            allowed = "a module that is called as module(x, drive)"
-            raise bad("network", type(self.network).__name__, allowed) from None
-        return self.network(x, drive)
-
-
-def _whole(network: Any, task: AbstractTask, state: Any) -> Any:
-    if not isinstance(network, nn.Module):
-        size = None if task.kind == "image" else task.input_size
-        return _Whole(network, system(network, state, input_size=size))
-    if all(hasattr(network, name) for name in ("core", "encoder", "readout")):
-        return network
-    core = getattr(network, "core", None)
-    if core is None and (isinstance(network, _CORES) or hasattr(network, "step")):
-        core = network
-    if core is None:
-        inner = [part for part in network.modules() if isinstance(part, _CORES)]
-        if len(inner) != 1:
-            raise bad(
-                "network",
-                type(network).__name__,
-                "a module with one recurrent layer, or with its recurrent core as `core`",
-                f"{len(inner)} recurrent layers were found in it.",
-            )
-        core = inner[0]
-    return _Whole(network, core)

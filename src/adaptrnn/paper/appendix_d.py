@@ -11,9 +11,9 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from adaptrnn.analysis import System, system
-from adaptrnn.analysis.lyapunov import lyapunov
-from adaptrnn.figure.definitions import definitions
+from adaptrnn.analysis import System, as_system
+from adaptrnn.analysis.lyapunov_exponent import lyapunov
+from adaptrnn.figure.definition import definitions
 from adaptrnn.init import haar_
 from adaptrnn.paper.item import Item
 from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
@@ -78,12 +78,12 @@ def measure(draws: int = 3) -> xr.Dataset:
                 network.weight_hh_l0.copy_(turned @ torch.diag(moduli / 1.2) @ turned.mT)
             rotation = haar_(torch.empty(20, 20, dtype=torch.float64))
         start = torch.ones(1, SIZE, dtype=torch.float64)
-        maps = (system(partial(_linear, linear), start), system(network))
+        maps = (as_system(partial(_linear, linear), start), as_system(network))
         for model in maps:
             found = lyapunov(model, k=None, steps=STEPS, burn_in=STEPS, tolerance=np.inf)
             qr.append(np.sort(found.lyapunov.values[0])[::-1])
             svd.append(_by_singular_values(model))
-        turn = system(partial(_linear, rotation), torch.ones(1, 20).double())
+        turn = as_system(partial(_linear, rotation), torch.ones(1, 20).double())
         found = lyapunov(turn, k=None, steps=200, burn_in=0, tolerance=np.inf)
         orthogonal.append(float(abs(found.lyapunov).max()))
     dims, shape = ("draw", "system", "exponent"), (draws, 2, SIZE)
@@ -162,6 +162,6 @@ ITEM = Item(
     measure=measure,
     draw=definitions,
     judge=judge,
-    functions=("adaptrnn.analysis.lyapunov.lyapunov",),
-    tests=("tests/analysis/test_lyapunov.py", "tests/paper/test_appendix_d.py"),
+    functions=("adaptrnn.analysis.lyapunov_exponent.lyapunov",),
+    tests=("tests/analysis/test_lyapunov_exponent.py", "tests/paper/test_appendix_d.py"),
 )

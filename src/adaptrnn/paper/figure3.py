@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from adaptrnn.figure.heterogeneity import heterogeneity, scaling
 from adaptrnn.paper.item import Item, analysis_of
-from adaptrnn.paper.notes import along
+from adaptrnn.paper.note import along
 from adaptrnn.paper.ordering import known
 from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
 from adaptrnn.run import Run
@@ -183,8 +183,8 @@ HETEROGENEITY = Item(
     measure=measure_heterogeneity,
     draw=draw_heterogeneity,
     judge=judge_heterogeneity,
-    functions=("adaptrnn.analysis.heterogeneity.heterogeneity",),
-    tests=("tests/analysis/test_heterogeneity.py",),
+    functions=("adaptrnn.analysis.curve_parameter.heterogeneity",),
+    tests=("tests/analysis/test_curve_parameter.py",),
 )
 
 SCALING = Item(
@@ -206,8 +206,8 @@ SCALING = Item(
     draw=draw_scaling,
     judge=judge_scaling,
     functions=(
-        "adaptrnn.analysis.gain_scaling.gain_scaling",
-        "adaptrnn.analysis.gain_scaling.fit_scaling",
+        "adaptrnn.analysis.scaling.gain_scaling",
+        "adaptrnn.analysis.scaling.fit_scaling",
     ),
-    tests=("tests/analysis/test_gain_scaling.py",),
+    tests=("tests/analysis/test_scaling.py",),
 )

@@ -6,11 +6,11 @@ import numpy as np
 import xarray as xr
 
 from adaptrnn._error import InputError
-from adaptrnn.analysis.statistics import holm, paired_test, unpaired_test
-from adaptrnn.figure.orders import order_by_task, orders
+from adaptrnn.analysis.statistic import holm, paired_test, unpaired_test
+from adaptrnn.figure.order import order_by_task, orders
 from adaptrnn.figure.response import response
 from adaptrnn.paper.item import Item, analysis_of
-from adaptrnn.paper.notes import along
+from adaptrnn.paper.note import along
 from adaptrnn.paper.ordering import TASKS as ROLE_NAMES
 from adaptrnn.paper.verdict import Claim, Part, Verdict, part, verdict
 from adaptrnn.run import Run
@@ -189,10 +189,10 @@ ITEM = Item(
     draw=response,
     judge=judge,
     functions=(
-        "adaptrnn.analysis.step_response.step_response",
-        "adaptrnn.analysis.step_response.describe_step",
+        "adaptrnn.analysis.response.step_response",
+        "adaptrnn.analysis.response.describe_step",
     ),
-    tests=("tests/analysis/test_step_response.py",),
+    tests=("tests/analysis/test_response.py",),
 )
 
 
@@ -356,13 +356,13 @@ ORDERS = Item(
     judge=judge_orders,
     functions=(
         "adaptrnn.analysis.fractional.fractional_order",
-        "adaptrnn.analysis.isolate.isolate",
-        "adaptrnn.analysis.statistics.paired_test",
+        "adaptrnn.analysis.isolation.isolate",
+        "adaptrnn.analysis.statistic.paired_test",
     ),
     tests=(
         "tests/analysis/test_fractional.py",
-        "tests/analysis/test_isolate.py",
-        "tests/analysis/test_statistics.py",
+        "tests/analysis/test_isolation.py",
+        "tests/analysis/test_statistic.py",
     ),
 )
 
@@ -460,7 +460,7 @@ TASKS = Item(
     judge=judge_tasks,
     functions=(
         "adaptrnn.analysis.fractional.fractional_order",
-        "adaptrnn.analysis.statistics.unpaired_test",
+        "adaptrnn.analysis.statistic.unpaired_test",
     ),
-    tests=("tests/analysis/test_fractional.py", "tests/analysis/test_statistics.py"),
+    tests=("tests/analysis/test_fractional.py", "tests/analysis/test_statistic.py"),
 )

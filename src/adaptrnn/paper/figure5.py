@@ -12,7 +12,7 @@ from adaptrnn.figure.controller import level_sets, manifold
 from adaptrnn.figure.stability import eigenvalues, exponents
 from adaptrnn.figure.style import LABELS
 from adaptrnn.paper.item import Item, analysis_of
-from adaptrnn.paper.notes import along
+from adaptrnn.paper.note import along
 from adaptrnn.paper.ordering import OTHER, PLAIN, minus
 from adaptrnn.paper.verdict import Claim, Part, Verdict, part, verdict
 from adaptrnn.run import Run
@@ -385,8 +385,8 @@ MANIFOLD = Item(
     measure=measure_manifold,
     draw=manifold,
     judge=judge_manifold,
-    functions=("adaptrnn.analysis.controller_manifold.controller_manifold",),
-    tests=("tests/analysis/test_controller_manifold.py",),
+    functions=("adaptrnn.analysis.manifold.controller_manifold",),
+    tests=("tests/analysis/test_manifold.py",),
 )
 
 LEVELS = Item(
@@ -424,8 +424,8 @@ EXPONENTS = Item(
     measure=measure_exponents,
     draw=exponents,
     judge=judge_exponents,
-    functions=("adaptrnn.analysis.lyapunov.lyapunov",),
-    tests=("tests/analysis/test_lyapunov.py",),
+    functions=("adaptrnn.analysis.lyapunov_exponent.lyapunov",),
+    tests=("tests/analysis/test_lyapunov_exponent.py",),
 )
 
 SPECTRUM = Item(
@@ -441,6 +441,6 @@ SPECTRUM = Item(
     measure=measure_spectrum,
     draw=eigenvalues,
     judge=judge_spectrum,
-    functions=("adaptrnn.analysis.spectrum.spectrum",),
-    tests=("tests/analysis/test_spectrum.py",),
+    functions=("adaptrnn.analysis.eigenvalue.spectrum",),
+    tests=("tests/analysis/test_eigenvalue.py",),
 )

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from adaptrnn.figure.heterogeneity import rotated
 from adaptrnn.paper.item import Item, analysis_of
-from adaptrnn.paper.notes import along
+from adaptrnn.paper.note import along
 from adaptrnn.paper.ordering import images, known
 from adaptrnn.paper.verdict import Claim, Part, Verdict, part, verdict
 from adaptrnn.run import Run

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 
 from adaptrnn.analysis.fractional import PROTOCOLS, fractional_derivative, fractional_order
-from adaptrnn.figure.orders import error_curves
+from adaptrnn.figure.order import error_curves
 from adaptrnn.paper.figure4 import SIGN
 from adaptrnn.paper.item import Item, analysis_of
 from adaptrnn.paper.ordering import TASKS

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from adaptrnn.figure.transplant import transplant
 from adaptrnn.paper.item import Item, analysis_of
-from adaptrnn.paper.notes import along
+from adaptrnn.paper.note import along
 from adaptrnn.paper.ordering import images, known
 from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
 from adaptrnn.run import Run

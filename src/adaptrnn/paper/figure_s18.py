@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
-from adaptrnn.figure.gradients import gradients
+from adaptrnn.figure.gradient import gradients
 from adaptrnn.figure.style import LABELS
 from adaptrnn.paper.item import Item, analysis_of
 from adaptrnn.paper.ordering import GATED, OTHER, PLAIN, known
@@ -131,6 +131,6 @@ ITEM = Item(
     measure=measure,
     draw=draw,
     judge=judge,
-    functions=("adaptrnn.analysis.gradients.gradient_norm",),
-    tests=("tests/analysis/test_gradients.py",),
+    functions=("adaptrnn.analysis.gradient.gradient_norm",),
+    tests=("tests/analysis/test_gradient.py",),
 )

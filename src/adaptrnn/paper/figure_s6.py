@@ -11,13 +11,13 @@ import xarray as xr
 from torch import Tensor
 
 from adaptrnn.activation import gamma_dx, gamma_sup_slope
-from adaptrnn.analysis.lyapunov import ConvergenceWarning, lyapunov
-from adaptrnn.analysis.statistics import correlation
-from adaptrnn.figure.maps import exponent_map, grid_maps, norm_map, trained_norm_map
+from adaptrnn.analysis.lyapunov_exponent import ConvergenceWarning, lyapunov
+from adaptrnn.analysis.statistic import correlation
+from adaptrnn.figure.map import exponent_map, grid_maps, norm_map, trained_norm_map
 from adaptrnn.init import henaff_
 from adaptrnn.paper.gate import LEAST
 from adaptrnn.paper.item import Item, analysis_of, evaluation_of
-from adaptrnn.paper.notes import along
+from adaptrnn.paper.note import along
 from adaptrnn.paper.verdict import Claim, Part, Verdict, part, verdict
 from adaptrnn.perturb import Sum
 from adaptrnn.rnn import RNN
@@ -461,8 +461,8 @@ EXPONENTS = Item(
     measure=measure_exponents,
     draw=exponent_map,
     judge=judge_exponents,
-    functions=("adaptrnn.analysis.lyapunov.lyapunov",),
-    tests=("tests/analysis/test_lyapunov.py",),
+    functions=("adaptrnn.analysis.lyapunov_exponent.lyapunov",),
+    tests=("tests/analysis/test_lyapunov_exponent.py",),
 )
 
 GRID = Item(
@@ -481,6 +481,6 @@ GRID = Item(
     measure=measure_grid,
     draw=grid_maps,
     judge=judge_grid,
-    functions=("adaptrnn.evaluation.evaluate", "adaptrnn.analysis.statistics.correlation"),
-    tests=("tests/test_evaluation.py", "tests/analysis/test_statistics.py"),
+    functions=("adaptrnn.evaluation.evaluate", "adaptrnn.analysis.statistic.correlation"),
+    tests=("tests/test_evaluation.py", "tests/analysis/test_statistic.py"),
 )

@@ -6,7 +6,7 @@ from functools import partial
 
 import xarray as xr
 
-from adaptrnn.figure.orders import error_curves
+from adaptrnn.figure.order import error_curves
 from adaptrnn.paper.figure4 import PROTOCOLS, SIGN
 from adaptrnn.paper.figure_s10 import SHARP, curves
 from adaptrnn.paper.item import Item

@@ -17,9 +17,9 @@ from matplotlib.figure import Figure
 
 from adaptrnn._names import MODELS
 from adaptrnn.evaluation import kept_evaluations
+from adaptrnn.laboratory.command import read_analysis
 from adaptrnn.paper.verdict import Verdict
 from adaptrnn.perturb import Perturbation
-from adaptrnn.probe import read_analysis
 from adaptrnn.run import Run
 
 __all__ = ["ROLES", "Item", "Table", "analysis_of", "collect", "evaluation_of", "present"]
@@ -62,7 +62,7 @@ class Item:
         optional: whether a profile may do without it; then it is not reported as missing.
         made_by: the command that writes its table, if it is not measured on the runs of a profile.
         conditions: perturbations under which the runs are evaluated on the whole test split.
-        analyses: names of `adaptrnn.protocol.ANALYSES` made of the runs.
+        analyses: names of `adaptrnn.laboratory.protocol.ANALYSES` made of the runs.
         functions: dotted names of the functions that compute what is shown.
         tests: the test files, from the project's root, that hold those functions to a ground truth.
         table: a table of the measures, or None.
@@ -146,7 +146,7 @@ def analysis_of(run: Run, name: str) -> xr.Dataset:
 
     Args:
         run: a run.
-        name: of `adaptrnn.protocol.ANALYSES`.
+        name: of `adaptrnn.laboratory.protocol.ANALYSES`.
 
     Returns:
         The data set.

@@ -14,11 +14,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from adaptrnn.laboratory.protocol import ANALYSES
 from adaptrnn.paper.catalogue import ITEMS
 from adaptrnn.paper.cost import Cost, analysis_cost, evaluation_cost, training_cost
 from adaptrnn.paper.item import Item
 from adaptrnn.paper.profile import PlannedRun, Profile, load_profile
-from adaptrnn.protocol import ANALYSES
 
 __all__ = ["Plan", "arguments"]
 

@@ -11,7 +11,7 @@ from adaptrnn.analysis.noise import noise_variance
 from adaptrnn.figure.noise import noise_error, trained_noise_error
 from adaptrnn.init import haar_
 from adaptrnn.paper.item import Item, analysis_of
-from adaptrnn.paper.notes import along
+from adaptrnn.paper.note import along
 from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
 from adaptrnn.run import Run
 

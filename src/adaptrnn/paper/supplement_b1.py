@@ -5,7 +5,7 @@ from __future__ import annotations
 import xarray as xr
 from matplotlib.figure import Figure
 
-from adaptrnn.analysis.statistics import unpaired_test
+from adaptrnn.analysis.statistic import unpaired_test
 from adaptrnn.figure.accuracy import accuracy
 from adaptrnn.paper.item import ROLES, Item, evaluation_of
 from adaptrnn.paper.ordering import TASKS, images, known, lead, listing
@@ -97,6 +97,6 @@ ITEM = Item(
     measure=measure,
     draw=draw,
     judge=judge,
-    functions=("adaptrnn.evaluation.evaluate", "adaptrnn.analysis.statistics.unpaired_test"),
-    tests=("tests/test_evaluation.py", "tests/analysis/test_statistics.py"),
+    functions=("adaptrnn.evaluation.evaluate", "adaptrnn.analysis.statistic.unpaired_test"),
+    tests=("tests/test_evaluation.py", "tests/analysis/test_statistic.py"),
 )

@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from adaptrnn.analysis.statistics import paired_test
+from adaptrnn.analysis.statistic import paired_test
 from adaptrnn.figure.accuracy import accuracy
 from adaptrnn.figure.style import LABELS
 from adaptrnn.paper.item import ROLES, Item, Table, evaluation_of

@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
-from adaptrnn.analysis.statistics import interval
+from adaptrnn.analysis.statistic import interval
 
 __all__ = ["OUTCOMES", "Claim", "Part", "Verdict", "part", "verdict"]
 

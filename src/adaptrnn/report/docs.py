@@ -19,7 +19,7 @@ from adaptrnn.figure.style import render
 from adaptrnn.paper.catalogue import ITEMS
 from adaptrnn.paper.change import RULE, changes
 from adaptrnn.paper.cost import hours
-from adaptrnn.paper.equations import EQUATIONS
+from adaptrnn.paper.equation import EQUATIONS
 from adaptrnn.paper.gate import in_order
 from adaptrnn.paper.item import Table
 from adaptrnn.paper.store import read_results

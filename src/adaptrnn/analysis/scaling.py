@@ -25,7 +25,7 @@ from adaptrnn._error import bad
 from adaptrnn.analysis._finite import finite
 from adaptrnn.analysis._fit import fit, fit_all
 from adaptrnn.analysis._record import UNITS, neuron_count, record
-from adaptrnn.analysis._system import system
+from adaptrnn.analysis.system import as_system
 
 __all__ = ["fit_scaling", "freeze", "gain_scaling"]
 
@@ -49,7 +49,7 @@ def gain_scaling(
     """Noise-variance switching: steady gain, saturation and output variance against xi.
 
     Args:
-        network: any recurrent network (see `adaptrnn.analysis._system`).
+        network: any recurrent network (see `adaptrnn.analysis.system`).
         amplitudes: xi, standard deviations of the noise in the middle epoch, > 0.
         durations: numbers of time steps at low, xi and low.
         low: standard deviation of the noise in the outer epochs.
@@ -233,7 +233,7 @@ def _noise(
         width = neuron_count(network, state)
     else:
         known = getattr(network, "input_size", None) or input_size
-        width = known or system(network, state).input_size or 1
+        width = known or as_system(network, state).input_size or 1
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(sum(durations), trials, 1, width, generator=generator)
     scale = torch.full((sum(durations), 1, len(xi), 1), low)

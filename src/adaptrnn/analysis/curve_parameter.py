@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from adaptrnn._error import bad
 from adaptrnn.analysis._finite import finite
-from adaptrnn.analysis.statistics import interval
+from adaptrnn.analysis.statistic import interval
 
 __all__ = ["activation_parameters", "heterogeneity"]
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 import xarray as xr
 
-from adaptrnn.analysis._system import Network
 from adaptrnn.analysis.jacobian import recurrent_weight
+from adaptrnn.analysis.system import Network
 
 __all__ = ["spectrum"]
 

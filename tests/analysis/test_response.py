@@ -11,7 +11,7 @@ from hypothesis import given, settings
 
 from adaptrnn import ARUN, GRU, LSTM, RNN
 from adaptrnn._error import InputError
-from adaptrnn.analysis.step_response import describe_step, step_response
+from adaptrnn.analysis.response import describe_step, step_response
 
 
 @settings(max_examples=50, deadline=None)

@@ -12,17 +12,19 @@ from torch import nn
 
 from adaptrnn._error import InputError
 from adaptrnn.analysis._closed import tanh_slope
-from adaptrnn.analysis._system import system
 from adaptrnn.analysis.jacobian import jacobian_product
-from adaptrnn.analysis.lyapunov import ConvergenceWarning, first_frame, lyapunov
+from adaptrnn.analysis.lyapunov_exponent import ConvergenceWarning, first_frame, lyapunov
+from adaptrnn.analysis.system import as_system
 from adaptrnn.rnn import ARUN, RNN
 
-pytestmark = pytest.mark.filterwarnings("ignore::adaptrnn.analysis.lyapunov.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::adaptrnn.analysis.lyapunov_exponent.ConvergenceWarning"
+)
 
 
 def exact(network, steps, drive=None, digits=900):
     """All exponents from the product of all Jacobians in many digits, by Gram and Schmidt."""
-    model = system(network, dtype=torch.float64)
+    model = as_system(network, dtype=torch.float64)
     z = model.start()
     current = None if drive is None else torch.full((1, model.neurons), drive).double()
     with mpmath.workdps(digits):
@@ -72,7 +74,7 @@ def test_silent_units(interval, closed):
     most = torch.stack(silent[10:]).amax(0)
     model = network
     if not closed:
-        model = system(lambda x, h: torch.relu(h @ w.mT + x @ u.mT + bias), h, input_size=1)
+        model = as_system(lambda x, h: torch.relu(h @ w.mT + x @ u.mT + bias), h, input_size=1)
     found = lyapunov(model, x, k=None, burn_in=10, interval=interval)
     for sample in range(2):
         value, rank = found.lyapunov.values[sample], 40 - int(most[sample])
@@ -113,12 +115,12 @@ def test_slope_of_a_saturated_tanh(current):
 def test_dimension_of_a_map_that_keeps_volumes():
     """Arnold's cat map: exponents +-ln((3 + sqrt 5)/2), so all of the plane; one does not tell."""
     cat = torch.tensor([[2.0, 1.0], [1.0, 1.0]]).double()
-    model = system(lambda x, z: (z @ cat.mT).remainder(1), torch.zeros(1, 2).double())
+    model = as_system(lambda x, z: (z @ cat.mT).remainder(1), torch.zeros(1, 2).double())
     start = torch.tensor([[0.1, 0.2]]).double()
     found = lyapunov(model, k=None, steps=100, state=start)
     golden = math.log((3 + math.sqrt(5)) / 2)
     np.testing.assert_allclose(found.lyapunov[0], [golden, -golden], atol=1e-12)
-    grown = system(lambda x, z: z @ (1.01 * cat.mT) % 1, torch.zeros(1, 2).double())
+    grown = as_system(lambda x, z: z @ (1.01 * cat.mT) % 1, torch.zeros(1, 2).double())
     assert float(lyapunov(grown, k=None, steps=100, state=start).kaplan_yorke[0]) == 2
     assert lyapunov(grown, k=1, steps=100, state=start).kaplan_yorke.isnull().all()
 
@@ -127,7 +129,7 @@ def noisy_growth(batch, steps=250, burn_in=50):
     """z -> z exp(x), x standard normal: exponent 0, and in a run the mean of its x."""
     x = torch.randn(steps, batch, 1, dtype=torch.float64)
     x[:burn_in] += 3  # and what does not count
-    model = system(lambda x, z: z * x.exp(), torch.zeros(1, 1).double(), input_size=1)
+    model = as_system(lambda x, z: z * x.exp(), torch.zeros(1, 1).double(), input_size=1)
     found = lyapunov(model, x, burn_in=burn_in, tolerance=1e9)
     return found, x[burn_in:, :, 0].numpy()
 
@@ -187,13 +189,13 @@ def by_numpy(x, h):
 )
 @pytest.mark.parametrize("analysis", [lyapunov, jacobian_product])
 def test_steps_that_are_no_map_of_each_sample(analysis, step, message):
-    model = system(step, torch.zeros(1, 3).double())
+    model = as_system(step, torch.zeros(1, 3).double())
     with pytest.raises(InputError, match=message):
         analysis(model, steps=200, state=torch.rand(2, 3).double())
 
 
 def test_a_step_that_overflows_at_once_is_not_blamed_for_mixing():
-    model = system(lambda x, h: h / 0, torch.zeros(1, 3).double())
+    model = as_system(lambda x, h: h / 0, torch.zeros(1, 3).double())
     with pytest.raises(InputError, match="stay finite"):
         lyapunov(model, steps=200, state=torch.rand(2, 3).double())
 

@@ -45,13 +45,13 @@ from torch.nn.functional import linear
 
 from adaptrnn._error import NotFiniteError, bad, choose
 from adaptrnn.analysis._closed import gamma_curve
-from adaptrnn.analysis._system import (
+from adaptrnn.analysis.system import (
     Network,
     System,
+    as_system,
     copied,
     layer_of,
     static_system,
-    system,
 )
 from adaptrnn.controller import AdaptationController
 from adaptrnn.rnn import ARUN
@@ -95,7 +95,7 @@ def lyapunov(
 
     Args:
         network: any recurrent network; a step function as the `System` that
-            `adaptrnn.analysis.system` makes of it.
+            `adaptrnn.analysis.as_system` makes of it.
         x: input, (T, B, D), or (T, D) given to every sample; None for an autonomous network (our
             and torch's networks then get zeros). Not with definition="paper", which has none.
         k: how many leading exponents; None for all of them.
@@ -143,7 +143,8 @@ def lyapunov(
         ConvergenceWarning: some exponents have not converged, or are not resolved.
 
     Example:
-        >>> logistic = system(lambda x, h: 4 * h * (1 - h), torch.zeros(1, 1, dtype=torch.float64))
+        >>> zero = torch.zeros(1, 1, dtype=torch.float64)
+        >>> logistic = as_system(lambda x, h: 4 * h * (1 - h), zero)
         >>> start = torch.linspace(0.1, 0.4, 50, dtype=torch.float64)[:, None]
         >>> found = lyapunov(logistic, steps=2000, state=start, tolerance=0.1)
         >>> round(float(found.lyapunov.mean()), 2), round(math.log(2), 2)
@@ -246,7 +247,7 @@ def system_of(
         [5, 5, 25]
     """
     choose("definition", definition, DEFINITIONS)
-    whole = system(network, dtype=dtype)
+    whole = as_system(network, dtype=dtype)
     z = None if state is None else whole.states(state)
     if definition == "full":
         if n is not None or s is not None:

@@ -9,7 +9,7 @@ from torch import nn
 from torch.func import functional_call
 
 from adaptrnn._error import InputError
-from adaptrnn.analysis.gradients import gradient_norm
+from adaptrnn.analysis.gradient import gradient_norm
 from adaptrnn.gated import GRU
 from adaptrnn.rnn import ARUN, RNN, ARUNState
 

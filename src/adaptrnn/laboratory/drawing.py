@@ -1,4 +1,4 @@
-"""Pictures of the laboratory's results, one function for each protocol of `adaptrnn.protocol`."""
+"""Pictures of the results of the protocols, one function for each."""
 
 from __future__ import annotations
 
@@ -462,4 +462,4 @@ DRAWINGS: dict[str, Callable[[xr.Dataset], Figure]] = {
     "gradients": draw_gradients,
     "robustness": draw_robustness,
 }
-"""The drawings by the name of their analysis, as `adaptrnn.protocol.ANALYSES`."""
+"""The drawings by the name of their analysis, as `adaptrnn.laboratory.protocol.ANALYSES`."""

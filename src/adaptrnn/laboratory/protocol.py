@@ -8,13 +8,11 @@ rows E10 to E43 are those of the paper's figures and of docs/laboratory.md.
 from __future__ import annotations
 
 import copy
-import dataclasses
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,20 +22,20 @@ from torch import Tensor, nn
 
 from adaptrnn._error import NotFiniteError, bad
 from adaptrnn._names import MODELS
-from adaptrnn.analysis._system import system
-from adaptrnn.analysis.controller_manifold import controller_manifold
+from adaptrnn.analysis.curve_parameter import activation_parameters, heterogeneity
+from adaptrnn.analysis.eigenvalue import spectrum
 from adaptrnn.analysis.fractional import SIGN, fractional_order, group_means, respond
-from adaptrnn.analysis.gain_scaling import freeze, gain_scaling
-from adaptrnn.analysis.gradients import gradient_norm
-from adaptrnn.analysis.heterogeneity import activation_parameters, heterogeneity
-from adaptrnn.analysis.isolate import isolate
+from adaptrnn.analysis.gradient import gradient_norm
+from adaptrnn.analysis.isolation import isolate
 from adaptrnn.analysis.jacobian import jacobian_norm, jacobian_product
-from adaptrnn.analysis.lyapunov import DEFINITIONS, ConvergenceWarning, lyapunov
+from adaptrnn.analysis.lyapunov_exponent import DEFINITIONS, ConvergenceWarning, lyapunov
+from adaptrnn.analysis.manifold import controller_manifold
 from adaptrnn.analysis.noise import level_residual, level_set, noise_variance
+from adaptrnn.analysis.response import step_response
 from adaptrnn.analysis.robustness import sweep
-from adaptrnn.analysis.spectrum import spectrum
-from adaptrnn.analysis.statistics import paired_test
-from adaptrnn.analysis.step_response import step_response
+from adaptrnn.analysis.scaling import freeze, gain_scaling
+from adaptrnn.analysis.statistic import paired_test
+from adaptrnn.analysis.system import as_system
 from adaptrnn.analysis.transfer import (
     balanced_split,
     compare_transplant,
@@ -45,12 +43,12 @@ from adaptrnn.analysis.transfer import (
     rotated_digits,
 )
 from adaptrnn.evaluation import Evaluation, evaluate
-from adaptrnn.gated import GRU, LSTM
+from adaptrnn.laboratory.subject import Subject
 from adaptrnn.perturb import PAPER_PERTURBATIONS, START, Perturbation, SinusoidalContrast, StepDrive
 from adaptrnn.rnn import ARUN, RNN
-from adaptrnn.tasks import AbstractTask, ImageTask, Split, Trials, trial_loss
+from adaptrnn.tasks import AbstractTask, ImageTask, trial_loss
 
-__all__ = ["ANALYSES", "Analysis", "Subject"]
+__all__ = ["ANALYSES", "Analysis"]
 
 DRIVES = (0.0, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0)
 """The drives xi of Figs 2 and 5."""
@@ -58,81 +56,6 @@ DRIVES = (0.0, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0)
 RETRAINING_RATE = 3e-3
 """Adam's rate for n and s alone: of 3e-4, 1e-3, 3e-3 and 1e-2 that with the least loss over the
 images retrained on, for 100 neurons at 196 steps; at 1e-2 it diverged."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A trained network, the same before training, and its task.
-
-    Args:
-        name: the model's name, as in `adaptrnn.MODELS`, or another for a network of the user's own.
-        model: the trained network: core, readout and encoder under these names.
-        initial: the network with its first weights; None where they are not known.
-        task: the task.
-        seed: of everything that an analysis draws.
-        effort: images, trials, samples and steps relative to the standard protocol.
-        donor: the classifier whose controller was transplanted into this one, if any.
-        say: called with a few words whenever a part of an analysis begins.
-    """
-
-    name: str
-    model: Any
-    initial: Any
-    task: AbstractTask
-    seed: int = 0
-    effort: float = 1.0
-    donor: Any = None
-    say: Callable[[str], None] = lambda text: None
-
-    @property
-    def core(self) -> Any:
-        """The trained recurrent core."""
-        return self.model.core
-
-    @property
-    def adaptive(self) -> bool:
-        """Whether n and s move in time."""
-        return isinstance(self.core, ARUN)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the network is; the CPU for one without parameters."""
-        first = next(self.model.parameters(), None)
-        return torch.device("cpu") if first is None else first.device
-
-    @cached_property
-    def probed(self) -> Any:
-        """The core as analyses take it."""
-        return _probed(self.core)
-
-    def count(self, standard: int, least: int = 1, most: int | None = None) -> int:
-        """So many images, trials, samples or steps: the standard number times the effort."""
-        many = max(least, round(standard * self.effort))
-        return many if most is None else min(many, most)
-
-    @property
-    def known(self) -> list[tuple[str, Any]]:
-        """The network before training, where it is known, and after it."""
-        both = [("initial", self.initial), ("trained", self.model)]
-        return [(name, model) for name, model in both if model is not None]
-
-    def part(self, count: int) -> Any:
-        """So many trials of the test split, evenly spaced, or all of it."""
-        test = self.task.test
-        index = torch.linspace(0, len(test) - 1, min(count, len(test))).long()
-        if isinstance(test, Split):
-            return Split(test.images[index], test.labels[index])
-        return test[index]
-
-    def trials(self, count: int) -> Trials:
-        """So many test trials as the network reads them, on its device."""
-        return self.task.batch(self.part(count), slice(None)).to(self.device)
-
-    @torch.no_grad()
-    def inputs(self, count: int, model: Any = None) -> Tensor:
-        """Sequences (T, B, D) that the core reads of test trials."""
-        encoder = (self.model if model is None else model).encoder
-        return encoder(self.trials(count).inputs)
 
 
 @dataclass(frozen=True)
@@ -148,23 +71,6 @@ class Analysis:
     measure: Callable[[Subject], xr.Dataset]
     models: tuple[str, ...]
     needs: str
-
-
-def _probed(core: nn.Module) -> Any:
-    """RNN and ARUN as they are; LSTM and GRU by their step, whose drive enters every gate."""
-    if not isinstance(core, LSTM | GRU):
-        return core
-    rest = next(core.parameters()).new_zeros(1, 1, core.hidden_size)
-    example: Any = (rest, rest) if isinstance(core, LSTM) else rest
-
-    def step(x: Tensor | None, state: Any, drive: Tensor | None = None) -> Any:
-        if x is None:
-            first = state[0] if isinstance(core, LSTM) else state
-            x = first.new_zeros(first.shape[1], core.input_size)
-        return core.step(x, state, drive)
-
-    whole = system(step, example, input_size=core.input_size, batch_dim=1)
-    return dataclasses.replace(whole, name=type(core).__name__)
 
 
 @contextmanager
@@ -241,7 +147,7 @@ def measure_lyapunov(subject: Subject) -> xr.Dataset:
                 options["h"] = seen.h.isel(time=-1).values
                 one = _largest(core, which, steps, **options)
             else:
-                one = _largest(subject.probed, which, steps, drive=drive, **options)
+                one = _largest(subject.core, which, steps, drive=drive, **options)
             for name, values in one.items():
                 cells.setdefault(name, []).append(values)
     shape = (len(definitions), len(conditions), len(DRIVES))
@@ -254,7 +160,7 @@ def measure_lyapunov(subject: Subject) -> xr.Dataset:
     subject.say("under the task's input")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        task = lyapunov(subject.probed, x, burn_in=len(x) // 8, interval=5, seed=subject.seed)
+        task = lyapunov(subject.core, x, burn_in=len(x) // 8, interval=5, seed=subject.seed)
     found["on_task"] = "image", task.lyapunov.values[:, 0]
     found["on_task_error"] = "image", task.standard_error.values[:, 0]
     result = xr.Dataset(
@@ -288,7 +194,7 @@ def _largest(
     if n is not None:
         options |= {"n": torch.as_tensor(n), "s": torch.as_tensor(s)}
     if h is not None:
-        whole = system(network)
+        whole = as_system(network)
         state = torch.zeros(len(h), whole.size, dtype=torch.float64)
         state[:, whole.first_rate : whole.first_rate + whole.neurons] = torch.as_tensor(h)
         options["state"] = state
@@ -327,7 +233,7 @@ def measure_jacobian(subject: Subject) -> xr.Dataset:
     """
     core, found = subject.core, xr.Dataset()
     x = subject.inputs(subject.count(4, 1))
-    network = subject.probed
+    network = subject.core
     if isinstance(core, RNN | ARUN):
         subject.say("norms over gains and saturations")
         n = [1.0, *(1.25 * k for k in range(1, 17))]
@@ -465,7 +371,7 @@ def measure_step_response(subject: Subject) -> xr.Dataset:
     length = task.sequence_length or math.prod(task.image_shape[1:]) // 16  # type: ignore[attr-defined]
     steps = max(10, round(START * length))
     long, short = (
-        step_response(subject.probed, durations=(count, count, count), seed=subject.seed)
+        step_response(subject.core, durations=(count, count, count), seed=subject.seed)
         for count in (200, steps)
     )
     short = short.rename({name: f"{name}_trained" for name in (*short.data_vars, "time")})
@@ -476,7 +382,7 @@ def measure_step_response(subject: Subject) -> xr.Dataset:
 def measure_gain_scaling(subject: Subject) -> xr.Dataset:
     """Noise of switching variance: n(xi), s(xi), output variance (E16 to E18)."""
     trials = subject.count(10)
-    return gain_scaling(subject.probed, trials=trials, seed=subject.seed)
+    return gain_scaling(subject.core, trials=trials, seed=subject.seed)
 
 
 def measure_heterogeneity(subject: Subject) -> xr.Dataset:
@@ -516,7 +422,7 @@ def measure_fractional(subject: Subject) -> xr.Dataset:
     """
     signals = ["h", "n", "s"] if subject.adaptive else ["h"]
     levels = (0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0)
-    networks = {"interacting": subject.probed, "isolated": _probed(isolate(subject.core))}
+    networks = {"interacting": subject.core, "isolated": isolate(subject.core)}
     trials = {"A": subject.count(20), "B": subject.count(50)}
     by_protocol, response = [], []
     for protocol, count in trials.items():

@@ -13,15 +13,17 @@ from torch import nn
 
 from adaptrnn._error import InputError, NotFiniteError
 from adaptrnn.activation import gamma, gamma_dx, gamma_sup_slope
-from adaptrnn.analysis._system import system
-from adaptrnn.analysis.lyapunov import ConvergenceWarning, first_frame, lyapunov, system_of
+from adaptrnn.analysis.lyapunov_exponent import ConvergenceWarning, first_frame, lyapunov, system_of
+from adaptrnn.analysis.system import as_system
 from adaptrnn.rnn import ARUN, RNN, ARUNState
 
-pytestmark = pytest.mark.filterwarnings("ignore::adaptrnn.analysis.lyapunov.ConvergenceWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::adaptrnn.analysis.lyapunov_exponent.ConvergenceWarning"
+)
 
 
 def linear_map(matrix):
-    return system(lambda x, h: h @ matrix.mT, torch.zeros(1, len(matrix)).to(matrix))
+    return as_system(lambda x, h: h @ matrix.mT, torch.zeros(1, len(matrix)).to(matrix))
 
 
 def non_normal(eigenvalues, size=0.7):
@@ -51,7 +53,7 @@ def test_orthogonal_map_gives_zero():
 
 def test_logistic_map():
     """ln 2 at r = 4, exact: the map is conjugate to the tent map (Ott 2002, ch. 2)."""
-    model = system(lambda x, h: 4 * h * (1 - h), torch.zeros(1, 1, dtype=torch.float64))
+    model = as_system(lambda x, h: 4 * h * (1 - h), torch.zeros(1, 1, dtype=torch.float64))
     start = torch.rand(1000, 1, dtype=torch.float64)
     found = lyapunov(model, steps=1000, burn_in=20, state=start, tolerance=0.1)
     mean, error = found.lyapunov.mean(), found.lyapunov.std() / math.sqrt(1000)
@@ -66,7 +68,7 @@ def test_henon_map():
     def henon(x, z):
         return torch.stack([1 - 1.4 * z[:, 0] ** 2 + z[:, 1], 0.3 * z[:, 0]], 1)
 
-    model = system(henon, torch.zeros(1, 2, dtype=torch.float64))
+    model = as_system(henon, torch.zeros(1, 2, dtype=torch.float64))
     start = 0.1 * torch.rand(1000, 2, dtype=torch.float64)
     found = lyapunov(model, k=2, steps=1000, burn_in=100, state=start)
     error = float(found.lyapunov.std("sample").max()) / math.sqrt(1000)
@@ -94,7 +96,7 @@ def test_lorenz_flow():
         d = field(z + step * c)
         return z + step / 6 * (a + 2 * b + 2 * c + d)
 
-    model = system(runge_kutta, torch.zeros(1, 3, dtype=torch.float64))
+    model = as_system(runge_kutta, torch.zeros(1, 3, dtype=torch.float64))
     start = torch.randn(2000, 3, dtype=torch.float64) + torch.tensor([0.0, 0.0, 20.0])
     start = model.run(z=start, steps=1500)[-1]
     found = lyapunov(model, k=3, steps=200, burn_in=400, state=start) / step
@@ -147,7 +149,7 @@ def test_sum_is_the_mean_log_determinant():
     network = RNN(2, 64, nonlinearity="gamma", n=3.0, s=0.3).double()
     x = torch.randn(100, 3, 2, dtype=torch.float64)
     found = lyapunov(network, x, k=None, burn_in=40)
-    model = system(network)
+    model = as_system(network)
     z, total = model.start(3), 0
     for t, x_t in enumerate(x):
         z, jacobian = model.jacobian(x_t, z)
@@ -161,7 +163,7 @@ def test_qr_is_the_factor_of_the_explicit_product():
     network = RNN(1, 5, nonlinearity="gamma", n=1.5, s=0.5).double()
     with torch.no_grad():
         network.weight_hh_l0.copy_(torch.randn(5, 5) / 5**0.5)  # states stay bounded
-    model = system(network)
+    model = as_system(network)
     x = torch.randn(100, 1, 1, dtype=torch.float64)
     found = lyapunov(network, x, k=None, burn_in=0, seed=3)
     z = model.start()
@@ -225,7 +227,7 @@ def test_torch_cells_against_finite_differences(kind):
         cell.weight_hh.mul_(2)
     x = torch.randn(120, 1, 2, dtype=torch.float64)
     found = lyapunov(cell, x, k=None, burn_in=0, seed=1)
-    model = system(cell)
+    model = as_system(cell)
     size = model.size
     z, total = model.start(), 0
     q = first_frame(z, size, seed=1)[0]
@@ -346,7 +348,7 @@ def test_float32_agrees():
 
 @pytest.mark.filterwarnings("error")
 def test_convergence():
-    model = system(lambda x, h: 4 * h * (1 - h), torch.zeros(1, 1, dtype=torch.float64))
+    model = as_system(lambda x, h: 4 * h * (1 - h), torch.zeros(1, 1, dtype=torch.float64))
     start = torch.full((1, 1), 0.3, dtype=torch.float64)
     with pytest.warns(ConvergenceWarning, match="give more steps than 40"):
         few = lyapunov(model, steps=40, burn_in=0, state=start)
@@ -391,7 +393,7 @@ def test_errors():
         lyapunov(network, steps=100, n=1.0)
     with pytest.raises(InputError, match="drive='a tensor': must be None with definition='paper'"):
         lyapunov(network, steps=100, definition="paper", drive=1.0)
-    doubling = system(lambda x, h: h + 1e308, torch.zeros(1, 1, dtype=torch.float64))
+    doubling = as_system(lambda x, h: h + 1e308, torch.zeros(1, 1, dtype=torch.float64))
     with pytest.raises(NotFiniteError, match="stay finite"):
         lyapunov(doubling, steps=100)
 
@@ -420,7 +422,7 @@ def test_several_threads_give_the_exponents_of_one():
     def step(x, h):  # the same layer, but its Jacobian is not known in closed form
         return gamma(h @ w.mT + x @ u.mT, network.n_l0.detach(), network.s_l0.detach())
 
-    ways = [(network, h), (system(step, h[0], input_size=1), h[0])]
+    ways = [(network, h), (as_system(step, h[0], input_size=1), h[0])]
     before = torch.get_num_threads()
     found = []
     try:

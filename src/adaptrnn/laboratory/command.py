@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     import xarray as xr
     from rich.console import Console
 
-    from adaptrnn.protocol import Subject
+    from adaptrnn.laboratory.subject import Subject
     from adaptrnn.run import Run
 
-__all__ = ["AnalyzeConfig", "analyze", "read_analysis"]
+__all__ = ["AnalyzeConfig", "read_analysis", "run_analyze"]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class AnalyzeConfig:
             raise bad("seed", self.seed, "an integer, 0 <= seed < 2^32")
 
 
-def analyze(config: AnalyzeConfig, console: Console) -> list[Path]:
+def run_analyze(config: AnalyzeConfig, console: Console) -> list[Path]:
     """Analyze trained runs by the standard protocols, or list the analyses.
 
     A result that is there, of the same weights, seed and version, is not computed again.
@@ -74,14 +74,15 @@ def analyze(config: AnalyzeConfig, console: Console) -> list[Path]:
 
     Example:
         >>> from rich.console import Console
-        >>> analyze(AnalyzeConfig(), Console(width=100))
+        >>> run_analyze(AnalyzeConfig(), Console(width=100))
         lyapunov ...
         []
     """
     require("xarray", "analysis")
     if config.draw:
         require("matplotlib", "paper")
-    from adaptrnn.protocol import ANALYSES
+    from adaptrnn.laboratory.protocol import ANALYSES
+    from adaptrnn.laboratory.subject import subject_of_run
     from adaptrnn.run import runs_in, write_dataset
 
     if not config.name:
@@ -122,7 +123,7 @@ def analyze(config: AnalyzeConfig, console: Console) -> list[Path]:
                 note = "there already"
             else:
                 if subject is None:
-                    subject = subject_of(run.on_task(config.task), config.seed, config.effort)
+                    subject = subject_of_run(run.on_task(config.task), config.seed, config.effort)
                 data = _measure(name, subject, console)
                 command = shlex.join(_command(dataclasses.replace(config, name=name), run))
                 data = data.assign_attrs(stamp | _origin(run, command))
@@ -169,7 +170,7 @@ def _path(run: Run, name: str) -> Path:
 def _lacks(name: str, run: Run) -> str | None:
     """Why an analysis cannot be made of a run; None if it can."""
     from adaptrnn.config import OWN_MODEL
-    from adaptrnn.protocol import ANALYSES
+    from adaptrnn.laboratory.protocol import ANALYSES
 
     config = run.config()
     if name == "all":
@@ -193,28 +194,9 @@ def _lacks(name: str, run: Run) -> str | None:
     return None
 
 
-def subject_of(run: Run, seed: int = 0, effort: float = 1.0) -> Subject:
-    """What a protocol measures, of a run."""
-    from adaptrnn.protocol import Subject
-    from adaptrnn.run import Run
-
-    config, task = run.config(), run.task()
-    source = config.controller_from
-    donor = None if source is None else Run(source).model(task)
-    return Subject(
-        name=config.model,
-        model=run.model(task),
-        initial=run.initial(task),
-        task=task,
-        seed=seed,
-        effort=effort,
-        donor=donor,
-    )
-
-
 def _measure(name: str, subject: Subject, console: Console) -> xr.Dataset:
     """The data set, with how long it took in its attributes."""
-    from adaptrnn.protocol import ANALYSES
+    from adaptrnn.laboratory.protocol import ANALYSES
 
     with console.status(name) as status:
         heard = dataclasses.replace(subject, say=lambda text: status.update(f"{name}: {text}"))
@@ -266,8 +248,8 @@ def _command(config: AnalyzeConfig, run: Run) -> list[str]:
 
 
 def _draw(name: str, data: xr.Dataset, path: Path) -> None:
-    from adaptrnn.figure.laboratory import DRAWINGS
     from adaptrnn.figure.style import render
+    from adaptrnn.laboratory.drawing import DRAWINGS
     from adaptrnn.run import write_atomic
 
     write_atomic(path, render(DRAWINGS[name], data, "png"))

@@ -13,15 +13,17 @@ import xarray as xr
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from adaptrnn import RNN, InputError, gamma, protocol
+from adaptrnn import RNN, InputError, gamma
 from adaptrnn.activation import gamma_dx
-from adaptrnn.analysis.step_response import step_response
+from adaptrnn.analysis.response import step_response
 from adaptrnn.cli import main
 from adaptrnn.config import TrainConfig, to_dict
-from adaptrnn.figure.laboratory import DRAWINGS
 from adaptrnn.figure.style import style
-from adaptrnn.probe import AnalyzeConfig, analyze, read_analysis
-from adaptrnn.protocol import ANALYSES, Subject
+from adaptrnn.laboratory import protocol
+from adaptrnn.laboratory.command import AnalyzeConfig, read_analysis, run_analyze
+from adaptrnn.laboratory.drawing import DRAWINGS
+from adaptrnn.laboratory.protocol import ANALYSES
+from adaptrnn.laboratory.subject import Subject
 from adaptrnn.run import Run, build_model, load_task, write_dataset
 from adaptrnn.training import train
 
@@ -211,9 +213,9 @@ def test_command(run, capsys):
 
 def test_a_result_of_other_weights_or_seed_is_made_again(run, tmp_path):
     console = Console(quiet=True)
-    (path,) = analyze(AnalyzeConfig("controller_manifold", (run.folder,)), console)
+    (path,) = run_analyze(AnalyzeConfig("controller_manifold", (run.folder,)), console)
     first = read_analysis(path)
-    analyze(AnalyzeConfig("controller_manifold", (run.folder,), seed=3), console)
+    run_analyze(AnalyzeConfig("controller_manifold", (run.folder,), seed=3), console)
     again = read_analysis(path)
     assert again.attrs["analysis_seed"] == 3 and "--seed 3" in again.attrs["command"]
     assert not np.array_equal(first.score, again.score)
@@ -222,16 +224,16 @@ def test_a_result_of_other_weights_or_seed_is_made_again(run, tmp_path):
 def test_a_damaged_file_is_one_error_and_force_mends_it(run):
     console = Console(quiet=True)
     config = AnalyzeConfig("gradients", (run.folder,))
-    (path,) = analyze(config, console)
+    (path,) = run_analyze(config, console)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(InputError, match=r"gradients.nc: damaged .*--force"):
-        analyze(config, console)
-    analyze(replace(config, force=True), console)
+        run_analyze(config, console)
+    run_analyze(replace(config, force=True), console)
     assert read_analysis(path).attrs["analysis"] == "gradients"
 
 
 def test_no_temporary_files_stay(run):
-    analyze(AnalyzeConfig("spectrum", (run.folder,), force=True), Console(quiet=True))
+    run_analyze(AnalyzeConfig("spectrum", (run.folder,), force=True), Console(quiet=True))
     assert not [path for path in (run.folder / "analysis").iterdir() if path.name.startswith(".")]
 
 
@@ -247,7 +249,7 @@ def test_no_temporary_files_stay(run):
 def test_a_wrong_model_is_one_error_before_any_work(tmp_path, model, name, message):
     (tmp_path / "config.json").write_text(json.dumps(to_dict(TrainConfig("digits", model))))
     with pytest.raises(InputError, match=message):
-        analyze(AnalyzeConfig(name, (tmp_path,)), Console(quiet=True))
+        run_analyze(AnalyzeConfig(name, (tmp_path,)), Console(quiet=True))
 
 
 @pytest.mark.parametrize(
@@ -271,7 +273,7 @@ def test_a_negative_seed_is_an_error():
 def test_an_unfinished_run_is_an_error(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(to_dict(TINY)))
     with pytest.raises(InputError, match="no weights yet"):
-        analyze(AnalyzeConfig("spectrum", (tmp_path,)), Console(quiet=True))
+        run_analyze(AnalyzeConfig("spectrum", (tmp_path,)), Console(quiet=True))
 
 
 def test_list_of_analyses(capsys):

@@ -8,7 +8,9 @@ from functools import cache
 from pathlib import Path
 
 from adaptrnn._error import bad
-from adaptrnn.analysis.fi_curve import NEURONS, fit_fi, fit_fi_table, read_fi_table, simulate_fi
+from adaptrnn.analysis.cell_model import CELL_MODELS, simulate_fi
+from adaptrnn.analysis.cell_recording import read_fi_table
+from adaptrnn.analysis.fi_curve import fit_fi, fit_fi_table
 
 __all__ = ["from_table", "how_to_get", "simulated"]
 
@@ -22,7 +24,7 @@ def how_to_get() -> str | None:
 
 @cache
 def simulated() -> dict[str, tuple[float, float]]:
-    """Gain and saturation fitted to the f-I curve of every neuron model of `fi_curve`.
+    """Gain and saturation fitted to the f-I curve of every neuron model in `CELL_MODELS`.
 
     Returns:
         (n, s) by the model's name, the largest current of each curve taken as 1.
@@ -31,7 +33,7 @@ def simulated() -> dict[str, tuple[float, float]]:
         MissingExtraError: Brian2 is not there, or does not run with the installed NumPy.
     """
     found = {}
-    for name in NEURONS:
+    for name in CELL_MODELS:
         table = simulate_fi(name)
         fit = fit_fi(table.current.values, table.rate.values)
         found[name] = (float(fit.n), float(fit.s))

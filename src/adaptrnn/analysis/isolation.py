@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from adaptrnn._error import bad
-from adaptrnn.analysis._system import System, system
+from adaptrnn.analysis.system import System, as_system
 
 __all__ = ["isolate"]
 
@@ -34,7 +34,7 @@ def isolate(network: Any, state: Any = None, *, input_size: int | None = None) -
     only through W_hh h.
 
     Args:
-        network: any recurrent network (see `adaptrnn.analysis._system`).
+        network: any recurrent network (see `adaptrnn.analysis.system`).
         state: example state of a user's own step function; its first tensor holds the rates, one
             number a neuron, and any other tensor goes along as it is.
         input_size: D of a user's own step function.
@@ -58,7 +58,7 @@ def isolate(network: Any, state: Any = None, *, input_size: int | None = None) -
         for suffix in ("", "_l0"):
             if hasattr(network, f"weight_hh{suffix}"):
                 return _by_weights(network, suffix)
-    return _by_copies(system(network, state, input_size=input_size))
+    return _by_copies(as_system(network, state, input_size=input_size))
 
 
 def _by_weights(network: nn.Module, suffix: str) -> nn.Module:

@@ -10,7 +10,7 @@ from scipy.optimize import curve_fit
 
 from adaptrnn import ARUN, RNN
 from adaptrnn._error import InputError
-from adaptrnn.analysis.gain_scaling import AMPLITUDES, fit_scaling, freeze, gain_scaling
+from adaptrnn.analysis.scaling import AMPLITUDES, fit_scaling, freeze, gain_scaling
 from adaptrnn.controller import AbstractController
 
 XI = np.array([1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0])  # Geadah et al. 2024, Fig 3b

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from adaptrnn._error import InputError
-from adaptrnn.analysis.controller_manifold import controller_manifold
+from adaptrnn.analysis.manifold import controller_manifold
 from adaptrnn.controller import AbstractController, AdaptationController
 from adaptrnn.rnn import ARUN
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from adaptrnn._error import bad
 from adaptrnn.analysis._finite import finite
-from adaptrnn.analysis._system import copied
+from adaptrnn.analysis.system import copied
 
 __all__ = ["controller_manifold"]
 

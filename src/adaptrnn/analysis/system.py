@@ -1,6 +1,6 @@
 """Any recurrent network as one map on flat states, z_{t+1} = F(x_t, z_t), one row per sample.
 
-Every analysis starts with `system(network)` and then needs only this:
+Every analysis starts with `as_system(network)` and then needs only this:
 
     system.step(x, z, drive)        x (B, D) or None, z (B, S) -> next z (B, S)
     system.run(x, z, drive)         x (T, B, D)                -> z after each step (T, B, S)
@@ -47,7 +47,7 @@ from adaptrnn.analysis._finite import finite
 from adaptrnn.controller import AdaptationController
 from adaptrnn.rnn import ARUN, RNN
 
-__all__ = ["Network", "System", "static_system", "system"]
+__all__ = ["Network", "System", "as_system", "static_system"]
 
 Network = Any
 """RNN, ARUN, cell or network of torch.nn, `System`, or function (x_t, state) -> state."""
@@ -55,7 +55,7 @@ Network = Any
 
 @dataclass(frozen=True)
 class System:
-    """A recurrent network as a map on flat states; built by `system`.
+    """A recurrent network as a map on flat states; built by `as_system`.
 
     Attributes:
         name: class or function name of the network.
@@ -75,7 +75,7 @@ class System:
         curve: then currents (B, N) -> rates and slopes.
 
     Example:
-        >>> cell = system(torch.nn.GRUCell(2, 5))
+        >>> cell = as_system(torch.nn.GRUCell(2, 5))
         >>> cell.size, cell.run(torch.zeros(7, 3, 2), cell.start(3)).shape
         (5, torch.Size([7, 3, 5]))
     """
@@ -285,7 +285,7 @@ class System:
         return self.jvp(x, z, eye, drive)
 
 
-def system(
+def as_system(
     network: Network,
     state: Any = None,
     *,
@@ -316,7 +316,7 @@ def system(
     Example:
         >>> def henon(x, z):
         ...     return torch.stack([1 - 1.4 * z[0] ** 2 + z[1], 0.3 * z[0]])
-        >>> model = system(henon, torch.zeros(2), batch_dim=None)
+        >>> model = as_system(henon, torch.zeros(2), batch_dim=None)
         >>> model.run(z=model.start(), steps=2)[-1]
         tensor([[-0.4000,  0.3000]])
     """

@@ -32,8 +32,8 @@ EQUATIONS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "Lyapunov exponents by QR: J Q = Q R, mean ln R_ii; three definitions",
-        "adaptrnn.analysis.lyapunov.lyapunov",
-        "tests/analysis/test_lyapunov.py",
+        "adaptrnn.analysis.lyapunov_exponent.lyapunov",
+        "tests/analysis/test_lyapunov_exponent.py",
     ),
     (
         "Proposition 1: σ |gamma'(μ; n, s)| ≤ 1; level sets Λ(ξ)",

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from adaptrnn._error import InputError
-from adaptrnn.analysis.spectrum import spectrum
+from adaptrnn.analysis.eigenvalue import spectrum
 from adaptrnn.init import haar_
 from adaptrnn.rnn import ARUN
 

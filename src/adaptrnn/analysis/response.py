@@ -47,7 +47,7 @@ def step_response(
     The network starts at rest and gets no other input.
 
     Args:
-        network: any recurrent network (see `adaptrnn.analysis._system`).
+        network: any recurrent network (see `adaptrnn.analysis.system`).
         amplitudes: xi of the steps.
         durations: numbers of time steps before, during and after the step.
         noise: standard deviation of Gaussian noise added to the drive, independent for each

@@ -8,8 +8,8 @@ from torch import nn
 
 from adaptrnn import ARUN, RNN
 from adaptrnn._error import InputError
-from adaptrnn.analysis._system import system
-from adaptrnn.analysis.isolate import isolate
+from adaptrnn.analysis.isolation import isolate
+from adaptrnn.analysis.system import as_system
 
 T, B, D, N = 12, 3, 2, 4
 
@@ -31,7 +31,7 @@ each = pytest.mark.parametrize("network", networks(), ids=lambda network: type(n
 
 
 def activity(network, x, drive=None):
-    flat = system(network)
+    flat = as_system(network)
     return flat.activity(flat.run(x, flat.start(x.shape[1]), drive))
 
 
@@ -57,7 +57,7 @@ def test_each_neuron_stays_what_it_was(network):
 def activity_of_both(network):
     x = torch.randn(T, B, N * D, dtype=torch.float64)
     drive = torch.randn(T, B, N, dtype=torch.float64)
-    generic = isolate(system(network))
+    generic = isolate(as_system(network))
     states = generic.run(x, generic.start(B), drive)
     return activity(isolate(network), x, drive), generic.activity(states)
 

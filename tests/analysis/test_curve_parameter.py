@@ -10,7 +10,7 @@ from scipy import stats
 
 from adaptrnn import ARUN, RNN
 from adaptrnn._error import InputError
-from adaptrnn.analysis.heterogeneity import activation_parameters, heterogeneity
+from adaptrnn.analysis.curve_parameter import activation_parameters, heterogeneity
 
 
 def cloud(n, s, dims=("neuron",)):

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from scipy import stats
 
 from adaptrnn._error import InputError
-from adaptrnn.analysis.statistics import (
+from adaptrnn.analysis.statistic import (
     correlation,
     holm,
     interval,

@@ -1,0 +1,200 @@
+"""The subject of a protocol: a trained network with its task, from a run or given in Python."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from adaptrnn._error import bad
+from adaptrnn._names import MODELS
+from adaptrnn._recurrent import Recurrent
+from adaptrnn.analysis.system import System, as_system
+from adaptrnn.gated import GRU, LSTM
+from adaptrnn.rnn import ARUN, RNN
+from adaptrnn.run import Run
+from adaptrnn.tasks import AbstractTask, Split, Trials
+
+__all__ = ["Subject", "subject_of_network", "subject_of_run"]
+
+_CORES = (Recurrent, GRU, LSTM, nn.RNNBase, nn.RNNCellBase)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A trained network, the same before training, and its task.
+
+    Args:
+        name: the model's name, as in `adaptrnn.MODELS`, or another for a network of the user's own.
+        model: the trained network: core, readout and encoder under these names.
+        initial: the network with its first weights; None where they are not known.
+        task: the task.
+        seed: of everything that an analysis draws.
+        effort: images, trials, samples and steps relative to the standard protocol.
+        donor: the classifier whose controller was transplanted into this one, if any.
+        say: called with a few words whenever a part of an analysis begins.
+    """
+
+    name: str
+    model: Any
+    initial: Any
+    task: AbstractTask
+    seed: int = 0
+    effort: float = 1.0
+    donor: Any = None
+    say: Callable[[str], None] = lambda text: None
+
+    @property
+    def core(self) -> Any:
+        """The trained recurrent core."""
+        return self.model.core
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether n and s move in time."""
+        return isinstance(self.core, ARUN)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is; the CPU for one without parameters."""
+        first = next(self.model.parameters(), None)
+        return torch.device("cpu") if first is None else first.device
+
+    def count(self, standard: int, least: int = 1, most: int | None = None) -> int:
+        """So many images, trials, samples or steps: the standard number times the effort."""
+        many = max(least, round(standard * self.effort))
+        return many if most is None else min(many, most)
+
+    @property
+    def known(self) -> list[tuple[str, Any]]:
+        """The network before training, where it is known, and after it."""
+        both = [("initial", self.initial), ("trained", self.model)]
+        return [(name, model) for name, model in both if model is not None]
+
+    def part(self, count: int) -> Any:
+        """So many trials of the test split, evenly spaced, or all of it."""
+        test = self.task.test
+        index = torch.linspace(0, len(test) - 1, min(count, len(test))).long()
+        if isinstance(test, Split):
+            return Split(test.images[index], test.labels[index])
+        return test[index]
+
+    def trials(self, count: int) -> Trials:
+        """So many test trials as the network reads them, on its device."""
+        return self.task.batch(self.part(count), slice(None)).to(self.device)
+
+    @torch.no_grad()
+    def inputs(self, count: int, model: Any = None) -> Tensor:
+        """Sequences (T, B, D) that the core reads of test trials."""
+        encoder = (self.model if model is None else model).encoder
+        return encoder(self.trials(count).inputs)
+
+
+def subject_of_run(run: Run, seed: int = 0, effort: float = 1.0) -> Subject:
+    """The subject that a protocol measures, from a run.
+
+    Args:
+        run: a finished run.
+        seed: of everything that an analysis draws.
+        effort: images, trials, samples and steps relative to the standard protocol.
+    """
+    config, task = run.config(), run.task()
+    source = config.controller_from
+    donor = None if source is None else Run(source).model(task)
+    return Subject(
+        name=config.model,
+        model=run.model(task),
+        initial=run.initial(task),
+        task=task,
+        seed=seed,
+        effort=effort,
+        donor=donor,
+    )
+
+
+def subject_of_network(
+    network: Any, task: AbstractTask | None, state: Any, initial: Any, seed: int, effort: float
+) -> Subject:
+    """The subject that a protocol measures, from a network given in Python.
+
+    Args:
+        network: a `Run`, a module or a step function, as `adaptrnn.laboratory.analyze` takes them.
+        task: the task; None takes the run's.
+        state: one example of the state of a step function.
+        initial: the same network with its first weights, where known.
+        seed: of everything that an analysis draws.
+        effort: images, trials, samples and steps relative to the standard protocol.
+
+    Raises:
+        InputError: there is no task, or no recurrent core is found.
+    """
+    if isinstance(network, Run):
+        run = network if task is None else Run(network.folder, task, network.given_core)
+        return subject_of_run(run, seed, effort)
+    if task is None:
+        raise bad("task", None, "the task that the network was trained on")
+    model = _whole(network, task, state)
+    first = None if initial is None else _whole(initial, task, state)
+    return Subject(_name(model.core), model, first, task, seed, effort)
+
+
+def _name(core: Any) -> str:
+    """The model's name in `adaptrnn.MODELS`, or that of the class."""
+    if isinstance(core, ARUN):
+        return "arun"
+    if isinstance(core, RNN) and core.nonlinearity in MODELS:
+        return core.nonlinearity
+    if isinstance(core, GRU | LSTM):
+        return type(core).__name__.lower()
+    return core.name if isinstance(core, System) else type(core).__name__
+
+
+class _Whole(nn.Module):
+    """A network of the user's own under the names that protocols use: core, encoder, readout."""
+
+    def __init__(self, network: Any, core: Any) -> None:
+        super().__init__()
+        self.network, self.core = network, core
+        self.encoder = nn.Identity()
+        readout = getattr(network, "readout", None)
+        if isinstance(readout, nn.Module):
+            self.readout = readout
+
+    def forward(self, x: Tensor, drive: Tensor | float | None = None) -> Tensor:
+        """What the network answers."""
+        if not isinstance(self.network, nn.Module) or self.network is self.core:
+            raise bad("network", _name(self.core), "a module that answers the task, with a readout")
+        if drive is None:
+            return self.network(x)
+        try:
+            inspect.signature(self.network.forward).bind(x, drive)
+        except TypeError:
+            allowed = "a module that is called as module(x, drive)"
+            raise bad("network", type(self.network).__name__, allowed) from None
+        return self.network(x, drive)
+
+
+def _whole(network: Any, task: AbstractTask, state: Any) -> Any:
+    if not isinstance(network, nn.Module):
+        size = None if task.kind == "image" else task.input_size
+        return _Whole(network, as_system(network, state, input_size=size))
+    if all(hasattr(network, name) for name in ("core", "encoder", "readout")):
+        return network
+    core = getattr(network, "core", None)
+    if core is None and (isinstance(network, _CORES) or hasattr(network, "step")):
+        core = network
+    if core is None:
+        inner = [part for part in network.modules() if isinstance(part, _CORES)]
+        if len(inner) != 1:
+            raise bad(
+                "network",
+                type(network).__name__,
+                "a module with one recurrent layer, or with its recurrent core as `core`",
+                f"{len(inner)} recurrent layers were found in it.",
+            )
+        core = inner[0]
+    return _Whole(network, core)
