@@ -14,7 +14,7 @@ Python, so difference quotients stand for them there.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -151,18 +151,26 @@ def network(model: str, task: str = "digits") -> tuple[Any, Any]:
     return made, loaded
 
 
+EXACT = System.jvp
+
+
 def quotient(
-    function: Callable[[Tensor], Tensor], at: tuple[Tensor], along: tuple[Tensor]
+    model: System, x: Tensor | None, z: Tensor, v: Tensor, drive: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """A value and its derivative along a direction, good to about 1e-9 in float64."""
+    """`System.jvp`; by differences, good to about 1e-9, where there is no closed form."""
+    if model.slope is not None or model.push is not None:
+        return EXACT(model, x, z, v, drive)
     width = 1e-5
-    above, below = (function(at[0] + sign * width * along[0]) for sign in (1, -1))
-    return function(at[0]), (above - below) / (2 * width)
+    columns = []
+    for along in v.unbind(-1):
+        above, below = (model.step(x, z + sign * width * along, drive) for sign in (1, -1))
+        columns.append((above - below) / (2 * width))
+    return model.step(x, z, drive), torch.stack(columns, -1)
 
 
 @pytest.fixture
 def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
-    monkeypatch.setitem(System.jvp.__globals__, "jvp", quotient)
+    monkeypatch.setattr(System, "jvp", quotient)
     with other_device() as made:
         yield made
 
