@@ -1,9 +1,10 @@
-"""The numbers of docs/tutorial.md, each of three seeds, written into the page.
+"""The numbers of docs/tutorial.md, each of three seeds, written into the page, and its pictures.
 
     OMP_NUM_THREADS=1 python benchmarks/tutorial.py --page docs/tutorial.md
 
-The networks are trained, evaluated and analysed with the page's own commands and `--seed`. What is
-trained already in the folder of `--runs` is not trained again.
+The networks are trained, evaluated and analysed with the page's own commands and `--seed`; the
+pictures are what the page's own Python blocks draw of seed 0. What is trained already in the folder
+of `--runs` is not trained again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import os
 import re
 import shlex
+import shutil
 import textwrap
 from pathlib import Path
 
@@ -87,6 +89,19 @@ def exponents(runs: list[Run]) -> str:
     )
 
 
+def pictures(page: Path, images: Path) -> None:
+    """What the page's Python blocks and its `--draw` make of seed 0, as images/tutorial-*.png."""
+    space: dict[str, object] = {}
+    for block in re.findall(r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+        exec(block, space)
+    folder = Path("runs/digits-arun-seed0")
+    if cli.main(["analyze", "lyapunov", str(folder), "--draw"]):
+        raise SystemExit("adaptrnn analyze --draw failed")
+    for name in ("learning", "robustness", "probe"):
+        shutil.copy(f"{name}.png", images / f"tutorial-{name}.png")
+    shutil.copy(folder / "analysis" / "lyapunov.png", images / "tutorial-lyapunov.png")
+
+
 def write(page: Path, name: str, text: str) -> None:
     """Put the text between the two marks of this name."""
     start, end = f"<!-- {name}: written by benchmarks/tutorial.py -->", f"<!-- end of {name} -->"
@@ -108,6 +123,7 @@ def main() -> None:
     for name, text in texts.items():
         print(text)
         write(page, name, text)
+    pictures(page, page.parent / "images")
 
 
 if __name__ == "__main__":
