@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import runpy
+import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from adaptrnn.config import TrainConfig
 from adaptrnn.tasks import load
@@ -55,3 +57,27 @@ def test_the_plain_loop_trains_as_the_command_does(tmp_path):
     np.testing.assert_allclose(losses, run.metrics()["train_loss"], rtol=1e-5)
     accuracy = plain["evaluate"](model, task, task.validation, xi=0.0)
     assert accuracy == run.metrics()["validation_accuracy"].iloc[-1]
+
+
+def test_the_moving_picture_says_what_it_was_given():
+    """Planted traces and accuracies stand in the picture; the committed one is small and whole."""
+    picture = runpy.run_path(str(EXAMPLES / "animation.py"))
+    drives, axis = picture["SHOWN"], picture["AXIS"]
+    ramp = torch.linspace(0, 1, 50)[:, None]
+    seen = {xi: (1 + ramp * torch.tensor([1.0, 2.0]), -ramp.expand(-1, 2)) for xi in drives}
+    scores = {
+        "arun": np.stack([np.linspace(0.9, 0.7, len(axis)), np.linspace(0.8, 0.6, len(axis))]),
+        "relu": np.linspace(0.9, 0.1, len(axis))[None],
+    }
+    tree = ElementTree.fromstring(picture["draw"](seen, scores, "planted"))
+    words = [node.text for node in tree.iter("{http://www.w3.org/2000/svg}text")]
+    for xi in drives:
+        assert f"ξ = {xi:g}" in words
+        for rows in scores.values():
+            assert f"{rows.mean(0)[axis.index(xi)]:.0%}" in words
+    assert {"3.0", "1.0", "0.0", "-1.0"} <= set(words)  # ends of the axes of n and s
+    lines = list(tree.iter("{http://www.w3.org/2000/svg}polyline"))
+    assert len(lines) == 2 * 2 * len(drives) + (2 + 1) + (1 + 1)  # neurons; networks and means
+    kept = EXAMPLES.parent / "docs" / "images" / "adaptation.svg"
+    ElementTree.parse(kept)
+    assert kept.stat().st_size < 1e6
