@@ -64,6 +64,7 @@ def analyze(
         MissingExtraError: xarray, or for drawing matplotlib, is not installed.
 
     Example:
+        >>> from adaptrnn import RNN
         >>> from adaptrnn.tasks import load
         >>> task = load("perceptual-decision", parameters={"test_size": 20})
         >>> found = analyze(RNN(3, 6, nonlinearity="gamma"), task, ["spectrum"])
