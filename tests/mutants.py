@@ -78,7 +78,7 @@ SLOW = "called_resolved or planted_curves or intervals_cover or several_threads 
 ELSEWHERE = {"_spikes", "_brian", "_read_nwb", "_sweeps", "_sweep"}  # tested by `make neurons`
 LEAST = 5  # mutants of a module
 PLANTED = [  # what is wrong, file, text, text in its place; for the tests of lyapunov_exponent
-    ("log2 in place of ln", "lyapunov_exponent", "diagonal.abs().log()", "diagonal.abs().log2()"),
+    ("log2 in place of ln", "lyapunov_exponent", "dim2=2).abs().log()", "dim2=2).abs().log2()"),
     (
         "log2 in place of ln, closed",
         "lyapunov_exponent",

@@ -397,6 +397,9 @@ def versions() -> dict[str, str]:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             found[name] = "not installed"
+    found["torch"] = str(
+        torch.__version__
+    )  # with its build, such as +cpu, which the index leaves out
     return found
 
 

@@ -13,7 +13,12 @@ from torch import nn
 from adaptrnn._error import InputError
 from adaptrnn.analysis._closed import tanh_slope
 from adaptrnn.analysis.jacobian import jacobian_product
-from adaptrnn.analysis.lyapunov_exponent import ConvergenceWarning, first_frame, lyapunov
+from adaptrnn.analysis.lyapunov_exponent import (
+    ConvergenceWarning,
+    _Rounding,
+    first_frame,
+    lyapunov,
+)
 from adaptrnn.analysis.system import as_system
 from adaptrnn.rnn import ARUN, RNN
 
@@ -43,19 +48,63 @@ def exact(network, steps, drive=None, digits=900):
     return np.array(found)
 
 
-def test_what_is_called_resolved_is_right_and_the_rest_is_not():
-    """A strong drive saturates a controller: exponents down to -70, where float64 ends at -36."""
+@pytest.mark.parametrize("drive", [3.0, 10.0])
+def test_what_is_called_resolved_is_right(drive):
+    """A strong drive saturates a controller: exponents down to -70, where float64 ends at -36.
+
+    In some of these networks rounding grows over several steps, because a small direction overtakes
+    another: a rule about single steps would call such exponents right.
+    """
+    steps, digits, first = 20, 300, 1000 * torch.initial_seed()
+    called, right, wrong = 0, 0, 0
+    least = -math.log(10) * (digits - 60) / steps  # below it the digits of `exact` end
+    for seed in range(8):
+        torch.manual_seed(first + seed)
+        network = ARUN(1, 3, controller_size=4).double()
+        found = lyapunov(network, k=None, steps=steps, burn_in=0, drive=drive, tolerance=1e9)
+        want, value = exact(network, steps, drive, digits), found.lyapunov.values[0]
+        resolved, known = found.resolved.values[0], want > least
+        # an element is allowed 1% of error in the worst step of 20, if all were as bad: 0.01
+        np.testing.assert_allclose(value[resolved & known], want[resolved & known], atol=0.01)
+        near = known & (np.abs(value - want) < 0.01)
+        called, right = called + (near & resolved).sum(), right + near.sum()
+        wrong += (known & ~near & ~resolved).sum()
+        assert not found.converged.values[0][~resolved].any()
+        assert found.converged.values[0][resolved].all()  # the tolerance allows everything else
+    assert wrong > 0 and called > 0.6 * right  # some are hidden, and few that are right
+
+
+def test_what_may_be_rounding_is_said():
     network = ARUN(1, 3, controller_size=4).double()
     with pytest.warns(ConvergenceWarning, match="may be rounding of float64"):
         found = lyapunov(network, k=None, steps=20, burn_in=0, drive=10.0, tolerance=1e9)
-    want, value = exact(network, 20, 10.0), found.lyapunov.values[0]
-    resolved = found.resolved.values[0]
-    assert 0 < (~resolved).sum() < 15
-    # an element is allowed 1% of error in the worst step of 20, if all were as bad: 0.01
-    np.testing.assert_allclose(value[resolved], want[resolved], atol=0.01)
-    assert np.abs(value - want)[~resolved].max() > 1  # what is hidden is worth hiding
-    assert not found.converged.values[0][~resolved].any()
-    assert found.converged.values[0][resolved].all()  # the tolerance allows everything else
+    assert 0 < (~found.resolved).sum() < 15
+    with pytest.warns(ConvergenceWarning, match="may be rounding of float64"):
+        some = lyapunov(network, k=12, steps=20, burn_in=0, drive=10.0, tolerance=1e9)
+    # of a part of the exponents a bound decides, which is stricter
+    assert not (some.resolved & ~found.resolved[:, :12]).any()
+
+
+def test_the_error_that_is_followed_is_that_of_a_disturbed_factor():
+    """Frame and product disturbed by numbers: the diagonal changes as the linear rule says."""
+    generator = np.random.default_rng(torch.initial_seed())
+    size = 6
+    q = np.linalg.qr(generator.standard_normal((size, size)))[0]
+    product = generator.standard_normal((size, size)) @ q
+    turned = np.tril(generator.standard_normal((size, size)), -1)
+    basis, factor = np.linalg.qr(product)
+    rounding = _Rounding((size, size), 1e-7 / 10.0)
+    noise = np.roll(rounding.noise, 1, 0) * np.linalg.norm(factor, axis=0)
+    rounding.error[:] = 1e-7 * turned
+    rounding.passes(factor)
+    after, changed = np.linalg.qr(product @ (np.eye(size) + 1e-7 * turned) + basis @ noise)
+    # of the second order, 1e-14 over 1e-7, and float32: condition of the factor times 1e-7
+    rough = 1e-5 * np.linalg.cond(factor)
+    signs = np.sign(np.diag(changed) / np.diag(factor))
+    lean = np.tril(basis.T @ (after * signs), -1) / 1e-7  # how far the subspaces lean
+    np.testing.assert_allclose(
+        rounding.error / 1e-7, lean, rtol=rough, atol=rough * abs(lean).max()
+    )
 
 
 @pytest.mark.parametrize("interval", [1, 10])

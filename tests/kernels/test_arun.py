@@ -374,10 +374,12 @@ def test_nan_stays_with_its_sample(arun_inputs, shape, data, value):
 
 
 def test_single_precision_over_the_papers_length(arun_inputs, relative):
-    """At T = 784 no worse than twice the reference's own float32 error, every gradient.
+    """At T = 784 no worse than twice the reference's own float32 error, over all gradients.
 
     The median over networks: where a gradient nearly cancels, as that of the two numbers of
-    bias_gc may, its relative error is a matter of luck, for the reference too.
+    bias_gc may, its relative error is a matter of luck, for the reference too. Over eight seeds the
+    ratio of two such medians was 0.4 to 2.8 and its geometric mean over the gradients 1.0 to 1.6:
+    so 5 is allowed for one gradient, and 2 for the mean of those that have not vanished.
     """
     errors: dict[str, list] = {"reference": [], "autograd": [], "fused": []}
     for batch in range(2, 11):
@@ -401,7 +403,10 @@ def test_single_precision_over_the_papers_length(arun_inputs, relative):
     middle = {name: np.median(values, axis=0) for name, values in errors.items()}
     for name in ("autograd", "fused"):
         # the gradients of h0 and g0 have vanished after 784 steps: 0 = 0
-        assert (middle[name] <= 2 * middle["reference"]).all(), middle
+        assert (middle[name] <= 5 * middle["reference"]).all(), middle
+        known = middle["reference"] > 0
+        ratio = middle[name][known] / middle["reference"][known]
+        assert np.exp(np.log(ratio).mean()) <= 2, middle
 
 
 def test_golden(golden):

@@ -20,15 +20,16 @@ def outcomes(verdicts):
 def test_norms_are_those_of_the_definition():
     """For an orthogonal W the largest slope is the spectral norm, whatever the W.
 
-    Both are means over 20 random h of the same law; standard errors from the samples.
+    Means over random h of the same law: 400, which give the law's standard deviation, and 20. The
+    norms of a steep curve have a long tail, so 8 standard errors of a mean of 20.
     """
     n, s = [1.0, 5.0, 15.0], [0.0, 0.5, 1.0]
     weight = haar_(torch.empty(60, 60, dtype=torch.float64))
-    exact = jacobian_norm(weight, n, s, samples=20, seed=3)
+    exact = jacobian_norm(weight, n, s, samples=400, seed=3)
     grid = torch.tensor(n, dtype=torch.float64)[:, None], torch.tensor(s, dtype=torch.float64)
     fast = figure_s6.norms(*grid, neurons=60, seed=3).numpy()
-    error = np.sqrt(2) * exact.standard_error.values
-    assert (np.abs(fast - exact.norm.values) <= 5 * error + 1e-6).all()
+    error = exact.standard_error.values * np.sqrt(400 / 20)
+    assert (np.abs(fast - exact.norm.values) <= 8 * error + 1e-6).all()
 
 
 def test_norm_of_a_slope_that_is_known_everywhere():

@@ -18,10 +18,12 @@ is at most eps^-0.4 times the smallest, eps the rounding of the dtype; else the 
 in two halves. The smallest element then keeps a relative accuracy of about eps^0.6 (4e-10 in
 float64, 7e-5 in float32).
 
-Where a single step spreads its growth further than that, the smallest elements may be rounding:
-each product of S terms is wrong by up to S eps of the largest. `resolved` says which exponents met
-no such element. Where whole rows of a Jacobian are zero, as those of silent ReLU units, the last
-elements are 0, which rounding would hide: m zero rows make the last m exponents -inf.
+Where a single step spreads its growth further than that, the smallest elements may be rounding. So
+a rounding that is drawn at random is followed along all tangents to first order (`_Rounding`), and
+`resolved` says of which exponents it never changed an element by 1%. With fewer than all exponents
+a bound stands for it (`_floor`). Where whole rows of a Jacobian are zero, as those of silent ReLU
+units, the last elements are 0, which rounding would hide: m zero rows make the last m exponents
+-inf.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ import numpy as np
 import torch
 import xarray as xr
 from scipy import stats
+from scipy.linalg.blas import strsm
 from scipy.linalg.lapack import dlaswp, get_lapack_funcs
 from threadpoolctl import threadpool_limits
 from torch import Tensor
@@ -66,6 +69,8 @@ DEFINITIONS = {
 
 _BLOCKS = 4  # of the triangular product; more are smaller than one efficient matrix product
 _LAPACK = (torch.float32, torch.float64)
+_DISTURBED = 10.0
+_CHAIN = 4  # factors in turn over which an error of some of all tangents may grow, see `_floor`
 _SMALL = 32  # below this size a QR costs as much as an LU
 _LARGEST = 2**28  # numbers held by the tangents
 
@@ -127,10 +132,11 @@ def lyapunov(
         (sample), a lower bound of the sum if all k are positive.
 
         An exponent of -inf means Jacobians that have lost rank: silent ReLU units, or slopes below
-        the smallest number of the dtype. An exponent that is not resolved has met two growths in
-        turn whose shares in the largest multiply to less than 100 S eps, S the size of the state:
-        the number may be rounding, and the true one lower. It may also be right, where whole rows
-        of the Jacobian are small. In float64 this concerns exponents below about -10 per step.
+        the smallest number of the dtype. Of an exponent that is not resolved the number may be
+        rounding: with all exponents, a rounding followed through the steps changed one of its
+        growths by 1% or more; with fewer, `k`, the shares of its growth in the largest multiply to
+        less than 100 S eps over four factors in turn, S the size of the state, which is stricter.
+        In float64 this concerns exponents below about -10 per step, and a few above.
         An interval knows nothing of changes slower than the run: start several samples at
         different states to see them.
 
@@ -359,13 +365,62 @@ def _limit(frame: Tensor) -> float:
 
 
 def _floor(frame: Tensor) -> float:
-    """Of two factors in turn, ln of the shares of an element in the largest column are above it.
+    """Of `_CHAIN` factors in turn, the sum of ln of an element's share in the largest column.
 
     A product is wrong by S eps of the largest column. This turns the i-th tangent by S eps over
-    the share of element i, which at the next factor is an error of element i by that over its
+    the share of element i, which at each of the next factors may grow by as much as one over the
     share there. 1% of the element is allowed.
     """
     return math.log(100 * frame.shape[1] * torch.finfo(frame.dtype).eps)
+
+
+class _Rounding:
+    """How rounding grows: the errors of the nested subspaces of all tangents, to first order.
+
+    Let the tangents Q be wrong by Q N, N strictly lower triangular (what is above it leaves the
+    subspaces as they are), and their product Q' R by E. Then
+
+        Q' R (1 + N) + E = Q' (1 + G) R,      G = (R N + Q'^T E) R^-1,
+
+    so the diagonal of G is the relative error of R's, and its strictly lower part the next N. E is
+    drawn at random, each column `_DISTURBED` roundings of its length, more than a product and a
+    factor are wrong by. It holds for L of an LU as well.
+
+    Args:
+        shape: (S, S), or (B, S, S) for as many samples.
+        eps: the rounding of the dtype.
+    """
+
+    def __init__(self, shape: tuple[int, ...], eps: float) -> None:
+        noise = np.random.default_rng(0).standard_normal(shape[-2:], np.float32)
+        self.noise, self.turn = noise * np.float32(_DISTURBED * eps), 0
+        self.error = np.zeros(shape, np.float32)
+
+    def passes(self, factor: np.ndarray) -> np.ndarray:
+        """Which elements of the diagonal of upper triangular factors are right to 1%."""
+        factor = factor.astype(np.float32)  # sizes of errors need no more
+        self.turn = (self.turn + 1) % len(self.noise)
+        with np.errstate(all="ignore"):
+            lengths = np.linalg.norm(factor, axis=-2, keepdims=True)
+            fresh = np.roll(self.noise, self.turn, 0) * lengths
+            if factor.ndim == 2:
+                turned = np.zeros_like(fresh)
+                for low, high in _blocks_of(len(factor)):  # what is above the diagonal is not read
+                    rows = factor[low:high, low:] @ self.error[low:, :high]
+                    rows += fresh[low:high, :high]
+                    turned[low:high, :high] = strsm(1.0, factor[:high, :high].T, rows.T, lower=1).T
+            else:
+                both = torch.from_numpy(factor), torch.from_numpy(factor @ self.error + fresh)
+                turned = torch.linalg.solve_triangular(*both, upper=True, left=False).numpy()
+        diagonal = np.diagonal(turned, 0, -2, -1)
+        right = np.abs(diagonal) < 0.01  # and False where it is not a number
+        self.error = np.tril(np.nan_to_num(turned, copy=False, nan=1.0).clip(-1, 1), -1)
+        return right
+
+
+def _blocks_of(size: int) -> list[tuple[int, int]]:
+    """The rows of a matrix in blocks, of which products of triangles need a part each."""
+    return list(itertools.pairwise(np.linspace(0, size, _BLOCKS + 1).astype(int).tolist()))
 
 
 class _Tangents:
@@ -377,7 +432,8 @@ class _Tangents:
 
     def __init__(self, model: System, frame: Tensor) -> None:
         self.model, self.limit, self.floor = model, _limit(frame), _floor(frame)
-        self.shape = frame.shape[0], frame.shape[2]
+        self.shape, self.eps = (frame.shape[0], frame.shape[2]), torch.finfo(frame.dtype).eps
+        self.whole = frame.shape[1] == frame.shape[2]
         self.forget()
         self.basis: _Dense | _Lower = _Dense(frame)
         self.lu = frame.shape[2] == model.size > _SMALL
@@ -386,7 +442,9 @@ class _Tangents:
     def forget(self) -> None:
         """Begin to count again."""
         self.lost = np.zeros(self.shape[0], int)
-        self.resolved, self.share = np.ones(self.shape, bool), np.zeros(self.shape)
+        self.resolved = np.ones(self.shape, bool)
+        self.shares = [np.zeros(self.shape)] * _CHAIN
+        self.rounding = _Rounding((*self.shape, self.shape[1]), self.eps) if self.whole else None
 
     def advance(self, z: Tensor, signals: Signals) -> tuple[Tensor, np.ndarray]:
         """States, and ln of the growth (B, k), after all signals; ends with a QR."""
@@ -407,13 +465,16 @@ class _Tangents:
             self.lost = np.maximum(self.lost, (v == 0).all(2).sum(1).cpu().numpy())
             self.basis = _Dense(v)
         kind: type[_Dense] | type[_Lower] = _Lower if lu else _Dense
-        self.basis, diagonal = kind.of(v)
-        logs = diagonal.abs().log()
+        self.basis, factor = kind.of(v)
+        logs = factor.diagonal(dim1=1, dim2=2).abs().log()
         spread = float(logs.clamp(min=0).max() - logs.clamp(max=0).min())
         if spread <= self.limit or len(signals) == 1:
-            share = (logs - v.norm(dim=1).amax(1, keepdim=True).log()).cpu().numpy()
-            self.resolved &= share + self.share > self.floor
-            self.share = share
+            if self.rounding is None:
+                share = (logs - v.norm(dim=1).amax(1, keepdim=True).log()).cpu().numpy()
+                self.shares = [share, *self.shares[:-1]]
+                self.resolved &= sum(self.shares) > self.floor
+            else:
+                self.resolved &= self.rounding.passes(factor.cpu().numpy())
             return z, logs, spread / len(signals)
         (z, self.basis), middle = first, len(signals) // 2
         z, logs, _ = self._stretch(z, signals[:middle], self.lu)
@@ -428,8 +489,7 @@ class _ClosedTangents:
         self.model, self.pool = model, pool
         assert model.weight is not None
         weight = np.ascontiguousarray(model.weight.numpy().T)
-        limits = _limit(frame), _floor(frame)
-        self.samples = [_Sample(weight, one.mT.numpy(), *limits) for one in frame]
+        self.samples = [_Sample(weight, one.mT.numpy(), _limit(frame)) for one in frame]
 
     @property
     def lost(self) -> np.ndarray:
@@ -465,19 +525,19 @@ class _Sample:
     of what stands left of the diagonal only what the product reads is cleared.
     """
 
-    def __init__(self, weight: np.ndarray, columns: np.ndarray, limit: float, floor: float) -> None:
-        self.weight, self.columns, self.limit, self.floor = weight, columns, limit, floor
+    def __init__(self, weight: np.ndarray, columns: np.ndarray, limit: float) -> None:
+        self.weight, self.columns, self.limit = weight, columns, limit
         self.forget()
         self.order: np.ndarray | None = None
         self.free = 1
         (self.getrf,) = get_lapack_funcs(("getrf",), (weight,))
-        edges = np.linspace(0, len(weight), _BLOCKS + 1).astype(int).tolist()
-        self.blocks = list(itertools.pairwise(edges))
+        self.blocks = _blocks_of(len(weight))
 
     def forget(self) -> None:
         """As `_Tangents.forget`."""
         count = len(self.weight)
-        self.lost, self.resolved, self.share = 0, np.ones(count, bool), np.zeros(count)
+        self.lost, self.resolved = 0, np.ones(count, bool)
+        self.rounding = _Rounding((count, count), float(np.finfo(self.weight.dtype).eps))
 
     def advance(self, slopes: np.ndarray) -> np.ndarray:
         """Growth (S,), ln, after steps with these slopes (T, S); ends with a QR."""
@@ -498,13 +558,11 @@ class _Sample:
             self.columns *= slope
             self.order = None
         with np.errstate(divide="ignore"):
-            largest = np.log(np.linalg.norm(self.columns, axis=1).max())
-            logs = np.log(np.abs(self._lower() if lu else self._orthonormal()))
+            factor = self._lower() if lu else self._orthonormal()
+            logs = np.log(np.abs(factor.diagonal()))
         spread = float(max(logs.max(), 0) - min(logs.min(), 0))
         if spread <= self.limit or len(slopes) == 1:
-            share = logs - largest
-            self.resolved &= share + self.share > self.floor
-            self.share = share
+            self.resolved &= self.rounding.passes(factor)
             return logs, spread / len(slopes)
         (self.columns, self.order), middle = first, len(slopes) // 2
         logs, _ = self._stretch(slopes[:middle], True)
@@ -522,20 +580,20 @@ class _Sample:
         return product
 
     def _orthonormal(self) -> np.ndarray:
-        """Tangents Q R become Q; returns the diagonal of R."""
+        """Tangents Q R become Q; returns R."""
         q, r = np.linalg.qr(self.columns.T)
         self.columns = np.ascontiguousarray(q.T)
-        return r.diagonal()
+        return r
 
     def _lower(self) -> np.ndarray:
-        """Tangents P L U become P L; returns the diagonal of U."""
+        """Tangents P L U become P L; returns U."""
         factors, swaps, _ = self.getrf(self.columns.T, overwrite_a=True)
-        diagonal, self.columns = factors.diagonal().copy(), factors.T
+        upper, self.columns = np.triu(factors), factors.T
         for low, high in self.blocks:
             self.columns[low:high, low:high] = np.triu(self.columns[low:high, low:high], 1)
         np.fill_diagonal(self.columns, 1)
         self.order = _permutation(swaps + 1)
-        return diagonal
+        return upper
 
 
 class _Dense:
@@ -546,9 +604,9 @@ class _Dense:
 
     @classmethod
     def of(cls, v: Tensor) -> tuple[_Dense, Tensor]:
-        """Q of v = Q R, and the diagonal of R."""
+        """Q of v = Q R, and R."""
         q, r = torch.linalg.qr(v)
-        return cls(q), r.diagonal(dim1=1, dim2=2)
+        return cls(q), r
 
     def push(
         self, model: System, x: Tensor | None, z: Tensor, drive: Tensor | None
@@ -564,15 +622,15 @@ class _Lower:
 
     @classmethod
     def of(cls, v: Tensor) -> tuple[_Lower, Tensor]:
-        """Tangents that span the same nested subspaces as v = P L U, and the diagonal of U."""
+        """Tangents that span the same nested subspaces as v = P L U, and U."""
         # one after another: for batches of matrices larger than about 150 torch's LU is wrong on
         # a CPU with more than one thread (github.com/pytorch/pytorch/issues/142815)
         factors, pivots = zip(*(torch.linalg.lu_factor_ex(one)[:2] for one in v), strict=True)
         lower = torch.stack([factor.mT for factor in factors]).mT  # columns stay contiguous
-        diagonal = lower.diagonal(dim1=1, dim2=2).clone()
+        upper = lower.triu()
         lower.tril_(-1).diagonal(dim1=1, dim2=2).fill_(1)
         row = np.stack([_permutation(swaps.cpu().numpy()) for swaps in pivots])
-        return cls(lower, torch.from_numpy(row).to(v.device)), diagonal
+        return cls(lower, torch.from_numpy(row).to(v.device)), upper
 
     def push(
         self, model: System, x: Tensor | None, z: Tensor, drive: Tensor | None
