@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from adaptrnn._error import InputError, MissingExtraError
     from adaptrnn.activation import Gamma, gamma
+    from adaptrnn.arun import ARUN, ARUNState
     from adaptrnn.classifier import Classifier, ConvEncoder, build_core, match_parameters
     from adaptrnn.controller import AbstractController, AdaptationController
     from adaptrnn.gated import GRU, LSTM
     from adaptrnn.perturb import NoisyDrive, SinusoidalContrast, StepDrive
-    from adaptrnn.rnn import ARUN, RNN, ARUNState, Trace
+    from adaptrnn.rnn import RNN, Trace
     from adaptrnn.sequence import SequenceModel
     from adaptrnn.tasks import Task, Trials
     from adaptrnn.training import train
@@ -29,9 +30,9 @@ _HOME = {
     "gamma": "activation",
     "AbstractController": "controller",
     "AdaptationController": "controller",
-    "ARUN": "rnn",
+    "ARUN": "arun",
     "RNN": "rnn",
-    "ARUNState": "rnn",
+    "ARUNState": "arun",
     "Trace": "rnn",
     "Classifier": "classifier",
     "ConvEncoder": "classifier",

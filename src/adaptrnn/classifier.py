@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from adaptrnn._error import InputError, bad, choose
 from adaptrnn._names import MODELS
+from adaptrnn.arun import ARUN
 from adaptrnn.gated import GRU, LSTM
-from adaptrnn.rnn import ARUN, RNN
+from adaptrnn.rnn import RNN
 
 __all__ = ["MODELS", "Classifier", "ConvEncoder", "Sizes", "build_core", "match_parameters"]
 

@@ -34,10 +34,11 @@ from torch import Tensor
 
 from adaptrnn._error import InputError, bad
 from adaptrnn._names import MODELS
+from adaptrnn.arun import ARUN
 from adaptrnn.config import OWN_MODEL, TrainConfig, to_dict
 from adaptrnn.gated import GRU, LSTM
 from adaptrnn.lock import alone
-from adaptrnn.rnn import ARUN, RNN
+from adaptrnn.rnn import RNN
 from adaptrnn.run import (
     Run,
     build_model,

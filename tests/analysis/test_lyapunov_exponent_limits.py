@@ -15,7 +15,8 @@ from adaptrnn.analysis._closed import tanh_slope
 from adaptrnn.analysis.jacobian import jacobian_product
 from adaptrnn.analysis.lyapunov_exponent import ConvergenceWarning, first_frame, lyapunov
 from adaptrnn.analysis.system import as_system
-from adaptrnn.rnn import ARUN, RNN
+from adaptrnn.arun import ARUN
+from adaptrnn.rnn import RNN
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::adaptrnn.analysis.lyapunov_exponent.ConvergenceWarning"

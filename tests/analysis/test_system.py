@@ -13,9 +13,10 @@ from adaptrnn._error import InputError
 from adaptrnn.analysis._closed import CURVES
 from adaptrnn.analysis._record import record
 from adaptrnn.analysis.system import as_system
+from adaptrnn.arun import ARUN
 from adaptrnn.controller import AbstractController
 from adaptrnn.gated import GRU, LSTM
-from adaptrnn.rnn import ARUN, RNN
+from adaptrnn.rnn import RNN
 
 CELLS = [nn.RNNCell, nn.GRUCell, nn.LSTMCell]
 NETWORKS = [nn.RNN, nn.GRU, nn.LSTM]

@@ -22,7 +22,8 @@ from torch.utils import _pytree as pytree
 
 from adaptrnn._error import bad
 from adaptrnn.analysis._finite import finite
-from adaptrnn.rnn import ARUN, RNN
+from adaptrnn.arun import ARUN
+from adaptrnn.rnn import RNN
 
 __all__ = ["gradient_norm"]
 

@@ -44,8 +44,9 @@ from adaptrnn._error import InputError, bad
 from adaptrnn._recurrent import Recurrent
 from adaptrnn.analysis._closed import CURVES, Curve, Push, Slope, Step, arun_push, gamma_curve
 from adaptrnn.analysis._finite import finite
+from adaptrnn.arun import ARUN
 from adaptrnn.controller import AdaptationController
-from adaptrnn.rnn import ARUN, RNN
+from adaptrnn.rnn import RNN
 
 __all__ = ["Network", "System", "as_system", "static_system"]
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adaptrnn._error import InputError, bad
-from adaptrnn.rnn import ARUN, RNN
+from adaptrnn.arun import ARUN
+from adaptrnn.rnn import RNN
 from adaptrnn.run import Run
 
 __all__ = ["SHIPPED", "Network", "find_runs", "load"]

@@ -42,10 +42,11 @@ from adaptrnn.analysis.transfer import (
     rotate,
     rotated_digits,
 )
+from adaptrnn.arun import ARUN
 from adaptrnn.evaluation import Evaluation, evaluate
 from adaptrnn.laboratory.subject import Subject
 from adaptrnn.perturb import PAPER_PERTURBATIONS, START, Perturbation, SinusoidalContrast, StepDrive
-from adaptrnn.rnn import ARUN, RNN
+from adaptrnn.rnn import RNN
 from adaptrnn.tasks import AbstractTask, ImageTask, trial_loss
 
 __all__ = ["ANALYSES", "Analysis"]

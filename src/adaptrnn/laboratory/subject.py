@@ -14,8 +14,9 @@ from adaptrnn._error import bad
 from adaptrnn._names import MODELS
 from adaptrnn._recurrent import Recurrent
 from adaptrnn.analysis.system import System, as_system
+from adaptrnn.arun import ARUN
 from adaptrnn.gated import GRU, LSTM
-from adaptrnn.rnn import ARUN, RNN
+from adaptrnn.rnn import RNN
 from adaptrnn.run import Run
 from adaptrnn.tasks import AbstractTask, Split, Trials
 
