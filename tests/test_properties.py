@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import adaptrnn
-from adaptrnn._names import MODELS
+from adaptrnn.model import MODELS
 
 SIZES = {name: st.integers(1, 5) for name in ("T", "B", "N", "G", "D")}
 FORMATS = st.sampled_from([torch.float32, torch.float64])

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from adaptrnn.classifier import Classifier, ConvEncoder, build_core, match_parameters
     from adaptrnn.controller import AbstractController, AdaptationController
     from adaptrnn.gated import GRU, LSTM
+    from adaptrnn.model import Model, register_model
     from adaptrnn.perturb import NoisyDrive, SinusoidalContrast, StepDrive
     from adaptrnn.rnn import RNN, Trace
     from adaptrnn.sequence import SequenceModel
@@ -40,12 +41,14 @@ _HOME = {
     "match_parameters": "classifier",
     "GRU": "gated",
     "LSTM": "gated",
+    "Model": "model",
     "NoisyDrive": "perturb",
     "SinusoidalContrast": "perturb",
     "SequenceModel": "sequence",
     "StepDrive": "perturb",
     "Task": "tasks",
     "Trials": "tasks",
+    "register_model": "model",
     "train": "training",
 }
 
@@ -62,6 +65,7 @@ __all__ = [
     "Gamma",
     "InputError",
     "MissingExtraError",
+    "Model",
     "NoisyDrive",
     "SequenceModel",
     "SinusoidalContrast",
@@ -72,6 +76,7 @@ __all__ = [
     "build_core",
     "gamma",
     "match_parameters",
+    "register_model",
     "train",
 ]
 

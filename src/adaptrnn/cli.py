@@ -92,11 +92,11 @@ def _evaluate(config: EvaluateConfig, console: Console) -> None:
 
 
 def _models(config: ModelsConfig, console: Console) -> None:
-    from adaptrnn._names import MODELS
     from adaptrnn.classifier import match_parameters
+    from adaptrnn.model import MODELS
 
-    for name, text in MODELS.items():
-        console.print(f"{name:<14}{text}", highlight=False, soft_wrap=True)
+    for name, model in MODELS.items():
+        console.print(f"{name:<14}{model.summary}", highlight=False, soft_wrap=True)
     console.print()
     sizes = match_parameters(MODELS, **dataclasses.asdict(config))
     console.print(str(sizes), highlight=False, soft_wrap=True)

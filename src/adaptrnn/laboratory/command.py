@@ -169,8 +169,8 @@ def _path(run: Run, name: str) -> Path:
 
 def _lacks(name: str, run: Run) -> str | None:
     """Why an analysis cannot be made of a run; None if it can."""
-    from adaptrnn.config import OWN_MODEL
     from adaptrnn.laboratory.protocol import ANALYSES
+    from adaptrnn.model import MODELS, OWN_MODEL
 
     config = run.config()
     if name == "all":
@@ -181,10 +181,11 @@ def _lacks(name: str, run: Run) -> str | None:
             f"{name}: the network was given in Python; analyze it there: "
             "adaptrnn.laboratory.analyze(run, task)."
         )
-    if config.model not in analysis.models:
+    model = MODELS[config.model]
+    if not analysis.suits(model):
         allowed = ", ".join(analysis.models)
         return f"{name} needs a network with {analysis.needs} ({allowed}), this is {config.model}."
-    if name == "transfer" and config.model == "arun" and config.controller_from is None:
+    if name == "transfer" and model.has_controller and config.controller_from is None:
         return (
             "transfer needs trained n and s (gamma, gamma-shared) or an arun with a transplanted "
             "controller; train one with --controller-from."

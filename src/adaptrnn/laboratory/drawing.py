@@ -11,7 +11,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adaptrnn.figure.style import LABELS, colour, ink, letters, shades, subplots
+from adaptrnn.figure.style import colour, ink, label_of, letters, shades, subplots
 
 __all__ = [
     "DRAWINGS",
@@ -47,7 +47,7 @@ def _signed(draw: Callable[[xr.Dataset], Figure]) -> Callable[[xr.Dataset], Figu
     def signed(data: xr.Dataset) -> Figure:
         figure = draw(data)
         config = json.loads(data.attrs.get("config", "{}"))
-        words = [LABELS[config["model"]], config["task"]] if config else []
+        words = [label_of(config["model"]), config["task"]] if config else []
         words += ["one network" + (f", training seed {config['seed']}" if config else "")]
         if "neuron" in data.sizes:
             words.append(f"{data.sizes['neuron']} neurons")
@@ -411,7 +411,7 @@ def draw_plane(data: xr.Dataset) -> Figure:
 
     Args:
         data: what `adaptrnn.analysis.neurons_in_plane` returns, with unit_n and unit_s (network,
-            unit) of networks named as in `adaptrnn.MODELS`.
+            unit) of networks named as in `adaptrnn.model.MODELS`.
     """
     figure, axes = subplots(1, 2, width=9, height=4.0)
     plane, steps = axes[0]
@@ -419,7 +419,7 @@ def draw_plane(data: xr.Dataset) -> Figure:
         one = data.sel(network=network)
         known = int(one.unit_n.notnull().sum())
         settings = {"color": colour(str(network)), "alpha": 0.35, "lw": 0}
-        label = f"{LABELS[str(network)]}, {known} units"
+        label = f"{label_of(str(network))}, {known} units"
         plane.scatter(one.unit_n, one.unit_s, 11, label=label, **settings)
     for name, mark in zip(data.neuron.values, "osD^vPX", strict=False):
         one = data.sel(neuron=name)

@@ -14,9 +14,9 @@ import xarray as xr
 from torch import nn
 
 from adaptrnn._error import InputError, bad, choose, require
-from adaptrnn._names import MODELS
 from adaptrnn.laboratory.protocol import ANALYSES
 from adaptrnn.laboratory.subject import Subject, subject_of_network
+from adaptrnn.model import MODELS
 from adaptrnn.run import versions, write_dataset
 from adaptrnn.tasks import AbstractTask
 
@@ -86,8 +86,8 @@ def analyze(
     for name in chosen:
         begin = time.perf_counter()
         try:
-            allowed = ANALYSES[name].models
-            if subject.name in MODELS and subject.name not in allowed:
+            known = MODELS.built_in.get(subject.name)
+            if known is not None and not ANALYSES[name].suits(known):
                 raise bad("network", subject.name, f"with {ANALYSES[name].needs}")
             heard = Subject(**{**_fields(subject), "say": lambda text, n=name: say(f"{n}: {text}")})
             data = ANALYSES[name].measure(heard)

@@ -21,7 +21,6 @@ import xarray as xr
 from torch import Tensor, nn
 
 from adaptrnn._error import NotFiniteError, bad
-from adaptrnn._names import MODELS
 from adaptrnn.analysis.curve_parameter import activation_parameters, heterogeneity
 from adaptrnn.analysis.eigenvalue import spectrum
 from adaptrnn.analysis.fractional import SIGN, fractional_order, group_means, respond
@@ -45,6 +44,7 @@ from adaptrnn.analysis.transfer import (
 from adaptrnn.arun import ARUN
 from adaptrnn.evaluation import Evaluation, evaluate
 from adaptrnn.laboratory.subject import Subject
+from adaptrnn.model import MODELS, Model
 from adaptrnn.perturb import PAPER_PERTURBATIONS, START, Perturbation, SinusoidalContrast, StepDrive
 from adaptrnn.rnn import RNN
 from adaptrnn.tasks import AbstractTask, ImageTask, trial_loss
@@ -65,13 +65,18 @@ class Analysis:
 
     Args:
         measure: of a subject, the data set.
-        models: the models that it works for.
-        needs: what they have, continuing the words "a network with".
+        needs: what a network must have, continuing the words "a network with".
+        suits: whether a model has that.
     """
 
     measure: Callable[[Subject], xr.Dataset]
-    models: tuple[str, ...]
     needs: str
+    suits: Callable[[Model], bool] = lambda model: True
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names of the models that it works for."""
+        return tuple(name for name, model in MODELS.items() if self.suits(model))
 
 
 @contextmanager
@@ -623,24 +628,33 @@ def measure_robustness(subject: Subject) -> xr.Dataset:
     )
 
 
-_ALL = tuple(MODELS)
-_SQUARE = tuple(name for name in MODELS if name not in ("lstm", "gru"))
-_CURVES = ("gamma-shared", "gamma", "arun")
+def _has_curves(model: Model) -> bool:
+    return model.has_curves
+
+
+def _has_controller(model: Model) -> bool:
+    return model.has_controller
+
+
+def _is_square(model: Model) -> bool:
+    return model.square
+
+
+_CURVES = "gains n and saturations s"
+_TRAINED = "trained n and s, or a transplanted controller"
 
 ANALYSES = {
-    "lyapunov": Analysis(measure_lyapunov, _ALL, "a state"),
-    "jacobian": Analysis(measure_jacobian, _ALL, "a state"),
-    "fractional": Analysis(measure_fractional, _ALL, "rates"),
-    "step_response": Analysis(measure_step_response, _ALL, "rates"),
-    "gain_scaling": Analysis(measure_gain_scaling, _ALL, "rates"),
-    "heterogeneity": Analysis(measure_heterogeneity, _CURVES, "gains n and saturations s"),
-    "transfer": Analysis(
-        measure_transfer, _CURVES, "trained n and s, or a transplanted controller"
-    ),
-    "controller_manifold": Analysis(measure_controller_manifold, ("arun",), "a controller"),
-    "noise": Analysis(measure_noise, _CURVES, "gains n and saturations s"),
-    "spectrum": Analysis(measure_spectrum, _SQUARE, "one square W_hh"),
-    "gradients": Analysis(measure_gradients, _ALL, "recurrent weights"),
-    "robustness": Analysis(measure_robustness, _ALL, "a readout"),
+    "lyapunov": Analysis(measure_lyapunov, "a state"),
+    "jacobian": Analysis(measure_jacobian, "a state"),
+    "fractional": Analysis(measure_fractional, "rates"),
+    "step_response": Analysis(measure_step_response, "rates"),
+    "gain_scaling": Analysis(measure_gain_scaling, "rates"),
+    "heterogeneity": Analysis(measure_heterogeneity, _CURVES, _has_curves),
+    "transfer": Analysis(measure_transfer, _TRAINED, _has_curves),
+    "controller_manifold": Analysis(measure_controller_manifold, "a controller", _has_controller),
+    "noise": Analysis(measure_noise, _CURVES, _has_curves),
+    "spectrum": Analysis(measure_spectrum, "one square W_hh", _is_square),
+    "gradients": Analysis(measure_gradients, "recurrent weights"),
+    "robustness": Analysis(measure_robustness, "a readout"),
 }
 """The protocols by the name of their analysis."""

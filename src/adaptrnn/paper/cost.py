@@ -11,14 +11,12 @@ from dataclasses import dataclass
 
 from adaptrnn.classifier import ConvEncoder, match_parameters
 from adaptrnn.config import TrainConfig
+from adaptrnn.model import MODELS
 
 __all__ = ["Cost", "analysis_cost", "evaluation_cost", "hours", "size", "training_cost"]
 
 START = 5.0
 """Seconds until a command has imported everything and read its data."""
-RATE = {"arun": 30e9, "lstm": 20e9, "gru": 15e9, "gamma": 25e9, "gamma-shared": 25e9}
-"""Multiply-adds a second on one core, forward and backward (docs/benchmarks.md, small networks,
-half of what two cores do); others as gamma."""
 CONVOLUTION = 113e6
 """Multiply-adds of the convolutional encoder for one image of 32x32 pixels, forward."""
 STEPS = {"digits": 64, "psmnist": 784, "scifar10": 1024, "scifar10-conv": 64}
@@ -78,14 +76,13 @@ def multiply_adds(config: TrainConfig) -> float:
     """
     n, g = float(size(config)), float(config.controller_size)
     inputs = ConvEncoder.features if config.task.endswith("conv") else 0
-    if config.model == "arun":
-        return n * (n + g * g + 3 * g + inputs)
-    return n * (n + inputs) * {"lstm": 4, "gru": 3}.get(config.model, 1)
+    count = MODELS[config.model].multiply_adds
+    return n * (n + inputs) if count is None else count(n, g, inputs)
 
 
 def _image(config: TrainConfig) -> float:
     """Seconds of one core for one image, forward."""
-    seconds = multiply_adds(config) * steps(config) / RATE.get(config.model, 25e9)
+    seconds = multiply_adds(config) * steps(config) / MODELS[config.model].rate
     seconds += steps(config) * 0.1e-6  # what does not grow with the network
     return seconds + (CONVOLUTION / 25e9 if config.task.endswith("conv") else 0.0)
 

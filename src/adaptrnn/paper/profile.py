@@ -15,9 +15,9 @@ from typing import Any
 import yaml
 
 from adaptrnn._error import InputError, bad, choose
-from adaptrnn._names import MODELS
 from adaptrnn.classifier import ConvEncoder, Sizes, match_parameters
 from adaptrnn.config import TrainConfig, from_dict
+from adaptrnn.model import MODELS
 from adaptrnn.paper.item import ROLES
 from adaptrnn.run import load_task
 from adaptrnn.tasks import TASKS
