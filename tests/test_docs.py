@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 import adaptrnn
-from adaptrnn import cli
+from adaptrnn import RNN, Model, cli, register_model
 from adaptrnn.evaluation import read_evaluations
+from adaptrnn.model import MODELS
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -33,6 +34,14 @@ APPLICATIONS = (
     "reproduce",
     "workflow",
 )
+
+
+@pytest.fixture(autouse=True)
+def _registered():
+    """What pages register is known to their commands, and forgotten after each test."""
+    register_model(Model("lstm-cell", RNN))
+    yield
+    MODELS.remove("lstm-cell")
 
 
 def name_of(page):
