@@ -16,6 +16,7 @@ import adaptrnn
 from adaptrnn import RNN, Model, cli, register_model
 from adaptrnn.evaluation import read_evaluations
 from adaptrnn.model import MODELS
+from adaptrnn.tasks import COGNITIVE
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -42,6 +43,8 @@ def _registered():
     register_model(Model("lstm-cell", RNN))
     yield
     MODELS.remove("lstm-cell")
+    if "compare" in COGNITIVE:
+        COGNITIVE.remove("compare")
 
 
 def name_of(page):

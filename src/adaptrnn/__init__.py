@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from adaptrnn.perturb import NoisyDrive, SinusoidalContrast, StepDrive
     from adaptrnn.rnn import RNN, Trace
     from adaptrnn.sequence import SequenceModel
-    from adaptrnn.tasks import Task, Trials
+    from adaptrnn.tasks import NamedTask, Task, Trials, register_task
     from adaptrnn.training import train
 
 _HOME = {
@@ -42,6 +42,7 @@ _HOME = {
     "GRU": "gated",
     "LSTM": "gated",
     "Model": "model",
+    "NamedTask": "tasks",
     "NoisyDrive": "perturb",
     "SinusoidalContrast": "perturb",
     "SequenceModel": "sequence",
@@ -49,6 +50,7 @@ _HOME = {
     "Task": "tasks",
     "Trials": "tasks",
     "register_model": "model",
+    "register_task": "tasks",
     "train": "training",
 }
 
@@ -66,6 +68,7 @@ __all__ = [
     "InputError",
     "MissingExtraError",
     "Model",
+    "NamedTask",
     "NoisyDrive",
     "SequenceModel",
     "SinusoidalContrast",
@@ -77,6 +80,7 @@ __all__ = [
     "gamma",
     "match_parameters",
     "register_model",
+    "register_task",
     "train",
 ]
 

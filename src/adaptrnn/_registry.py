@@ -94,6 +94,12 @@ class Registry(Mapping[str, T], Generic[T]):
             raise bad(f"{self.argument} {name!r}, {point.value}", entry, allowed)
         return entry
 
+    def get(self, name: str, default: Any = None) -> Any:
+        """The entry of a name, or another value where there is none."""
+        if name in self:
+            return self[name]
+        return default
+
     def __contains__(self, name: object) -> bool:
         return name in self.built_in or name in self._registered or name in self._elsewhere()
 

@@ -29,10 +29,10 @@ __all__ = ["main"]
 
 
 def _train(config: TrainConfig, console: Console) -> None:
-    from adaptrnn.tasks import TASKS
+    from adaptrnn.preset import PRESETS
     from adaptrnn.training import show_score, train
 
-    if config.task not in TASKS and os.path.isfile(Path(config.task) / "config.json"):
+    if config.task not in PRESETS and os.path.isfile(Path(config.task) / "config.json"):
         raise bad(
             "task",
             config.task,

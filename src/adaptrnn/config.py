@@ -15,6 +15,7 @@ import tyro
 
 from adaptrnn._error import InputError, bad, choose
 from adaptrnn.model import MODELS, OWN_MODEL
+from adaptrnn.preset import preset_of
 
 __all__ = ["EvaluateConfig", "ModelsConfig", "TrainConfig", "from_dict", "to_dict"]
 
@@ -129,7 +130,7 @@ class TrainConfig:
     @property
     def learning_rate(self) -> float:
         """The learning rate, the paper's where none is given."""
-        return self.lr or (1e-5 if self.task == "scifar10" else 1e-4)
+        return self.lr or preset_of(self.task).learning_rate
 
     @property
     def initial_gain(self) -> str | float:

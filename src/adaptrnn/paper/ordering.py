@@ -14,8 +14,9 @@ import numpy as np
 import xarray as xr
 
 from adaptrnn.figure.style import label_of
-from adaptrnn.paper.item import present
+from adaptrnn.paper.item import ROLES, present
 from adaptrnn.paper.verdict import Part, part
+from adaptrnn.preset import PRESETS
 
 __all__ = [
     "GATED",
@@ -38,7 +39,7 @@ GATED = ("lstm", "gru")
 """Gated networks: compared where nothing but the stimulus changes."""
 OTHER = ("linear", "gamma-shared")
 """Networks that the paper's text does not compare: shown, never judged."""
-TASKS = {"psmnist": "psMNIST", "scifar10": "sCIFAR10", "scifar10-conv": "sCIFAR10 (conv)"}
+TASKS = {role: PRESETS[role].label for role in ROLES}
 """The paper's names of its tasks."""
 
 
