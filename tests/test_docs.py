@@ -15,6 +15,7 @@ import pytest
 import adaptrnn
 from adaptrnn import RNN, Model, cli, register_model
 from adaptrnn.evaluation import read_evaluations
+from adaptrnn.laboratory.protocol import ANALYSES
 from adaptrnn.model import MODELS
 from adaptrnn.tasks import COGNITIVE
 
@@ -43,8 +44,9 @@ def _registered():
     register_model(Model("lstm-cell", RNN))
     yield
     MODELS.remove("lstm-cell")
-    if "compare" in COGNITIVE:
-        COGNITIVE.remove("compare")
+    for registry, name in ((COGNITIVE, "compare"), (ANALYSES, "activity")):
+        if name in registry:
+            registry.remove(name)
 
 
 def name_of(page):

@@ -96,8 +96,8 @@ def test_a_registered_model_joins_the_others(cell):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "arun"}, "another than that of a model of adaptrnn"),
-        ({"name": "own"}, "another than that of a model of adaptrnn"),
+        ({"name": "arun"}, "other than the model names of adaptrnn"),
+        ({"name": "own"}, "other than the model names of adaptrnn"),
         ({"name": "../up"}, "begin with a letter or digit"),
         ({"name": ""}, "begin with a letter or digit"),
         ({"name": "new", "options": {"gain"}}, "options='gain': must be among backend, "),
@@ -126,7 +126,8 @@ OBJECTS = {"good": GOOD, "bad": ImportError("no such library"), "ugly": GOOD}
 
 def test_an_entry_point_is_imported_when_it_is_asked_for(monkeypatch):
     points = [Point(name, f"package:{name}", "adaptrnn.models") for name in OBJECTS]
-    monkeypatch.setattr("adaptrnn._registry.entry_points", lambda group: points)
+    found = {point.name: point for point in points}
+    monkeypatch.setattr("adaptrnn._registry.installed", lambda group: found)
     assert list(MODELS)[-3:] == ["good", "bad", "ugly"]
     assert MODELS["good"] is GOOD
     with pytest.raises(InputError, match=r"package:bad cannot be imported .*no such library"):

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, Protocol, TypeVar
 
 from adaptrnn._error import InputError, bad, choose
+
+
+@cache
+def installed(group: str) -> dict[str, EntryPoint]:
+    """The entry points of a group by name; packages are looked through once in a process."""
+    return {point.name: point for point in entry_points(group=group)}
 
 
 class Named(Protocol):
@@ -60,7 +67,7 @@ class Registry(Mapping[str, T], Generic[T]):
             allowed = "letters, digits, '.', '_' and '-', and begin with a letter or digit"
             raise bad("name", entry.name, allowed)
         if entry.name in (*self.built_in, *self.reserved):
-            raise bad("name", entry.name, f"another than that of a {self.argument} of adaptrnn")
+            raise bad("name", entry.name, f"other than the {self.argument} names of adaptrnn")
         self._registered[entry.name] = entry
         return entry
 
@@ -68,17 +75,14 @@ class Registry(Mapping[str, T], Generic[T]):
         """Forget an entry that was added."""
         del self._registered[choose("name", name, self._registered)]
 
-    def _elsewhere(self) -> dict[str, EntryPoint]:
-        return {point.name: point for point in entry_points(group=self.group)}
-
     def __getitem__(self, name: str) -> T:
         """The entry of a name; an unknown one is an `InputError` that lists those known."""
         for known in (self.built_in, self._registered):
             if isinstance(name, str) and name in known:
                 return known[name]
-        points = self._elsewhere()
+        points = installed(self.group)
         advice = (
-            f"A {self.argument} of another package is known where that package is installed, or "
+            f"The {self.argument} of another package is known where that package is installed, or "
             f"after adaptrnn.register_{self.argument}."
         )
         point = points[choose(self.argument, name, self, advice)]
@@ -101,10 +105,10 @@ class Registry(Mapping[str, T], Generic[T]):
         return default
 
     def __contains__(self, name: object) -> bool:
-        return name in self.built_in or name in self._registered or name in self._elsewhere()
+        return name in self.built_in or name in self._registered or name in installed(self.group)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys((*self.built_in, *self._registered, *self._elsewhere())))
+        return iter(dict.fromkeys((*self.built_in, *self._registered, *installed(self.group))))
 
     def __len__(self) -> int:
         return len(list(iter(self)))

@@ -196,7 +196,7 @@ def test_an_unknown_task_is_one_error_that_lists_the_known(short):
 
 def test_what_cannot_be_registered_as_a_task():
     for name in ("digits", "adding"):
-        with pytest.raises(InputError, match="another than that of a task of adaptrnn"):
+        with pytest.raises(InputError, match="other than the task names of adaptrnn"):
             register_task(NamedTask(name, adding))
     with pytest.raises(InputError, match="begin with a letter or digit"):
         register_task(NamedTask("a/b", adding))

@@ -132,7 +132,9 @@ def run_analyze(config: AnalyzeConfig, console: Console) -> list[Path]:
             console.print(f"{path} ({note})", highlight=False, markup=False, soft_wrap=True)
             if config.draw:
                 picture = path.with_suffix(".png")
-                _draw(name, data, picture)
+                from adaptrnn.laboratory.drawing import draw_to
+
+                draw_to(picture, name, data)
                 console.print(str(picture), highlight=False, markup=False, soft_wrap=True)
             done.append(path)
     return done
@@ -246,11 +248,3 @@ def _command(config: AnalyzeConfig, run: Run) -> list[str]:
     words += ["--seed", str(config.seed)] if config.seed else []
     words += ["--task", config.task] if config.task else []
     return words + (["--effort", f"{config.effort:g}"] if config.effort != 1 else [])
-
-
-def _draw(name: str, data: xr.Dataset, path: Path) -> None:
-    from adaptrnn.figure.style import render
-    from adaptrnn.laboratory.drawing import DRAWINGS
-    from adaptrnn.run import write_atomic
-
-    write_atomic(path, render(DRAWINGS[name], data, "png"))

@@ -5,13 +5,17 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adaptrnn.figure.style import colour, ink, label_of, letters, shades, subplots
+from adaptrnn._error import bad
+from adaptrnn.figure.style import colour, ink, label_of, letters, render, shades, subplots
+from adaptrnn.laboratory.protocol import ANALYSES
+from adaptrnn.run import write_atomic
 
 __all__ = [
     "DRAWINGS",
@@ -27,6 +31,7 @@ __all__ = [
     "draw_robustness",
     "draw_spectrum",
     "draw_step_response",
+    "draw_to",
     "draw_transfer",
 ]
 
@@ -463,3 +468,21 @@ DRAWINGS: dict[str, Callable[[xr.Dataset], Figure]] = {
     "robustness": draw_robustness,
 }
 """The drawings by the name of their analysis, as `adaptrnn.laboratory.protocol.ANALYSES`."""
+
+
+def draw_to(path: Path, name: str, data: xr.Dataset) -> None:
+    """Draw the result of an analysis to a PNG file.
+
+    Args:
+        path: the file.
+        name: the name of the analysis.
+        data: its result.
+
+    Raises:
+        InputError: there is no drawing of this analysis.
+    """
+    draw = ANALYSES[name].draw or DRAWINGS.get(name)
+    if draw is None:
+        advice = "Give its Analysis a function `draw`, or leave drawing out."
+        raise bad("draw", name, "an analysis that has a drawing", advice)
+    write_atomic(path, render(draw, data, "png"))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from adaptrnn.classifier import ConvEncoder, match_parameters
 from adaptrnn.config import TrainConfig
+from adaptrnn.laboratory.protocol import ANALYSES
 from adaptrnn.model import MODELS
 from adaptrnn.preset import preset_of
 
@@ -20,16 +21,6 @@ START = 5.0
 """Seconds until a command has imported everything and read its data."""
 CONVOLUTION = 113e6
 """Multiply-adds of the convolutional encoder for one image of 32x32 pixels, forward."""
-ANALYSES = {
-    "lyapunov": 60.0,
-    "jacobian": 20.0,
-    "fractional": 60.0,
-    "step_response": 5.0,
-    "gain_scaling": 20.0,
-    "transfer": 60.0,
-    "robustness": 60.0,
-}
-"""Seconds of an analysis of 100 neurons at 196 steps on one core; others 5."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +115,7 @@ def evaluation_cost(config: TrainConfig, conditions: int) -> Cost:
 def analysis_cost(config: TrainConfig, names: Sequence[str], effort: float) -> Cost:
     """Of analyses of one run: mostly some hundred steps, each costing as the network does."""
     larger = max(1.0, size(config) / 100)
-    seconds = sum(ANALYSES.get(name, 5.0) for name in names) * effort * larger
+    seconds = sum(ANALYSES[name].seconds for name in names) * effort * larger
     return Cost(START + seconds, 2000.0 * larger, 1.0 * larger)
 
 
