@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import pack_sequence, pad_packed_sequence
 
 from adaptrnn import ARUN, RNN, AbstractController, AdaptationController, ARUNState, InputError
 from adaptrnn._recurrent import Recurrent, reset_weights
-from adaptrnn.rnn import gamma
+from adaptrnn.activation import gamma
 
 # The same sums in another order: a few roundings (1e-16) per step.
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from adaptrnn import Classifier, ConvEncoder, InputError, build_core, match_parameters
-from adaptrnn.classifier import MODELS
+from adaptrnn.model import MODELS
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 
 import adaptrnn
-from adaptrnn import cli
+from adaptrnn import RNN, Model, cli, register_model
 from adaptrnn.evaluation import read_evaluations
+from adaptrnn.laboratory.protocol import ANALYSES
+from adaptrnn.model import MODELS
+from adaptrnn.tasks import COGNITIVE
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -33,6 +36,17 @@ APPLICATIONS = (
     "reproduce",
     "workflow",
 )
+
+
+@pytest.fixture(autouse=True)
+def _registered():
+    """What pages register is known to their commands, and forgotten after each test."""
+    register_model(Model("lstm-cell", RNN))
+    yield
+    MODELS.remove("lstm-cell")
+    for registry, name in ((COGNITIVE, "compare"), (ANALYSES, "activity")):
+        if name in registry:
+            registry.remove(name)
 
 
 def name_of(page):

@@ -353,7 +353,7 @@ def test_the_laboratory_takes_any_module(tmp_path, monkeypatch):
     # what is wrong in our own code is not taken for a network that lacks something
     with monkeypatch.context() as patch:
         broken = replace(ANALYSES["jacobian"], measure=lambda subject: subject.nothing)
-        patch.setitem(ANALYSES, "jacobian", broken)
+        patch.setitem(ANALYSES.built_in, "jacobian", broken)
         with pytest.raises(AttributeError, match="nothing"):
             analyze(Net(), task, effort=0.02)
     model = SequenceModel(ARUN(3, 5, controller_size=3), 3)

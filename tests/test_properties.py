@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import adaptrnn
-from adaptrnn._names import MODELS
+from adaptrnn.laboratory.protocol import ANALYSES
+from adaptrnn.model import MODELS
+from adaptrnn.tasks import COGNITIVE
 
 SIZES = {name: st.integers(1, 5) for name in ("T", "B", "N", "G", "D")}
 FORMATS = st.sampled_from([torch.float32, torch.float64])
@@ -153,6 +155,27 @@ def test_match_parameters(hidden, controller, D, classes):
 def test_errors_are_of_the_kinds_that_users_catch():
     assert issubclass(adaptrnn.InputError, ValueError)
     assert issubclass(adaptrnn.MissingExtraError, ImportError)
+
+
+@few
+@given(st.text(max_size=12) | st.from_regex(r"[a-z][a-z0-9_.-]{1,8}", fullmatch=True))
+def test_any_name_is_registered_or_refused(name):
+    """A registered name is one part of a path; a refused one leaves the names as they were."""
+    for register, registry, entry in (
+        (adaptrnn.register_model, MODELS, adaptrnn.Model(name, adaptrnn.RNN)),
+        (adaptrnn.register_task, COGNITIVE, adaptrnn.NamedTask(name, dict)),
+        (adaptrnn.register_analysis, ANALYSES, adaptrnn.Analysis(name, len)),
+    ):
+        before = list(registry)
+        try:
+            register(entry)
+        except adaptrnn.InputError:
+            assert list(registry) == before
+        else:
+            assert registry[name] is entry and list(registry) == [*before, name]
+            assert Path("a", name).parent == Path("a") and Path("a", name).name == name
+            registry.remove(name)
+            assert list(registry) == before
 
 
 def test_every_export_is_met_here():

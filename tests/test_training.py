@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 from adaptrnn import InputError
 from adaptrnn import training as training_module
 from adaptrnn.config import TrainConfig, to_dict
-from adaptrnn.run import Run, build_model, load_task
+from adaptrnn.run import Run, build_model, donor_of, load_task
 from adaptrnn.training import Batches, TrainingError, train
 
 # 3 epochs of 4 batches
@@ -223,6 +223,11 @@ def test_transplanted_controller_stays_bit_identical(tmp_path):
     names = [name for name in old if name.startswith("core.controller.")]
     assert len(names) == 6 and all(torch.equal(old[name], new[name]) for name in names)
     assert not torch.equal(old["core.weight_hh_l0"], new["core.weight_hh_l0"])
+    with pytest.raises(InputError, match=r"controller=None: must be that of the run"):
+        build_model(config, load_task(config))  # it reads no other run by itself
+    plain = replace(config, model="gamma", controller_from=None, out=tmp_path / "plain", epochs=1)
+    with pytest.raises(InputError, match="must be a run of the model arun"):
+        donor_of(replace(config, controller_from=train(plain).folder))
 
 
 def test_loss_that_is_not_finite(tmp_path, monkeypatch):

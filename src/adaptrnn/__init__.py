@@ -13,25 +13,29 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from adaptrnn._error import InputError, MissingExtraError
     from adaptrnn.activation import Gamma, gamma
+    from adaptrnn.arun import ARUN, ARUNState
     from adaptrnn.classifier import Classifier, ConvEncoder, build_core, match_parameters
     from adaptrnn.controller import AbstractController, AdaptationController
     from adaptrnn.gated import GRU, LSTM
+    from adaptrnn.laboratory.protocol import Analysis, register_analysis
+    from adaptrnn.model import Model, register_model
     from adaptrnn.perturb import NoisyDrive, SinusoidalContrast, StepDrive
-    from adaptrnn.rnn import ARUN, RNN, ARUNState, Trace
+    from adaptrnn.rnn import RNN, Trace
     from adaptrnn.sequence import SequenceModel
-    from adaptrnn.tasks import Task, Trials
+    from adaptrnn.tasks import NamedTask, Task, Trials, register_task
     from adaptrnn.training import train
 
 _HOME = {
+    "Analysis": "laboratory.protocol",
     "InputError": "_error",
     "MissingExtraError": "_error",
     "Gamma": "activation",
     "gamma": "activation",
     "AbstractController": "controller",
     "AdaptationController": "controller",
-    "ARUN": "rnn",
+    "ARUN": "arun",
     "RNN": "rnn",
-    "ARUNState": "rnn",
+    "ARUNState": "arun",
     "Trace": "rnn",
     "Classifier": "classifier",
     "ConvEncoder": "classifier",
@@ -39,14 +43,21 @@ _HOME = {
     "match_parameters": "classifier",
     "GRU": "gated",
     "LSTM": "gated",
+    "Model": "model",
+    "NamedTask": "tasks",
     "NoisyDrive": "perturb",
     "SinusoidalContrast": "perturb",
     "SequenceModel": "sequence",
     "StepDrive": "perturb",
     "Task": "tasks",
     "Trials": "tasks",
+    "register_analysis": "laboratory.protocol",
+    "register_model": "model",
+    "register_task": "tasks",
     "train": "training",
 }
+
+_EXTRA = {"Analysis": "analysis", "register_analysis": "analysis", "train": "train"}
 
 __all__ = [
     "ARUN",
@@ -56,11 +67,14 @@ __all__ = [
     "ARUNState",
     "AbstractController",
     "AdaptationController",
+    "Analysis",
     "Classifier",
     "ConvEncoder",
     "Gamma",
     "InputError",
     "MissingExtraError",
+    "Model",
+    "NamedTask",
     "NoisyDrive",
     "SequenceModel",
     "SinusoidalContrast",
@@ -71,6 +85,9 @@ __all__ = [
     "build_core",
     "gamma",
     "match_parameters",
+    "register_analysis",
+    "register_model",
+    "register_task",
     "train",
 ]
 
@@ -80,13 +97,14 @@ def __getattr__(name: str) -> Any:
         try:
             home = importlib.import_module(f"adaptrnn.{_HOME[name]}")
         except ModuleNotFoundError as error:
-            if name != "train" or error.name is None or error.name.startswith("adaptrnn"):
+            extra = _EXTRA.get(name)
+            if extra is None or error.name is None or error.name.startswith("adaptrnn"):
                 raise
             from adaptrnn._error import MissingExtraError
 
             raise MissingExtraError(
-                f"{error.name} is not installed; it comes with the extra 'train': "
-                "run  pip install 'adaptrnn[train]'"
+                f"{error.name} is not installed; it comes with the extra {extra!r}: "
+                f"run  pip install 'adaptrnn[{extra}]'"
             ) from error
         return getattr(home, name)
     raise AttributeError(f"module 'adaptrnn' has no attribute {name!r}")

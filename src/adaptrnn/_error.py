@@ -61,13 +61,14 @@ def bad(
     return error(f"{message} {advice}" if advice else message)
 
 
-def choose(argument: str, value: str, options: Iterable[str]) -> str:
+def choose(argument: str, value: str, options: Iterable[str], advice: str = "") -> str:
     """Return `value` if it is one of `options`, else raise with the nearest one suggested.
 
     Args:
         argument: name of the argument.
         value: what was given.
         options: the allowed names.
+        advice: what to do where none of them is near, a whole sentence (optional).
 
     Returns:
         `value`, unchanged.
@@ -84,7 +85,7 @@ def choose(argument: str, value: str, options: Iterable[str]) -> str:
     if isinstance(value, str) and value in names:
         return value
     near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.4)
-    advice = f"Did you mean {near[0]!r}?" if near else ""
+    advice = f"Did you mean {near[0]!r}?" if near else advice
     raise bad(argument, value, "one of " + ", ".join(repr(name) for name in names), advice)
 
 

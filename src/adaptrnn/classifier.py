@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 
 from adaptrnn._error import InputError, bad, choose
-from adaptrnn._names import MODELS
-from adaptrnn.gated import GRU, LSTM
-from adaptrnn.rnn import ARUN, RNN
+from adaptrnn.arun import ARUN
+from adaptrnn.model import MODELS
+from adaptrnn.rnn import RNN
 
-__all__ = ["MODELS", "Classifier", "ConvEncoder", "Sizes", "build_core", "match_parameters"]
+__all__ = ["Classifier", "ConvEncoder", "Sizes", "build_core", "match_parameters"]
 
 
 def build_core(
@@ -33,13 +33,14 @@ def build_core(
     """Build the recurrent core of that name, initialised as the paper does.
 
     Args:
-        model: a name in `MODELS`.
+        model: a name in `adaptrnn.model.MODELS`.
         input_size: D.
         hidden_size: N.
-        controller_size: G; used by "arun" only.
+        controller_size: G, of a model with a controller.
         device: device of the parameters.
         dtype: dtype of the parameters.
-        **arguments: further arguments of the core's class (`RNN`, `ARUN`, `LSTM`, `GRU`).
+        **arguments: further arguments of the model's builder, of the class `RNN`, `ARUN`, `LSTM`
+            or `GRU` where the model is one of adaptrnn's own.
 
     Returns:
         The core.
@@ -51,19 +52,12 @@ def build_core(
         >>> build_core("gamma", 1, 5)
         RNN(1, 5, nonlinearity='gamma')
     """
-    choose("model", model, MODELS)
-    given: dict[str, Any] = {
-        "input_size": input_size,
-        "hidden_size": hidden_size,
-        "device": device,
-        "dtype": dtype,
-        **arguments,
-    }
-    if model == "arun":
-        return ARUN(controller_size=controller_size, **given)
-    if model in ("lstm", "gru"):
-        return (LSTM if model == "lstm" else GRU)(**given)
-    return RNN(nonlinearity=model, **{"init": "paper", **given})
+    kind = MODELS[model]
+    places = {"device": device, "dtype": dtype}
+    arguments |= {name: place for name, place in places.items() if place is not None}
+    if "controller_size" in kind.options:
+        arguments["controller_size"] = controller_size
+    return kind.build(input_size=input_size, hidden_size=hidden_size, **arguments)
 
 
 class ConvEncoder(nn.Module):
@@ -243,7 +237,7 @@ class Sizes:
 
 
 def match_parameters(
-    models: Iterable[str] = tuple(MODELS),
+    models: Iterable[str] | None = None,
     input_size: int = 1,
     num_classes: int = 10,
     hidden_size: int = 400,
@@ -257,7 +251,7 @@ def match_parameters(
     tolerance already, and gets the size with the nearest count otherwise.
 
     Args:
-        models: names in `MODELS`.
+        models: names in `adaptrnn.model.MODELS`; None for all.
         input_size: D.
         num_classes: K.
         hidden_size: N of the reference.
@@ -285,11 +279,12 @@ def match_parameters(
     """
 
     def count(model: str, size: int) -> int:
-        core = build_core(model, input_size, size, controller_size, device="meta")
+        with torch.device("meta"):  # shapes without memory
+            core = build_core(model, input_size, size, controller_size)
         return sum(p.numel() for p in core.parameters()) + (size + 1) * num_classes
 
     target, rows = count(reference, hidden_size), {}
-    for model in models:
+    for model in MODELS if models is None else models:
         size = hidden_size
         if abs(count(model, size) / target - 1) > tolerance:
             low, high = 0, 1  # count(low) < target <= count(high)

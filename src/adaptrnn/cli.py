@@ -29,10 +29,10 @@ __all__ = ["main"]
 
 
 def _train(config: TrainConfig, console: Console) -> None:
-    from adaptrnn.tasks import TASKS
+    from adaptrnn.preset import PRESETS
     from adaptrnn.training import show_score, train
 
-    if config.task not in TASKS and os.path.isfile(Path(config.task) / "config.json"):
+    if config.task not in PRESETS and os.path.isfile(Path(config.task) / "config.json"):
         raise bad(
             "task",
             config.task,
@@ -92,11 +92,11 @@ def _evaluate(config: EvaluateConfig, console: Console) -> None:
 
 
 def _models(config: ModelsConfig, console: Console) -> None:
-    from adaptrnn._names import MODELS
     from adaptrnn.classifier import match_parameters
+    from adaptrnn.model import MODELS
 
-    for name, text in MODELS.items():
-        console.print(f"{name:<14}{text}", highlight=False, soft_wrap=True)
+    for name, model in MODELS.items():
+        console.print(f"{name:<14}{model.summary}", highlight=False, soft_wrap=True)
     console.print()
     sizes = match_parameters(MODELS, **dataclasses.asdict(config))
     console.print(str(sizes), highlight=False, soft_wrap=True)

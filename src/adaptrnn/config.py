@@ -14,13 +14,10 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from adaptrnn._error import InputError, bad, choose
-from adaptrnn._names import MODELS
+from adaptrnn.model import MODELS, OWN_MODEL
+from adaptrnn.preset import preset_of
 
 __all__ = ["EvaluateConfig", "ModelsConfig", "TrainConfig", "from_dict", "to_dict"]
-
-
-OWN_MODEL = "own"
-"""Stands for a network that was given to `adaptrnn.train` in Python, not by a model's name."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ class TrainConfig:
     perceptual-decision, delayed-match, adding or neurogym:NAME; or FILE.py:FUNCTION, a task of
     your own, whose code is run."""
     model: str = "arun"
-    """relu, linear, tanh, gamma-shared, gamma, arun, lstm or gru (see `adaptrnn models`)."""
+    """Name of the model, such as relu, gamma, arun or lstm; `adaptrnn models` lists them all."""
     out: Path | None = None
     """Folder of the run; default runs/TASK-MODEL-seedSEED. A run that is there is continued."""
     data_dir: Path | None = None
@@ -96,8 +93,7 @@ class TrainConfig:
     """Parameters of a task that is not made of images, such as noise=0.5 'delay=[10, 20]'."""
 
     def __post_init__(self) -> None:
-        if self.model != OWN_MODEL:
-            choose("model", self.model, MODELS)
+        kind = None if self.model == OWN_MODEL else MODELS[self.model]
         self.task_parameters  # noqa: B018 - checks task_options
         choose("recurrent_init", self.recurrent_init, ("henaff", "haar", "uniform", "identity"))
         choose("schedule", self.schedule, ("plateau", "one-cycle", "constant"))
@@ -127,14 +123,14 @@ class TrainConfig:
             raise bad("s", self.s, "a finite number")
         if not self.checkpoint_seconds >= 0:
             raise bad("checkpoint_seconds", self.checkpoint_seconds, "a number >= 0")
-        if self.controller_from is not None and self.model != "arun":
+        if self.controller_from is not None and (kind is None or not kind.has_controller):
             raise bad("controller_from", str(self.controller_from), "used with model arun")
         self.initial_gain  # noqa: B018 - checks n
 
     @property
     def learning_rate(self) -> float:
         """The learning rate, the paper's where none is given."""
-        return self.lr or (1e-5 if self.task == "scifar10" else 1e-4)
+        return self.lr or preset_of(self.task).learning_rate
 
     @property
     def initial_gain(self) -> str | float:

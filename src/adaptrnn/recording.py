@@ -22,8 +22,9 @@ import xarray as xr
 
 from adaptrnn._error import bad, require
 from adaptrnn.analysis.system import System, as_system
+from adaptrnn.arun import ARUN
 from adaptrnn.perturb import Perturbation, Sum, parse
-from adaptrnn.rnn import ARUN, RNN
+from adaptrnn.rnn import RNN
 from adaptrnn.run import Run, write_dataset
 from adaptrnn.tasks import AbstractTask, Split
 

@@ -35,10 +35,10 @@ import torch
 from torch import Tensor
 
 from adaptrnn._error import InputError, bad, require
-from adaptrnn._names import MODELS
 from adaptrnn.classifier import Classifier, ConvEncoder, build_core, match_parameters
-from adaptrnn.config import OWN_MODEL, TrainConfig, from_dict, to_dict
+from adaptrnn.config import TrainConfig, from_dict, to_dict
 from adaptrnn.controller import AbstractController, AdaptationController
+from adaptrnn.model import MODELS, OWN_MODEL
 from adaptrnn.sequence import SequenceModel
 from adaptrnn.tasks import AbstractTask, is_file, load
 
@@ -51,6 +51,7 @@ __all__ = [
     "Run",
     "WriteError",
     "build_model",
+    "donor_of",
     "load_task",
     "read_dataset",
     "read_table",
@@ -326,22 +327,41 @@ def load_task(config: TrainConfig) -> Any:
     )
 
 
+def donor_of(config: TrainConfig) -> AbstractController | None:
+    """The controller that a configuration transplants, frozen, read from its run; None if none.
+
+    Raises:
+        InputError: that run has no controller, or no weights yet.
+    """
+    if config.controller_from is None:
+        return None
+    run = Run(config.controller_from)
+    name = run.config().model
+    if name == OWN_MODEL or not MODELS[name].has_controller:
+        raise bad("controller_from", str(config.controller_from), "a run of the model arun")
+    return run.model().core.controller.frozen()
+
+
 def build_model(
     config: TrainConfig, task: Shape, controller: AbstractController | None = None
 ) -> Classifier | SequenceModel:
     """The untrained network of a configuration, its weights drawn from the configuration's seed.
 
+    Nothing but the arguments counts: no file is read.
+
     Args:
         config: the configuration.
         task: its task; only its kind, its answers and the numbers of inputs and outputs count.
-        controller: the transplanted controller; None reads it from the run `controller_from`.
+        controller: the transplanted controller, see `donor_of`; needed where the configuration
+            says `controller_from`.
 
     Returns:
         The network, on the CPU: a `Classifier` where one class is answered after the last step, a
         `SequenceModel` where every step has its target.
 
     Raises:
-        InputError: the configuration is that of a network given in Python.
+        InputError: the configuration is that of a network given in Python, or of a transplant and
+            there is no controller.
 
     Example:
         >>> config = TrainConfig("digits", model="gamma", hidden_size=8)
@@ -351,6 +371,8 @@ def build_model(
     if config.model == OWN_MODEL:
         advice = "Train it in Python: adaptrnn.train(task, core, ...)."
         raise bad("model", config.model, f"one of {', '.join(MODELS)}", advice)
+    if config.controller_from is not None and controller is None:
+        raise bad("controller", None, "that of the run controller_from", "See run.donor_of.")
     convolution = task.kind == "image"
     features = ConvEncoder.features if convolution else task.input_size
     size = config.hidden_size
@@ -359,20 +381,19 @@ def build_model(
             [config.model], features, task.output_size, controller_size=config.controller_size
         )
         size = sizes[config.model]
-    arguments: dict[str, Any] = {}
-    if config.model not in ("lstm", "gru"):
-        arguments |= {"recurrent_init": config.recurrent_init, "backend": config.backend}
-        arguments |= {"memory_budget": config.memory_budget * 2**20, "precision": config.precision}
-    if config.model in ("gamma", "gamma-shared"):
-        learn = config.learn_curve
-        arguments |= {"n": config.initial_gain, "s": config.s, "learn_n": learn, "learn_s": learn}
-    if controller is not None:
-        arguments["controller"] = controller
-    elif config.controller_from is not None:
-        donor = Run(config.controller_from).model()
-        if not hasattr(donor.core, "controller"):
-            raise bad("controller_from", str(config.controller_from), "a run of the model arun")
-        arguments["controller"] = donor.core.controller.frozen()
+    options: dict[str, Any] = {
+        "recurrent_init": config.recurrent_init,
+        "backend": config.backend,
+        "memory_budget": config.memory_budget * 2**20,
+        "precision": config.precision,
+        "n": config.initial_gain,
+        "s": config.s,
+        "learn_n": config.learn_curve,
+        "learn_s": config.learn_curve,
+        "controller": controller,
+    }
+    taken = MODELS[config.model].options
+    arguments = {name: value for name, value in options.items() if name in taken}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         encoder = ConvEncoder(task.input_size) if convolution else None
@@ -579,9 +600,10 @@ class Run:
         foreign = f"{self.weights_path}: not of this configuration: "
         if config.model == OWN_MODEL:
             return _load(self._own_model(shape), weights, foreign)
-        recurrent = weights.get("core.weight_hh_l0", torch.empty(0, 0))
         readout = weights.get("readout.weight", torch.empty(0, 0))
         # looked at before anything of the size stated is allocated
+        lacking = torch.empty(0, 0) if config.model in MODELS.built_in else readout
+        recurrent = weights.get("core.weight_hh_l0", lacking)
         size = recurrent.shape[-1] if recurrent.ndim else 0
         if config.hidden_size not in (None, size) or readout.shape != (shape.output_size, size):
             raise InputError(
@@ -589,7 +611,7 @@ class Run:
                 f"a readout of shape {tuple(readout.shape)} here."
             )
         controller = None
-        if config.model == "arun":
+        if MODELS[config.model].has_controller:
             units = weights.get("core.controller.bias_ag", torch.empty(0)).numel()
             if config.controller_from is not None:  # the weights hold it: no need of the donor
                 controller = AdaptationController(max(units, 1)).frozen()
@@ -611,9 +633,9 @@ class Run:
         """The network with its first weights, in evaluation mode, on the CPU."""
         config = self.config()
         if not self.initial_path.exists():
-            return build_model(config, task).eval()
+            return build_model(config, task, donor_of(config)).eval()
         own = config.model == OWN_MODEL
-        model = self._own_model(task) if own else build_model(config, task)
+        model = self._own_model(task) if own else build_model(config, task, donor_of(config))
         return _load(model, read_weights(self.initial_path), f"{self.initial_path}: ")
 
     def _shape(self) -> _Shape:

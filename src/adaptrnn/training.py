@@ -33,14 +33,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from torch import Tensor
 
 from adaptrnn._error import InputError, bad
-from adaptrnn._names import MODELS
-from adaptrnn.config import OWN_MODEL, TrainConfig, to_dict
-from adaptrnn.gated import GRU, LSTM
+from adaptrnn.arun import ARUN
+from adaptrnn.config import TrainConfig, to_dict
 from adaptrnn.lock import alone
-from adaptrnn.rnn import ARUN, RNN
+from adaptrnn.model import OWN_MODEL, name_of
 from adaptrnn.run import (
     Run,
     build_model,
+    donor_of,
     load_task,
     with_readout,
     write_atomic,
@@ -555,7 +555,8 @@ def train(
         config = task
         _check_devices(config)
         loaded = load_task(config)
-        return _train_in(config, console, loaded, build_model(config, loaded), Run(config.folder))
+        model = build_model(config, loaded, donor_of(config))
+        return _train_in(config, console, loaded, model, Run(config.folder))
     if core is None:
         raise bad("core", None, "a recurrent core, such as adaptrnn.ARUN(...)")
     config = _own_config(task, core, options)
@@ -570,13 +571,9 @@ def train(
 def _own_config(task: AbstractTask, core: torch.nn.Module, options: dict[str, Any]) -> TrainConfig:
     """What a configuration can say of a network that was given."""
     said: dict[str, Any] = {"task": task.name, "hidden_size": getattr(core, "hidden_size", None)}
-    name = OWN_MODEL
+    name = name_of(core) or OWN_MODEL
     if isinstance(core, ARUN):
-        name, said["controller_size"] = "arun", core.controller_size
-    elif isinstance(core, RNN) and core.nonlinearity in MODELS:
-        name = core.nonlinearity
-    elif isinstance(core, LSTM | GRU):
-        name = type(core).__name__.lower()
+        said["controller_size"] = core.controller_size
     taken = sorted((said.keys() | {"model"}) & options.keys())
     if taken:
         raise bad(taken[0], options[taken[0]], "left out: the task or the core says it")
@@ -585,7 +582,7 @@ def _own_config(task: AbstractTask, core: torch.nn.Module, options: dict[str, An
     except TypeError as error:
         raise InputError(f"options: {error}".replace("TrainConfig.__init__() ", "")) from None
     if name != OWN_MODEL:
-        same, made = _shapes(core), _shapes(build_model(config, task).core)
+        same, made = _shapes(core), _shapes(build_model(config, task, donor_of(config)).core)
         if same != made or (isinstance(core, ARUN) and core._native() is None):
             config = dataclasses.replace(config, model=OWN_MODEL)
     return config

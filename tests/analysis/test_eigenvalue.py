@@ -9,8 +9,8 @@ from torch import nn
 
 from adaptrnn._error import InputError
 from adaptrnn.analysis.eigenvalue import spectrum
+from adaptrnn.arun import ARUN
 from adaptrnn.init import haar_
-from adaptrnn.rnn import ARUN
 
 
 def test_a_triangle_of_known_eigenvalues():

@@ -10,8 +10,9 @@ from torch.func import functional_call
 
 from adaptrnn._error import InputError
 from adaptrnn.analysis.gradient import gradient_norm
+from adaptrnn.arun import ARUN, ARUNState
 from adaptrnn.gated import GRU
-from adaptrnn.rnn import ARUN, RNN, ARUNState
+from adaptrnn.rnn import RNN
 
 STEPS = 7
 NETWORKS = {

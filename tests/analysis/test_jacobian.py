@@ -11,8 +11,9 @@ from adaptrnn._error import InputError
 from adaptrnn.activation import gamma_sup_slope
 from adaptrnn.analysis.jacobian import jacobian_norm, jacobian_product, recurrent_weight
 from adaptrnn.analysis.system import as_system
+from adaptrnn.arun import ARUN
 from adaptrnn.init import haar_
-from adaptrnn.rnn import ARUN, RNN
+from adaptrnn.rnn import RNN
 
 
 def test_norm_is_the_largest_slope_for_orthogonal_weights():

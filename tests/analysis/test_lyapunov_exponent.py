@@ -15,7 +15,8 @@ from adaptrnn._error import InputError, NotFiniteError
 from adaptrnn.activation import gamma, gamma_dx, gamma_sup_slope
 from adaptrnn.analysis.lyapunov_exponent import ConvergenceWarning, first_frame, lyapunov, system_of
 from adaptrnn.analysis.system import as_system
-from adaptrnn.rnn import ARUN, RNN, ARUNState
+from adaptrnn.arun import ARUN, ARUNState
+from adaptrnn.rnn import RNN
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::adaptrnn.analysis.lyapunov_exponent.ConvergenceWarning"

@@ -20,7 +20,8 @@ from adaptrnn.analysis.lyapunov_exponent import (
     lyapunov,
 )
 from adaptrnn.analysis.system import as_system
-from adaptrnn.rnn import ARUN, RNN
+from adaptrnn.arun import ARUN
+from adaptrnn.rnn import RNN
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::adaptrnn.analysis.lyapunov_exponent.ConvergenceWarning"

@@ -8,8 +8,8 @@ import torch
 
 from adaptrnn._error import InputError
 from adaptrnn.analysis.manifold import controller_manifold
+from adaptrnn.arun import ARUN
 from adaptrnn.controller import AbstractController, AdaptationController
-from adaptrnn.rnn import ARUN
 
 
 class Leaky(AbstractController):

@@ -13,9 +13,10 @@ from adaptrnn._error import InputError
 from adaptrnn.analysis._closed import CURVES
 from adaptrnn.analysis._record import record
 from adaptrnn.analysis.system import as_system
+from adaptrnn.arun import ARUN
 from adaptrnn.controller import AbstractController
 from adaptrnn.gated import GRU, LSTM
-from adaptrnn.rnn import ARUN, RNN
+from adaptrnn.rnn import RNN
 
 CELLS = [nn.RNNCell, nn.GRUCell, nn.LSTMCell]
 NETWORKS = [nn.RNN, nn.GRU, nn.LSTM]
@@ -241,3 +242,38 @@ def test_errors():
         model.run()
     with pytest.raises(InputError, match="broadcastable"):
         model.run(torch.zeros(4, 3, 2), drive=torch.zeros(4))
+
+
+class Layer(torch.nn.Module):
+    """A layer of someone else's around torch.nn.GRUCell, whose drive is added to its input."""
+
+    def __init__(self, inputs, neurons):
+        super().__init__()
+        self.input_size, self.hidden_size = inputs, neurons
+        self.cell = torch.nn.GRUCell(inputs, neurons)
+
+    def step(self, x, state, drive=None):
+        return self.cell(x if drive is None else x + drive[..., : self.input_size], state)
+
+    def forward(self, x, state=None, drive=None):
+        rates = []
+        for x_t in x.unbind(0):
+            state = self.step(x_t, state)
+            rates.append(state)
+        return torch.stack(rates), state
+
+
+def test_a_layer_with_a_step_is_the_map_of_its_cell():
+    """The same cell is called on the same numbers, so they are equal, not only close."""
+    layer, x = Layer(2, 5).double(), torch.randn(6, 3, 2, dtype=torch.float64)
+    whole, cell = as_system(layer), as_system(layer.cell)
+    assert (whole.size, whole.neurons, whole.input_size) == (5, 5, 2) and whole.takes_drive
+    run = whole.run(x)
+    # the cell's map calls torch's function on the same weights, in the same order
+    torch.testing.assert_close(run, cell.run(x), rtol=1e-14, atol=1e-14)
+    torch.testing.assert_close(whole.activity(run), layer(x)[0], rtol=1e-14, atol=1e-14)
+    drive = torch.ones(6, 3, 5, dtype=torch.float64)
+    torch.testing.assert_close(whole.run(x, drive=drive), whole.run(x + 1), rtol=1e-14, atol=1e-14)
+    torch.testing.assert_close(whole.run(steps=6), whole.run(0 * x[:, :1]), rtol=1e-14, atol=1e-14)
+    layer.step = lambda x, state: layer.cell(x, state)
+    assert not as_system(layer).takes_drive

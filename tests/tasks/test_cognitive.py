@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from adaptrnn._error import InputError, MissingExtraError
-from adaptrnn.tasks import load
+from adaptrnn.cli import main
+from adaptrnn.run import Run
+from adaptrnn.tasks import COGNITIVE, NamedTask, load, register_task
 from adaptrnn.tasks.cognitive import adding, delayed_match, neurogym, perceptual_decision
 
 
@@ -162,3 +164,45 @@ def test_neurogym_trials_of_unequal_length(gym):
 def test_neurogym_refuses_in_one_error(gym, name, parameters, message):
     with pytest.raises(InputError, match=message):
         neurogym(name, **parameters)
+
+
+@pytest.fixture
+def short():
+    """A task of another package, known while a test runs."""
+
+    def make(steps=10, **others):
+        return adding(steps=steps, **others)
+
+    yield register_task(NamedTask("short", make))
+    COGNITIVE.remove("short")
+
+
+def test_a_registered_task_is_loaded_trained_and_evaluated_by_its_name(short, tmp_path, capsys):
+    task = load("short", train_size=30, parameters={"steps": 12, "seed": 3})
+    assert task.sequence_length == 12 and task.train_size == 30
+    words = f"train short --hidden-size 4 --controller-size 2 --epochs 1 --out {tmp_path / 'run'}"
+    assert main([*words.split(), "--train-size", "20", "--task-options", "test_size=10"]) == 0
+    assert main(["evaluate", str(tmp_path / "run"), "--perturb", "step:xi=1"]) == 0
+    assert "step:xi=1" in capsys.readouterr().out
+    assert Run(tmp_path / "run").task().sequence_length == 10  # read again, by its name
+
+
+def test_an_unknown_task_is_one_error_that_lists_the_known(short):
+    with pytest.raises(InputError, match=r"name='shorter': must be one of 'digits'.*'short'"):
+        load("shorter")
+    with pytest.raises(InputError, match="parameter='sizes': must be one of 'steps', 'train_size'"):
+        load("adding", parameters={"sizes": 3})
+
+
+def test_what_cannot_be_registered_as_a_task():
+    for name in ("digits", "adding"):
+        with pytest.raises(InputError, match="other than the task names of adaptrnn"):
+            register_task(NamedTask(name, adding))
+    with pytest.raises(InputError, match="begin with a letter or digit"):
+        register_task(NamedTask("a/b", adding))
+    register_task(NamedTask("none", lambda: None))
+    try:
+        with pytest.raises(InputError, match="none: what it returned=None: must be an adaptrnn"):
+            load("none")
+    finally:
+        COGNITIVE.remove("none")

@@ -22,7 +22,9 @@ from torch.utils import _pytree as pytree
 
 from adaptrnn._error import bad
 from adaptrnn.analysis._finite import finite
-from adaptrnn.rnn import ARUN, RNN
+from adaptrnn.analysis.system import is_layer
+from adaptrnn.arun import ARUN
+from adaptrnn.rnn import RNN
 
 __all__ = ["gradient_norm"]
 
@@ -39,11 +41,12 @@ def gradient_norm(
     """Norm of dL/dW_hh accumulated from t_0 to T, for all t_0, in one backward pass (E43).
 
     Args:
-        network: an RNN or ARUN; a cell or network of torch.nn; or any module called as
-            (x_t, state) -> state. Its parameters are not changed and collect no gradient.
+        network: an RNN or ARUN; a cell or network of torch.nn; any layer that is called as these
+            are and has a `step`; or any module called as (x_t, state) -> state. Its parameters are
+            not changed and collect no gradient.
         x: input (T, B, D).
         loss: rates (T, B, N) -> a number, such as a cross entropy of a readout of the last step.
-        parameter: which parameter; default weight_hh_l0 or weight_hh.
+        parameter: which parameter; default weight_hh_l0 or weight_hh, of the network or of a part.
         state: first state in the network's own form; for a module of the user's it must be given.
         drive: current added to each neuron, a number or broadcastable to (T, B, N); only for
             networks called with one, as ours are.
@@ -63,8 +66,9 @@ def gradient_norm(
         (('time',), 20)
     """
     known = dict(network.named_parameters())
-    for guess in ("weight_hh_l0", "weight_hh"):
-        parameter = guess if parameter is None and guess in known else parameter
+    if parameter is None:
+        guesses = ("weight_hh_l0", "weight_hh")
+        parameter = next((name for name in known if name.split(".")[-1] in guesses), None)
     if parameter not in known:
         raise bad("parameter", parameter, f"one of {', '.join(known)}")
     for name, weight in known.items():
@@ -141,7 +145,7 @@ def _by_copies(
     drive: Any,
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """The terms from hooks on one alias of the parameter per step; backward visits T, ..., 1."""
-    whole = isinstance(network, RNN | ARUN | nn.RNNBase)
+    whole = isinstance(network, nn.RNNBase) or is_layer(network)
     axis = 1 if getattr(network, "batch_first", False) else 0
     if drive is not None:
         size = (x.shape[0], x.shape[1], network.hidden_size)

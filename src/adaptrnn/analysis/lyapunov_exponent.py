@@ -56,8 +56,8 @@ from adaptrnn.analysis.system import (
     layer_of,
     static_system,
 )
+from adaptrnn.arun import ARUN
 from adaptrnn.controller import AdaptationController
-from adaptrnn.rnn import ARUN
 
 __all__ = ["DEFINITIONS", "ConvergenceWarning", "lyapunov", "system_of"]
 

@@ -192,7 +192,8 @@ def freeze(network: nn.Module, n: Tensor, s: Tensor) -> nn.Module:
         >>> freeze(core, torch.full((3,), 5.0), torch.zeros(3)).n_l0.tolist()
         [5.0, 5.0, 5.0]
     """
-    from adaptrnn.rnn import ARUN, RNN
+    from adaptrnn.arun import ARUN
+    from adaptrnn.rnn import RNN
 
     finite("n", n), finite("s", s)
     if not isinstance(network, ARUN) or network.num_layers > 1 or network.bidirectional:

@@ -44,8 +44,9 @@ from adaptrnn._error import InputError, bad
 from adaptrnn._recurrent import Recurrent
 from adaptrnn.analysis._closed import CURVES, Curve, Push, Slope, Step, arun_push, gamma_curve
 from adaptrnn.analysis._finite import finite
+from adaptrnn.arun import ARUN
 from adaptrnn.controller import AdaptationController
-from adaptrnn.rnn import ARUN, RNN
+from adaptrnn.rnn import RNN
 
 __all__ = ["Network", "System", "as_system", "static_system"]
 
@@ -297,9 +298,10 @@ def as_system(
 
     Args:
         network: an `RNN`, an `ARUN`, a cell or one-directional network of torch.nn, a `System`
-            (returned as it is), or any callable (x_t, state) -> state or (x_t, state, drive) ->
-            state whose state is a tensor, or a tuple, named tuple, list or dict of tensors. A
-            callable must treat the samples of a batch independently.
+            (returned as it is), another layer with a `step` as `adaptrnn.Model` describes it, or
+            any callable (x_t, state) -> state or (x_t, state, drive) -> state whose state is a
+            tensor, or a tuple, named tuple, list or dict of tensors. A callable must treat the
+            samples of a batch independently.
         state: for a callable: one example of its state, from which shapes and dtype are read. Its
             first tensor holds the rates. Not needed for the others.
         input_size: D, for a callable with input; the others know it.
@@ -332,12 +334,36 @@ def as_system(
         return _torch_network(network)
     if isinstance(network, Recurrent):
         return _own_network(network)
+    if state is None and is_layer(network):
+        return _layer_with_step(network)
     if not callable(network):
         raise bad("network", network, "a recurrent network or a function (x_t, state) -> state")
     if state is None:
         advice = "Give one example of the network's state: shapes and dtype are read from it."
         raise bad("state", None, f"an example state for {_name(network)}", advice)
     return _callable(network, state, input_size, batch_dim, dtype)
+
+
+def is_layer(network: Any) -> bool:
+    """Whether a module is a layer: called with whole sequences, and with a time step besides."""
+    names = ("step", "input_size", "hidden_size")
+    return isinstance(network, nn.Module) and all(hasattr(network, name) for name in names)
+
+
+def _layer_with_step(network: Any) -> System:
+    """A layer of someone else's, by its step; the form of its state is read from one call."""
+    size = network.input_size
+    with torch.no_grad():
+        example = network(next(network.parameters()).new_zeros(1, 1, size))[1]
+
+    def step(x: Tensor | None, state: Any, drive: Tensor | None = None) -> Any:
+        first = pytree.tree_leaves(state)[0]
+        x = first.new_zeros(*first.shape[:-1], size) if x is None else x
+        return network.step(x, state) if drive is None else network.step(x, state, drive)
+
+    driven = "drive" in inspect.signature(network.step).parameters
+    whole = _callable(step, example, size, 0, None)
+    return replace(whole, name=type(network).__name__, takes_drive=driven)
 
 
 def static_system(

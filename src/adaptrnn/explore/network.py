@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from adaptrnn._error import InputError, bad
-from adaptrnn.rnn import ARUN, RNN
+from adaptrnn.arun import ARUN
+from adaptrnn.model import MODELS
+from adaptrnn.rnn import RNN
 from adaptrnn.run import Run
 
 __all__ = ["SHIPPED", "Network", "find_runs", "load"]
@@ -14,7 +16,7 @@ __all__ = ["SHIPPED", "Network", "find_runs", "load"]
 SHIPPED = Path(__file__).parent / "weights"
 """A small ARUN trained on handwritten digits; its model card is the README there."""
 
-CURVES = ("arun", "gamma", "gamma-shared")
+CURVES = tuple(name for name, model in MODELS.built_in.items() if model.has_curves)
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Network:
 
     Attributes:
         name: of its folder. This and `facts` are someone's own words: escape them.
-        model: its name in `adaptrnn.MODELS`.
+        model: its name in `adaptrnn.model.MODELS`.
         core: the network.
         facts: label to value, to be shown.
     """

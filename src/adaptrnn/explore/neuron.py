@@ -12,7 +12,8 @@ import xarray as xr
 from adaptrnn._error import bad, choose
 from adaptrnn.activation import gamma_dx
 from adaptrnn.analysis.fractional import PROTOCOLS, fractional_order
-from adaptrnn.rnn import ARUN, RNN
+from adaptrnn.arun import ARUN
+from adaptrnn.rnn import RNN
 
 __all__ = ["DRIVES", "PLAN", "drive", "orders", "respond", "rest"]
 

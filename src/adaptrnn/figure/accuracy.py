@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from adaptrnn.figure.style import LABELS, colour, letters, marker, subplots
+from adaptrnn.figure.style import colour, label_of, letters, marker, subplots
 
 __all__ = ["accuracy"]
 
@@ -26,7 +26,7 @@ def accuracy(data: xr.Dataset) -> Figure:
     least = float((100 * data.accuracy).min())
     limits = (10 * np.floor(max(least - 2, 0) / 10), 100) if np.isfinite(least) else (0, 100)
     places = np.arange(data.sizes["model"])[::-1]
-    names = [LABELS[model] for model in data.model.values.tolist()]
+    names = [label_of(model) for model in data.model.values.tolist()]
     for row, role in zip(axes, roles, strict=True):
         for axis, condition in zip(row, conditions, strict=True):
             axis.set(title=condition, xlim=limits)

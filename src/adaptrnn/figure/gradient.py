@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from adaptrnn.figure.style import LABELS, colour, letters, subplots
+from adaptrnn.figure.style import colour, label_of, letters, subplots
 
 __all__ = ["gradients"]
 
@@ -29,7 +29,7 @@ def gradients(data: xr.Dataset) -> Figure:
         for model in data.model.values.tolist():
             norm = data.norm.sel(model=model, network=network).clip(min=_FLOOR)
             mean = np.exp(np.log(norm).mean("seed"))
-            axis.plot(data.length, mean, color=colour(model), label=LABELS[model])
+            axis.plot(data.length, mean, color=colour(model), label=label_of(model))
             band = (norm.min("seed"), norm.max("seed"))
             axis.fill_between(data.length, *band, color=colour(model), alpha=0.15, lw=0)
         axis.set(xlabel="steps accumulated, from the last back", title=network)

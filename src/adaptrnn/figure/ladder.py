@@ -8,7 +8,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from adaptrnn.figure.style import LABELS, colour, letters, marker, subplots
+from adaptrnn.figure.style import colour, label_of, letters, marker, subplots
 
 __all__ = ["initial_matrices", "ladder"]
 
@@ -32,7 +32,7 @@ def ladder(data: xr.Dataset, names: Sequence[str], words: Mapping[str, str]) -> 
         for k, model in enumerate(models):
             one = data[name].sel(model=model).transpose("rung", "seed")
             shift = 0.08 * (k - (len(models) - 1) / 2)
-            label = {"label": LABELS[model]} if axis is axes[0, 0] else {}
+            label = {"label": label_of(model)} if axis is axes[0, 0] else {}
             axis.plot(place + shift, one.mean("seed"), color=colour(model), **label)
             dots = {"color": colour(model), "ms": 4, "lw": 0}
             axis.plot(place + shift, one.values, marker(model), **dots)
@@ -64,7 +64,7 @@ def initial_matrices(data: xr.Dataset, words: Mapping[str, str]) -> Figure:
         for k, model in enumerate(models):
             one = rates.sel(model=model, condition=condition).transpose("initial", "seed")
             shift = 0.12 * (k - (len(models) - 1) / 2)
-            label = {"label": LABELS[model]} if axis is axes[0, 0] else {}
+            label = {"label": label_of(model)} if axis is axes[0, 0] else {}
             axis.plot(place + shift, one.mean("seed"), "_", color=colour(model), ms=12, **label)
             dots = {"color": colour(model), "ms": 4, "lw": 0}
             axis.plot(place + shift, one.values, marker(model), **dots)

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from adaptrnn.figure.style import LABELS, colour, ink, letters, marker, subplots
+from adaptrnn.figure.style import colour, ink, label_of, letters, marker, subplots
 
 __all__ = ["learning_curves", "learning_rates"]
 
@@ -28,7 +28,7 @@ def learning_curves(data: xr.Dataset) -> Figure:
             lines = curves.transpose("epoch", "seed").values
             settings = {"color": colour(model), "lw": 1.0, "alpha": 0.8}
             axis.plot(data.epoch, lines, **settings)
-            label = {"label": LABELS[model]} if axis is axes[0, 0] else {}
+            label = {"label": label_of(model)} if axis is axes[0, 0] else {}
             axis.plot([], [], color=colour(model), **label)
         axis.axhline(10, color=ink(), lw=0.8, ls=":")
         axis.set(xlabel="epoch", title=role, ylim=(0, 100))
@@ -53,7 +53,7 @@ def learning_rates(data: xr.Dataset) -> Figure:
         for model in data.model.values.tolist():
             one = 100 * data.accuracy.sel(role=role, model=model)
             mean = one.mean("seed").dropna("rate")
-            label = {"label": LABELS[model]} if axis is axes[0, 0] else {}
+            label = {"label": label_of(model)} if axis is axes[0, 0] else {}
             axis.plot(mean.rate, mean, color=colour(model), lw=1.2, **label)
             rates = np.repeat(one.rate.values[:, None], one.sizes["seed"], 1)
             dots = one.transpose("rate", "seed").values

@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adaptrnn.figure.style import LABELS, colour, ink, letters, shades, subplots
+from adaptrnn.figure.style import colour, ink, label_of, letters, shades, subplots
 
 __all__ = ["exponent_map", "grid_maps", "norm_map", "trained_norm_map"]
 
@@ -61,7 +61,7 @@ def trained_norm_map(data: xr.Dataset) -> Figure:
             axis.plot(data.n, one.sel(weights="trained"), color=tone, label=f"s = {s:g}")
             axis.plot(data.n, one.sel(weights="initial"), color=tone, lw=1, ls="--")
         axis.axhline(1, color=ink(), lw=0.8)
-        axis.set(xlabel="gain n", yscale="log", title=LABELS[model])
+        axis.set(xlabel="gain n", yscale="log", title=label_of(model))
     axes[0, 0].set_ylabel("norm of the Jacobian")
     axes[0, -1].legend()
     letters(axes)

@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.colors import Colormap, LinearSegmentedColormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 
-from adaptrnn.figure.style import LABELS, colour, ink, letters, marker, subplots
+from adaptrnn.figure.style import colour, ink, label_of, letters, marker, subplots
 
 __all__ = ["heat_maps", "robustness"]
 
@@ -33,7 +33,7 @@ def robustness(data: xr.Dataset) -> Figure:
         for axis, (name, label, factor) in zip(row, _KINDS, strict=True):
             for model in data.model.values.tolist():
                 values = factor * data[name].sel(role=role, model=model)
-                line = {"color": colour(model), "marker": marker(model), "label": LABELS[model]}
+                line = {"color": colour(model), "marker": marker(model), "label": label_of(model)}
                 axis.plot(data[axis_name], values.mean("seed"), **line, clip_on=False)
                 low, high = values.min("seed"), values.max("seed")
                 axis.fill_between(data[axis_name], low, high, color=colour(model), alpha=0.15, lw=0)
@@ -85,7 +85,7 @@ def heat_maps(data: xr.Dataset) -> Figure:
         bar.set_label(label, fontsize=7)
         bar.ax.tick_params(labelsize=6, colors=ink())
     for axis, model in zip(axes[0], models, strict=True):
-        axis.set_title(LABELS[model], fontsize=7.5)
+        axis.set_title(label_of(model), fontsize=7.5)
     return figure
 
 

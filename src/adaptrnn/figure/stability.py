@@ -6,7 +6,8 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from adaptrnn.figure.style import LABELS, colour, ink, letters, marker, subplots
+from adaptrnn.figure.style import colour, ink, label_of, letters, marker, subplots
+from adaptrnn.model import MODELS
 
 __all__ = ["eigenvalues", "exponents"]
 
@@ -35,13 +36,14 @@ def exponents(data: xr.Dataset) -> Figure:
     axes[0, 0].set_ylabel("size of the largest exponent (1/step)")
     for axis, definition in zip(axes[0, 1:], definitions, strict=True):
         for model in data.model.values.tolist():
-            for condition, dash in (("adaptive", "-"), ("fixed", "-" if model != "arun" else ":")):
+            fixed = ":" if MODELS[model].has_controller else "-"
+            for condition, dash in (("adaptive", "-"), ("fixed", fixed)):
                 one = abs(
                     data.lyapunov.sel(definition=definition, condition=condition, model=model)
                 )
                 if not bool(one.notnull().any()):
                     continue
-                held = f"{LABELS[model]}, (n, s) at rest" if dash == ":" else LABELS[model]
+                held = f"{label_of(model)}, (n, s) at rest" if dash == ":" else label_of(model)
                 settings = {"color": colour(model), "ls": dash, "label": held, "ms": 4}
                 axis.plot(data.xi, one.mean("seed"), marker=marker(model), **settings)
                 band = (one.min("seed"), one.max("seed"))
@@ -82,7 +84,7 @@ def eigenvalues(data: xr.Dataset) -> Figure:
             radius = float(one.radius.mean())
             titles.append(f"{radius:.2f}" if np.isfinite(radius) else "no data")
         axis.set(xlabel="real part", aspect="equal")
-        axis.set_title(f"{LABELS[model]}\nradius {titles[0]} → {titles[1]}")
+        axis.set_title(f"{label_of(model)}\nradius {titles[0]} → {titles[1]}")
         axis.legend(loc="upper right", frameon=True, edgecolor="none", framealpha=0.8)
     axes[0, 0].set_ylabel("imaginary part")
     letters(axes)

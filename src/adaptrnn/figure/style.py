@@ -20,12 +20,13 @@ from matplotlib.colors import Colormap, LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from adaptrnn._error import choose
+from adaptrnn.model import MODELS
 
 __all__ = [
     "FORMATS",
-    "LABELS",
     "colour",
     "ink",
+    "label_of",
     "letters",
     "marker",
     "render",
@@ -36,29 +37,6 @@ __all__ = [
 
 FORMATS = ("svg", "pdf", "png")
 
-LABELS = {
-    "relu": "RNN (ReLU)",
-    "linear": "RNN (linear)",
-    "tanh": "RNN (tanh)",
-    "gamma-shared": "RNN+gamma (shared)",
-    "gamma": "RNN+gamma",
-    "arun": "ARUN",
-    "lstm": "LSTM",
-    "gru": "GRU",
-}
-"""Names of the models as they stand in figures and tables."""
-
-# Okabe and Ito's palette, each with a marker of its own; second: on a dark page
-_MODELS = {
-    "relu": ("#404040", "#b9b9b9", "s"),
-    "linear": ("#b58900", "#e6b94a", "D"),
-    "tanh": ("#8c6d31", "#c9a66b", "P"),
-    "gamma-shared": ("#2b8cbe", "#7cc4ee", "v"),
-    "gamma": ("#0b4f8a", "#4b8fe0", "^"),
-    "arun": ("#d55e00", "#ff8a3d", "o"),
-    "lstm": ("#00825f", "#3cc9a3", "X"),
-    "gru": ("#b0578d", "#e39ac6", "p"),
-}
 _LIGHT = {"page": "#ffffff", "text": "#1c1e21", "grid": "#dcdfe3"}
 _DARK = {"page": "#16181c", "text": "#e4e6ea", "grid": "#3a3f47"}
 
@@ -155,12 +133,17 @@ def subplots(
 
 def colour(model: str) -> str:
     """Colour of a model on the page of the present style."""
-    return _MODELS[model][1 if ink() == _DARK["text"] else 0]
+    return MODELS[model].colours[1 if ink() == _DARK["text"] else 0]
 
 
 def marker(model: str) -> str:
     """Marker of a model."""
-    return _MODELS[model][2]
+    return MODELS[model].marker
+
+
+def label_of(model: str) -> str:
+    """Name of a model as it stands in figures and tables."""
+    return MODELS[model].label
 
 
 def ink() -> str:

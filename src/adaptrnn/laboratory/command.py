@@ -132,7 +132,9 @@ def run_analyze(config: AnalyzeConfig, console: Console) -> list[Path]:
             console.print(f"{path} ({note})", highlight=False, markup=False, soft_wrap=True)
             if config.draw:
                 picture = path.with_suffix(".png")
-                _draw(name, data, picture)
+                from adaptrnn.laboratory.drawing import draw_to
+
+                draw_to(picture, name, data)
                 console.print(str(picture), highlight=False, markup=False, soft_wrap=True)
             done.append(path)
     return done
@@ -169,8 +171,8 @@ def _path(run: Run, name: str) -> Path:
 
 def _lacks(name: str, run: Run) -> str | None:
     """Why an analysis cannot be made of a run; None if it can."""
-    from adaptrnn.config import OWN_MODEL
     from adaptrnn.laboratory.protocol import ANALYSES
+    from adaptrnn.model import MODELS, OWN_MODEL
 
     config = run.config()
     if name == "all":
@@ -181,10 +183,11 @@ def _lacks(name: str, run: Run) -> str | None:
             f"{name}: the network was given in Python; analyze it there: "
             "adaptrnn.laboratory.analyze(run, task)."
         )
-    if config.model not in analysis.models:
+    model = MODELS[config.model]
+    if not analysis.suits(model):
         allowed = ", ".join(analysis.models)
         return f"{name} needs a network with {analysis.needs} ({allowed}), this is {config.model}."
-    if name == "transfer" and config.model == "arun" and config.controller_from is None:
+    if name == "transfer" and model.has_controller and config.controller_from is None:
         return (
             "transfer needs trained n and s (gamma, gamma-shared) or an arun with a transplanted "
             "controller; train one with --controller-from."
@@ -245,11 +248,3 @@ def _command(config: AnalyzeConfig, run: Run) -> list[str]:
     words += ["--seed", str(config.seed)] if config.seed else []
     words += ["--task", config.task] if config.task else []
     return words + (["--effort", f"{config.effort:g}"] if config.effort != 1 else [])
-
-
-def _draw(name: str, data: xr.Dataset, path: Path) -> None:
-    from adaptrnn.figure.style import render
-    from adaptrnn.laboratory.drawing import DRAWINGS
-    from adaptrnn.run import write_atomic
-
-    write_atomic(path, render(DRAWINGS[name], data, "png"))

@@ -5,13 +5,17 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adaptrnn.figure.style import LABELS, colour, ink, letters, shades, subplots
+from adaptrnn._error import bad
+from adaptrnn.figure.style import colour, ink, label_of, letters, render, shades, subplots
+from adaptrnn.laboratory.protocol import ANALYSES
+from adaptrnn.run import write_atomic
 
 __all__ = [
     "DRAWINGS",
@@ -27,6 +31,7 @@ __all__ = [
     "draw_robustness",
     "draw_spectrum",
     "draw_step_response",
+    "draw_to",
     "draw_transfer",
 ]
 
@@ -47,7 +52,7 @@ def _signed(draw: Callable[[xr.Dataset], Figure]) -> Callable[[xr.Dataset], Figu
     def signed(data: xr.Dataset) -> Figure:
         figure = draw(data)
         config = json.loads(data.attrs.get("config", "{}"))
-        words = [LABELS[config["model"]], config["task"]] if config else []
+        words = [label_of(config["model"]), config["task"]] if config else []
         words += ["one network" + (f", training seed {config['seed']}" if config else "")]
         if "neuron" in data.sizes:
             words.append(f"{data.sizes['neuron']} neurons")
@@ -411,7 +416,7 @@ def draw_plane(data: xr.Dataset) -> Figure:
 
     Args:
         data: what `adaptrnn.analysis.neurons_in_plane` returns, with unit_n and unit_s (network,
-            unit) of networks named as in `adaptrnn.MODELS`.
+            unit) of networks named as in `adaptrnn.model.MODELS`.
     """
     figure, axes = subplots(1, 2, width=9, height=4.0)
     plane, steps = axes[0]
@@ -419,7 +424,7 @@ def draw_plane(data: xr.Dataset) -> Figure:
         one = data.sel(network=network)
         known = int(one.unit_n.notnull().sum())
         settings = {"color": colour(str(network)), "alpha": 0.35, "lw": 0}
-        label = f"{LABELS[str(network)]}, {known} units"
+        label = f"{label_of(str(network))}, {known} units"
         plane.scatter(one.unit_n, one.unit_s, 11, label=label, **settings)
     for name, mark in zip(data.neuron.values, "osD^vPX", strict=False):
         one = data.sel(neuron=name)
@@ -463,3 +468,21 @@ DRAWINGS: dict[str, Callable[[xr.Dataset], Figure]] = {
     "robustness": draw_robustness,
 }
 """The drawings by the name of their analysis, as `adaptrnn.laboratory.protocol.ANALYSES`."""
+
+
+def draw_to(path: Path, name: str, data: xr.Dataset) -> None:
+    """Draw the result of an analysis to a PNG file.
+
+    Args:
+        path: the file.
+        name: the name of the analysis.
+        data: its result.
+
+    Raises:
+        InputError: there is no drawing of this analysis.
+    """
+    draw = ANALYSES[name].draw or DRAWINGS.get(name)
+    if draw is None:
+        advice = "Give its Analysis a function `draw`, or leave drawing out."
+        raise bad("draw", name, "an analysis that has a drawing", advice)
+    write_atomic(path, render(draw, data, "png"))

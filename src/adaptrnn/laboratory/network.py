@@ -14,9 +14,9 @@ import xarray as xr
 from torch import nn
 
 from adaptrnn._error import InputError, bad, choose, require
-from adaptrnn._names import MODELS
 from adaptrnn.laboratory.protocol import ANALYSES
 from adaptrnn.laboratory.subject import Subject, subject_of_network
+from adaptrnn.model import MODELS
 from adaptrnn.run import versions, write_dataset
 from adaptrnn.tasks import AbstractTask
 
@@ -87,11 +87,11 @@ def analyze(
     for name in chosen:
         begin = time.perf_counter()
         try:
-            allowed = ANALYSES[name].models
-            if subject.name in MODELS and subject.name not in allowed:
-                raise bad("network", subject.name, f"with {ANALYSES[name].needs}")
+            known, analysis = MODELS.built_in.get(subject.name), ANALYSES[name]
+            if known is not None and not analysis.suits(known):
+                raise bad("network", subject.name, f"with {analysis.needs}")
             heard = Subject(**{**_fields(subject), "say": lambda text, n=name: say(f"{n}: {text}")})
-            data = ANALYSES[name].measure(heard)
+            data = analysis.measure(heard)
         except InputError as error:
             if not everything:
                 raise
@@ -111,17 +111,11 @@ def analyze(
         if out is not None:
             write_dataset(Path(out) / f"{name}.nc", found[name])
         if draw and out is not None:
-            _draw(name, found[name], Path(out) / f"{name}.png")
+            from adaptrnn.laboratory.drawing import draw_to
+
+            draw_to(Path(out) / f"{name}.png", name, found[name])
     return found
 
 
 def _fields(subject: Subject) -> dict[str, Any]:
     return {name: getattr(subject, name) for name in subject.__dataclass_fields__}
-
-
-def _draw(name: str, data: xr.Dataset, path: Path) -> None:
-    from adaptrnn.figure.style import render
-    from adaptrnn.laboratory.drawing import DRAWINGS
-    from adaptrnn.run import write_atomic
-
-    write_atomic(path, render(DRAWINGS[name], data, "png"))

@@ -21,7 +21,7 @@ import xarray as xr
 from torch import Tensor, nn
 
 from adaptrnn._error import NotFiniteError, bad
-from adaptrnn._names import MODELS
+from adaptrnn._registry import Registry
 from adaptrnn.analysis.curve_parameter import activation_parameters, heterogeneity
 from adaptrnn.analysis.eigenvalue import spectrum
 from adaptrnn.analysis.fractional import SIGN, fractional_order, group_means, respond
@@ -42,13 +42,15 @@ from adaptrnn.analysis.transfer import (
     rotate,
     rotated_digits,
 )
+from adaptrnn.arun import ARUN
 from adaptrnn.evaluation import Evaluation, evaluate
 from adaptrnn.laboratory.subject import Subject
+from adaptrnn.model import MODELS, Model
 from adaptrnn.perturb import PAPER_PERTURBATIONS, START, Perturbation, SinusoidalContrast, StepDrive
-from adaptrnn.rnn import ARUN, RNN
+from adaptrnn.rnn import RNN
 from adaptrnn.tasks import AbstractTask, ImageTask, trial_loss
 
-__all__ = ["ANALYSES", "Analysis"]
+__all__ = ["ANALYSES", "Analysis", "register_analysis"]
 
 DRIVES = (0.0, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0)
 """The drives xi of Figs 2 and 5."""
@@ -60,17 +62,29 @@ images retrained on, for 100 neurons at 196 steps; at 1e-2 it diverged."""
 
 @dataclass(frozen=True)
 class Analysis:
-    """One protocol.
+    """One protocol: what is measured of a trained network and its task, and how it is drawn.
 
     Args:
-        measure: of a subject, the data set.
-        models: the models that it works for.
-        needs: what they have, continuing the words "a network with".
+        name: as on the command line.
+        measure: of a `Subject`, the data set. The first line of its docstring is what
+            `adaptrnn analyze` lists.
+        needs: what a network must have, continuing the words "a network with".
+        suits: whether a model has that.
+        draw: of the data set, the figure; None for those of `adaptrnn.laboratory.drawing`.
+        seconds: on one core for 100 neurons at 196 steps, for estimates of cost.
     """
 
+    name: str
     measure: Callable[[Subject], xr.Dataset]
-    models: tuple[str, ...]
-    needs: str
+    needs: str = "a state"
+    suits: Callable[[Model], bool] = lambda model: True
+    draw: Callable[[xr.Dataset], Any] | None = None
+    seconds: float = 5.0
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names of the models that it works for."""
+        return tuple(name for name, model in MODELS.items() if self.suits(model))
 
 
 @contextmanager
@@ -622,24 +636,66 @@ def measure_robustness(subject: Subject) -> xr.Dataset:
     )
 
 
-_ALL = tuple(MODELS)
-_SQUARE = tuple(name for name in MODELS if name not in ("lstm", "gru"))
-_CURVES = ("gamma-shared", "gamma", "arun")
+def _has_curves(model: Model) -> bool:
+    return model.has_curves
 
-ANALYSES = {
-    "lyapunov": Analysis(measure_lyapunov, _ALL, "a state"),
-    "jacobian": Analysis(measure_jacobian, _ALL, "a state"),
-    "fractional": Analysis(measure_fractional, _ALL, "rates"),
-    "step_response": Analysis(measure_step_response, _ALL, "rates"),
-    "gain_scaling": Analysis(measure_gain_scaling, _ALL, "rates"),
-    "heterogeneity": Analysis(measure_heterogeneity, _CURVES, "gains n and saturations s"),
-    "transfer": Analysis(
-        measure_transfer, _CURVES, "trained n and s, or a transplanted controller"
-    ),
-    "controller_manifold": Analysis(measure_controller_manifold, ("arun",), "a controller"),
-    "noise": Analysis(measure_noise, _CURVES, "gains n and saturations s"),
-    "spectrum": Analysis(measure_spectrum, _SQUARE, "one square W_hh"),
-    "gradients": Analysis(measure_gradients, _ALL, "recurrent weights"),
-    "robustness": Analysis(measure_robustness, _ALL, "a readout"),
-}
-"""The protocols by the name of their analysis."""
+
+def _has_controller(model: Model) -> bool:
+    return model.has_controller
+
+
+def _is_square(model: Model) -> bool:
+    return model.square
+
+
+_CURVES = "gains n and saturations s"
+_TRAINED = "trained n and s, or a transplanted controller"
+
+_BUILT_IN = (
+    Analysis("lyapunov", measure_lyapunov, seconds=60.0),
+    Analysis("jacobian", measure_jacobian, seconds=20.0),
+    Analysis("fractional", measure_fractional, "rates", seconds=60.0),
+    Analysis("step_response", measure_step_response, "rates"),
+    Analysis("gain_scaling", measure_gain_scaling, "rates", seconds=20.0),
+    Analysis("heterogeneity", measure_heterogeneity, _CURVES, _has_curves),
+    Analysis("transfer", measure_transfer, _TRAINED, _has_curves, seconds=60.0),
+    Analysis("controller_manifold", measure_controller_manifold, "a controller", _has_controller),
+    Analysis("noise", measure_noise, _CURVES, _has_curves),
+    Analysis("spectrum", measure_spectrum, "one square W_hh", _is_square),
+    Analysis("gradients", measure_gradients, "recurrent weights"),
+    Analysis("robustness", measure_robustness, "a readout", seconds=60.0),
+)
+
+ANALYSES: Registry[Analysis] = Registry(
+    "analysis", Analysis, _BUILT_IN, "adaptrnn.analyses", ("all",)
+)
+"""The protocols by the name of their analysis: those of adaptrnn, those that were registered, and
+those of installed packages with an entry point in the group "adaptrnn.analyses"."""
+
+
+def register_analysis(analysis: Analysis) -> Analysis:
+    """Make an analysis known by its name, for this process.
+
+    To make it known to every process and to the command line, install it as a package whose entry
+    point, in the group "adaptrnn.analyses" and of the analysis's name, is the `Analysis`.
+
+    Args:
+        analysis: the analysis; one of the same name that was registered before is replaced.
+
+    Returns:
+        `analysis`.
+
+    Raises:
+        InputError: the name is that of an analysis of adaptrnn, or cannot be that of a file.
+
+    Example:
+        >>> def measure(subject):
+        ...     "How large the recurrent weights are."
+        ...     weight = subject.core.weight_hh_l0.detach()
+        ...     return xr.Dataset({"size": float(weight.abs().mean())})
+        >>> found = register_analysis(Analysis("weight_size", measure))
+        >>> list(ANALYSES)[-1]
+        'weight_size'
+        >>> ANALYSES.remove("weight_size")
+    """
+    return ANALYSES.add(analysis)

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from adaptrnn._error import bad
-from adaptrnn._names import MODELS
 from adaptrnn._recurrent import Recurrent
 from adaptrnn.analysis.system import System, as_system
+from adaptrnn.arun import ARUN
 from adaptrnn.gated import GRU, LSTM
-from adaptrnn.rnn import ARUN, RNN
+from adaptrnn.model import name_of
 from adaptrnn.run import Run
 from adaptrnn.tasks import AbstractTask, Split, Trials
 
@@ -29,7 +29,8 @@ class Subject:
     """A trained network, the same before training, and its task.
 
     Args:
-        name: the model's name, as in `adaptrnn.MODELS`, or another for a network of the user's own.
+        name: the model's name, as in `adaptrnn.model.MODELS`, or another for a network of the
+            user's own.
         model: the trained network: core, readout and encoder under these names.
         initial: the network with its first weights; None where they are not known.
         task: the task.
@@ -143,14 +144,9 @@ def subject_of_network(
 
 
 def _name(core: Any) -> str:
-    """The model's name in `adaptrnn.MODELS`, or that of the class."""
-    if isinstance(core, ARUN):
-        return "arun"
-    if isinstance(core, RNN) and core.nonlinearity in MODELS:
-        return core.nonlinearity
-    if isinstance(core, GRU | LSTM):
-        return type(core).__name__.lower()
-    return core.name if isinstance(core, System) else type(core).__name__
+    """The model's name in `adaptrnn.model.MODELS`, or that of the class."""
+    own = core.name if isinstance(core, System) else type(core).__name__
+    return name_of(core) or own
 
 
 class _Whole(nn.Module):

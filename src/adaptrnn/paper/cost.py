@@ -11,30 +11,16 @@ from dataclasses import dataclass
 
 from adaptrnn.classifier import ConvEncoder, match_parameters
 from adaptrnn.config import TrainConfig
+from adaptrnn.laboratory.protocol import ANALYSES
+from adaptrnn.model import MODELS
+from adaptrnn.preset import preset_of
 
 __all__ = ["Cost", "analysis_cost", "evaluation_cost", "hours", "size", "training_cost"]
 
 START = 5.0
 """Seconds until a command has imported everything and read its data."""
-RATE = {"arun": 30e9, "lstm": 20e9, "gru": 15e9, "gamma": 25e9, "gamma-shared": 25e9}
-"""Multiply-adds a second on one core, forward and backward (docs/benchmarks.md, small networks,
-half of what two cores do); others as gamma."""
 CONVOLUTION = 113e6
 """Multiply-adds of the convolutional encoder for one image of 32x32 pixels, forward."""
-STEPS = {"digits": 64, "psmnist": 784, "scifar10": 1024, "scifar10-conv": 64}
-TRAIN = {"digits": 1079, "psmnist": 50_000, "scifar10": 45_000, "scifar10-conv": 45_000}
-VALIDATION = {"digits": 359, "psmnist": 10_000, "scifar10": 5_000, "scifar10-conv": 5_000}
-TEST = {"digits": 359}
-ANALYSES = {
-    "lyapunov": 60.0,
-    "jacobian": 20.0,
-    "fractional": 60.0,
-    "step_response": 5.0,
-    "gain_scaling": 20.0,
-    "transfer": 60.0,
-    "robustness": 60.0,
-}
-"""Seconds of an analysis of 100 neurons at 196 steps on one core; others 5."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +38,16 @@ class Cost:
     disk: float
 
 
+def _convolves(config: TrainConfig) -> bool:
+    """Whether a convolutional encoder reads the images."""
+    return preset_of(config.task).kind == "image"
+
+
 def size(config: TrainConfig) -> int:
     """Neurons of a run."""
     if config.hidden_size is not None:
         return config.hidden_size
-    features = ConvEncoder.features if config.task.endswith("conv") else 1
+    features = ConvEncoder.features if _convolves(config) else 1
     return match_parameters([config.model], features, 10, controller_size=config.controller_size)[
         config.model
     ]
@@ -64,9 +55,9 @@ def size(config: TrainConfig) -> int:
 
 def steps(config: TrainConfig) -> int:
     """Steps of a sequence."""
-    if config.image_size is not None and not config.task.endswith("conv"):
+    if config.image_size is not None and not _convolves(config):
         return config.image_size**2
-    return STEPS.get(config.task, 1024)
+    return preset_of(config.task).steps
 
 
 def multiply_adds(config: TrainConfig) -> float:
@@ -77,23 +68,22 @@ def multiply_adds(config: TrainConfig) -> float:
         1220000.0
     """
     n, g = float(size(config)), float(config.controller_size)
-    inputs = ConvEncoder.features if config.task.endswith("conv") else 0
-    if config.model == "arun":
-        return n * (n + g * g + 3 * g + inputs)
-    return n * (n + inputs) * {"lstm": 4, "gru": 3}.get(config.model, 1)
+    inputs = ConvEncoder.features if _convolves(config) else 0
+    count = MODELS[config.model].multiply_adds
+    return n * (n + inputs) if count is None else count(n, g, inputs)
 
 
 def _image(config: TrainConfig) -> float:
     """Seconds of one core for one image, forward."""
-    seconds = multiply_adds(config) * steps(config) / RATE.get(config.model, 25e9)
+    seconds = multiply_adds(config) * steps(config) / MODELS[config.model].rate
     seconds += steps(config) * 0.1e-6  # what does not grow with the network
-    return seconds + (CONVOLUTION / 25e9 if config.task.endswith("conv") else 0.0)
+    return seconds + (CONVOLUTION / 25e9 if _convolves(config) else 0.0)
 
 
 def _network(config: TrainConfig) -> float:
     """Megabytes of a process with the network and a batch, and of its folder's weights."""
     past = 4 * config.batch_size * steps(config) * size(config) * 6 / 1e6
-    return 700.0 + past + (1500.0 if config.task.endswith("conv") else 0.0)
+    return 700.0 + past + (1500.0 if _convolves(config) else 0.0)
 
 
 def training_cost(config: TrainConfig) -> Cost:
@@ -109,8 +99,8 @@ def training_cost(config: TrainConfig) -> Cost:
         >>> training_cost(TrainConfig("psmnist", model="arun")).seconds > 100_000
         True
     """
-    train = config.train_size or TRAIN.get(config.task, 50_000)
-    images = 3 * train + VALIDATION.get(config.task, 5_000)
+    task = preset_of(config.task)
+    images = 3 * (config.train_size or task.train) + (task.validation or task.train // 10)
     seconds = START + config.epochs * images * _image(config)
     weights = 4 * (2 * size(config) * (size(config) + 12) + 4e3) / 1e6
     return Cost(seconds, _network(config), 0.3 + 4 * weights)
@@ -118,14 +108,14 @@ def training_cost(config: TrainConfig) -> Cost:
 
 def evaluation_cost(config: TrainConfig, conditions: int) -> Cost:
     """Of the evaluation of one run under so many perturbations."""
-    images = conditions * TEST.get(config.task, 10_000)
+    images = conditions * preset_of(config.task).test
     return Cost(START + images * _image(config), _network(config), 0.02)
 
 
 def analysis_cost(config: TrainConfig, names: Sequence[str], effort: float) -> Cost:
     """Of analyses of one run: mostly some hundred steps, each costing as the network does."""
     larger = max(1.0, size(config) / 100)
-    seconds = sum(ANALYSES.get(name, 5.0) for name in names) * effort * larger
+    seconds = sum(ANALYSES[name].seconds for name in names) * effort * larger
     return Cost(START + seconds, 2000.0 * larger, 1.0 * larger)
 
 

@@ -22,7 +22,7 @@ EQUATIONS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "the same as layers; neurons meet only through W_hh",
-        "adaptrnn.rnn.ARUN",
+        "adaptrnn.arun.ARUN",
         "tests/test_arun.py",
     ),
     (

@@ -10,11 +10,12 @@ import torch
 import xarray as xr
 
 from adaptrnn.activation import gamma
+from adaptrnn.arun import ARUN
 from adaptrnn.figure.gamma_family import gamma_family
 from adaptrnn.figure.wiring import wiring
 from adaptrnn.paper.item import Item
 from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
-from adaptrnn.rnn import ARUN, RNN
+from adaptrnn.rnn import RNN
 
 __all__ = ["E01", "E02", "ITEM", "WIRING", "judge", "judge_wiring", "measure", "measure_wiring"]
 
@@ -185,6 +186,10 @@ WIRING = Item(
     measure=measure_wiring,
     draw=wiring,
     judge=judge_wiring,
-    functions=("adaptrnn.rnn.ARUN", "adaptrnn.rnn.RNN", "adaptrnn.controller.AdaptationController"),
+    functions=(
+        "adaptrnn.arun.ARUN",
+        "adaptrnn.rnn.RNN",
+        "adaptrnn.controller.AdaptationController",
+    ),
     tests=("tests/test_arun.py", "tests/test_rnn.py"),
 )

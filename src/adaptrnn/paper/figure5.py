@@ -10,7 +10,8 @@ from adaptrnn.activation import gamma_dx
 from adaptrnn.analysis.noise import level_set
 from adaptrnn.figure.controller import level_sets, manifold
 from adaptrnn.figure.stability import eigenvalues, exponents
-from adaptrnn.figure.style import LABELS
+from adaptrnn.figure.style import label_of
+from adaptrnn.model import MODELS
 from adaptrnn.paper.item import Item, analysis_of
 from adaptrnn.paper.note import along
 from adaptrnn.paper.ordering import OTHER, PLAIN, minus
@@ -265,7 +266,7 @@ def judge_exponents(data: xr.Dataset) -> list[Verdict]:
     for xi in (5.0, 30.0):
         for model in PLAIN:
             ratio = _ratio(paper.sel(xi=xi), model)
-            text = f"|λ| of {LABELS[model]} divided by |λ| of ARUN at ξ = {xi:g}"
+            text = f"|λ| of {label_of(model)} divided by |λ| of ARUN at ξ = {xi:g}"
             parts.append(part(text, ratio.values, "", ".3g", least=10, ratio=True))
             shown.append(
                 part(f"{text}, by the stricter 100", ratio.values, "", ".3g", least=100, ratio=True)
@@ -274,7 +275,9 @@ def judge_exponents(data: xr.Dataset) -> list[Verdict]:
         for xi in (5.0, 30.0):
             for model in PLAIN:
                 ratio = _ratio(size.sel(definition=definition, xi=xi), model)
-                text = f"|λ| of {LABELS[model]} divided by |λ| of ARUN at ξ = {xi:g}, {definition}"
+                text = (
+                    f"|λ| of {label_of(model)} divided by |λ| of ARUN at ξ = {xi:g}, {definition}"
+                )
                 shown.append(part(text, ratio.values, "", ".3g", least=10, ratio=True))
     after = abs(one.after_onset).clip(min=1 / MOST, max=MOST)
     for xi in (5.0, 30.0):
@@ -283,8 +286,8 @@ def judge_exponents(data: xr.Dataset) -> list[Verdict]:
                 there = after.sel(xi_onset=xi, delay=delay)
                 ratio = there.sel(model=model, drop=True) / there.sel(model="arun", drop=True)
                 text = (
-                    f"|λ| of {LABELS[model]} divided by |λ| of ARUN {delay} steps after the onset "
-                    f"of ξ = {xi:g}"
+                    f"|λ| of {label_of(model)} divided by |λ| of ARUN {delay} steps after the "
+                    f"onset of ξ = {xi:g}"
                 )
                 shown.append(part(text, ratio.values, "", ".3g", least=10, ratio=True))
     for xi in (1.0, 5.0, 30.0):
@@ -309,13 +312,13 @@ def judge_exponents(data: xr.Dataset) -> list[Verdict]:
     for model in one.model.values.tolist():
         course = _own(paper.sel(model=model)).mean("seed")
         if bool(course.notnull().any()):
-            notes.append(f"Mean |λ| of {LABELS[model]}, by ξ: {along(course, 'xi', '.3g')}.")
+            notes.append(f"Mean |λ| of {label_of(model)}, by ξ: {along(course, 'xi', '.3g')}.")
     return [verdict(E29, parts, shown, note=" ".join([*notes, DEFINITIONS]))]
 
 
 def _own(size: xr.DataArray) -> xr.DataArray:
     """ARUN as it adapts; a static network, which has fixed (n, s) only."""
-    name = "adaptive" if str(size.model.values) == "arun" else "fixed"
+    name = "adaptive" if MODELS[str(size.model.values)].has_controller else "fixed"
     return size.sel(condition=name, drop=True)
 
 
@@ -348,13 +351,13 @@ def judge_spectrum(data: xr.Dataset) -> list[Verdict]:
     shown = [_further(trained, name) for name in OTHER]
     arun, relu = (trained.sel(model=name).values for name in ("arun", "relu"))
     shown.append(part("spectral radius of ARUN", arun, "", ".3f", least=1.05))
-    shown.append(part(f"spectral radius of {LABELS['relu']}", relu, "", ".3f", below=1.05))
+    shown.append(part(f"spectral radius of {label_of('relu')}", relu, "", ".3f", below=1.05))
     for name in ("gamma", *OTHER):
-        text = f"spectral radius of {LABELS[name]}"
+        text = f"spectral radius of {label_of(name)}"
         shown.append(part(text, trained.sel(model=name).values, "", ".3f"))
     far = 100 * whole.outside.sel(network="trained", drop=True)
     for name in models:
-        text = f"share of eigenvalues of {LABELS[name]} beyond the unit circle"
+        text = f"share of eigenvalues of {label_of(name)} beyond the unit circle"
         shown.append(part(text, far.sel(model=name).values, "%", ".0f"))
     notes = []
     for name, network in (("before", "initial"), ("after", "trained")):
@@ -366,7 +369,7 @@ def judge_spectrum(data: xr.Dataset) -> list[Verdict]:
 
 
 def _further(radius: xr.DataArray, name: str) -> Part:
-    text = f"spectral radius, ARUN minus {LABELS[name]}"
+    text = f"spectral radius, ARUN minus {label_of(name)}"
     return part(text, minus(radius, "arun", name).values, "", "+.3f", least=0.05)
 
 

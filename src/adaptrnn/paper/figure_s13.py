@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from adaptrnn.analysis.robustness import compare
 from adaptrnn.figure.robustness import heat_maps
-from adaptrnn.figure.style import LABELS
+from adaptrnn.figure.style import label_of
 from adaptrnn.paper.item import ROLES, Item, analysis_of
 from adaptrnn.paper.ordering import GATED, OTHER, PLAIN, TASKS, first, known, leads
 from adaptrnn.paper.table1 import MODELS
@@ -99,7 +99,7 @@ _LOSSES: dict[str, Sequence[str]] = {
     "the better of RNN (ReLU) and RNN+gamma": PLAIN,
     "the best of all but RNN (linear)": (*PLAIN, "gamma-shared", *GATED),
     "the best of all but RNN (ReLU)": ("gamma", *OTHER, *GATED),
-    **{LABELS[name]: (name,) for name in (*PLAIN, *OTHER, *GATED)},
+    **{label_of(name): (name,) for name in (*PLAIN, *OTHER, *GATED)},
 }
 
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from scipy.stats import rankdata
 
 from adaptrnn.figure.gradient import gradients
-from adaptrnn.figure.style import LABELS
+from adaptrnn.figure.style import label_of
 from adaptrnn.paper.item import Item, analysis_of
 from adaptrnn.paper.ordering import GATED, OTHER, PLAIN, known
 from adaptrnn.paper.table1 import MODELS
@@ -77,7 +77,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     parts, shown = [], []
     for name in PLAIN:
         rising = monotone(norm.sel(model=name, drop=True))
-        text = f"rank correlation of norm and length, {LABELS[name]}"
+        text = f"rank correlation of norm and length, {label_of(name)}"
         parts.append(part(text, rising.values, "", ".3f", above=0))
         if name == "relu":
             shown.append(part(f"{text}, stricter", rising.values, "", ".3f", least=0.9))
@@ -86,22 +86,22 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     parts.append(part(text, falling.values, below=1))
     shown.append(part(f"{text}, stricter", falling.values, most=0.9))
     for name in PLAIN:
-        text = f"norm at full length, {LABELS[name]} divided by ARUN"
+        text = f"norm at full length, {label_of(name)} divided by ARUN"
         ratio = full.sel(model=name, drop=True) / full.sel(model="arun", drop=True)
         parts.append(part(text, ratio.values, "", ".2g", least=10, partly=5, ratio=True))
-    text = f"rank correlation of norm and length, {LABELS['linear']}"
+    text = f"rank correlation of norm and length, {label_of('linear')}"
     shown.append(part(text, monotone(norm.sel(model="linear")).values, "", ".3f", least=0.9))
     for name in (*OTHER, *GATED):
-        text = f"norm at full length, {LABELS[name]} divided by ARUN"
+        text = f"norm at full length, {label_of(name)} divided by ARUN"
         ratio = full.sel(model=name, drop=True) / full.sel(model="arun", drop=True)
         shown.append(part(text, ratio.values, "", ".2g", least=10, partly=5, ratio=True))
     notes = []
     means = full.mean("seed").dropna("model")
     if means.size:
-        each = (f"{LABELS[str(m)]} {float(means.sel(model=m)):.2g}" for m in means.model.values)
+        each = (f"{label_of(str(m))} {float(means.sel(model=m)):.2g}" for m in means.model.values)
         notes.append(f"Mean norm at full length, {norm.sizes['length']} steps: {'; '.join(each)}.")
         losses = data["loss"].sel(role="psmnist", network="trained").mean("seed").dropna("model")
-        each = (f"{LABELS[str(m)]} {float(losses.sel(model=m)):.2g}" for m in losses.model.values)
+        each = (f"{label_of(str(m))} {float(losses.sel(model=m)):.2g}" for m in losses.model.values)
         notes.append(f"A norm also grows with the loss, here (nats): {'; '.join(each)}.")
         notes.append(f"Batch of {int(data['images'].min())} test images.")
     if bool(arun.notnull().any()):

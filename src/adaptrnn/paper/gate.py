@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 
 import xarray as xr
 
-from adaptrnn.figure.style import LABELS
+from adaptrnn.figure.style import label_of
 from adaptrnn.paper.ordering import TASKS
 from adaptrnn.paper.verdict import Claim, Verdict
 
@@ -55,7 +55,7 @@ def untrained(claim: Claim, accuracy: xr.DataArray) -> str:
             words.append(f"{TASKS[role]}: no model reaches {LEAST:.0%} (the best has {best:.1%}).")
             continue
         slow = [
-            f"{LABELS[model]} {float(one.sel(model=model)):.1%}"
+            f"{label_of(model)} {float(one.sel(model=model)):.1%}"
             for model in models
             if model in one.model and float(one.sel(model=model)) < SHARE * best
         ]

@@ -9,7 +9,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from adaptrnn.figure.ladder import initial_matrices
-from adaptrnn.figure.style import LABELS
+from adaptrnn.figure.style import label_of
 from adaptrnn.paper.item import Item, Table, evaluation_of
 from adaptrnn.paper.ordering import known
 from adaptrnn.paper.verdict import part
@@ -51,14 +51,14 @@ def effects(data: xr.Dataset) -> list[tuple[str, xr.DataArray]]:
             if model != "relu" and "relu" in models:
                 one = rates.sel(initial=initial, drop=True)
                 gap = one.sel(model=model, drop=True) - one.sel(model="relu", drop=True)
-                text = f"{LABELS[model]} minus {LABELS['relu']}, from the {WORDS[initial]} W_hh"
+                text = f"{label_of(model)} minus {label_of('relu')}, from the {WORDS[initial]} W_hh"
                 found.append((text, gap))
     for initial in matrices:
         for model in models:
             if initial != "henaff" and "henaff" in matrices:
                 one = rates.sel(model=model, drop=True)
                 gap = one.sel(initial="henaff", drop=True) - one.sel(initial=initial, drop=True)
-                text = f"{LABELS[model]}: {WORDS['henaff']} minus {WORDS[initial]} W_hh"
+                text = f"{label_of(model)}: {WORDS['henaff']} minus {WORDS[initial]} W_hh"
                 found.append((text, gap))
     return found
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 import xarray as xr
 from matplotlib.figure import Figure
 
-from adaptrnn._names import MODELS
 from adaptrnn.evaluation import kept_evaluations
 from adaptrnn.laboratory.command import read_analysis
+from adaptrnn.model import MODELS
 from adaptrnn.paper.verdict import Verdict
 from adaptrnn.perturb import Perturbation
 from adaptrnn.run import Run

@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from adaptrnn.figure.ladder import ladder
-from adaptrnn.figure.style import LABELS
+from adaptrnn.figure.style import label_of
 from adaptrnn.paper.item import Item, Table, analysis_of, evaluation_of
 from adaptrnn.paper.ordering import known
 from adaptrnn.paper.verdict import part
@@ -87,7 +87,7 @@ def table(data: xr.Dataset) -> Table:
             one = found[name].sel(model=model)
             cells = [_cell(one.sel(rung=rung), digits) for rung in found.rung.values]
             if any(cells):
-                rows.append((words, LABELS[model], *(cell or "no data" for cell in cells)))
+                rows.append((words, label_of(model), *(cell or "no data" for cell in cells)))
     neurons = _arun(data.hidden).mean("seed")
     rungs = (_named(neurons, rung, ", ") for rung in found.rung.values.tolist())
     return Table(("effect", "model", *rungs), tuple(rows))

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from adaptrnn._error import InputError
 from adaptrnn.figure.learning import learning_curves, learning_rates
-from adaptrnn.figure.style import LABELS
+from adaptrnn.figure.style import label_of
 from adaptrnn.paper.item import ROLES, Item, Table
 from adaptrnn.paper.ordering import TASKS, known
 from adaptrnn.paper.table1 import MODELS
@@ -65,7 +65,7 @@ def table(data: xr.Dataset) -> Table:
             if len(top):
                 spread = f"{float(top.min()):.1f} to {float(top.max()):.1f}; {len(top)}"
                 cells = (f"{float(top.mean()):.1f} ({spread})", f"{float(late.mean()):+.1f} pp")
-                rows.append((TASKS[role], LABELS[model], f"{int(epochs.sel(one))}", *cells))
+                rows.append((TASKS[role], label_of(model), f"{int(epochs.sel(one))}", *cells))
     header = ("task", "model", "epochs", "best validation accuracy (%)")
     return Table((*header, "gained in the last quarter"), tuple(rows))
 
@@ -99,7 +99,7 @@ def rates_table(data: xr.Dataset) -> Table:
             best = float(one.idxmax("rate"))
             edge = ", at the edge" if best in (tried.min(), tried.max()) else ""
             cells = [f"{v:.1f}" if np.isfinite(v) else "" for v in one.values]
-            rows.append((TASKS[role], LABELS[model], *cells, f"{best:g}{edge}"))
+            rows.append((TASKS[role], label_of(model), *cells, f"{best:g}{edge}"))
     header = ("task", "model", *(f"{rate:g}" for rate in rates), "best rate")
     return Table(header, tuple(rows))
 

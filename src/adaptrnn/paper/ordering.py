@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import xarray as xr
 
-from adaptrnn.figure.style import LABELS
-from adaptrnn.paper.item import present
+from adaptrnn.figure.style import label_of
+from adaptrnn.paper.item import ROLES, present
 from adaptrnn.paper.verdict import Part, part
+from adaptrnn.preset import PRESETS
 
 __all__ = [
     "GATED",
@@ -38,7 +39,7 @@ GATED = ("lstm", "gru")
 """Gated networks: compared where nothing but the stimulus changes."""
 OTHER = ("linear", "gamma-shared")
 """Networks that the paper's text does not compare: shown, never judged."""
-TASKS = {"psmnist": "psMNIST", "scifar10": "sCIFAR10", "scifar10-conv": "sCIFAR10 (conv)"}
+TASKS = {role: PRESETS[role].label for role in ROLES}
 """The paper's names of its tasks."""
 
 
@@ -95,7 +96,7 @@ def lead(
     """
     if not {model, other} <= set(values.model.values.tolist()):
         values = values.reindex(model=[model, other])
-    names = [LABELS[model], LABELS[other] + label]
+    names = [label_of(model), label_of(other) + label]
     signed = minus(values, model, other)
     if better is min:
         names, signed = names[::-1], -signed
@@ -134,7 +135,7 @@ def first(
     """
     best = best_of(values, others, better)
     if best is None:
-        return part(f"{what}, {LABELS[model]} against the next best", np.nan, above=0)
+        return part(f"{what}, {label_of(model)} against the next best", np.nan, above=0)
     return lead(model, best, values, better, what, unit, digits, " (next best)")
 
 
@@ -147,7 +148,7 @@ def listing(what: str, values: xr.DataArray, digits: str = ".1f") -> str:
         'Mean drop (pp): GRU 2.0.'
     """
     mean = values.mean("seed").dropna("model")
-    shown = [f"{LABELS[str(m)]} {float(mean.sel(model=m)):{digits}}" for m in mean.model.values]
+    shown = [f"{label_of(str(m))} {float(mean.sel(model=m)):{digits}}" for m in mean.model.values]
     return f"{what}: {'; '.join(shown)}." if shown else ""
 
 

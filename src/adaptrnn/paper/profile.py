@@ -15,12 +15,12 @@ from typing import Any
 import yaml
 
 from adaptrnn._error import InputError, bad, choose
-from adaptrnn._names import MODELS
 from adaptrnn.classifier import ConvEncoder, Sizes, match_parameters
 from adaptrnn.config import TrainConfig, from_dict
+from adaptrnn.model import MODELS
 from adaptrnn.paper.item import ROLES
+from adaptrnn.preset import PRESETS
 from adaptrnn.run import load_task
-from adaptrnn.tasks import TASKS
 
 __all__ = [
     "PROFILES",
@@ -216,9 +216,9 @@ class Profile:
 
     def sizes(self, role: str, data_dir: Path | None = None) -> Sizes:
         """Hidden sizes that give all models of a role nearly the same number of parameters."""
-        features = ConvEncoder.features if role.endswith("conv") else 1
+        features = ConvEncoder.features if PRESETS[role].kind == "image" else 1
         classes, name = 10, self.roles[role].task
-        if name not in TASKS:  # a data set of the hub
+        if name not in PRESETS:  # a data set of the hub
             given = {"task": name, **self.train, **self.roles[role].train}
             task = load_task(from_dict(given | _folder(data_dir), f"profile {self.name}, {role}"))
             classes, features = task.num_classes, features if features > 1 else task.input_size

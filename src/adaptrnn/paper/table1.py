@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from adaptrnn.analysis.statistic import paired_test
 from adaptrnn.figure.accuracy import accuracy
-from adaptrnn.figure.style import LABELS
+from adaptrnn.figure.style import label_of
 from adaptrnn.paper.item import ROLES, Item, Table, evaluation_of
 from adaptrnn.paper.ordering import (
     GATED,
@@ -145,7 +145,7 @@ def _linear(clean: xr.DataArray, data: xr.Dataset) -> Verdict:
     best = best_of(clean, others, max)
     far = part("accuracy, GRU against the next best", np.nan, least=3)
     if best is not None:
-        text = f"accuracy, GRU minus {LABELS[best]} (next best)"
+        text = f"accuracy, GRU minus {label_of(best)} (next best)"
         far = part(text, minus(clean, "gru", best).values, " pp", "+.1f", least=3)
     parts = [far, *leads("gamma", ("relu", "lstm"), clean, max, what)]
     shown = [*leads("gru", OTHER, clean, max, what), *leads("gamma", OTHER, clean, max, what)]
@@ -173,7 +173,7 @@ def _encoders(clean: xr.DataArray) -> Verdict:
 
 
 def _gain(gain: xr.DataArray, model: str) -> Part:
-    text = f"accuracy of {LABELS[model]}, conv minus linear"
+    text = f"accuracy of {label_of(model)}, conv minus linear"
     return part(text, gain.sel(model=model).values, " pp", "+.1f", above=0)
 
 
@@ -182,7 +182,9 @@ def _spread(conv: xr.DataArray, models: Sequence[str], label: str) -> Part:
     best, worst = (best_of(conv, models, better) for better in (max, min))
     if best is None or worst is None:
         return part(f"accuracy with conv, best minus worst model{label}", np.nan, most=5)
-    text = f"accuracy with conv, best model ({LABELS[best]}) minus worst ({LABELS[worst]}){label}"
+    text = (
+        f"accuracy with conv, best model ({label_of(best)}) minus worst ({label_of(worst)}){label}"
+    )
     return part(text, minus(conv, best, worst).values, " pp", "+.1f", most=5)
 
 
@@ -241,7 +243,7 @@ def table(data: xr.Dataset) -> Table:
     data, rows = known(data), []
     for role in data.role.values:
         for model in data.model.values:
-            cells = [str(role), LABELS[str(model)]]
+            cells = [str(role), label_of(str(model))]
             for condition in data.condition.values:
                 one = data.accuracy.sel(role=role, model=model, condition=condition)
                 cells.append(_cell(100 * one.dropna("seed")))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import xarray as xr
 
-from adaptrnn.figure.style import LABELS
+from adaptrnn.figure.style import label_of
 from adaptrnn.paper.item import Table
 
 __all__ = ["differences"]
@@ -46,7 +46,7 @@ def _linear(results: Results) -> str:
         if not np.isfinite(both).all():
             raise ValueError(condition)
         parts.append(f"{condition} {both[0]:.1f} / {both[1]:.1f} / {both[2]:.1f}")
-    labels = f"{LABELS['linear']} / {LABELS['relu']} / ARUN"
+    labels = f"{label_of('linear')} / {label_of('relu')} / ARUN"
     return f"Test accuracy in %, {labels}: {', '.join(parts)}."
 
 

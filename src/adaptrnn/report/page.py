@@ -23,7 +23,7 @@ import pandas as pd
 import xarray as xr
 from rich.console import Console
 
-from adaptrnn.figure.style import LABELS, render
+from adaptrnn.figure.style import label_of, render
 from adaptrnn.paper.catalogue import ITEMS
 from adaptrnn.paper.change import RULE, changes
 from adaptrnn.paper.cost import hours
@@ -265,7 +265,7 @@ def _networks(runs: pd.DataFrame) -> Table:
     rows = []
     for (role, variant, model), group in runs.groupby(["role", "variant", "model"], sort=False):
         best = 100 * group.validation_accuracy
-        name = LABELS[str(model)] + _VARIANTS[str(variant)]
+        name = label_of(str(model)) + _VARIANTS[str(variant)]
         seeds = sorted(set(group.seed))
         rows.append(
             (

@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from adaptrnn._error import InputError, bad, choose
+from adaptrnn.preset import PRESETS, Preset
 from adaptrnn.tasks import cognitive, own, source
 from adaptrnn.tasks.cache import Pixels
 from adaptrnn.tasks.image import ImageTask, Split
@@ -28,25 +28,7 @@ SPLIT_SEED = 1012567
 """Seed of the ``numpy.random.RandomState`` that splits validation images off, see `load`."""
 
 
-@dataclass(frozen=True)
-class _Preset:
-    hub: str | None  # None: bundled with scikit-learn
-    kind: Literal["sequence", "image"]
-    grey: bool
-    permuted: bool
-    validation: int | None = None  # images of the training part; None for a tenth
-    rows: Mapping[str, int] | None = None
-
-
-_MNIST = {"train": 60_000, "test": 10_000}
-_CIFAR10 = {"train": 50_000, "test": 10_000}
-_PRESETS = {
-    "digits": _Preset(None, "sequence", grey=True, permuted=True),
-    "psmnist": _Preset("ylecun/mnist", "sequence", True, True, 10_000, _MNIST),
-    "scifar10": _Preset("uoft-cs/cifar10", "sequence", True, False, 5_000, _CIFAR10),
-    "scifar10-conv": _Preset("uoft-cs/cifar10", "image", False, False, 5_000, _CIFAR10),
-}
-TASKS = tuple(_PRESETS)
+TASKS = tuple(PRESETS)
 """Names of the image tasks that `load` knows; it also takes ``owner/name`` of the hub."""
 
 
@@ -81,6 +63,7 @@ def load(
     ``adding``                numbers, two of them marked                                 100
     ``neurogym:NAME``         an environment of NeuroGym (extra "cognitive")              its own
     ``FILE.py:FUNCTION``      what a function of your own returns; its file is run        its own
+    your own name             a task given to `register_task`, or that a package brings   its own
     ========================  ==========================================================  =========
 
     Decoded images are kept on disk in the folder $ADAPTRNN_CACHE (default ~/.cache/adaptrnn). The
@@ -219,17 +202,19 @@ def _of_trials(name: object) -> bool:
     """Whether a name is that of a `Task`, not of images."""
     if not isinstance(name, str):
         return False
-    return name in cognitive.COGNITIVE or name.startswith("neurogym:") or own.is_file(name)
+    if name.startswith("neurogym:") or own.is_file(name):
+        return True
+    return name not in PRESETS and name in cognitive.COGNITIVE
 
 
-def _preset(name: str, kind: str | None) -> _Preset:
+def _preset(name: str, kind: str | None) -> Preset:
     if kind is not None:
         choose("kind", kind, ["sequence", "image"])
     if isinstance(name, str) and name.count("/") == 1 and all(name.split("/")):
         image = kind == "image"
-        return _Preset(name, "image" if image else "sequence", grey=not image, permuted=False)
+        return Preset(name, name, "image" if image else "sequence", grey=not image)
     try:
-        return _PRESETS[choose("name", name, (*TASKS, *cognitive.COGNITIVE))]
+        return PRESETS[choose("name", name, (*TASKS, *cognitive.COGNITIVE))]
     except InputError as error:
         raise InputError(
             f"{error} A data set of the Hugging Face hub is written owner/name, an environment of "
@@ -237,7 +222,7 @@ def _preset(name: str, kind: str | None) -> _Preset:
         ) from None
 
 
-def _split(pixels: Pixels, preset: _Preset) -> dict[str, tuple[str, Tensor]]:
+def _split(pixels: Pixels, preset: Preset) -> dict[str, tuple[str, Tensor]]:
     """Index lists of the three splits, each with the name of the source's part that it indexes."""
     random = np.random.RandomState(SPLIT_SEED)
     if preset.hub is None:

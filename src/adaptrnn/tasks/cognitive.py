@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,19 @@ import torch
 from torch import Tensor
 
 from adaptrnn._error import InputError, bad, choose, require
+from adaptrnn._registry import Registry
+from adaptrnn.preset import PRESETS
+from adaptrnn.tasks.own import NamedTask, made
 from adaptrnn.tasks.task import Task, Trials
 
-__all__ = ["COGNITIVE", "adding", "delayed_match", "neurogym", "perceptual_decision"]
+__all__ = [
+    "COGNITIVE",
+    "adding",
+    "delayed_match",
+    "neurogym",
+    "perceptual_decision",
+    "register_task",
+]
 
 
 def perceptual_decision(
@@ -425,20 +435,52 @@ def _numbers(name: str, values: Any, low: float, high: float) -> np.ndarray:
     return found
 
 
-COGNITIVE: dict[str, Callable[..., Task]] = {
-    "perceptual-decision": perceptual_decision,
-    "delayed-match": delayed_match,
-    "adding": adding,
-}
-"""The tasks that are built in, by the name that the command line knows them by."""
+_BUILT_IN = (
+    NamedTask("perceptual-decision", perceptual_decision),
+    NamedTask("delayed-match", delayed_match),
+    NamedTask("adding", adding),
+)
+
+COGNITIVE: Registry[NamedTask] = Registry(
+    "task", NamedTask, _BUILT_IN, "adaptrnn.tasks", tuple(PRESETS)
+)
+"""The tasks of trials by name: those of adaptrnn, those that were registered, and those of
+installed packages with an entry point in the group "adaptrnn.tasks"."""
+
+
+def register_task(task: NamedTask) -> NamedTask:
+    """Make a task known by its name, for this process.
+
+    To make it known to every process and to the command line, install it as a package whose entry
+    point, in the group "adaptrnn.tasks" and of the task's name, is the `NamedTask`.
+
+    Args:
+        task: the task; one of the same name that was registered before is replaced.
+
+    Returns:
+        `task`.
+
+    Raises:
+        InputError: the name is that of a task of adaptrnn, or cannot be a part of a folder's name.
+
+    Example:
+        >>> from adaptrnn.tasks import load
+        >>> task = register_task(NamedTask("short-adding", lambda: adding(steps=10)))
+        >>> load("short-adding").sequence_length
+        10
+        >>> COGNITIVE.remove("short-adding")
+    """
+    return COGNITIVE.add(task)
 
 
 def load(name: str, parameters: Mapping[str, Any]) -> Task:
     """A cognitive task by name, with its parameters."""
     kind, _, environment = name.partition(":")
-    make: Callable[..., Task] = neurogym if kind == "neurogym" else COGNITIVE[name]
-    if make is neurogym:
+    if kind == "neurogym":
         return neurogym(environment, **parameters)
+    make = COGNITIVE[name].make
+    known = inspect.signature(make).parameters
     for parameter in parameters:
-        choose(f"{name}: parameter", parameter, inspect.signature(make).parameters)
-    return make(**parameters)
+        if not any(one.kind is one.VAR_KEYWORD for one in known.values()):
+            choose(f"{name}: parameter", parameter, known)
+    return made(name, make, parameters)

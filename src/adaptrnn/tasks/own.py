@@ -1,17 +1,33 @@
-"""A task from a file of the user's own, named by the user: FILE.py:FUNCTION."""
+"""Tasks of the user's own: a function with a name, or one in a file, FILE.py:FUNCTION."""
 
 from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from adaptrnn._error import InputError, bad
 from adaptrnn.tasks.task import Task
 
-__all__ = ["is_file", "load_file"]
+__all__ = ["NamedTask", "is_file", "load_file"]
+
+
+@dataclass(frozen=True)
+class NamedTask:
+    """A task of trials that has a name.
+
+    Args:
+        name: as on the command line.
+        make: returns the `Task`; its keyword arguments are the task's parameters, `train_size`
+            among them if it is to be set by its own option.
+    """
+
+    name: str
+    make: Callable[..., Task]
+
 
 _FILE = re.compile(r".+\.py:[A-Za-z_]\w*")
 
@@ -55,9 +71,14 @@ def load_file(name: str, parameters: Mapping[str, Any]) -> Task:
     if not callable(make):
         raise InputError(f"{path}: has no function {function!r}.")
     try:
-        task = make(**parameters)
+        return made(name, make, parameters)
     except TypeError as error:
         raise InputError(f"{name}: {error}.") from error
+
+
+def made(name: str, make: Callable[..., Any], parameters: Mapping[str, Any]) -> Task:
+    """What a function returns, checked to be a task."""
+    task = make(**parameters)
     if not isinstance(task, Task):
         raise bad(f"{name}: what it returned", task, "an adaptrnn.tasks.Task")
     return task

@@ -1,0 +1,329 @@
+"""The recurrent layer `ARUN`, whose neurons adapt their f-I curves in real time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+from adaptrnn import released
+from adaptrnn._error import InputError, bad, choose
+from adaptrnn._recurrent import (
+    INITS,
+    Recurrent,
+    Run,
+    State,
+    Trace,
+    in_own_dtype,
+    reset_weights,
+)
+from adaptrnn.activation import gamma
+from adaptrnn.controller import AdaptationController
+from adaptrnn.init import RECURRENT
+from adaptrnn.kernels.arun import arun, arun_cross_entropy, arun_trace
+from adaptrnn.kernels.native import MEMORY_BUDGET, zeros
+
+__all__ = ["ARUN", "ARUNState"]
+
+
+class ARUNState(NamedTuple):
+    """State of an `ARUN`: rates h (L, B, N) and controller states g (L, B, N, G)."""
+
+    h: Tensor
+    g: Tensor
+
+
+class ARUN(Recurrent):
+    """A layer of adaptive recurrent units: each neuron adapts its f-I curve in real time.
+
+        a_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh + xi_t
+        g_t = tanh(W_ag a_t + W_gg g_{t-1} + b_g)       one state per neuron, weights shared
+        [n_t, s_t] = W_gc g_t + b_gc
+        h_t = gamma(a_t; n_t, s_t)
+
+    (Geadah et al. 2024, Methods, "adaptive network"). Neurons meet only through W_hh; the drive
+    xi is added before the controller, which sees it. Called as torch.nn.RNN is, with a state
+    of two parts; the controller is shared by all layers and directions.
+
+    Args:
+        input_size: D.
+        hidden_size: N.
+        num_layers: layers on top of each other.
+        bias: whether there are biases b_ih and b_hh.
+        batch_first: whether input and output are (B, T, ...).
+        dropout: probability of dropout between layers.
+        bidirectional: whether a second network runs backward in time.
+        device: device of the parameters.
+        dtype: dtype of the parameters.
+        controller_size: G, units of the controller.
+        controller: None for a new `AdaptationController`; a controller (used as it is: give
+            ``other.controller.frozen()`` to transplant one that is not to be trained); or a
+            class, called with (controller_size, device=, dtype=). See `AbstractController`.
+        init: "paper" (W_ih Kaiming normal, W_hh by `recurrent_init`, biases 0) or "torch".
+        recurrent_init: "henaff", "haar", "uniform" or "identity"; used with init="paper".
+        backend: which implementation runs: "auto" takes the fastest that can on a CPU and plain
+            torch elsewhere, "reference" is plain torch, "cpu" the native kernels or an error,
+            "triton" the kernels for NVIDIA GPUs or an error, "triton-graph" the same by a CUDA
+            graph.
+        memory_budget: bytes that a call may spend on keeping its past for the gradient; what
+            does not fit is computed again.
+        precision: of the products with the recurrent weights in the native kernels. "float32";
+            "bf16" rounds their operands to bfloat16 and adds up in float32, on new processors up to
+            twice as fast; "auto" does so if ``torch.get_float32_matmul_precision()`` is "medium"
+            and the processor has instructions for it.
+
+    Attributes:
+        controller: the controller, its parameters under `controller.` in the state_dict.
+        weight_ih_l0: (N, D), and so on as torch.nn.RNN.
+
+    Raises:
+        InputError: a value or a name that is not allowed.
+
+    Example:
+        >>> core = ARUN(1, 5, controller_size=4)
+        >>> output, state = core(torch.zeros(7, 2, 1), drive=0.5)
+        >>> output.shape, state.h.shape, state.g.shape
+        (torch.Size([7, 2, 5]), torch.Size([1, 2, 5]), torch.Size([1, 2, 5, 4]))
+        >>> twin = ARUN(1, 5, controller=core.controller.frozen())  # transplanted
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        controller_size: int = 50,
+        controller: nn.Module | Callable[..., nn.Module] | None = None,
+        init: str = "paper",
+        recurrent_init: str = "henaff",
+        backend: str = "auto",
+        memory_budget: int = MEMORY_BUDGET,
+        precision: str = "auto",
+    ) -> None:
+        super().__init__(
+            input_size,
+            hidden_size,
+            num_layers,
+            bias,
+            batch_first,
+            dropout,
+            bidirectional,
+            device,
+            dtype,
+            backend,
+            memory_budget,
+            precision,
+        )
+        self._init = choose("init", init, INITS)
+        self._recurrent_init = choose("recurrent_init", recurrent_init, RECURRENT)
+        reset_weights(self, self._init, self._recurrent_init)
+        if not isinstance(controller, nn.Module):
+            make = AdaptationController if controller is None else controller
+            controller = make(controller_size, device=device, dtype=dtype)
+        if not isinstance(controller, nn.Module) or not hasattr(controller, "controller_size"):
+            advice = "See adaptrnn.AbstractController."
+            raise bad(
+                "controller", controller, "a module with the attribute controller_size", advice
+            )
+        self.controller = controller
+
+    @property
+    def controller_size(self) -> int:
+        """G, the length of one neuron's controller state."""
+        return int(self.controller.controller_size)  # type: ignore[arg-type]
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Draw the initial values again, the controller's too where it is trained."""
+        reset_weights(self, self._init, self._recurrent_init)
+        if any(parameter.requires_grad for parameter in self.controller.parameters()):
+            self.controller.reset_parameters()  # type: ignore[operator]
+
+    def _initial(self, batch: int, like: Tensor) -> State:
+        shape = (len(self._suffixes), batch, self.hidden_size)
+        return zeros(like, *shape), zeros(like, *shape, self.controller_size)
+
+    def _unpack(self, hx: Any) -> State:
+        if not isinstance(hx, tuple | list) or len(hx) != 2:
+            raise bad("hx", type(hx).__name__, "a pair (h, g), h (L, B, N), g (L, B, N, G)")
+        return tuple(hx)
+
+    def _pack(self, state: State) -> ARUNState:
+        return ARUNState(*state)
+
+    def _state_shapes(self) -> dict[str, tuple[int, ...]]:
+        return {"h": (self.hidden_size,), "g": (self.hidden_size, self.controller_size)}
+
+    def _native(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor] | None:
+        """The weights of the paper's own controller, which the kernels know; else None."""
+        controller = self.controller
+        return controller.weights() if type(controller) is AdaptationController else None
+
+    def _makes_currents(self) -> bool:
+        return self._native() is not None
+
+    def _layer(self, row: int, last_only: bool = False, **weights: Tensor | None) -> Run:
+        def run(currents: Tensor, state: State) -> tuple[Tensor, State]:
+            (h, g), weight, native = state, self._parameter("weight_hh", row), self._native()
+            if native is not None:
+                output, h, g = arun(
+                    currents,
+                    h,
+                    g,
+                    weight,
+                    *native,
+                    weight_ih=weights.get("weight_ih"),
+                    bias_ih=weights.get("bias_ih"),
+                    last_only=last_only,
+                    backend=self.backend,
+                    memory_budget=self.memory_budget,
+                    precision=self.precision,
+                )
+                return output, (h, g)
+            outputs = []
+            for current in currents.unbind(0):
+                state = self._layer_step(row, current, state)
+                outputs.append(state[0])
+            return torch.stack(outputs), state
+
+        return run
+
+    @in_own_dtype
+    def cross_entropy(
+        self,
+        input: Tensor,
+        weight_out: Tensor,
+        bias_out: Tensor,
+        target: Tensor,
+        hx: Any = None,
+        drive: Tensor | float | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Mean cross entropy of a linear readout of the last rates: the fastest way to train.
+
+            loss = mean over the batch of -ln softmax(W_out h_T + b_out)[target]
+
+        The same as the call, a linear layer and cross_entropy; the native kernel computes loss
+        and gradient of a sample in one visit.
+
+        Args:
+            input: as in the call, batched, not packed.
+            weight_out: (K, N).
+            bias_out: (K,).
+            target: classes (B,), int64, 0 to K - 1.
+            hx: as in the call.
+            drive: as in the call.
+
+        Returns:
+            The loss () and the scores (B, K); the scores carry no gradient.
+
+        Raises:
+            InputError: shapes that do not fit, a class out of range.
+
+        Example:
+            >>> core, x = ARUN(1, 3, controller_size=4), torch.randn(5, 2, 1)
+            >>> readout, y = nn.Linear(3, 10), torch.tensor([3, 7])
+            >>> loss, scores = core.cross_entropy(x, readout.weight, readout.bias, y)
+            >>> torch.allclose(loss, nn.functional.cross_entropy(readout(core(x)[0][-1]), y))
+            True
+        """
+        native = self._native()
+        if len(self._suffixes) > 1 or native is None or input.ndim != 3:
+            scores = linear(self.last(input, hx, drive), weight_out, bias_out)
+            return nn.functional.cross_entropy(scores, target), scores.detach()
+        x, (h, g), xi, _ = self._enter(input, hx, drive)
+        x, weights = self._made_of(x, 0, xi)
+        return arun_cross_entropy(
+            x,
+            h[0],
+            g[0],
+            self._parameter("weight_hh", 0),
+            *native,
+            weight_out,
+            bias_out,
+            target,
+            **weights,
+            backend=self.backend,
+            memory_budget=self.memory_budget,
+            precision=self.precision,
+        )
+
+    def _signals(self, row: int, current: Tensor, state: State) -> State:
+        """One step of the layer with any controller: a, h, n, s, g."""
+        h, g = state
+        a = current + linear(h, self._parameter("weight_hh", row))
+        g, n, s = self.controller(a, g)
+        return a, gamma(a, n, s), n, s, g
+
+    def _layer_step(self, row: int, current: Tensor, state: State) -> State:
+        _, h, _, _, g = self._signals(row, current, state)
+        return h, g
+
+    def _layer_trace(self, row: int, currents: Tensor, state: State) -> Trace:
+        (h, g), weight, native = state, self._parameter("weight_hh", row), self._native()
+        if native is not None:
+            a, g, n, s, h = arun_trace(
+                currents, h, g, weight, *native, backend=self.backend, precision=self.precision
+            )
+            return Trace(a, h, n, s, g)
+        signals = []
+        for current in currents.unbind(0):
+            signals.append(self._signals(row, current, state))
+            state = (signals[-1][1], signals[-1][4])
+        a, h, n, s, g = (torch.stack(signal) for signal in zip(*signals, strict=True))
+        return Trace(a, h, n, s, g)
+
+    @classmethod
+    def from_released(cls, weights: Mapping[str, Tensor], **arguments: Any) -> ARUN:
+        """Build from a state_dict in the layout of the authors' checkpoints.
+
+        The names of that layout are described in `adaptrnn.released`.
+
+        Args:
+            weights: the state_dict; other entries, such as a readout, are left to the caller.
+            **arguments: further arguments of `ARUN`, e.g. `backend`.
+
+        Returns:
+            A one-layer ARUN in the weights' dtype.
+
+        Raises:
+            InputError: an entry is missing or of the wrong shape.
+
+        Example:
+            >>> core = ARUN(2, 3, controller_size=4)
+            >>> twin = ARUN.from_released(core.to_released())
+            >>> x = torch.randn(5, 1, 2)
+            >>> torch.equal(core(x)[0], twin(x)[0])
+            True
+        """
+        try:
+            state = released.from_released(weights)
+            (size, inputs), dtype = state["weight_ih_l0"].shape, state["weight_ih_l0"].dtype
+            units = state["controller.weight_gg"].shape[0]
+            core = cls(inputs, size, controller_size=units, dtype=dtype, **arguments)
+            core.load_state_dict(state)
+        except RuntimeError as error:
+            raise InputError(f"weights: not those of one ARUN layer: {error}") from error
+        return core
+
+    def to_released(self) -> dict[str, Tensor]:
+        """The weights in the layout of the authors' checkpoints; see `from_released`.
+
+        Returns:
+            A state_dict with copies of the weights.
+
+        Raises:
+            InputError: more than one layer or direction, no biases, or another controller.
+        """
+        if len(self._suffixes) > 1 or not self.bias or self._native() is None:
+            raise bad("self", self, "one layer, one direction, biases, an AdaptationController")
+        return released.to_released(self.state_dict())

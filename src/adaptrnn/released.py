@@ -1,0 +1,75 @@
+"""The layout of the authors' checkpoints: their names of an ARUN's weights, and ours.
+
+Theirs are Uxh (input to neurons), Whh (with the biases of the recurrent network), and of the
+controller Uag, Wgg, Wgn (gain) and Wgs (saturation), each with `.weight` and `.bias`. Ours are the
+names of torch.nn.RNN; those of the controller begin with `controller.`, and gain and saturation
+share one matrix there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from adaptrnn._error import bad
+
+__all__ = ["from_released", "to_released"]
+
+_PARTS = {
+    "{}_ih_l0": ("Uxh",),
+    "{}_hh_l0": ("Whh",),
+    "controller.{}_ag": ("Uag",),
+    "controller.{}_gg": ("Wgg",),
+    "controller.{}_gc": ("Wgn", "Wgs"),
+}
+NAMES = {
+    ours.format(kind): tuple(f"{part}.{kind}" for part in theirs)
+    for ours, theirs in _PARTS.items()
+    for kind in ("weight", "bias")
+}
+"""Our names, each with those of the authors' layout whose rows it stacks."""
+
+
+def from_released(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of one ARUN layer under our names.
+
+    Args:
+        weights: a state_dict in the authors' layout; other entries are left out.
+
+    Returns:
+        A state_dict for `adaptrnn.ARUN`.
+
+    Raises:
+        InputError: an entry is missing.
+
+    Example:
+        >>> theirs = {name: torch.zeros(4, 4) for names in NAMES.values() for name in names}
+        >>> from_released(theirs)["controller.weight_gc"].shape
+        torch.Size([8, 4])
+    """
+    for names in NAMES.values():
+        for name in names:
+            if name not in weights:
+                raise bad("weights", sorted(weights), f"a mapping with the entry {name!r}")
+    return {
+        ours: torch.cat([torch.as_tensor(weights[name]) for name in names])
+        for ours, names in NAMES.items()
+    }
+
+
+def to_released(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of one ARUN layer in the authors' layout, copied.
+
+    Args:
+        weights: the state_dict of an `adaptrnn.ARUN` with one layer and biases.
+
+    Returns:
+        A state_dict in the authors' layout.
+    """
+    return {
+        theirs: part.clone()
+        for ours, names in NAMES.items()
+        for theirs, part in zip(names, weights[ours].chunk(len(names)), strict=True)
+    }
