@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import re
 import shlex
 import subprocess
@@ -32,6 +33,7 @@ APPLICATIONS = (
     "figure",
     "info",
     "paper",
+    "progress",
     "report",
     "reproduce",
     "workflow",
@@ -147,6 +149,44 @@ def test_every_command_is_in_the_reference():
     assert [name for name in cli.COMMANDS if f"adaptrnn {name}" not in text] == []
 
 
+@pytest.fixture(scope="module")
+def hooks():
+    """What the site's build calls."""
+    pytest.importorskip("mkdocs")
+    spec = importlib.util.spec_from_file_location("hooks", DOCS / "assets" / "hooks.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_every_broken_link_of_a_site_is_found_and_no_other(hooks, tmp_path):
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part" / "index.html").write_text('<p id="there"><a name="old"></a>')
+    (tmp_path / "a.png").touch()
+    good = ("part", "part/#there", "part/index.html#old", "#here", "a.png", "https://x.y/z#q")
+    bad = ("gone.html", "part/#gone", "#gone", "b.png")
+    links = "".join(f'<a href="{link}"></a>' for link in (*good, *bad[:3]))
+    page = f'<h1 id="here">{links}<img src="a.png"><img src="{bad[3]}">'
+    (tmp_path / "index.html").write_text(page)
+    (tmp_path / "404.html").write_text('<a href="/nowhere">')
+    assert hooks.broken_links(tmp_path) == sorted(("index.html", link) for link in bad)
+
+
+@pytest.mark.parametrize(
+    ("markdown", "sentence"),
+    [
+        ("# Title\n\nIt is [a page](b.md) of **words**. More.\n", "It is a page of words."),
+        (
+            "# T\n\n```\ncode\n```\n\n- list\n\n| a |\n\nThree commands do this:\n",
+            "Three commands do this",
+        ),
+        ("# Only a title\n", ""),
+    ],
+)
+def test_the_first_sentence_of_a_page(hooks, markdown, sentence):
+    assert hooks.first_sentence(markdown) == sentence
+
+
 @pytest.mark.slow
 def test_site_builds_and_needs_no_network(tmp_path):
     """Strictly; nothing is fetched from elsewhere; equations are set; no public name is missing."""
@@ -154,6 +194,8 @@ def test_site_builds_and_needs_no_network(tmp_path):
     build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path / "site"]
     done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+    listed = re.findall(r"\]\(([^)]+)\)", (tmp_path / "site" / "llms.txt").read_text())
+    assert len(listed) > 30 and all((tmp_path / "site" / page).exists() for page in listed)
     fetched = re.compile(r"<(?:script|img|iframe)[^>]* src=\"?https?:|<link[^>]* href=\"?https?:")
     for page in (tmp_path / "site").rglob("*.html"):
         text = page.read_text()

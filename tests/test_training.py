@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
@@ -15,6 +16,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from rich.console import Console
+from rich.text import Text
 from safetensors.torch import load_file
 
 from adaptrnn import InputError
@@ -27,6 +30,20 @@ from adaptrnn.training import Batches, TrainingError, train
 TINY = TrainConfig(
     "digits", "gamma", hidden_size=6, epochs=3, batch_size=100, train_size=350, lr=0.01
 )
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_it_says_what_is_trained_and_leaves_a_line_for_each_epoch(tmp_path, terminal):
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=200)
+    config = replace(TINY, epochs=2, out=tmp_path, backend="reference")
+    run = train(config, console=console)
+    text = Text.from_ansi(console.file.getvalue()).plain
+    parameters = sum(w.numel() for w in run.model().parameters())
+    assert f"gamma, 6 neurons, {parameters:,} parameters, on digits: 350 trials" in text
+    assert "on cpu by plain torch" in text and str(tmp_path) in text
+    for row in pd.read_parquet(run.metrics_path).to_dict("records"):
+        line = f"epoch {row['epoch'] + 1:.0f}  train loss {row['train_loss']:.4f}"
+        assert text.count(line) == 1
 
 
 def same(a: Run, b: Run) -> None:

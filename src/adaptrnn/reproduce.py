@@ -10,7 +10,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -241,13 +241,21 @@ def report(config: ReportConfig, console: Console) -> Path:
         require(module, "paper")
     from adaptrnn.report.docs import write_docs
     from adaptrnn.report.page import write_report
+    from adaptrnn.report.summary import summary
 
     begin = time.monotonic()
     path = write_report(config.results, config.out, console)
     if config.docs is not None:
         write_docs(config.results, config.docs)
-    console.print(f"Report: {path} ({time.monotonic() - begin:.0f} s)", highlight=False)
+    console.print(f"Report written in {time.monotonic() - begin:.0f} s.", highlight=False)
+    _say(summary(config.out), console)
     return path
+
+
+def _say(lines: Iterable[str], console: Console) -> None:
+    """Print lines as they are."""
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def reproduce(config: ReproduceConfig, console: Console) -> Path | None:
@@ -273,6 +281,7 @@ def reproduce(config: ReproduceConfig, console: Console) -> Path | None:
     for module in ("matplotlib", "jinja2", "xarray", "pytorch_lightning", "snakemake"):
         require(module, "paper")
     from adaptrnn.paper.plan import Plan
+    from adaptrnn.report.summary import summary
 
     if config.from_results is not None:
         return report(ReportConfig(config.from_results, config.report), console)
@@ -299,7 +308,7 @@ def reproduce(config: ReproduceConfig, console: Console) -> Path | None:
             f"{len(failed)} jobs failed: {'; '.join(failed)}. The report was made of the others; "
             "the same command tries these again."
         )
-    console.print(f"Report: {path}", highlight=False)
+    _say(summary(config.report), console)
     return path
 
 
@@ -339,10 +348,11 @@ def _once(plan: Plan, console: Console) -> None:
 
 
 def _snakemake(plan: Plan, config: ReproduceConfig, cores: int, console: Console) -> list[str]:
-    """Run the workflow with a bar over its jobs; give the jobs that failed."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+    """Run the workflow with a live table of its jobs; give the jobs that failed."""
+    from rich.live import Live
 
     from adaptrnn._parent import VARIABLE
+    from adaptrnn.progress import Board
 
     profile = config.profile
     if profile.endswith((".yaml", ".yml")):
@@ -357,15 +367,12 @@ def _snakemake(plan: Plan, config: ReproduceConfig, cores: int, console: Console
     words += ["--nolock", "--rerun-incomplete"]
     words += ["--config", *(f"{key}={value}" for key, value in settings.items())]
     words += shlex.split(config.snakemake)
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:.0f}%"),
-        TimeElapsedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    )
+    board = Board(plan, config.folder, cores)
+    live: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
+    if console.is_terminal:
+        live = Live(
+            console=console, get_renderable=board.table, refresh_per_second=2, transient=True
+        )
     failed: dict[str, str] = {}
     log: list[str] = []
     process = subprocess.Popen(
@@ -376,18 +383,16 @@ def _snakemake(plan: Plan, config: ReproduceConfig, cores: int, console: Console
         env={**os.environ, VARIABLE: "1"},
     )
     try:
-        with progress:
-            bar = progress.add_task("starting", total=None)
-            for event in _events(process, log):
-                job, state, done, total = event
+        with live:
+            for job, state, board.done, board.total in _events(process, log):
+                if state == "started":
+                    board.start(job)
+                    continue
+                line = board.end(job, state == "failed")
                 if state == "failed":
                     failed[job] = _reason(config.folder, job)
-                if state in ("done", "failed"):
-                    line = f"{done:>4}/{total} {job}" + (
-                        f": failed: {failed[job]}" if state == "failed" else ""
-                    )
-                    console.print(line, markup=False, highlight=False, soft_wrap=True)
-                progress.update(bar, completed=done, total=total, description=f"{done}/{total}")
+                    line += f"; failed: {failed[job]}"
+                _say([line], console)
     except BaseException:
         # Ctrl-C reached Snakemake too; it is given a moment to end its jobs
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -417,6 +422,8 @@ def _events(process: subprocess.Popen[str], log: list[str]) -> Iterator[tuple[st
         elif match := re.match(r"jobid: (\d+)$", text):
             number = match[1]
             names.setdefault(number, rule)
+            if rule in ("collect", "report") and not failing:
+                yield rule, "started", done, total
             if failing:
                 failing = False
                 yield names[number], "failed", done, total

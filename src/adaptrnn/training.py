@@ -35,6 +35,8 @@ from torch import Tensor
 from adaptrnn._error import InputError, bad
 from adaptrnn.arun import ARUN
 from adaptrnn.config import TrainConfig, to_dict
+from adaptrnn.gated import GRU, LSTM
+from adaptrnn.kernels import native
 from adaptrnn.lock import alone
 from adaptrnn.model import OWN_MODEL, name_of
 from adaptrnn.run import (
@@ -414,6 +416,35 @@ def show_score(row: Mapping[str, Any], *, name: bool = False) -> str:
     return f"{'accuracy ' if name else ''}{row['validation_accuracy']:.{2 if name else 1}%}"
 
 
+def what_is_trained(module: Any) -> str:
+    """One line: the network, its size, the task, where it runs and where it is kept.
+
+    Args:
+        module: the Lightning module of a run.
+    """
+    config, task, core = module.config, module.task, module.model.core
+    count = sum(weights.numel() for weights in module.parameters())
+    name = type(core).__name__ if config.model == OWN_MODEL else config.model
+    size = getattr(core, "hidden_size", None)
+    neurons = f", {size} neurons" if size else ""
+    return (
+        f"{name}{neurons}, {count:,} parameters, on {config.task}: {len(task.train):,} trials in "
+        f"batches of {config.batch_size}, {config.epochs} epochs, on {module.device} by "
+        f"{_backend(core, module.device)}; kept in {module.run.folder}"
+    )
+
+
+def _backend(core: Any, device: torch.device) -> str:
+    """Which implementation runs a core."""
+    name = getattr(core, "backend", None)
+    if name is None:
+        return "its own code" if not isinstance(core, LSTM | GRU) else "torch's kernels"
+    plain = isinstance(core, ARUN) and core._native() is None
+    if name == "auto" and device.type == "cpu":
+        return "plain torch" if plain or native.why_not() is not None else "the native kernels"
+    return "plain torch" if name == "reference" or plain else f"backend {name}"
+
+
 class _Bar(pl.Callback):
     """One line for the whole run: epoch, loss, validation accuracy, time left."""
 
@@ -424,6 +455,7 @@ class _Bar(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, module: Any) -> None:
         if not trainer.is_global_zero:
             return
+        self.console.print(what_is_trained(module), highlight=False, soft_wrap=True)
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -459,14 +491,13 @@ class _Bar(pl.Callback):
             self._show(trainer, module, loss=float(outputs["loss"]))
 
     def show_epoch(self, row: dict[str, float]) -> None:
-        """One line for each epoch where the output is not a terminal."""
-        if not self.console.is_terminal:
-            self.console.print(
-                f"epoch {row['epoch'] + 1:.0f}  train loss {row['train_loss']:.4f}  validation "
-                f"loss {row['validation_loss']:.4f} {show_score(row, name=True)}  "
-                f"{row['seconds']:.1f} s",
-                highlight=False,
-            )
+        """One line for each epoch, which stays; on a terminal it stands above the bar."""
+        self.console.print(
+            f"epoch {row['epoch'] + 1:.0f}  train loss {row['train_loss']:.4f}  validation "
+            f"loss {row['validation_loss']:.4f} {show_score(row, name=True)}  "
+            f"{row['seconds']:.1f} s",
+            highlight=False,
+        )
 
     def teardown(self, trainer: pl.Trainer, module: Any, stage: str) -> None:
         if self.progress is not None and self.console.is_terminal:

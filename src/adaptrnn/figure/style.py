@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import matplotlib
@@ -25,6 +26,7 @@ from adaptrnn.model import MODELS
 __all__ = [
     "FORMATS",
     "colour",
+    "drawn",
     "ink",
     "label_of",
     "letters",
@@ -105,11 +107,30 @@ def render(
         InputError: an unknown format.
     """
     choose("format", format, FORMATS)
+    return drawn(partial(draw, data), dark)(format)
+
+
+def drawn(draw: Callable[[], Figure], dark: bool = False) -> Callable[[str], bytes]:
+    """Draw a figure once, to be saved in several formats.
+
+    Args:
+        draw: the drawing.
+        dark: for a dark page.
+
+    Returns:
+        What gives the content of a file of a format.
+    """
     undated: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
-    content = io.BytesIO()
     with style(dark):
-        draw(data).savefig(content, format=format, dpi=200, metadata=undated.get(format))
-    return content.getvalue()
+        figure = draw()
+
+    def save(format: str) -> bytes:
+        content = io.BytesIO()
+        with style(dark):
+            figure.savefig(content, format=format, dpi=200, metadata=undated.get(format))
+        return content.getvalue()
+
+    return save
 
 
 def subplots(

@@ -6,6 +6,7 @@ docs/paper-map.md   equation, figure, claim -> function -> test -> command -> nu
 
 from __future__ import annotations
 
+import html
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ import pandas as pd
 import xarray as xr
 from PIL import Image
 
-from adaptrnn.figure.style import render
+from adaptrnn.figure.style import drawn, render
 from adaptrnn.paper.catalogue import ITEMS
 from adaptrnn.paper.change import RULE, changes
 from adaptrnn.paper.cost import hours
@@ -25,6 +26,16 @@ from adaptrnn.paper.item import Table
 from adaptrnn.paper.store import read_results
 from adaptrnn.paper.verdict import OUTCOMES, Part, Verdict
 from adaptrnn.report.differences import differences
+from adaptrnn.report.opening import (
+    SIGNS,
+    Finding,
+    anchors,
+    findings,
+    groups,
+    in_words,
+    lead,
+    row_number,
+)
 from adaptrnn.run import write_atomic
 
 __all__ = ["write_docs"]
@@ -47,13 +58,16 @@ def write_docs(results: Path, docs: Path) -> list[Path]:
         if name in tables
         for verdict in item.judge(tables[name])
     ]
-    verdicts = in_order(found, tables)
+    verdicts = in_words(in_order(found, tables), runs)
+    opening = findings(tables, verdicts, runs)
     figures = docs / "images" / "results"
     for name, item in ITEMS.items():
         if name in tables:
             write_atomic(figures / f"{name}.png", _small(render(item.draw, tables[name], "png")))
+    for one in opening:
+        write_atomic(figures / f"opening-{one.name}.png", _small(drawn(one.draw)("png")))
     pages = {
-        "results.md": _results(tables, runs, manifest, verdicts),
+        "results.md": _results(tables, runs, manifest, verdicts, opening),
         "paper-map.md": _map(manifest["profile"], verdicts),
     }
     for name, text in pages.items():
@@ -74,6 +88,7 @@ def _results(
     runs: pd.DataFrame,
     manifest: dict[str, Any],
     verdicts: list[tuple[Verdict, str]],
+    opening: list[Finding],
 ) -> str:
     machine, jobs = manifest["processor"], dict(manifest["jobs"])
     disk = jobs.pop("disk", {})
@@ -84,8 +99,49 @@ def _results(
     spent = "; ".join(
         f"{step} {one['jobs']} jobs, {hours(one['seconds'])}" for step, one in jobs.items()
     )
-    lines = [
-        "# Which claims hold",
+    lines = ["# Which claims hold", "", " ".join(lead(verdicts, runs)), ""]
+    for one in opening:
+        lines += _finding(one)
+    lines += [
+        "A number is a mean over seeds, with its 95% interval. “Includes” says that the seeds are "
+        "too few to exclude that value.",
+        "",
+        "## Map of verdicts",
+        "",
+        "| where in the paper | verdicts |",
+        "| --- | --- |",
+    ]
+    for name, cells in groups(verdicts).items():
+        marks = (
+            f"[{_SQUARES[verdict.outcome]}{SIGNS[verdict.outcome]} {verdict.claim.id}](#{anchor})"
+            for anchor, verdict in cells
+        )
+        lines.append(f"| {name} | {' · '.join(marks)} |")
+    counts = (
+        f"{_SQUARES[outcome]}{SIGNS[outcome]} {count} {outcome}"
+        for outcome, count in tally.items()
+        if count
+    )
+    lines += ["", ", ".join(counts) + ".", ""]
+    if manifest["missing"]:
+        lines += ["Missing:", ""]
+        lines += [f"- {name}: {reason}" for name, reason in manifest["missing"].items()] + [""]
+    lines += [
+        "## Claim by claim",
+        "",
+        "A claim is judged by what the paper's text says; a threshold that the text does not give "
+        "is marked as ours. Judged parts decide, by the mean over seeds: a part says yes if the "
+        "mean meets its threshold by at least one standard error (paired where seeds pair), weakly "
+        "if by less or if there is one seed only. Reproduced: every judged part says yes. Not: "
+        "every one says no. Partly: anything between. Not trained enough: a network that is judged "
+        "has not learned its task (no model of the task reaches 30%, or this one has less than "
+        "half of the best accuracy). What is only shown never decides. Each row opens on a click.",
+        "",
+    ]
+    for anchor, (verdict, name) in zip(anchors(verdicts), verdicts, strict=True):
+        lines += _claim(verdict, name, anchor)
+    lines += [
+        "## How this page was made",
         "",
         f"Profile `{manifest['profile']}`: {manifest['summary']}. Written by a command from the "
         f"tables in `results/{manifest['profile']}`, which was made by",
@@ -100,31 +156,7 @@ def _results(
         "drawn again, and the report is written, from the tables alone by "
         f"`adaptrnn reproduce --from-results results/{manifest['profile']}`.",
         "",
-        "A claim is judged by what the paper's text says; a threshold that the text does not give "
-        "is marked as ours. Judged parts decide, by the mean over seeds: a part says yes if the "
-        "mean meets its threshold by at least one standard error (paired where seeds pair), weakly "
-        "if by less or if there is one seed only. Reproduced: every judged part says yes. Not: "
-        "every one says no. Partly: anything between. Not trained enough: a network that is judged "
-        "has not learned its task (no model of the task reaches 30%, or this one has less than "
-        "half of the best accuracy). What is only shown never decides.",
-        "",
-        ", ".join(f"{count} {outcome}" for outcome, count in tally.items() if count) + ".",
-        "",
-        "| claim | paper | verdict | what the paper says |",
-        "| --- | --- | --- | --- |",
     ]
-    for place, (verdict, _) in enumerate(verdicts):
-        claim = verdict.claim
-        lines.append(
-            f"| [{claim.id}](#claim-{place}) | {_cell(claim.place)} | {verdict.outcome} "
-            f"| {_cell(claim.text)} |"
-        )
-    if manifest["missing"]:
-        lines += ["", "Missing:", ""]
-        lines += [f"- {name}: {reason}" for name, reason in manifest["missing"].items()]
-    lines += ["", "## Claim by claim", ""]
-    for place, (verdict, name) in enumerate(verdicts):
-        lines += _claim(verdict, name, place)
     lines += ["## What was changed, and why", "", RULE, ""]
     lines += _table(changes(verdict for verdict, _ in verdicts))
     lines += ["", "## Where the released scripts differ from the paper's text", ""]
@@ -143,15 +175,35 @@ def _results(
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _claim(verdict: Verdict, name: str, place: int) -> list[str]:
-    """One claim: what is judged, what is checked, what is shown."""
-    claim = verdict.claim
+_SQUARES = {"reproduced": "🟦", "partly": "🟨", "not": "🟥"} | dict.fromkeys(OUTCOMES[3:], "⬜")
+"""Colours that a page of plain Markdown can show."""
+
+
+def _finding(one: Finding) -> list[str]:
+    """One of the four findings: what the paper says, a picture, a sentence and its numbers."""
+    lines = [f"### {one.claim}", "", f"![{_cell(one.alt)}](images/results/opening-{one.name}.png)"]
+    lines += ["", one.sentence, ""]
+    for number in one.numbers:
+        part = number.part
+        value = f"**{part.number}**" if part.number else "No number"
+        interval = f" ({part.interval})" if part.interval else ""
+        lines.append(
+            f"- {value}{interval}: {_cell(part.quantity)}. [{number.claim}](#{number.anchor}): "
+            f"{SIGNS[number.outcome]} {number.outcome}"
+        )
+    return [*lines, ""]
+
+
+def _claim(verdict: Verdict, name: str, anchor: str) -> list[str]:
+    """One claim, folded: what is judged, what is checked, what is shown."""
+    claim, first = verdict.claim, row_number(verdict)
+    number = f" <strong>{_html(first.number)}</strong> {_html(first.quantity)}" if first else ""
     lines = [
-        f'<a id="claim-{place}"></a>',
+        f'<details id="{anchor}" markdown="1">',
+        f"<summary>{_SQUARES[verdict.outcome]}{SIGNS[verdict.outcome]} <strong>{claim.id}</strong> "
+        f"{verdict.outcome}: {_html(claim.text)}{number}</summary>",
         "",
-        f"### {claim.id} {_cell(claim.place)}: {verdict.outcome}",
-        "",
-        f"{_cell(claim.text)} [Figure](#{name})",
+        f"{_cell(claim.place)}. [Figure](#{name})",
         "",
         f"Judged by: {_cell(claim.criterion)}."
         + (f" Not trained enough: {_cell(verdict.untrained)}" if verdict.untrained else ""),
@@ -166,7 +218,7 @@ def _claim(verdict: Verdict, name: str, place: int) -> list[str]:
         lines += [*_parts("also shown, without deciding", verdict.shown), ""]
     if verdict.note:
         lines += [_cell(verdict.note), ""]
-    return lines
+    return [*lines, "</details>", ""]
 
 
 def _parts(heading: str, parts: Sequence[Part]) -> list[str]:
@@ -217,6 +269,11 @@ def _map(profile: str, verdicts: list[tuple[Verdict, str]]) -> str:
             f"| {verdict.outcome} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _html(text: str) -> str:
+    """A text within HTML, on one line."""
+    return html.escape(text.replace("\n", " "), quote=False)
 
 
 def _cell(text: str) -> str:

@@ -1,19 +1,22 @@
-"""One self-contained HTML page: verdicts first, then figures, methods, versions and costs.
+"""One self-contained HTML page: what was found, a map of verdicts, the claims, the figures.
 
 Nothing on the page is loaded from elsewhere: figures are in it, each for a light and a dark page.
-Every text that comes from a run or a file is escaped.
+The page's own script, which searches in the claims, is the only one that may run in it, and the
+page works without. Every text that comes from a run or a file is escaped.
 """
 
 from __future__ import annotations
 
 import base64
 import csv
+import hashlib
 import io
 import multiprocessing
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,9 +24,11 @@ from typing import Any
 import jinja2
 import pandas as pd
 import xarray as xr
+from markupsafe import Markup
+from matplotlib.figure import Figure
 from rich.console import Console
 
-from adaptrnn.figure.style import label_of, render
+from adaptrnn.figure.style import drawn, label_of
 from adaptrnn.paper.catalogue import ITEMS
 from adaptrnn.paper.change import RULE, changes
 from adaptrnn.paper.cost import hours
@@ -32,9 +37,42 @@ from adaptrnn.paper.item import Item, Table
 from adaptrnn.paper.store import read_results
 from adaptrnn.paper.verdict import OUTCOMES, Verdict
 from adaptrnn.report.differences import differences
+from adaptrnn.report.opening import (
+    SIGNS,
+    Number,
+    anchors,
+    findings,
+    groups,
+    in_words,
+    lead,
+    row_number,
+    task_words,
+)
+from adaptrnn.report.picture import Picture, embed
 from adaptrnn.run import write_atomic
 
-__all__ = ["Page", "Section", "render_page", "write_report"]
+__all__ = ["Card", "Page", "Section", "render_page", "write_report"]
+
+
+@dataclass(frozen=True)
+class Card:
+    """One of the findings that the page opens with.
+
+    Attributes:
+        name: its anchor.
+        claim: what the paper says, in a few words.
+        sentence: what came out.
+        numbers: what carries it, each with the row of its claim.
+        picture: of it.
+        alt: what is seen in the picture.
+    """
+
+    name: str
+    claim: str
+    sentence: str
+    numbers: tuple[Number, ...]
+    picture: Picture
+    alt: str
 
 
 @dataclass(frozen=True)
@@ -45,8 +83,7 @@ class Section:
         name: its name, which is also its anchor.
         title: a few words.
         caption: plain text.
-        light: the figure for a light page, svg.
-        dark: the figure for a dark page, svg.
+        picture: the figure.
         table: a table under the figure, or None.
         files: links relative to the page, e.g. the data behind it.
         command: what draws the figure again.
@@ -55,8 +92,7 @@ class Section:
     name: str
     title: str
     caption: str
-    light: bytes
-    dark: bytes
+    picture: Picture
     table: Table | None = None
     files: tuple[str, ...] = ()
     command: str = ""
@@ -71,6 +107,8 @@ class Page:
         summary: one line on it.
         command: what was run.
         scope: what the results are about and what not, plain text.
+        lead: the first sentences.
+        findings: what was found of the paper's four claims.
         verdicts: each with the name of the section it rests on.
         sections: figures and tables.
         failures: jobs or figures that failed, each with the reason.
@@ -87,6 +125,8 @@ class Page:
     summary: str
     command: str
     scope: str
+    lead: tuple[str, ...] = ()
+    findings: tuple[Card, ...] = ()
     verdicts: tuple[tuple[Verdict, str], ...] = ()
     sections: tuple[Section, ...] = ()
     failures: Mapping[str, str] = field(default_factory=dict)
@@ -115,14 +155,21 @@ def render_page(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["data_uri"] = _data_uri
+    environment.filters["uri"] = Markup  # an image's URI has no sign that ends an attribute
+    script = (Path(__file__).parent / "page.js").read_text()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     tally = {o: sum(verdict.outcome == o for verdict, _ in page.verdicts) for o in OUTCOMES}
-    commands = {section.name: section.command for section in page.sections}
-    return environment.get_template("page.html").render(page=page, tally=tally, commands=commands)
-
-
-def _data_uri(svg: bytes) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(svg).decode()
+    places = zip(anchors(page.verdicts), page.verdicts, strict=True)
+    return environment.get_template("page.html").render(
+        page=page,
+        tally=tally,
+        signs=SIGNS,
+        groups=groups(page.verdicts),
+        rows=[(place, one, name, row_number(one)) for place, (one, name) in places],
+        commands={section.name: section.command for section in page.sections},
+        script=Markup(script),
+        script_hash=f"sha256-{digest}",
+    )
 
 
 def write_report(results: Path, folder: Path, console: Console, command: str = "") -> Path:
@@ -165,13 +212,15 @@ def write_report(results: Path, folder: Path, console: Console, command: str = "
                 section = replace(section, caption=caption)
             sections.append(section)
             verdicts += [(verdict, name) for verdict in found]
-    verdicts = in_order(verdicts, tables)
+    verdicts = in_words(in_order(verdicts, tables), runs)
     _write_verdicts(folder / "data" / "verdicts.csv", [verdict for verdict, _ in verdicts])
     page = Page(
         profile=manifest["profile"],
         summary=manifest["summary"],
         command=command or manifest.get("command", ""),
         scope=_SCOPE.get(manifest["profile"], ""),
+        lead=lead(verdicts, runs),
+        findings=_cards(tables, verdicts, runs),
         verdicts=tuple(verdicts),
         sections=tuple(sections),
         failures=problems,
@@ -204,6 +253,23 @@ _SCOPE = {
 }
 
 
+def _cards(
+    tables: Mapping[str, xr.Dataset], verdicts: Sequence[tuple[Verdict, str]], runs: pd.DataFrame
+) -> tuple[Card, ...]:
+    """The findings with their pictures."""
+    cards = []
+    for found in findings(tables, verdicts, runs):
+        words = (found.name, found.claim, found.sentence, found.numbers)
+        cards.append(Card(*words, _picture(found.draw)[0], found.alt))
+    return tuple(cards)
+
+
+def _picture(draw: Callable[[], Figure]) -> tuple[Picture, Callable[[str], bytes]]:
+    """A drawing for the page, and what saves it for a light page in other formats."""
+    save = [drawn(draw, dark=value) for value in (False, True)]
+    return embed(save[0]("svg"), save[1]("svg"), lambda dark: save[dark]("png")), save[0]
+
+
 def _item(name: str, data: xr.Dataset, folder: Path, profile: str) -> tuple[Section, list[Verdict]]:
     """One figure, drawn and judged; called in another process."""
     item = ITEMS[name]
@@ -211,16 +277,16 @@ def _item(name: str, data: xr.Dataset, folder: Path, profile: str) -> tuple[Sect
 
 
 def _section(item: Item, data: xr.Dataset, folder: Path, profile: str) -> Section:
-    light, dark = (render(item.draw, data, "svg", dark=value) for value in (False, True))
     files = [f"figures/{item.name}.svg", f"figures/{item.name}.pdf"]
-    write_atomic(folder / files[0], light)
-    write_atomic(folder / files[1], render(item.draw, data, "pdf"))
-    groups: dict[tuple[Any, ...], list[Any]] = {}
+    picture, save = _picture(partial(item.draw, data))
+    for file in files:
+        write_atomic(folder / file, save(file[-3:]))
+    alike: dict[tuple[Any, ...], list[Any]] = {}
     for name, values in data.data_vars.items():
-        groups.setdefault(values.dims, []).append(name)
-    for dims, names in groups.items():
+        alike.setdefault(values.dims, []).append(name)
+    for dims, names in alike.items():
         if dims:
-            suffix = "" if len(groups) == 1 else "." + "-".join(map(str, dims))
+            suffix = "" if len(alike) == 1 else "." + "-".join(map(str, dims))
             files.append(f"data/{item.name}{suffix}.csv")
             table = data[names].to_dataframe().dropna(how="all").to_csv()
             write_atomic(folder / files[-1], table.encode())
@@ -229,8 +295,7 @@ def _section(item: Item, data: xr.Dataset, folder: Path, profile: str) -> Sectio
         name=item.name,
         title=item.title,
         caption=item.caption,
-        light=light,
-        dark=dark,
+        picture=picture,
         table=item.table(data) if item.table is not None else None,
         files=tuple(files),
         command=f"adaptrnn figure {item.name}{runs}",
@@ -262,14 +327,14 @@ _VARIANTS = {
 
 
 def _networks(runs: pd.DataFrame) -> Table:
-    rows = []
+    rows, tasks = [], task_words(runs)
     for (role, variant, model), group in runs.groupby(["role", "variant", "model"], sort=False):
         best = 100 * group.validation_accuracy
         name = label_of(str(model)) + _VARIANTS[str(variant)]
         seeds = sorted(set(group.seed))
         rows.append(
             (
-                str(role),
+                tasks[str(role)],
                 name,
                 str(group.hidden_size.iloc[0]),
                 f"{group.parameters.iloc[0]:,}",
@@ -287,6 +352,7 @@ def _networks(runs: pd.DataFrame) -> Table:
 
 def _methods(manifest: Mapping[str, Any], runs: pd.DataFrame) -> tuple[tuple[str, str], ...]:
     found: list[tuple[str, str]] = []
+    tasks = task_words(runs)
     for role, group in runs[runs.variant == ""].groupby("role", sort=False):
         one = SimpleNamespace(**group.iloc[0].to_dict())
         clip = f"gradient norm clipped at {one.clip:g}" if one.clip == one.clip else "no clipping"
@@ -294,7 +360,7 @@ def _methods(manifest: Mapping[str, Any], runs: pd.DataFrame) -> tuple[tuple[str
         what = f"{one.steps} steps, pixels {order}" if one.steps else "images, encoded end to end"
         found.append(
             (
-                f"Task for {role}",
+                f"Task: {tasks[str(role)]}",
                 f"{one.source}: {one.images_train:,} images to train on, "
                 f"{one.images_validation:,} to choose by, {one.images_test:,} to report on; "
                 f"{what}. Adam, {one.epochs} epochs, batches of {one.batch_size}, {one.schedule} "

@@ -1,0 +1,241 @@
+"""The four pictures that open the report: one for each of the paper's claims.
+
+They are small: one message a panel, the names of the networks at their lines. Each draws what there
+is, and leaves a panel with a word in it where the results have no number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from adaptrnn.figure.style import colour, ink, label_of, shades, subplots
+
+__all__ = ["adaptation", "explanation", "learned", "robust"]
+
+_SIZE = {"width": 5.4, "height": 2.5}
+JUDGED = ("relu", "gamma", "arun")
+"""The networks that the paper compares under drive: those without gates."""
+
+
+def robust(data: xr.Dataset) -> Figure:
+    """Draw accuracy and loss against the drive, of the networks without gates.
+
+    Args:
+        data: `accuracy` (0 to 1) and `loss` (nats), (model, seed, xi) of one task; and perhaps
+            `image`, one image of the task, (row, column), 0 to 1.
+
+    Returns:
+        The figure; thick lines: means over seeds, thin ones: each seed.
+    """
+    figure, axes = subplots(1, 2, **_SIZE)
+    kinds = (("accuracy", "test accuracy (%)", 100), ("loss", "test loss (nats)", 1))
+    for axis, (name, label, factor) in zip(axes[0], kinds, strict=True):
+        ends = []
+        for model in [m for m in JUDGED if m in data.model]:
+            values = factor * data[name].sel(model=model).dropna("seed", how="all")
+            if not values.size:
+                continue
+            ends.append(_curves(axis, values, model))
+        _drive(axis, data.xi.values)
+        axis.set_title(label, loc="left")
+        if name == "accuracy":
+            axis.set_ylim(0, 100)
+            _names(axis, ends)
+        elif bool((data["loss"] > 0).any()):
+            axis.set_yscale("log")
+        _or_nothing(axis, ends)
+    if "image" in data:
+        inset = axes[0, 0].inset_axes((0.03, 0.04, 0.3, 0.36))
+        inset.imshow(data.image, cmap="gray", interpolation="nearest")
+        inset.set_axis_off()
+    return figure
+
+
+def adaptation(scaling: xr.Dataset | None, orders: xr.Dataset | None) -> Figure:
+    """Draw the change of the steady gain with noise, and the neurons' fractional orders.
+
+    Args:
+        scaling: `n_steady` (seed, xi) and `n_value` (seed, parameter) of the power law; or None.
+        orders: `order` (network, seed, neuron, xi), one for each neuron and drive; or None.
+
+    Returns:
+        The figure.
+    """
+    figure, axes = subplots(1, 2, **_SIZE)
+    left, right = axes[0]
+    lines = []
+    if scaling is not None:
+        fine = np.geomspace(float(scaling.xi.min()), float(scaling.xi.max()), 100)
+        for seed in scaling.seed.values:
+            one = scaling.sel(seed=seed)
+            if not bool(one.n_steady.notnull().all()):
+                continue
+            a, b, c = (float(one.n_value.sel(parameter=key)) for key in "abc")
+            start = one.n_steady[0]
+            left.plot(fine, a * fine**-b + c - float(start), color=colour("arun"), lw=1)
+            lines += left.plot(one.xi, one.n_steady - start, "o", color=ink(), ms=3, zorder=3)
+        left.set_xscale("log")
+        left.set_xticks([1, 3, 10, 30], ["1", "3", "10", "30"])
+        left.minorticks_off()
+    left.set_title("change of gain n, power laws", loc="left")
+    left.set_xlabel("size of the noise, ξ")
+    _or_nothing(left, lines)
+    found = []
+    if orders is not None:
+        edges = np.linspace(-1, 1, 41)
+        for network, tone, height in (("interacting", "arun", 0.93), ("isolated", "lstm", 0.8)):
+            values = orders.order.sel(network=network).values
+            values = values[np.isfinite(values)]
+            if not values.size:
+                continue
+            share = np.histogram(values, edges)[0] / values.size * 100
+            found.append(right.stairs(share, edges, color=colour(tone), lw=1.6))
+            label = "in the network" if network == "interacting" else "isolated"
+            place = {"transform": right.transAxes, "ha": "right", "fontsize": 8}
+            right.text(1, height, label, color=colour(tone), **place)
+        right.axvline(0, color=ink(), lw=0.8)
+        right.set_ylim(0, None)
+    right.set_title("neurons (%) by fractional order", loc="left")
+    right.set_xlabel("order α (> 0 integrates)")
+    _or_nothing(right, found)
+    return figure
+
+
+def explanation(
+    line: xr.Dataset | None, levels: xr.Dataset | None, exponents: xr.Dataset | None
+) -> Figure:
+    """Draw the controller's line, the level sets of the slope, and the largest exponents.
+
+    Args:
+        line: `steady` (start, current, component) of one network; or None.
+        levels: `n`, `s` (xi), means over neurons of the steady states of one network, and `level`
+            (xi, gain), the curves where the slope at ξ is 1 - eps; or None.
+        exponents: `size` of the largest exponent, (model, seed, xi); or None.
+
+    Returns:
+        The figure.
+    """
+    figure, axes = subplots(1, 3, **_SIZE)
+    left, middle, right = axes[0]
+    drawn = []
+    if line is not None:
+        ends = line.steady.mean("start").transpose("component", "current").values
+        left.plot(*ends, color=ink(), lw=0.6, alpha=0.5)
+        for k, tone in enumerate(shades(line.sizes["current"])):
+            points = line.steady.isel(current=k).transpose("component", "start").values
+            drawn.append(left.scatter(*points, 16, color=tone, lw=0))
+        left.set_xticks([])
+        left.set_yticks([])
+    left.set_title("controller, steady", loc="left")
+    left.set_xlabel("component 1\n(light to dark: current)")
+    left.set_ylabel("component 2", labelpad=1)
+    _or_nothing(left, drawn)
+    drawn = []
+    if levels is not None:
+        tones = shades(levels.sizes["xi"])
+        for xi, tone in zip(levels.xi.values, tones, strict=True):
+            one = levels.sel(xi=xi)
+            middle.plot(levels.gain, one.level, color=tone, lw=1)
+            drawn += middle.plot(one.n, one.s, "o", color=tone, mec=ink(), mew=0.5, ms=5)
+        low, high = float(levels.s.min()), float(levels.s.max())
+        room = 0.6 * max(high - low, 0.02)
+        middle.set_ylim(low - room, high + room)
+        middle.set_xlim(float(levels.n.min()) - 1, float(levels.n.max()) + 1)
+    middle.set_title("(n, s), level sets", loc="left")
+    middle.set_xlabel("gain n\n(light to dark: drive)")
+    middle.set_ylabel("saturation s", labelpad=1)
+    _or_nothing(middle, drawn)
+    ends = []
+    if exponents is not None:
+        for model in [m for m in JUDGED if m in exponents.model]:
+            values = exponents["size"].sel(model=model).dropna("seed", how="all")
+            if not values.size:
+                continue
+            ends.append(_curves(right, values, model))
+        _drive(right, exponents.xi.values)
+        if ends:
+            right.set_yscale("log")
+            _names(right, ends, inside=True)
+    right.set_title("|exponent| (1/step)", loc="left")
+    _or_nothing(right, ends)
+    return figure
+
+
+def learned(data: xr.Dataset) -> Figure:
+    """Draw (n, s) of every neuron after training, and where all of them started.
+
+    Args:
+        data: `n`, `s`, `n_initial`, `s_initial` (seed, neuron).
+
+    Returns:
+        The figure, a panel for each of the first three seeds.
+    """
+    seeds = [s for s in data.seed.values if bool(data.n.sel(seed=s).notnull().any())][:3]
+    figure, axes = subplots(1, max(1, len(seeds)), **_SIZE, sharex=True, sharey=True)
+    for axis, seed in zip(axes[0], seeds, strict=False):
+        one = data.sel(seed=seed)
+        start = float(one.n_initial.mean())
+        axis.scatter(one.n - start, one.s, 9, color=colour("gamma"), alpha=0.65, lw=0)
+        axis.scatter(0, float(one.s_initial.mean()), 70, color=ink(), marker="+", lw=1.6)
+        axis.set_title(f"network {seed}", loc="left")
+        axis.set_xlabel("change of gain n")
+    axes[0, 0].set_ylabel("saturation s")
+    _or_nothing(axes[0, 0], seeds)
+    return figure
+
+
+def _curves(axis: Axes, values: xr.DataArray, model: str) -> tuple[float, str, str]:
+    """Draw the mean over seeds and each seed; give the end of the line, its name and colour."""
+    tone, mean = colour(model), values.mean("seed")
+    for seed in values.seed.values:
+        axis.plot(values.xi, values.sel(seed=seed), color=tone, lw=0.6, alpha=0.45)
+    axis.plot(values.xi, mean, color=tone, lw=2.6 if model == "arun" else 1.6)
+    return float(mean.isel(xi=-1)), label_of(model), tone
+
+
+def _drive(axis: Axes, xi: np.ndarray) -> None:
+    """A scale that shows small drives and large ones."""
+    axis.set_xscale("symlog", linthresh=1, linscale=0.5)
+    ticks = [tick for tick in (0, 1, 3, 10, 30) if tick <= xi.max()]
+    axis.set_xticks(ticks, [str(tick) for tick in ticks])
+    axis.minorticks_off()
+    axis.set_xlabel("drive ξ")
+    axis.set_xlim(xi.min(), xi.max())
+
+
+def _names(axis: Axes, ends: Sequence[tuple[float, str, str]], inside: bool = False) -> None:
+    """Put each name at the end of its line, moved apart where they would touch."""
+    scale = axis.transAxes.inverted()
+    x = axis.get_xlim()[1]
+    heights = [scale.transform(axis.transData.transform((x, value)))[1] for value, *_ in ends]
+    order = np.argsort(heights)
+    placed, least = [0.0] * len(ends), 0.03
+    for k in order:
+        placed[k] = least = max(heights[k], least)
+        least += 0.11
+    over = max([0.0, *(height - 0.97 for height in placed)])
+    for (_, label, tone), height in zip(ends, placed, strict=True):
+        axis.text(
+            0.99 if inside else 1.02,
+            height - over + (0.02 if inside else 0),
+            label,
+            color=tone,
+            fontsize=8,
+            transform=axis.transAxes,
+            ha="right" if inside else "left",
+            va="bottom" if inside else "center",
+        )
+
+
+def _or_nothing(axis: Axes, drawn: Sequence[object]) -> None:
+    """Say in the panel that there is nothing to draw."""
+    if not drawn:
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.text(0.5, 0.5, "not in\nthese results", ha="center", va="center", color=ink())
+        axis.texts[-1].set_transform(axis.transAxes)

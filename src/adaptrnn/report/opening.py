@@ -1,0 +1,489 @@
+"""What a visitor reads first: two sentences, and a finding for each of the paper's four claims.
+
+Every number is taken from the tables or the verdicts; where a profile has none, the words say so.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+from matplotlib.figure import Figure
+
+from adaptrnn.analysis.robustness import area
+from adaptrnn.figure import opening as figures
+from adaptrnn.figure.style import label_of
+from adaptrnn.paper.ordering import GATED, OTHER, PLAIN, TASKS
+from adaptrnn.paper.verdict import Part, Verdict
+
+__all__ = [
+    "SIGNS",
+    "Finding",
+    "Number",
+    "anchors",
+    "findings",
+    "group",
+    "groups",
+    "in_words",
+    "lead",
+    "row_number",
+    "task_name",
+    "task_words",
+]
+
+Verdicts = Sequence[tuple[Verdict, str]]
+Results = Mapping[str, xr.Dataset]
+
+SIGNS = {
+    "reproduced": "✓",
+    "partly": "½",
+    "not": "✗",
+    "not trained enough": "T",
+    "no data": "–",
+    "not judged": "?",
+}
+"""The sign of each verdict, so that its colour need not be seen."""
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number that carries a finding.
+
+    Attributes:
+        part: the part of a claim: quantity, number, interval.
+        claim: the claim's identifier.
+        outcome: the claim's verdict.
+        anchor: of the claim's row.
+    """
+
+    part: Part
+    claim: str
+    outcome: str
+    anchor: str
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found of one of the paper's four claims.
+
+    Attributes:
+        name: one word; also of its picture's file.
+        claim: what the paper says, in a few words.
+        sentence: what came out here.
+        numbers: what carries it.
+        draw: its picture.
+        alt: what is seen in it.
+    """
+
+    name: str
+    claim: str
+    sentence: str
+    numbers: tuple[Number, ...]
+    draw: Callable[[], Figure]
+    alt: str
+
+
+def lead(verdicts: Verdicts, runs: pd.DataFrame) -> tuple[str, str]:
+    """What the paper did, and how much of it holds here: two sentences.
+
+    Args:
+        verdicts: all verdicts, each with its item.
+        runs: the networks, see `adaptrnn.paper.collect`.
+
+    Returns:
+        The sentences.
+    """
+    outcomes = [verdict.outcome for verdict, _ in verdicts]
+    yes, some, no = (outcomes.count(name) for name in ("reproduced", "partly", "not"))
+    first = (
+        "Geadah and colleagues let every neuron of a recurrent network learn its own f-I curve, "
+        "and adapt it while the network runs; they report that this makes the network robust to "
+        "inputs that it never met, by means that biology uses too."
+    )
+    open_ones = outcomes.count("not trained enough") + outcomes.count("no data")
+    more = f"; {open_ones} more could not be judged" if open_ones else ""
+    tasks = list(dict.fromkeys(task_words(runs).values()))
+    shown = f" ({'; '.join(tasks)})" if tasks else ""
+    second = (
+        f"Of {yes + some + no} claims that were judged here, on {len(runs)} networks{shown}, "
+        f"{yes} hold{'s' if yes == 1 else ''}, {some} hold{'s' if some == 1 else ''} in part and "
+        f"{no} do{'es' if no == 1 else ''} not{more}."
+    )
+    return first, second
+
+
+def task_words(runs: pd.DataFrame) -> dict[str, str]:
+    """What each task is, in words, by its role.
+
+    Args:
+        runs: the networks.
+
+    Returns:
+        Words such as "psMNIST, 196 steps" or "8x8 digits, 64 steps".
+    """
+    found = {}
+    for role, group in runs.groupby("role", sort=False):
+        name = task_name(str(role), str(group.task.iloc[0]))
+        steps = int(group.steps.iloc[0])
+        found[str(role)] = f"{name}, {steps} steps" if steps else name
+    return found
+
+
+def task_name(role: str, task: str) -> str:
+    """The name of a task: digits are called digits, even where they stand for psMNIST.
+
+    Args:
+        role: which of the paper's tasks it stands for.
+        task: the task that is trained.
+
+    Example:
+        >>> task_name("psmnist", "psmnist"), task_name("psmnist", "digits")
+        ('psMNIST', '8x8 digits')
+    """
+    return "8x8 digits" if task == "digits" else TASKS.get(role, role)
+
+
+def in_words(verdicts: Verdicts, runs: pd.DataFrame) -> list[tuple[Verdict, str]]:
+    """Verdicts whose quantities name the task that was trained, not the one that it stands for.
+
+    Args:
+        verdicts: all verdicts, each with its item.
+        runs: the networks.
+
+    Returns:
+        The same; the claims keep the paper's words.
+    """
+    names = runs.groupby("role", sort=False).task.first() if len(runs) else pd.Series(dtype=str)
+    other = {
+        TASKS[role]: task_name(role, task)
+        for role, task in names.items()
+        if role in TASKS and task_name(role, task) != TASKS[role]
+    }
+    if not other:
+        return list(verdicts)
+    pattern = re.compile("|".join(re.escape(name) + r"(?![\w( ]*\()" for name in other))
+
+    def said(text: str) -> str:
+        return pattern.sub(lambda match: other[match[0]], text)
+
+    def each(parts: tuple[Part, ...]) -> tuple[Part, ...]:
+        return tuple(dataclasses.replace(part, quantity=said(part.quantity)) for part in parts)
+
+    return [
+        (
+            dataclasses.replace(
+                one,
+                parts=each(one.parts),
+                shown=each(one.shown),
+                checks=each(one.checks),
+                note=said(one.note),
+                untrained=said(one.untrained),
+            ),
+            name,
+        )
+        for one, name in verdicts
+    ]
+
+
+def anchors(verdicts: Verdicts) -> list[str]:
+    """The anchor of each claim's row: the claim and its figure, which together are unique."""
+    return [
+        "claim-" + re.sub(r"\W+", "-", f"{verdict.claim.id}-{name}") for verdict, name in verdicts
+    ]
+
+
+def group(place: str) -> str:
+    """Under which of the paper's figures a claim stands.
+
+    Args:
+        place: the claim's place in the paper.
+
+    Example:
+        >>> group("Fig 3a, bottom; B.3"), group("text of Fig 3b"), group("Figs S10-S12")
+        ('Figure 3', 'Figure 3', 'Supplement')
+    """
+    if match := re.search(r"Fig (\d)", place):
+        return f"Figure {match[1]}" if not place.startswith("Table") else "Table 1"
+    if match := re.match(r"Table \d|Proposition \d", place):
+        return match[0]
+    return "Supplement"
+
+
+def groups(verdicts: Verdicts) -> dict[str, list[tuple[str, Verdict]]]:
+    """Verdicts by the paper's figure, in the paper's order, each with the anchor of its row."""
+    found: dict[str, list[tuple[str, Verdict]]] = {}
+    for anchor, (verdict, _) in zip(anchors(verdicts), verdicts, strict=True):
+        found.setdefault(group(verdict.claim.place), []).append((anchor, verdict))
+    order = sorted(found, key=lambda name: _ORDER.get(name, 5))
+    return {name: found[name] for name in order}
+
+
+_ORDER = {"Figure 1": 0, "Table 1": 1, "Figure 2": 2, "Figure 3": 3, "Figure 4": 4}
+_ORDER |= {"Figure 5": 6, "Proposition 1": 7, "Supplement": 8}
+
+
+def row_number(verdict: Verdict) -> Part | None:
+    """The one number of a claim's row: of the first part that fails, or of the first.
+
+    Args:
+        verdict: the verdict.
+
+    Returns:
+        A judged part with a number, or else one that is shown; None without any number.
+    """
+    known = [part for part in verdict.parts if part.number]
+    for holds in ("no", "weakly"):
+        for part in known:
+            if part.holds == holds:
+                return part
+    return next(iter([*known, *verdict.shown]), None)
+
+
+def findings(results: Results, verdicts: Verdicts, runs: pd.DataFrame) -> list[Finding]:
+    """The four findings, each from the tables that are there.
+
+    Args:
+        results: the collected measures by item.
+        verdicts: all verdicts, each with its item.
+        runs: the networks.
+
+    Returns:
+        What was found of: robustness, adaptation as in biology, its explanation, learned curves.
+    """
+    tasks = task_words(runs)
+    return [
+        _robust(results, verdicts, tasks.get("psmnist", TASKS["psmnist"])),
+        _adaptation(results, verdicts),
+        _explanation(results, verdicts),
+        _learned(results, verdicts),
+    ]
+
+
+def _parts(
+    verdicts: Verdicts, item: str, claim: str, among: str = "", count: int = 1
+) -> tuple[Number, ...]:
+    """Judged parts of a claim whose quantity holds some words; the least numbers first."""
+    found = []
+    for anchor, (verdict, name) in zip(anchors(verdicts), verdicts, strict=True):
+        if name == item and verdict.claim.id == claim:
+            found += [
+                Number(part, claim, verdict.outcome, anchor)
+                for part in verdict.parts
+                if among in part.quantity
+            ]
+    known = [number for number in found if number.part.number]
+    return tuple((known or found)[:count])
+
+
+def _value(number: Number) -> float:
+    """A number as a number; nothing is greater than what is not known."""
+    match = re.match(r"[-+\d.e]+", number.part.number)
+    return float(match[0]) if match else np.inf
+
+
+def _at(results: Results, item: str, model: str | None = None) -> xr.Dataset | None:
+    """A table on psMNIST, or what stands for it, and perhaps of one model; None if it has none."""
+    data = results.get(item)
+    if data is None or "psmnist" not in data.role:
+        return None
+    one = data.sel(role="psmnist", drop=True)
+    if model is not None:
+        if model not in one.model:
+            return None
+        one = one.sel(model=model, drop=True)
+    numbers = [values for values in one.data_vars.values() if "seed" in values.dims]
+    return one if any(bool(values.notnull().any()) for values in numbers) else None
+
+
+def _robust(results: Results, verdicts: Verdicts, task: str) -> Finding:
+    data = _at(results, "fig2-drive")
+    numbers = _parts(verdicts, "fig2-drive", "E10", "mean accuracy", 9)
+    numbers = tuple(sorted(numbers, key=_value)[:1])
+    sentence = _NONE.format("accuracy against the drive")
+    if data is not None:
+        mean = 100 * area(data.accuracy, "xi").mean("seed")
+        known = {str(m): float(mean.sel(model=m)) for m in mean.model.values}
+        known = {model: value for model, value in known.items() if np.isfinite(value)}
+        if known:
+            said = _list(
+                [f"{known[m]:.0f}% for {label_of(m)}" for m in ("arun", *PLAIN[::-1]) if m in known]
+            )
+            span = f"{float(data.xi.min()):g} to {float(data.xi.max()):g}"
+            sentence = (
+                f"Under a step of drive that no network met in training, test accuracy averaged "
+                f"over ξ from {span} is {said} ({task})."
+            )
+            best = max(known, key=lambda name: known[name])
+            if best in (*OTHER, *GATED):
+                sentence += (
+                    f" Best of all is {label_of(best)} with {known[best]:.0f}%, which the paper "
+                    "leaves out of this comparison."
+                )
+    seen = "Accuracy and loss of RNN (ReLU), RNN+gamma and ARUN against the drive from 0 to 30. "
+    return Finding(
+        "robust",
+        "Adaptation makes a network robust to drive that it never met",
+        sentence,
+        numbers,
+        partial(figures.robust, _empty("accuracy", "loss") if data is None else data),
+        seen + sentence,
+    )
+
+
+def _empty(*names: str) -> xr.Dataset:
+    """A table without any network."""
+    coords = {"model": np.array([], dtype=str), "seed": [0], "xi": [0.0, 30.0]}
+    shape = ("model", "seed", "xi")
+    return xr.Dataset({name: (shape, np.empty((0, 1, 2))) for name in names}, coords)
+
+
+def _adaptation(results: Results, verdicts: Verdicts) -> Finding:
+    scaling, orders = _at(results, "fig3-scaling", "arun"), _at(results, "fig4-orders", "arun")
+    numbers = (
+        *_parts(verdicts, "fig3-scaling", "E16", "R²"),
+        *_parts(verdicts, "fig4-orders", "E20-23", "protocol A: alpha, isolated minus"),
+    )
+    said = []
+    if scaling is not None:
+        scaling = scaling.sel(shape="power")
+        ends = scaling.n_steady.mean("seed")
+        said.append(
+            f"as noise grows from {float(ends.xi[0]):g} to {float(ends.xi[-1]):g} the mean gain of "
+            f"ARUN changes from {float(ends[0]):.2f} to {float(ends[-1]):.2f}"
+        )
+    if orders is not None:
+        orders = orders.sel(estimator="paper", protocol="A")
+        has = orders.order.notnull().sum(["xi", "neuron"])
+        share = 100 * (orders.order > 0).sum(["xi", "neuron"]) / has.where(has > 0)
+        inside, alone = (
+            float(share.sel(network=name).mean("seed")) for name in ("interacting", "isolated")
+        )
+        said.append(
+            f"{inside:.0f}% of its neurons integrate a step of drive in the network, and "
+            f"{alone:.0f}% do so when isolated"
+        )
+    words = _sentence("; ".join(said)) if said else _NONE.format("gain scaling or orders of ARUN")
+    seen = (
+        "Left: steady gain of ARUN against the size of the noise, with power laws. Right: "
+        "histograms of the neurons' fractional orders, in the network and isolated. "
+    )
+    return Finding(
+        "biology",
+        "It finds what biology does: gain scaling and fractional order",
+        words,
+        numbers,
+        partial(figures.adaptation, scaling, orders),
+        seen + words,
+    )
+
+
+def _explanation(results: Results, verdicts: Verdicts) -> Finding:
+    line, levels = _at(results, "fig5-manifold", "arun"), _at(results, "fig5-levels", "arun")
+    exponents = _at(results, "fig5-lyapunov")
+    ratios = _parts(verdicts, "fig5-lyapunov", "E29, E30", "ξ = 30", 9)
+    numbers = (
+        *_parts(verdicts, "fig5-manifold", "E26", "share of the variance"),
+        *_parts(verdicts, "fig5-levels", "E27", "largest over ξ ≥ 5"),
+        *sorted(ratios, key=_value)[:1],
+    )
+    said = []
+    if line is not None:
+        share = 100 * float(line["share"].sum("component", min_count=1).mean("seed"))
+        said.append(f"two components hold {share:.0f}% of the variance of the controller's states")
+        line = line.isel(seed=_first(line.steady))
+    if levels is not None:
+        at = levels.sel(stage="steady").isel(seed=_first(levels.n))
+        distance = _parts(verdicts, "fig5-levels", "E27", "largest over ξ ≥ 5")
+        if distance and distance[0].part.number:
+            said.append(
+                "at drives of 5 and more the slope at the mean (n, s) that it sets is within "
+                f"{distance[0].part.number} of 1 - ε"
+            )
+        levels = at[["n", "s"]].mean("neuron").assign(level=at.level)
+    size = None
+    if exponents is not None:
+        paper = abs(exponents.lyapunov.sel(definition="paper"))
+        own = [
+            paper.sel(model=m, condition="adaptive" if m == "arun" else "fixed", drop=True)
+            for m in exponents.model.values
+        ]
+        size = xr.concat(own, exponents.model, coords="minimal", compat="override").rename("size")
+        last = size.isel(xi=-1).mean("seed")
+        each = [
+            f"{float(last.sel(model=m)):.2g} for {label_of(m)}"
+            for m in ("arun", *PLAIN[::-1])
+            if m in last.model and np.isfinite(float(last.sel(model=m)))
+        ]
+        if each:
+            drive = float(size.xi[-1])
+            said.append(f"the largest exponent at ξ = {drive:g} has a size of {_list(each)}")
+    words = _sentence("; ".join(said)) if said else _NONE.format("controllers or exponents")
+    absent = [] if size is None else [label_of(m) for m in PLAIN if not _has(size, m)]
+    if absent:
+        words += f" This profile has no exponents of {_list(absent)}."
+    seen = (
+        "Left: steady states of the controller for ten currents in two principal components. "
+        "Middle: mean gain and saturation under each drive on the level sets of the slope. Right: "
+        "size of the largest exponent against the drive. "
+    )
+    return Finding(
+        "why",
+        "Why: the controller keeps the slope at the drive near 1, and the exponent near 0",
+        words,
+        numbers,
+        partial(figures.explanation, line, levels, None if size is None else size.to_dataset()),
+        seen + words,
+    )
+
+
+def _learned(results: Results, verdicts: Verdicts) -> Finding:
+    data = _at(results, "fig3-heterogeneity", "gamma")
+    numbers = _parts(verdicts, "fig3-heterogeneity", "E14", "", 2)
+    words = _NONE.format("learned curves of RNN+gamma")
+    if data is not None:
+        least = max(float(data[f"{name}_initial"].std("neuron").max()) for name in "ns")
+        start = "alike" if least < 1e-4 else "nearly alike"
+        middle = {
+            k: data[k].quantile(0.95, "neuron") - data[k].quantile(0.05, "neuron") for k in "ns"
+        }
+        wide = [f"{float(middle[name].mean('seed')):.2f} in {name}" for name in "ns"]
+        words = (
+            f"All neurons of an RNN+gamma start {start} (cross); after training the middle nine "
+            f"tenths of them spread over {_list(wide)}."
+        )
+    nothing = xr.Dataset({"n": (("seed", "neuron"), np.full((1, 1), np.nan))}, {"seed": [0]})
+    return Finding(
+        "learned",
+        "Learned curves make equal neurons different",
+        words,
+        numbers,
+        partial(figures.learned, nothing if data is None else data),
+        "Gain and saturation of every neuron after training, in three networks. " + words,
+    )
+
+
+_NONE = "This profile has no {}."
+
+
+def _first(values: xr.DataArray) -> int:
+    """The first seed that has all of its numbers."""
+    known = values.notnull().all([name for name in values.dims if name != "seed"])
+    return int(np.argmax(known.values))
+
+
+def _has(values: xr.DataArray, model: str) -> bool:
+    return model in values.model and bool(values.sel(model=model).notnull().any())
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + "."
+
+
+def _list(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
