@@ -7,9 +7,9 @@
 
 A mutant is a module with one change (`variants`) to what it computes; texts, type hints,
 `strict=` of zip and the arguments of errors are left alone. It is put into a copy of the package,
-and only the tests of its module are run (`tests`), until one fails. What came of each is kept in
-build/mutants/, so a command that was stopped goes on. After a new test, `--again` runs those that
-lived once more.
+and only the tests of its module are run (`tests`), the quickest first, until one fails. What came
+of each is kept in build/mutants/, so a command that was stopped goes on. After a new test,
+`--again` runs those that lived once more.
 """
 
 from __future__ import annotations
@@ -35,12 +35,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PACKAGE, KNOWN = ROOT / "src" / "adaptrnn", ROOT / "build" / "mutants" / "lived.json"
+PACKAGE, KEPT = ROOT / "src" / "adaptrnn", ROOT / "build" / "mutants"
+KNOWN, SECONDS = KEPT / "lived.json", KEPT / "seconds.json"
 START, END = "<!-- mutants: written by tests/mutants.py -->", "<!-- end of mutants -->"
 ALSO = {  # tests of a module next to those of its own name
     "__init__": ["names"],
     "_closed": ["lyapunov_exponent_limits", "system", "jacobian", "lyapunov_exponent"],
-    "_fit": ["response", "scaling", "fi_curve"],
+    "_fit": ["response", "scaling"],
     "_record": ["system", "response", "scaling", "fractional"],
     "system": ["jacobian", "isolation", "lyapunov_exponent_limits"],
     "lyapunov_exponent": ["lyapunov_exponent_limits"],
@@ -73,7 +74,7 @@ RENAMED = {a: b for pair in PAIRS.split("|") for a, b in (pair.split(), pair.spl
 METHODS = {"sum": "mean", "mean": "sum", "log": "log2", "sin": "cos", "cos": "sin", "std": "var"}
 PRELOADED = ["torch.func", "scipy.stats", "scipy.optimize", "xarray", "mpmath", "sklearn.svm"]
 SITE = "import sys, importlib.machinery as m; sys.meta_path.insert(0, m.PathFinder)"  # no editable
-SLOW = "called_resolved or planted_curves or intervals_cover or several_threads or own_table_agree"
+SLOW = "called_resolved or several_threads or test_fi_curve and (planted_curves or intervals_cover)"
 
 ELSEWHERE = {"_spikes", "_brian", "_read_nwb", "_sweeps", "_sweep"}  # tested by `make neurons`
 LEAST = 5  # mutants of a module
@@ -265,6 +266,27 @@ def tests(module: str, path: Path) -> list[Path]:
     return [file for file in files if file.exists()]
 
 
+class Quickest:
+    """Tests in the order of the time that they took before; a new one comes first."""
+
+    def __init__(self) -> None:
+        self.seconds = json.loads(SECONDS.read_text()) if SECONDS.exists() else {}
+        self.passed: dict[str, float] = {}
+
+    def pytest_collection_modifyitems(self, items: list) -> None:
+        items.sort(key=lambda item: self.seconds.get(item.nodeid, 0.0))
+
+    def pytest_runtest_logreport(self, report: object) -> None:
+        if report.nodeid.startswith("tests/"):  # not the examples of the mutant itself
+            self.passed[report.nodeid] = self.passed.get(report.nodeid, 0.0) + report.duration
+
+    def pytest_sessionfinish(self, exitstatus: int) -> None:
+        if not exitstatus:
+            new = SECONDS.with_suffix(f".{os.getpid()}")
+            new.write_text(json.dumps(self.seconds | self.passed))
+            new.replace(SECONDS)
+
+
 def check(site: str, arguments: list[str]) -> None:
     """Run pytest in this process on the package in `site`; its exit status is that of pytest."""
     log = os.open(f"{site}/log.txt", os.O_CREAT | os.O_WRONLY)
@@ -277,7 +299,7 @@ def check(site: str, arguments: list[str]) -> None:
     options = f"-x -q --tb=line -p no:cacheprovider -o pythonpath= -c {ROOT}/pyproject.toml"
     options += f" --rootdir {ROOT} --hypothesis-seed 0 -W ignore::pytest.PytestAssertRewriteWarning"
     run = importlib.import_module("pytest").main
-    os._exit(run([*options.split(), "-k", f"not ({SLOW})", *arguments]))
+    os._exit(run([*options.split(), "-k", f"not ({SLOW})", *arguments], [Quickest()]))
 
 
 def outcome(mutant: dict, limit: float | None = None) -> tuple[bool, float, str]:

@@ -233,6 +233,14 @@ def test_text_forms(text, want):
 
 
 @pytest.mark.parametrize(
+    ("xi", "text"),
+    [(3, "3"), (1000, "1000"), (2.0**62, str(2**62)), (0.5, "0.5"), (1e300, "1e300"), (-7, "-7")],
+)
+def test_numbers_are_written_as_short_as_they_can_be_read(xi, text):
+    assert str(StepDrive(xi, 0, 1)).startswith(f"step:xi={text},")
+
+
+@pytest.mark.parametrize(
     ("text", "message"),
     [
         ("", "perturbation="),

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 from scipy.integrate import quad
 
 from adaptrnn._error import InputError, MissingExtraError
-from adaptrnn.analysis.cell_model import CELL_MODELS, simulate_fi, simulate_step
+from adaptrnn.analysis.cell_model import (
+    CELL_MODELS,
+    neurons_in_plane,
+    simulate_fi,
+    simulate_step,
+)
 from adaptrnn.analysis.fi_curve import fit_fi
 from adaptrnn.analysis.fractional import fractional_order
 from adaptrnn.analysis.response import describe_step
@@ -16,8 +22,11 @@ from adaptrnn.analysis.response import describe_step
 def test_errors():
     with pytest.raises(InputError, match="neuron"):
         simulate_fi("lift")
-    with pytest.raises(InputError, match="currents"):
-        simulate_fi("lif", [1.0, 0.0])
+    for currents in ([1.0, 0.0], [0.0, 2.0, 1.0], [0.0, 0.0, 1.0], [], [[0.0, 1.0]]):
+        with pytest.raises(InputError, match="currents"):
+            simulate_fi("lif", currents)
+    with pytest.raises(InputError, match="duration"):
+        simulate_fi("lif", [0.0, 1.0], duration=0.0)
     for bin_ms in (0.5, 0.0, 1.5):
         with pytest.raises(InputError, match="bin_ms"):
             simulate_step("lif", 0.1, 0.1, bin_ms=bin_ms)
@@ -58,13 +67,53 @@ def test_step_of_planted_spikes(monkeypatch):
     np.testing.assert_allclose(found.rate, [100, 0, 150, 0])
     np.testing.assert_allclose(found.rate_se, [0, 0, 50, 0])
     np.testing.assert_array_equal(found.stimulus, [0, 1, 1, 0])
-    assert simulate_step("lif", 0.5, 0.25, **lone).rate.shape == (1,)
+    alone = simulate_step("lif", 0.5, 0.25, **lone)
+    assert alone.rate.shape == (1,) and float(alone.rate_se[0]) == 0  # of one trial none is known
     noisy = simulate_step("lif", 0.5, 0.25, noise=0.1, **{**options, "bins": (1000, 1, 1)})
     noise = given[2][0][:10000] - 0.5
     assert noisy.sizes["time"] == 1002
     # 20,000 normal numbers: their sd is known to 1/200, and two independent trials to 1/100
     assert abs(noise.std() - 0.1) < 0.1 * 4 / 200
     assert abs(np.corrcoef(noise.T)[0, 1]) < 4 / 100
+
+
+def test_error_of_the_rate_is_that_of_a_mean(monkeypatch):
+    """Three trials with 0, 1 and 5 spikes in the one bin of 10 ms, in 1/s."""
+    trains = [np.array([]), np.array([0.001]), np.linspace(0.001, 0.008, 5)]
+    monkeypatch.setattr(f"{simulate_fi.__module__}._spikes", lambda *_: trains)
+    found = simulate_step("lif", 0.1, 0.1, bins=(0, 1, 0), bin_ms=10.0, trials=3, warm_up=0)
+    assert np.isclose(found.rate[0], 200)
+    assert np.isclose(found.rate_se[0], stats.sem([0, 100, 500]))
+
+
+def leaky_trains(model, current, duration_ms):
+    """Spikes of the leaky neuron under constant currents in closed form, for noise none at all."""
+    trains = []
+    for column in current.T:
+        times, t = [], 0.0
+        while True:
+            level = 100 * column[min(int(t * 1e3), len(column) - 1)]
+            t += 0.002 + 0.02 * np.log(level / (level - 20)) if level > 20 else 0.001
+            if t >= duration_ms / 1e3:
+                break
+            if level > 20:
+                times.append(t)
+        trains.append(np.array(times))
+    return trains
+
+
+def test_a_simulated_neuron_is_in_the_plane_where_its_own_curve_and_step_are(monkeypatch):
+    monkeypatch.setattr(f"{simulate_fi.__module__}._spikes", leaky_trains)
+    found = neurons_in_plane(["lif"], trials=2, bootstrap=20, seed=3).sel(neuron="lif")
+    # it begins at .2 nA with an infinite slope; its currents are .025 apart, and two are bent over
+    assert abs(float(found.threshold) - 0.2) < 0.05 and float(found.r2) > 0.98
+    for name in ("n", "s", "threshold", "output_scale", "order"):
+        assert found[f"{name}_low"] <= found[name] <= found[f"{name}_high"], name
+    seen = simulate_step("lif", *CELL_MODELS["lif"].step[:2], noise=0.3, trials=2, seed=3)
+    order = fractional_order(seen.rate, seen.stimulus, protocol="B", estimator="scale-free").order
+    assert float(found.order) == float(order)
+    assert float(found.adaptation) == float(describe_step(seen.rate, (102, 202)).adaptation)
+    assert found.reference.item() == CELL_MODELS["lif"].reference
 
 
 # --- simulated neurons: with Brian2 only --------------------------------------------------------

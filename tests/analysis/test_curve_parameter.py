@@ -51,6 +51,22 @@ def test_interval_of_the_spread_is_the_jackknife_of_the_log_variance(neurons):
     np.testing.assert_allclose([found.n_sd_low, found.n_sd_high], np.exp(np.array(want) / 2))
 
 
+def test_spread_of_neurons_of_which_all_but_one_are_alike():
+    """Without that one nothing varies, so that a jackknife says nothing."""
+    found = heterogeneity(cloud([1.0, 1.0, 1.0, 2.0], [0.1, 0.2, 0.3, 0.5]))
+    assert float(found.n_sd) == 0.5 and np.isnan(found.n_sd_low) and np.isnan(found.n_sd_high)
+    assert found.s_sd_low < found.s_sd < found.s_sd_high
+
+
+def test_covariance_by_hand():
+    found = heterogeneity(cloud([1.0, 2.0, 6.0], [0.0, 0.3, 0.3]))
+    # deviations -2, -1, 3 and -.2, .1, .1: products .4 - .1 + .3, squares 14 and .06
+    assert np.isclose(found.covariance, 0.6 / 2)
+    assert np.isclose(found.correlation, 0.6 / np.sqrt(14 * 0.06))
+    assert np.isclose(found.det_covariance, (14 * 0.06 - 0.6**2) / 4)
+    assert float(found.n_mean) == 3 and float(found.n_range) == 5
+
+
 def test_homogeneous_network_has_no_spread():
     found = heterogeneity(RNN(1, 6, nonlinearity="gamma", n=5.0))
     assert float(found.n_sd) == 0 and float(found.det_covariance) == 0

@@ -7,13 +7,19 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import example, given, settings
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 from sklearn import metrics
 
 from adaptrnn import RNN
 from adaptrnn._error import InputError
 from adaptrnn.activation import gamma
-from adaptrnn.analysis.fi_curve import fit_fi, fit_fi_table, standardise, units_in_plane
+from adaptrnn.analysis.fi_curve import (
+    _starts,
+    fit_fi,
+    fit_fi_table,
+    standardise,
+    units_in_plane,
+)
 
 
 def curve(x, n, s):
@@ -104,26 +110,85 @@ def test_intervals_cover(n, s):
     assert negative <= 12
 
 
-def test_intervals_are_where_the_sum_of_squares_says():
+CURVE = ("threshold", "n", "s", "output_scale")
+
+
+def misfit(free, fixed, i, f, width):
+    """Rates of a curve minus f, of the four numbers those in `free` given, n by its logarithm."""
+    now = dict(zip(CURVE, fixed, strict=True)) | free
+    n, s = np.exp(now["n"]), now["s"]
+    x = (i - now["threshold"]) / (i.max() - now["threshold"] if width is None else width)
+    return (
+        now["output_scale"] * ((1 - s) * np.logaddexp(0, n * x) / n + s * special.expit(n * x)) - f
+    )
+
+
+def least(i, f, width, found, name, value):
+    """Least sum of squares with one of the four numbers held (n by its logarithm), by scipy."""
+    best = [float(found.threshold), np.log(float(found.n)), float(found.s)]
+    best.append(float(found.output_scale))
+    fixed = [value if other == name else now for other, now in zip(CURVE, best, strict=True)]
+    free = [other for other in CURVE if other != name]
+    # a curve has its threshold within the table, and a sharpness that the table could show
+    top = {"threshold": i.max() - 1e-3 * np.ptp(i), "n": 12.0}
+    bounds = [{"n": -3.0}.get(q, -np.inf) for q in free], [top.get(q, np.inf) for q in free]
+    costs = []
+    for jump in (-0.2, 0.0, 0.2):
+        start = [now + jump * (q == "s") for q, now in zip(CURVE, best, strict=True) if q != name]
+        costs.append(
+            2
+            * optimize.least_squares(
+                lambda p: misfit(dict(zip(free, p, strict=True)), fixed, i, f, width),
+                start,
+                bounds=bounds,
+                x_scale="jac",
+                max_nfev=200,
+            ).cost
+        )
+    return min(costs)
+
+
+@pytest.mark.parametrize(
+    ("n", "s", "noise", "width"),
+    [(8.0, 0.2, 0.02, None), (8.0, 0.2, 1.0, None), (6.0, 0.3, 0.5, 1.0), (6.0, 0.0, 0.5, None)],
+)
+def test_intervals_are_where_the_sum_of_squares_says(n, s, noise, width):
     """A value is inside if the best curve that has it fits well enough, by scipy's own search."""
     i, rng = np.linspace(0, 3, 30), np.random.default_rng(4)
-    rate = 50 * curve((i - 1) / 2, 8.0, 0.2) + rng.uniform(0, 2, 30)
-    found = fit_fi(i, rate)
+    truth = np.array([1.0, np.log(n), s, 50.0])
+    f = np.clip(misfit({}, truth, i, 0.0, width) + rng.normal(0, noise, 30), 0, None)
+    found = fit_fi(i, f, input_scale=width)
     most = float(found.rmse) ** 2 * 30 * (1 + stats.t.ppf(0.975, 26) ** 2 / 26)
+    for name in CURVE:
+        ends = [float(found[f"{name}{suffix}"]) for suffix in ("_low", "_high")]
+        low, high = np.log(ends) if name == "n" else ends
+        # the grid has about 20 cells across what fits, half of one is added at each end
+        margin = 0.08 * (high - low)
+        for end, outward in ((low, -margin), (high, margin)):
+            assert least(i, f, width, found, name, end + outward) > most, name
+            assert least(i, f, width, found, name, end - outward) < most, name
 
-    def least(threshold):
-        def misfit(p):
-            n, s, scale = np.exp(p[0]), p[1], p[2]
-            return scale * curve((i - threshold) / (3 - threshold), n, s) - rate
 
-        starts = [(np.log(n), s, 50) for n in (3, 8, 30) for s in (-0.2, 0.1, 0.4)]
-        return min(2 * optimize.least_squares(misfit, start).cost for start in starts)
+@pytest.mark.parametrize("threshold", [-0.7, -0.2])
+def test_the_search_starts_at_the_threshold(threshold):
+    """And once in each third of the thresholds for a jump and for a dip, as smooth curves need."""
+    x, m = np.linspace(-1, 0, 60), 60.0
+    u = m * (x - threshold)
+    starts = _starts(x, 0.8 * np.logaddexp(0, u) / m + 0.3 * special.expit(u))
+    parts = [(min(2, int((one[0] + 1.5) // 0.5)), bool(one[3] >= 0)) for one in starts]
+    assert len(set(parts)) == len(starts) > 2
+    near = starts[parts.index((int((threshold + 1.5) // 0.5), True))]
+    # the grid has steps of .02 of the threshold and of .24 of the log of the sharpness
+    assert abs(near[0] - threshold) < 0.021 and abs(near[1] - np.log(m)) < 0.24
+    assert np.allclose(near[2:], [0.8, 0.3], atol=0.1)
 
-    width = float(found.threshold_high - found.threshold_low)
-    # the grid has about 20 cells across what fits, half of one is added at each end
-    for end, outward in (("threshold_low", -1), ("threshold_high", 1)):
-        assert least(float(found[end]) + outward * 0.07 * width) > most
-        assert least(float(found[end]) - outward * 0.07 * width) < most
+
+def test_a_rate_at_the_last_current_alone():
+    """The threshold is below the largest current, and the gain positive, all over the interval."""
+    found = fit_fi(np.arange(12.0), np.r_[np.zeros(11), 10.0])
+    assert 9 < found.threshold_low <= found.threshold <= found.threshold_high < 11
+    assert 0 <= found.n_low <= found.n and np.isinf(found.n_high)
+    assert found.output_scale_low <= 10 <= found.output_scale_high
 
 
 def test_goodness_of_fit_is_that_of_the_fitted_rates():
@@ -133,6 +198,29 @@ def test_goodness_of_fit_is_that_of_the_fitted_rates():
     assert np.isclose(found.r2, metrics.r2_score(f, found.fitted)) and found.r2 < 0.999
     assert np.isclose(found.rmse, metrics.root_mean_squared_error(f, found.fitted))
     np.testing.assert_array_equal(found.rate, f)
+
+
+def test_units_stand_by_their_largest_current():
+    """n' = n S and s' = s / (s + (1 - s) S) of the largest current S that the unit itself has."""
+    torch.manual_seed(1)
+    core = RNN(1, 5, nonlinearity="gamma", n=4.0, s=0.2, dtype=torch.float64)
+    x = 0.5 * torch.rand(8, 3, 1, dtype=torch.float64)
+    found = units_in_plane(core, x, drive=0.3)
+    span = core.trace(x, drive=0.3).a.amax((0, 1)).detach().numpy()
+    assert 0 < span.min() < 1  # a small one counts as well
+    np.testing.assert_allclose(found.span, span)
+    n, s = standardise(core.n_l0.detach().numpy(), core.s_l0.detach().numpy(), span)
+    np.testing.assert_allclose(found.n, n)
+    np.testing.assert_allclose(found.s, s)
+
+
+def test_a_table_of_one_neuron_is_its_fit():
+    i = np.linspace(0, 3, 20)
+    alone = fit_fi(i, 30 * curve((i - 1) / 2, 5.0, 0.1), confidence=0.9)
+    table = alone[["current", "rate"]].assign(neuron=("point", ["a"] * 20))
+    found = fit_fi_table(table, confidence=0.9)
+    assert found.attrs == alone.attrs and found.sizes == {"neuron": 1}
+    assert float(found.n.sel(neuron="a")) == float(alone.n)
 
 
 def test_a_straight_line_has_no_threshold():
@@ -164,6 +252,18 @@ def test_fit_errors():
         fit_fi(i[:5], i[:5])
     with pytest.raises(InputError, match="finite"):
         fit_fi(i, -i)
+    for wrong in (-0.1, np.nan, np.inf):
+        with pytest.raises(InputError, match="finite, with rates >= 0"):
+            fit_fi(i, np.r_[wrong, i[1:]])
+    with pytest.raises(InputError, match="finite, with rates >= 0"):
+        fit_fi(np.r_[i[:-1], np.inf], i)
+    with pytest.raises(InputError, match="one-dimensional"):
+        fit_fi(i.reshape(2, 4), i.reshape(2, 4))
+    with pytest.raises(InputError, match="5 of them different"):
+        fit_fi(np.repeat(i[:4], 2), i)
+    for confidence in (0.0, 1.0):
+        with pytest.raises(InputError, match="confidence"):
+            fit_fi(i, i, confidence=confidence)
     with pytest.raises(InputError, match="same length"):
         fit_fi(i, i[:7])
     with pytest.raises(InputError, match="input_scale"):

@@ -20,8 +20,10 @@ NETWORKS = {
     "RNN-relu": lambda: RNN(2, 4, nonlinearity="relu"),
     "RNN-batch-first": lambda: RNN(2, 4, batch_first=True),
     "RNN-layers": lambda: RNN(2, 4, 2),
+    "RNN-layers-batch-first": lambda: RNN(2, 4, 2, batch_first=True),
     "ARUN": lambda: ARUN(2, 4, controller_size=3),
     "torch-GRU": lambda: nn.GRU(2, 4),
+    "torch-GRU-batch-first": lambda: nn.GRU(2, 4, batch_first=True),
     "RNNCell": lambda: nn.RNNCell(2, 4),
     "GRUCell": lambda: nn.GRUCell(2, 4),
     "LSTMCell": lambda: nn.LSTMCell(2, 4),
@@ -95,6 +97,14 @@ def test_drive_of_a_gated_layer():
     assert found.norm[0].item() == pytest.approx(float(whole.norm()), rel=1e-10)
 
 
+@pytest.mark.parametrize("kind", [nn.GRUCell, RNN])
+def test_a_network_that_is_not_trained_stays_so(kind):
+    network = kind(2, 4).requires_grad_(False)
+    found = gradient_norm(network, torch.randn(STEPS, 3, 2), readout)
+    assert float(found.norm[0]) > 0
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+
+
 def test_another_parameter_and_errors():
     network, x = nn.GRUCell(2, 3), torch.randn(4, 2, 2)
     found = gradient_norm(network, x, lambda h: h.sum(), parameter="bias_ih")
@@ -104,6 +114,10 @@ def test_another_parameter_and_errors():
         gradient_norm(network, x, lambda h: h.sum(), parameter="weight")
     with pytest.raises(InputError, match="one number"):
         gradient_norm(network, x, lambda h: h)
+    with pytest.raises(InputError, match="one direction"):
+        gradient_norm(RNN(2, 3, bidirectional=True), x, lambda h: h.sum())
+    with pytest.raises(InputError, match=r"\(T, B, D\)"):
+        gradient_norm(network, x[0], lambda h: h.sum())
     with pytest.raises(InputError, match="takes none"):
         gradient_norm(network, x, lambda h: h.sum(), drive=1.0)
 

@@ -9,6 +9,7 @@ import mpmath
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import nn
 
 from adaptrnn._error import InputError, NotFiniteError
@@ -43,6 +44,27 @@ def test_linear_map_gives_the_eigenvalues():
     want = np.log(np.abs(eigenvalues))
     np.testing.assert_allclose(found.lyapunov[0], want, atol=1e-12)
     assert bool(found.converged.all())
+
+
+@pytest.mark.parametrize("size", [3, 40])
+@pytest.mark.parametrize(("least", "most"), [(1.01, 20.0), (0.05, 0.99), (0.25, 4.0)])
+def test_growth_that_spreads_far_within_an_interval(least, most, size):
+    """All expanding, all contracting, or both: over ten steps the growths are 10^12 apart.
+
+    Of three numbers by QR alone, of 40 as a layer, by LU between: without factoring within the
+    interval the smallest would keep four digits.
+    """
+    eigenvalues = np.geomspace(most, least, size).tolist()
+    matrix = non_normal(eigenvalues, 0.05)
+    network = linear_map(matrix)
+    if size > 3:
+        network = RNN(1, size, nonlinearity="linear", bias=False).double()
+        with torch.no_grad():
+            network.weight_hh_l0.copy_(matrix)
+    found = lyapunov(network, k=None, steps=60, burn_in=700)
+    # neighbours are at least 7% apart: (1 / 1.07)^700 = 3e-21 is left of the first frame
+    np.testing.assert_allclose(found.lyapunov[0], np.log(eigenvalues), atol=1e-8)
+    assert found.sizes["sample"] == 1 and bool(found.converged.all())
 
 
 def test_orthogonal_map_gives_zero():
@@ -362,6 +384,42 @@ def test_convergence():
     assert abs(many.lyapunov.item() - math.log(2)) < 5 * many.standard_error.item()
 
 
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_what_counts_as_converged(repeats):
+    """Standard error and change over the last half, both at most tolerance max(1, |exponent|)."""
+
+    def step(x, h):  # ln 2, or 3 ln 2
+        for _ in range(repeats):
+            h = 4 * h * (1 - h)
+        return h
+
+    model = as_system(step, torch.zeros(1, 1, dtype=torch.float64))
+    start = torch.tensor([[0.3], [0.7]], dtype=torch.float64)
+    found = lyapunov(model, steps=400, state=start).isel(exponent=0)
+    change = abs(found.lyapunov - found.running.sel(time=200))
+    worst = np.maximum(found.standard_error, change) / np.maximum(1, abs(found.lyapunov))
+    for sample in range(2):
+        for factor in (0.99, 1.01):
+            tolerance = factor * float(worst[sample])
+            again = lyapunov(model, steps=400, state=start, tolerance=tolerance)
+            assert bool(again.converged[sample, 0]) == (factor > 1)
+
+
+def test_the_standard_error_is_that_of_the_means_of_the_blocks():
+    model = as_system(lambda x, h: 4 * h * (1 - h), torch.zeros(1, 1, dtype=torch.float64))
+    start = torch.tensor([[0.3], [0.7]], dtype=torch.float64)
+    found = lyapunov(model, steps=900, state=start)
+    sums = np.diff(found.running * found.time, axis=0, prepend=0)[..., 0]  # of ten steps each
+    blocks = found.attrs["blocks"]
+    assert len(sums) == 90 and blocks == 9
+    means = (sums / 10).reshape(blocks, -1, 2).mean(1)
+    want = stats.sem(means)
+    np.testing.assert_allclose(found.standard_error[:, 0], want)
+    half = stats.t.ppf(0.975, blocks - 1) * want
+    np.testing.assert_allclose(found.high[:, 0] - found.lyapunov[:, 0], half)
+    np.testing.assert_allclose(found.lyapunov[:, 0] - found.low[:, 0], half)
+
+
 def test_singular_jacobians_give_minus_infinity():
     network = RNN(1, 3, nonlinearity="relu").double()
     with torch.no_grad():
@@ -394,6 +452,15 @@ def test_errors():
         lyapunov(network, steps=100, n=1.0)
     with pytest.raises(InputError, match="drive='a tensor': must be None with definition='paper'"):
         lyapunov(network, steps=100, definition="paper", drive=1.0)
+    gated, state = RNN(1, 3, nonlinearity="gamma"), torch.zeros(2, 3)
+    for shape in ((4,), (3, 3), (1, 2, 3)):
+        with pytest.raises(InputError, match=r"n\.shape"):
+            lyapunov(gated, steps=100, definition="frozen", n=torch.ones(shape), state=state)
+    for option in ({"burn_in": -1}, {"interval": 0}):
+        with pytest.raises(InputError, match="burn_in, interval"):
+            lyapunov(network, steps=100, **option)
+    with pytest.raises(InputError, match="k=0"):
+        lyapunov(network, k=0, steps=100)
     doubling = as_system(lambda x, h: h + 1e308, torch.zeros(1, 1, dtype=torch.float64))
     with pytest.raises(NotFiniteError, match="stay finite"):
         lyapunov(doubling, steps=100)

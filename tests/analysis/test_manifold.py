@@ -40,6 +40,15 @@ def test_a_linear_controller_settles_on_a_line():
     np.testing.assert_allclose(abs(last - last[0]), np.sqrt(5.25) * (currents - currents[0]))
 
 
+def test_drift_is_the_change_in_the_last_step():
+    runs = [controller_manifold(Leaky(), before=4, during=during) for during in (1, 6, 7)]
+    change = abs(runs[2].steady - runs[1].steady).max()
+    assert float(runs[2].drift) == pytest.approx(float(change), rel=1e-12)
+    assert np.isnan(runs[0].drift)  # there is no other step under the current
+    np.testing.assert_array_equal(runs[0].time, [-4, -3, -2, -1, 0])
+    assert int(controller_manifold(Leaky()).time[0]) == -200  # of the paper
+
+
 class Keeping(Leaky):
     """Never forgets where it started."""
 
@@ -65,5 +74,9 @@ def test_of_an_adaptive_network():
     assert n.shape == by_network.n.sel(time=19).shape
     with pytest.raises(InputError, match="controller='GRUCell': must be an ARUN"):
         controller_manifold(torch.nn.GRUCell(1, 3))
-    with pytest.raises(InputError, match="at least 2"):
-        controller_manifold(network, torch.ones(1))
+    for currents in (torch.ones(1), torch.ones(2, 2)):
+        with pytest.raises(InputError, match="at least 2"):
+            controller_manifold(network, currents)
+    for wrong in ("starts", "before", "during"):
+        with pytest.raises(InputError, match=">= 1"):
+            controller_manifold(network, **{wrong: 0})

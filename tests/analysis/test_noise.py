@@ -106,6 +106,14 @@ def test_errors():
         level_set(1.0, [2.0], epsilon=np.nan)
     with pytest.raises(InputError, match="orthogonal"):
         noise_variance(1.0, 0.0, [0.1], weight=2 * torch.eye(3))
+    with pytest.raises(InputError, match="orthogonal"):  # its square is the identity
+        noise_variance(1.0, 0.0, [0.1], weight=torch.tensor([[1.0, 1.0], [0.0, -1.0]]))
+    with pytest.raises(InputError, match="samples, sigma"):
+        noise_variance(1.0, 0.0, [0.1], samples=1)
+    with pytest.raises(InputError, match="samples, sigma"):
+        noise_variance(1.0, 0.0, [0.1, -0.1])
+    with pytest.raises(InputError, match="mu, n, s"):
+        noise_variance(torch.ones(2, 2), 0.0, [0.1])
     with pytest.raises(InputError, match="fit_at"):
         level_residual(np.ones((1, 2)), np.zeros((1, 2)), [1.0])
     with pytest.raises(InputError, match="one row per xi"):

@@ -51,6 +51,22 @@ def test_adaptation_index():
     assert np.isnan(index(1.0, 1.0))
 
 
+def test_the_windows_are_those_of_the_definition():
+    """Baseline: a tenth of the times before; onset: the first time; steady: the last tenth."""
+    r = np.r_[np.arange(30.0), 100 + np.arange(50.0) ** 2, np.full(20, -5.0)]
+    found = describe_step(r, (30, 80))
+    assert float(found.baseline) == np.mean([27, 28, 29]) and found.attrs["baseline_samples"] == 3
+    assert float(found.onset) == 100
+    assert float(found.steady) == 100 + np.mean(np.arange(45.0, 50.0) ** 2)
+    assert float(describe_step(r, (30, 80), baseline=10).baseline) == np.mean(np.arange(20, 30))
+    late = describe_step(r, (30, 80), delay=20)
+    assert float(late.onset) == 100 + 20**2
+    assert float(late.steady) == 100 + np.mean(np.arange(47.0, 50.0) ** 2)
+    # before 10 samples there is one to average
+    assert float(describe_step(r[25:], (5, 55)).baseline) == 29
+    assert float(describe_step(r[25:], (5, 15)).steady) == 100 + 9**2
+
+
 def test_flat_response_has_no_time_constant():
     found = describe_step(np.ones(100), (20, 80))
     assert np.isnan(found.tau) and np.isnan(found.r2) and float(found.jump) == 0
@@ -142,6 +158,14 @@ def test_errors():
         describe_step(np.zeros(50), (10, 30), baseline=11)
     with pytest.raises(InputError, match="durations"):
         step_response(torch.nn.GRUCell(1, 2), durations=(0, 20, 0))
+    for step in ((10, 10), (20, 51), (-1, 30)):
+        with pytest.raises(InputError, match="step"):
+            describe_step(np.zeros(50), step)
+    with pytest.raises(InputError, match="delay"):
+        describe_step(np.zeros(50), (10, 40), delay=-1)
+    for durations in ((20, 9, 0), (20, 20, -1)):
+        with pytest.raises(InputError, match="durations"):
+            step_response(torch.nn.GRUCell(1, 2), durations=durations)
     with pytest.raises(InputError, match="trials"):
         step_response(torch.nn.GRUCell(1, 2), trials=0)
 

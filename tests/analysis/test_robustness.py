@@ -86,5 +86,16 @@ def test_errors():
         compare(curve, "a")
     with pytest.raises(InputError, match="model"):
         compare(curve.mean("seed"), "c")
+    with pytest.raises(InputError, match="at least two models"):
+        compare(curve.mean("seed").isel(model=[0]), "a")
+    with pytest.raises(InputError, match="better"):
+        compare(curve.mean("seed"), "a", better="larger")
     with pytest.raises(InputError, match="dims"):
         area(curve, "xi")
+    for values in ([], [[1.0, 2.0]], [1.0, 1.0]):
+        with pytest.raises(InputError, match="increasing"):
+            sweep(lambda p: (0, 0), {"xi": values})
+    with pytest.raises(InputError, match="always returns"):
+        sweep(lambda p: {"a": 0.0} if p else {"b": 0.0}, {"xi": [0, 1]})
+    with pytest.raises(InputError, match="one length"):
+        sweep(lambda p: (np.zeros((2, 2)), 0), {"xi": [1, 2]})

@@ -68,6 +68,15 @@ def test_intervals_cover():
     assert (hits > 0.9).all() and (hits < 0.98).all()
 
 
+def test_as_many_points_as_a_correction_of_the_aic_needs():
+    """AICc has m - k - 2 below the line: none with 5 points of 3 parameters, one with the line."""
+    found = fit_scaling(steady(law("power", 3.0, 0.5, 1.0) + 0.1 * np.sin(XI)).isel(xi=slice(5)))
+    assert found.aicc.sel(model=["power", "exponential"]).isnull().all()
+    line = found.sel(model="linear")
+    assert np.isclose(line.aicc - line.aic, 2 * 3 * 4 / 1)
+    assert np.isfinite(found.aic).all()
+
+
 def test_what_does_not_vary_has_no_fit():
     found = fit_scaling(steady(np.full(len(XI), 4.879) + 1e-13 * XI))
     assert found.value.isnull().all() and found.r2.isnull().all() and found.aic.isnull().all()
@@ -129,6 +138,53 @@ def test_output_variance_of_a_linear_network_has_slope_two():
     assert (found.slope_low <= found.slope).all() and (found.slope <= found.slope_high).all()
 
 
+class Counting(AbstractController):
+    """The gain is 1 plus a tenth of the time, the same for every neuron and input."""
+
+    controller_size = 1
+
+    def __init__(self, controller_size=1, device=None, dtype=None):
+        super().__init__()
+        self.controller_size = controller_size
+
+    def forward(self, a, g):
+        return g + 1, 1 + 0.1 * g[..., 0], torch.zeros_like(a)
+
+
+def test_the_windows_are_the_second_halves_of_the_epochs():
+    """A gain that tells the time says over which steps it was averaged."""
+    core = silent(ARUN(1, 6, controller_size=1, controller=Counting))
+    options = {"durations": (12, 30, 8), "trials": 3}
+    found = gain_scaling(core, XI, **options)
+    gain = found.n_mean.isel(xi=0).values
+    np.testing.assert_allclose(np.diff(gain), 0.1, rtol=1e-4)  # float32
+    assert found.sizes["time"] == 50
+    np.testing.assert_allclose(found.n_steady, gain[27:42].mean(), rtol=1e-5)
+    np.testing.assert_allclose(found.n_sd, 0, atol=1e-6)
+    static = freeze(core, torch.full((6,), gain[6:12].mean()), torch.zeros(6))
+    alone = gain_scaling(static, XI, **options)
+    np.testing.assert_allclose(found.output_variance_frozen, alone.output_variance, rtol=1e-4)
+    assert np.isclose(found.slope.sel(condition="frozen"), alone.slope[0], atol=1e-3)
+    # the mean over neurons is h_mean, the mean over the window of that h_steady
+    window = found.h_mean.isel(time=slice(27, 42)).mean("time")
+    np.testing.assert_allclose(found.h_steady.mean("neuron"), window, rtol=1e-6)
+    assert "output_variance_frozen" not in gain_scaling(core, XI, frozen=False, **options)
+
+
+def test_the_drive_is_noise_of_the_stated_sizes():
+    """A network that hands its drive on, under the times and sizes of the paper."""
+    found = gain_scaling(silent(RNN(1, 40, nonlinearity="linear")), XI, trials=1)
+    assert found.attrs["durations"] == [200, 200, 200] and found.sizes["time"] == 600
+    # 40 neurons: the standard deviation over them is right within 1 / sqrt(80) = 11%, in the mean
+    # over 200 times within 1%
+    for start, size in ((0, 0.01), (200, XI), (400, 0.01)):
+        seen = found.h_sd.isel(time=slice(start, start + 200)).mean("time")
+        np.testing.assert_allclose(seen, np.broadcast_to(size, XI.shape), rtol=0.04)
+    # the same numbers for every xi
+    scaled = found.h_steady / found.xi
+    np.testing.assert_allclose(scaled, np.broadcast_to(scaled[0], scaled.shape), rtol=1e-4)
+
+
 def test_adaptation_flattens_the_output():
     """A gain that saturates (s = 1 in effect) with frozen n; smaller slope when n falls."""
 
@@ -174,7 +230,12 @@ def test_errors():
         gain_scaling(cell, [1, 2, 3])
     with pytest.raises(InputError, match="amplitudes"):
         gain_scaling(cell, [0, 1, 2, 3])
-    with pytest.raises(InputError, match="durations"):
-        gain_scaling(cell, durations=(3, 20, 20))
+    for durations in ((3, 20, 20), (20, 3, 20), (20, 20, -1)):
+        with pytest.raises(InputError, match="durations"):
+            gain_scaling(cell, durations=durations)
+    with pytest.raises(InputError, match="trials"):
+        gain_scaling(cell, trials=0)
+    with pytest.raises(InputError, match="into"):
+        gain_scaling(cell, into="outside")
     with pytest.raises(InputError, match="xi"):
         fit_scaling(xr.DataArray(np.zeros(5), dims="seed"))

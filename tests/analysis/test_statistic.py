@@ -100,6 +100,27 @@ def test_interval_of_a_median_without_interpolation():
     assert np.allclose([found.low, found.high], [1, 8], atol=1e-5)
 
 
+@pytest.mark.parametrize("seeds", [2, 3, 6, 7, 12])
+@pytest.mark.parametrize("confidence", [0.01, 0.3, 0.6, 0.9])
+def test_interval_of_a_median_knows_neither_origin_nor_sign(seeds, confidence):
+    """Shifted with the values, turned around with their sign, never inside out."""
+    values = np.random.default_rng(seeds).exponential(size=seeds)
+    options = {"statistic": "median", "confidence": confidence}
+    found, moved, turned = (interval(v, **options) for v in (values, 7 + 3 * values, -values))
+    assert found.low <= found.estimate <= found.high
+    np.testing.assert_allclose([moved.low, moved.high], [7 + 3 * found.low, 7 + 3 * found.high])
+    np.testing.assert_allclose([turned.low, turned.high], [-found.high, -found.low])
+
+
+@pytest.mark.parametrize("seeds", [6, 7])
+def test_interval_of_a_median_shrinks_to_it(seeds):
+    values = np.arange(seeds) ** 2.0
+    found = interval(values, statistic="median", confidence=1e-9)
+    np.testing.assert_allclose([found.low, found.high], np.median(values), atol=1e-6)
+    wide = interval(values, statistic="median", confidence=0.3)
+    assert values[seeds // 2 - 1] - 1e-9 <= wide.low < wide.high <= values[seeds // 2 + 1]
+
+
 def test_interval_needs_replicates():
     # two values: t at one degree of freedom is 12.706
     two = interval([1.0, 2.0])
@@ -107,8 +128,12 @@ def test_interval_needs_replicates():
     assert np.isnan(interval([1.0]).low)
     assert np.isnan(interval([1.0, 1.0, 1.0]).low)
     assert int(interval([1.0, np.nan, 3.0, 2.0]).n) == 3
-    with pytest.raises(InputError, match="confidence"):
-        interval([1.0, 2.0], confidence=95)
+    for confidence in (95, 0.0, 1.0):
+        with pytest.raises(InputError, match="confidence"):
+            interval([1.0, 2.0], confidence=confidence)
+        for function in (paired_test, unpaired_test, correlation):
+            with pytest.raises(InputError, match="confidence"):
+                function([1.0, 2.0, 4.0], [2.0, 1.0, 0.0], confidence=confidence)
 
 
 def test_neurons_are_not_replicates():
@@ -244,6 +269,7 @@ def test_stars_carry_n():
     assert stars(0.0009, 5) == "*** (n=5)"
     assert stars(0.049, 3) == "* (n=3)"
     assert stars(0.05, 3) == "n.s. (n=3)"
+    assert stars(0.0, 2) == "*** (n=2)" and stars(1.0, 2) == "n.s. (n=2)"
     with pytest.raises(InputError, match="n=1"):
         stars(0.01, 1)
     with pytest.raises(InputError, match="p=2"):

@@ -187,6 +187,21 @@ def test_a_step_with_a_drive():
         as_system(lambda x, h: h, torch.zeros(1, 3)).run(drive=1.0, steps=2)
 
 
+def test_the_number_of_samples_is_that_of_what_is_given():
+    model = as_system(nn.GRUCell(2, 3), dtype=torch.float64)
+    x, drive = torch.randn(4, 5, 2), torch.randn(4, 5, 3)
+    assert model.run(x).shape == (4, 5, 3) and model.run(x[:, 0]).shape == (4, 1, 3)
+    alone = model.run(drive=drive, steps=4)
+    assert torch.allclose(alone, model.run(torch.zeros(4, 5, 2), drive=drive), atol=1e-15)
+    assert model.run(steps=3).shape == (3, 1, 3) and model.run(steps=0).shape == (0, 1, 3)
+    assert torch.equal(model.run(x, steps=2), model.run(x)[:2])
+    with pytest.raises(InputError, match="at most 4"):
+        model.run(x, steps=5)
+    for state in (torch.zeros(5, 4), torch.zeros(5, 3, 1)):
+        with pytest.raises(InputError, match="state"):
+            model.states(state)
+
+
 def test_the_network_is_copied():
     cell = nn.RNNCell(1, 3)
     model = as_system(cell)
@@ -231,6 +246,12 @@ def test_errors():
         as_system(lambda x, h: h)
     with pytest.raises(InputError, match="batch_dim=None"):
         as_system(lambda x, h: h, torch.zeros(()))
+    with pytest.raises(InputError, match="a tensor, or a tuple"):
+        as_system(lambda x, h: h, (torch.zeros(1, 2), 3.0))
+    with pytest.raises(InputError, match="a tensor, or a tuple"):
+        as_system(lambda x, h: h, ())
+    with pytest.raises(InputError, match="floating"):
+        as_system(lambda x, h: h, (torch.zeros(1, 2), torch.zeros(1, 2, dtype=torch.int64)))
     with pytest.raises(InputError, match="floating"):
         as_system(lambda x, h: h, torch.zeros(2, 2, dtype=torch.int64))
     model = as_system(nn.RNNCell(2, 3))

@@ -130,6 +130,18 @@ def test_networks_without_gain_are_refused():
             retrain_activation(Classifier(core, 2), x, y)
     with pytest.raises(InputError, match="samples"):
         retrain_activation(Classifier(RNN(1, 3), 2), x, y[:3])
+    model = Classifier(RNN(1, 3, nonlinearity="gamma"), 2)
+    for function in (accuracy, retrain_activation):
+        with pytest.raises(InputError, match=r"\(M,\), and batch_dim"):
+            function(model, x, y[:, None])
+        with pytest.raises(InputError, match=r"\(M,\), and batch_dim"):
+            function(model, x, y, batch_dim=3)
+        with pytest.raises(InputError, match="as many samples"):
+            function(model, x[:, :0], y[:0])
+    with pytest.raises(InputError, match="epochs"):
+        retrain_activation(model, x, y, epochs=0)
+    with pytest.raises(InputError, match="images"):
+        rotate(torch.zeros(4, 4))
 
 
 def test_transplant():

@@ -476,14 +476,13 @@ def _median_interval(ordered: Array, confidence: float) -> tuple[float, float, f
     Statistics & Probability Letters 4) interpolate.
     """
     n = len(ordered)
-    k = np.arange(1, n // 2 + 1)
+    k = np.arange(1, n // 2 + 2)  # the last pair has met or crossed: nothing is left
     reached = 1 - 2 * stats.binom.cdf(k - 1, n, 0.5)
     if reached[0] <= confidence:
         return float(ordered[0]), float(ordered[-1]), float(reached[0])
     last = int(np.flatnonzero(reached > confidence)[-1])
     outer = last + 1
-    inside = reached[last + 1] if last + 1 < len(k) else 0.0
-    share = (reached[last] - confidence) / (reached[last] - inside)
+    share = (reached[last] - confidence) / (reached[last] - reached[last + 1])
     weight = (n - outer) * share / (outer + (n - 2 * outer) * share)
     low = (1 - weight) * ordered[outer - 1] + weight * ordered[outer]
     high = (1 - weight) * ordered[n - outer] + weight * ordered[n - outer - 1]
