@@ -11,6 +11,7 @@ import pandas as pd
 from rich.console import Group
 from rich.table import Table
 
+from adaptrnn.figure.style import label_of
 from adaptrnn.paper.plan import Plan
 from adaptrnn.report.opening import task_name
 from adaptrnn.run import Run
