@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from adaptrnn.figure.style import label_of
 from adaptrnn.paper.plan import Plan
@@ -105,9 +106,9 @@ class Board:
             epoch, score = self._learned(job)
             table.add_row(step, task, model, seed, epoch, score, duration(self.now() - begin))
         if not self.total:
-            return Group(table, "Snakemake reads the plan.")
+            return Group(table, Text("Snakemake reads the plan."))
         left = f"about {duration(self.left())} left" if self._waiting else "nothing left"
-        return Group(table, f"{self.done} of {self.total} jobs done, {left}.")
+        return Group(table, Text(f"{self.done} of {self.total} jobs done, {left}."))
 
     def _what(self, name: str) -> tuple[str, str, str]:
         """Task, model and seed of a run, or of the runs of a unit, in words."""

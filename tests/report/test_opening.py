@@ -35,6 +35,7 @@ def test_the_mean_over_the_drive_is_said_for_each_network_and_the_best_is_named(
     robust = findings(results, [], DIGITS)[0]
     assert "80% for ARUN, 40% for RNN+gamma and 20% for RNN (ReLU)" in robust.sentence
     assert "(8x8 digits, 64 steps)" in robust.sentence and "Best of all" not in robust.sentence
+    assert drawn(robust.draw)("svg").count(b"<image") == 1  # a digit
     results = {"fig2-drive": curves(arun=0.8, gru=0.9)}
     assert "Best of all is GRU with 90%" in findings(results, [], DIGITS)[0].sentence
 

@@ -50,7 +50,7 @@ def robust(data: xr.Dataset) -> Figure:
             axis.set_yscale("log")
         _or_nothing(axis, ends)
     if "image" in data:
-        inset = axes[0, 0].inset_axes((0.03, 0.04, 0.3, 0.36))
+        inset = axes[0, 0].inset_axes((0.02, 0.03, 0.22, 0.28))
         inset.imshow(data.image, cmap="gray", interpolation="nearest")
         inset.set_axis_off()
     return figure

@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
+from sklearn.datasets import load_digits
 
 from adaptrnn.analysis.robustness import area
 from adaptrnn.figure import opening as figures
@@ -258,7 +259,7 @@ def findings(results: Results, verdicts: Verdicts, runs: pd.DataFrame) -> list[F
     """
     tasks = task_words(runs)
     return [
-        _robust(results, verdicts, tasks.get("psmnist", TASKS["psmnist"])),
+        _robust(results, verdicts, tasks.get("psmnist", TASKS["psmnist"]), _image(runs)),
         _adaptation(results, verdicts),
         _explanation(results, verdicts),
         _learned(results, verdicts),
@@ -301,8 +302,17 @@ def _at(results: Results, item: str, model: str | None = None) -> xr.Dataset | N
     return one if any(bool(values.notnull().any()) for values in numbers) else None
 
 
-def _robust(results: Results, verdicts: Verdicts, task: str) -> Finding:
+def _image(runs: pd.DataFrame) -> xr.DataArray | None:
+    """An image of the task, (row, column), where it needs no data from elsewhere: the digits."""
+    if not len(runs[(runs.role == "psmnist") & (runs.task == "digits")]):
+        return None
+    return xr.DataArray(load_digits().images[0] / 16, dims=("row", "column"))
+
+
+def _robust(results: Results, verdicts: Verdicts, task: str, image: xr.DataArray | None) -> Finding:
     data = _at(results, "fig2-drive")
+    if data is not None and image is not None:
+        data = data.assign(image=image)
     numbers = _parts(verdicts, "fig2-drive", "E10", "mean accuracy", 9)
     numbers = tuple(sorted(numbers, key=_value)[:1])
     sentence = _NONE.format("accuracy against the drive")

@@ -31,6 +31,7 @@ function follow() {
     const shown = document.getElementById(row.dataset.filter);
     if (shown) shown.checked = true;
     row.open = true;
+    tell();
     row.scrollIntoView();
   }
 }
