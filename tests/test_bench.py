@@ -9,6 +9,7 @@ import pytest
 
 from adaptrnn import bench
 from adaptrnn._error import InputError
+from adaptrnn.config import BenchConfig
 
 SIZE = bench.Size(4, 2, 5, 3)
 OURS = ("fused", "fused, recompute", "autograd, recompute", "autograd, keep")
@@ -97,7 +98,7 @@ def test_what_is_written_by_hand_stays(tmp_path):
 
 def test_seconds_are_checked():
     with pytest.raises(InputError, match="seconds=-1"):
-        bench.BenchConfig(seconds=-1)
+        BenchConfig(seconds=-1)
 
 
 def test_memory_of_a_process_is_known_without_proc(monkeypatch):

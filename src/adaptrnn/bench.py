@@ -21,15 +21,16 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
-from adaptrnn._error import bad, require
+from adaptrnn._error import require
 from adaptrnn.classifier import match_parameters
+from adaptrnn.config import BenchConfig
 from adaptrnn.kernels import native
 from adaptrnn.kernels.arun import arun, arun_cross_entropy
 from adaptrnn.kernels.gamma_rnn import gamma_rnn
@@ -37,7 +38,7 @@ from adaptrnn.kernels.gamma_rnn import gamma_rnn
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["BenchConfig", "Result", "Size", "bench"]
+__all__ = ["Result", "Size", "bench"]
 
 CLASSES = 10
 BY_HAND = "<!-- What follows is written by hand and kept. -->"
@@ -45,32 +46,6 @@ BY_HAND = "<!-- What follows is written by hand and kept. -->"
 _PR_SET_THP_DISABLE = 41  # linux/prctl.h
 PLENTY = 2**40
 """A memory budget that everything fits in."""
-
-
-@dataclass(frozen=True)
-class BenchConfig:
-    """What `adaptrnn bench` compares."""
-
-    write: Path | None = None
-    """Markdown file for tables and plot; the plot goes to images/benchmark.png beside it."""
-    quick: bool = False
-    """Tiny networks, in half a minute: whether everything runs, not how fast it is."""
-    compile: bool = True
-    """Whether torch.compile is a peer (its compilation takes a minute)."""
-    seconds: float = 5.0
-    """How long a training step is repeated, at least three times; forward a quarter of that."""
-    device: Literal["cpu", "cuda"] = "cpu"
-    """Where: with cuda the layers are timed on an NVIDIA GPU beside cuDNN's."""
-    json: Path | None = None
-    """File for what was measured on a GPU, to be sent to the developers."""
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.seconds < math.inf:
-            raise bad("seconds", self.seconds, "a number >= 0")
-        if self.device == "cpu" and self.json is not None:
-            raise bad("json", str(self.json), "used with --device cuda")
-        if self.device == "cuda" and self.write is not None:
-            raise bad("write", str(self.write), "used with --device cpu", "Use --json on a GPU.")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from adaptrnn._error import bad
-from adaptrnn.bench import BenchConfig, Loss, Size, _layer, _loop, _matched, _numbers, _ours
+from adaptrnn.bench import Loss, Size, _layer, _loop, _matched, _numbers, _ours
+from adaptrnn.config import BenchConfig
 from adaptrnn.info import facts
 from adaptrnn.kernels import native
 
