@@ -185,7 +185,7 @@ COMMANDS = {
         "adaptrnn.config:BenchConfig",
         "adaptrnn.cli:_bench",
         "train",
-        "time the layers beside their peers, side by side in one run",
+        "time the layers and those of torch, side by side in one run",
         ("adaptrnn bench", "adaptrnn bench --device cuda --json gpu.json"),
     ),
     "reproduce": _Command(

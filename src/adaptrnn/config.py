@@ -294,8 +294,6 @@ class AnalyzeConfig:
 class BenchConfig:
     """What `adaptrnn bench` compares."""
 
-    write: Path | None = None
-    """Markdown file for tables and plot; the plot goes to images/benchmark.png beside it."""
     quick: bool = False
     """Tiny networks, in half a minute: whether everything runs, not how fast it is."""
     compile: bool = True
@@ -312,8 +310,6 @@ class BenchConfig:
             raise bad("seconds", self.seconds, "a number >= 0")
         if self.device == "cpu" and self.json is not None:
             raise bad("json", str(self.json), "used with --device cuda")
-        if self.device == "cuda" and self.write is not None:
-            raise bad("write", str(self.write), "used with --device cpu", "Use --json on a GPU.")
 
 
 @dataclass(frozen=True)
