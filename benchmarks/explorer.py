@@ -93,7 +93,8 @@ def browsing(repeat: int) -> dict[str, list[float]]:
     """Milliseconds from key press to the painted number and to the last painted picture."""
     from playwright.sync_api import sync_playwright
 
-    from adaptrnn.explore.command import ExploreConfig, command
+    from adaptrnn.config import ExploreConfig
+    from adaptrnn.explore.command import command
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

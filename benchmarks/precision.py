@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from adaptrnn import ARUN
-from adaptrnn.bench import Size, _torch
+from adaptrnn.bench import Size, torch_peer
 
 PRECISIONS = ("float32", "bf16")
 AUTOCAST = "torch loop, autocast bf16"
@@ -110,7 +110,7 @@ def least(peers: dict[str, tuple[Size, str]], rounds: int) -> dict[str, tuple[fl
     """By peer, microseconds of CPU time per sample and step, forward and training."""
     calls: dict[str, tuple[float, list[Callable[[], float]]]] = {}
     for name, (size, peer) in peers.items():
-        forward, training = _torch(peer, size)
+        forward, training = torch_peer(peer, size)
         calls[name] = (1e6 / (size.steps * size.batch), [forward, training])
     best = {name: [np.inf, np.inf] for name in peers}
     for _ in range(rounds):

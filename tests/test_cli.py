@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
 import subprocess
 import sys
 
 import pytest
 
 from adaptrnn.cli import COMMANDS, main
+from adaptrnn.config import to_dict
+from adaptrnn.run import Run, read_config
 
 
 def test_help_names_every_command(capsys):
@@ -54,7 +57,7 @@ def test_a_run_or_a_folder_of_runs_in_each_place(tmp_path, capsys):
     assert main(["evaluate", str(tmp_path / "runs"), "--perturb", "step:xi=5"]) == 0
     assert capsys.readouterr().out.count("step:xi=5") == 2
     assert main(["train", out]) == 2
-    assert "To resume it, give the command that started it again" in capsys.readouterr().err
+    assert "To resume it:  adaptrnn train --config" in capsys.readouterr().err
     assert main(["analyze", out]) == 2
     assert f"adaptrnn analyze lyapunov {out}" in capsys.readouterr().err.replace("\n", "")
     assert main(["analyze", "spectrum", str(tmp_path / "runs"), "--draw"]) == 0
@@ -115,3 +118,39 @@ def test_wrong_options_are_one_line_too(words, message, encoding, capsys, monkey
     assert message in error and "See  adaptrnn train --help" in error
     assert error.startswith("error: ") and error.count("\n") == 1
     assert not set("│╭─<>") & set(error)
+
+
+def test_a_configuration_in_a_file_is_trained_and_changed_by_options(tmp_path, capsys):
+    path = tmp_path / "config.json"
+    given = {"task": "digits", "model": "relu", "hidden_size": 4, "epochs": 1, "train_size": 100}
+    path.write_text(json.dumps(given | {"out": str(tmp_path / "run")}))
+    assert main(["train", "--config", str(path)]) == 0
+    run = Run(tmp_path / "run")
+    assert {name: to_dict(run.config())[name] for name in given} == given
+    # the configuration that the run keeps trains the same network again
+    again = ["train", "--config", str(run.config_path), "--out", str(tmp_path / "again")]
+    assert main(again) == 0
+    assert read_config(tmp_path / "again" / "config.json").out == tmp_path / "again"
+    assert Run(tmp_path / "again").weights_path.read_bytes() == run.weights_path.read_bytes()
+    assert main([*again[:-1], str(tmp_path / "other"), "--seed", "1"]) == 0
+    assert Run(tmp_path / "other").config().seed == 1
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (None, "must be a JSON file that is there"),
+        ("{", "damaged, not JSON"),
+        ('{"task": "digits", "epoch": 3}', "Did you mean 'epochs'"),
+        ('{"model": "arun"}', "must name a task"),
+    ],
+)
+def test_a_file_that_is_no_configuration_is_one_line(content, message, tmp_path, capsys):
+    path = tmp_path / "config.json"
+    if content is not None:
+        path.write_text(content)
+    assert main(["train", "--config", str(path)]) == 2
+    assert message in capsys.readouterr().err
+    assert main(["train", "--config"]) == 2
+    assert "must be followed by a file" in capsys.readouterr().err

@@ -17,13 +17,15 @@ import pytest
 from rich.console import Console
 
 from adaptrnn._error import InputError
-from adaptrnn.explore.command import ExploreConfig, command, explore
+from adaptrnn.config import ExploreConfig
+from adaptrnn.explore.command import command, explore
 
 TOKEN = "token-of-this-test"
 SOURCES = Path(__file__).parent.parent / "src"
 MAIN = """
 from rich.console import Console
-from adaptrnn.explore.command import ExploreConfig, explore
+from adaptrnn.config import ExploreConfig
+from adaptrnn.explore.command import explore
 explore(ExploreConfig(port={port}, browser=False, token={token!r}), Console())
 """
 

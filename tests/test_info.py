@@ -6,7 +6,8 @@ import io
 
 import pytest
 
-from adaptrnn.info import InfoConfig, facts, info
+from adaptrnn.config import InfoConfig
+from adaptrnn.info import facts, info
 from adaptrnn.kernels import native
 
 Console = pytest.importorskip("rich.console").Console

@@ -292,7 +292,7 @@ def test_commands_for_trials(match, capsys):
     folder = str(match.folder)
     assert main(["psychometric", folder, "--perturb", "step:xi=5"]) == 0
     assert (match.folder / "psychometric.png").stat().st_size > 1000
-    from adaptrnn.run import read_dataset
+    from adaptrnn.storage import read_dataset
 
     assert read_dataset(match.folder / "psychometric.nc").sizes == {"perturbation": 2, "value": 2}
     assert main(["evaluate", folder]) == 0

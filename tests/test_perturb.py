@@ -19,6 +19,7 @@ from adaptrnn.perturb import (
     StepDrive,
     Sum,
     parse,
+    parse_named,
 )
 
 finite = st.floats(allow_nan=False, allow_infinity=False)
@@ -298,3 +299,17 @@ def test_the_paper_s_conditions():
     assert all(isinstance(p, Perturbation) for p in PAPER_PERTURBATIONS.values())
     noise = PAPER_PERTURBATIONS["noisy-drive"]
     assert (noise.mean, noise.variance) == (5.0, 2.0)
+
+
+@given(st.dictionaries(st.sampled_from(["a", "B-2", "strong_drive"]), steps | contrasts))
+@settings(deadline=None)
+def test_names_come_back_with_their_perturbations(named):
+    assert parse_named(f"{name}={one}" for name, one in named.items()) == named
+    texts = [str(one) for one in named.values()]  # without a name the text is the name
+    assert parse_named(texts) == dict(zip(texts, named.values(), strict=True))
+
+
+def test_one_name_is_for_one_perturbation():
+    assert parse_named(["a=clean", "a=clean"]) == {"a": Sum(())}
+    with pytest.raises(InputError, match=r"a=step:xi=1.*each name once"):
+        parse_named(["a=clean", "a=step:xi=1"])

@@ -78,7 +78,8 @@ def test_rates_of_other_networks(core):
 
 def test_images_are_recorded_too(tmp_path):
     from adaptrnn.cli import main
-    from adaptrnn.run import Run, read_dataset
+    from adaptrnn.run import Run
+    from adaptrnn.storage import read_dataset
 
     words = ["train", "digits", "--model", "gamma", "--hidden-size", "4", "--epochs", "1"]
     assert main([*words, "--train-size", "100", "--out", str(tmp_path)]) == 0

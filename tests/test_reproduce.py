@@ -16,19 +16,13 @@ import yaml
 from rich.console import Console
 
 from adaptrnn._error import InputError
+from adaptrnn.config import FigureConfig, ReportConfig, ReproduceConfig
 from adaptrnn.evaluation import kept_evaluations
 from adaptrnn.lock import alone
 from adaptrnn.paper.catalogue import ITEMS
 from adaptrnn.paper.store import read_results
 from adaptrnn.perturb import PAPER_PERTURBATIONS
-from adaptrnn.reproduce import (
-    FigureConfig,
-    ReportConfig,
-    ReproduceConfig,
-    figure,
-    report,
-    reproduce,
-)
+from adaptrnn.reproduce import figure, report, reproduce
 from adaptrnn.run import Run
 
 TINY = {

@@ -16,7 +16,8 @@ import torch
 import adaptrnn
 from adaptrnn import InputError
 from adaptrnn.config import TrainConfig
-from adaptrnn.run import SHARED_FILES, Run
+from adaptrnn.run import Run, read_config
+from adaptrnn.sharing import SHARED_FILES
 from adaptrnn.training import train
 
 TINY = TrainConfig("digits", "arun", hidden_size=5, controller_size=3, epochs=1, train_size=200)
@@ -82,14 +83,11 @@ def test_the_card_says_what_it_is_and_how_it_was_made(run, tmp_path):
     card = huggingface_hub.ModelCard.load(tmp_path / "README.md")
     assert card.data.library_name == "adaptrnn" and "arun" in card.data.tags
     command = next(line for line in card.text.splitlines() if line.startswith("adaptrnn train "))
-    from adaptrnn.training import train as again
-
-    words = command.split()[3:]
-    options = dict(zip(words[::2], words[1::2], strict=True))
-    assert options.pop("--hidden-size") == "5" and options.pop("--controller-size") == "3"
-    assert options == {"--epochs": "1", "--train-size": "200"}
+    assert command == "adaptrnn train --config config.json"
     # the command of the card gives the same weights
-    same = again(replace(TINY, out=tmp_path / "again"))
+    config = read_config(tmp_path / "config.json")
+    assert config == replace(TINY, out=None)
+    same = train(replace(config, out=tmp_path / "again"))
     assert same.weights_path.read_bytes() == (tmp_path / "weights.safetensors").read_bytes()
     assert f"{run.record()['validation_accuracy']:.2%}" in card.text
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from adaptrnn.config import ReproduceConfig
 from adaptrnn.paper.store import read_results
-from adaptrnn.reproduce import ReproduceConfig, reproduce
+from adaptrnn.reproduce import reproduce
 
 pytestmark = pytest.mark.slurm
 

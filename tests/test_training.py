@@ -24,6 +24,7 @@ from adaptrnn import InputError
 from adaptrnn import training as training_module
 from adaptrnn.config import TrainConfig, to_dict
 from adaptrnn.run import Run, build_model, donor_of, load_task
+from adaptrnn.storage import read_checkpoint
 from adaptrnn.training import Batches, TrainingError, train
 
 # 3 epochs of 4 batches
@@ -359,7 +360,7 @@ def test_a_checkpoint_of_another_device_is_read_on_this_one(tmp_path):
     """Every tensor comes to the CPU first; Lightning moves it to where it trains."""
     path = tmp_path / "checkpoint.ckpt"
     torch.save({"weight": torch.ones(2), "sums": [0.0]}, path)
-    assert training_module._read_checkpoint(path)["weight"].device.type == "cpu"
+    assert read_checkpoint(path)["weight"].device.type == "cpu"
     seen = {}
 
     def load(file, map_location, weights_only):
@@ -368,7 +369,7 @@ def test_a_checkpoint_of_another_device_is_read_on_this_one(tmp_path):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "load", load)
-        training_module._read_checkpoint(path)
+        read_checkpoint(path)
     assert seen == {"where": "cpu", "only": True}
 
 

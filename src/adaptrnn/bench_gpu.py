@@ -21,7 +21,8 @@ import torch
 from torch import Tensor, nn
 
 from adaptrnn._error import bad
-from adaptrnn.bench import BenchConfig, Loss, Size, _layer, _loop, _matched, _numbers, _ours
+from adaptrnn.bench import Loss, Size, layer_loss, loop_loss, matched_size, numbers_of, our_loss
+from adaptrnn.config import BenchConfig
 from adaptrnn.info import facts
 from adaptrnn.kernels import native
 
@@ -73,19 +74,19 @@ def build(
     peer: str, size: Size, where: torch.device, dtype: torch.dtype = torch.float32
 ) -> tuple[Callable[[], Tensor], dict[str, Tensor]]:
     """A peer's loss as a function of nothing, and its trained tensors by name."""
-    arrays = {name: torch.from_numpy(value) for name, value in _numbers(size).items()}
+    arrays = {name: torch.from_numpy(value) for name, value in numbers_of(size).items()}
     p = {n: (v if n == "target" else v.to(dtype)).to(where) for n, v in arrays.items()}
     used = {n: v for n, v in p.items() if n not in ("x", "target")}
     loss: Loss
     if peer.startswith("nn."):
         kind = getattr(nn, peer.removeprefix("nn."))
-        width = {"hidden_size": _matched(kind.__name__, size), "device": where, "dtype": dtype}
-        loss, weights = _layer(size, kind, **width)
+        width = {"hidden_size": matched_size(kind.__name__, size), "device": where, "dtype": dtype}
+        loss, weights = layer_loss(size, kind, **width)
         used |= {f"layer {i}": weight for i, weight in enumerate(weights)}
     elif peer in OURS:
-        loss = _ours(size, True, native.MEMORY_BUDGET, backend="triton")
+        loss = our_loss(size, True, native.MEMORY_BUDGET, backend="triton")
     else:
-        loss = _loop(size, "compile" in peer)
+        loss = loop_loss(size, "compile" in peer)
     for tensor in used.values():
         tensor.requires_grad_()
     return lambda: loss(p, p["x"]), used

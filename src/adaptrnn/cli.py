@@ -22,8 +22,7 @@ from adaptrnn._parent import VARIABLE, end_with_parent
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from adaptrnn.bench import BenchConfig
-    from adaptrnn.config import EvaluateConfig, ModelsConfig, TrainConfig
+    from adaptrnn.config import BenchConfig, EvaluateConfig, ModelsConfig, TrainConfig
 
 __all__ = ["main"]
 
@@ -37,8 +36,7 @@ def _train(config: TrainConfig, console: Console) -> None:
             "task",
             config.task,
             "the name of a task; this is a run",
-            "To resume it, give the command that started it again: its options are in "
-            f"{Path(config.task) / 'config.json'}.",
+            f"To resume it:  adaptrnn train --config {Path(config.task) / 'config.json'}",
         )
     run = train(config, console=console)
     if os.environ.get("LOCAL_RANK", "0") != "0":  # one of several processes speaks
@@ -68,12 +66,12 @@ def _evaluate(config: EvaluateConfig, console: Console) -> None:
     from rich.table import Table
 
     from adaptrnn.evaluation import Evaluation, evaluate_run
-    from adaptrnn.perturb import PAPER_PERTURBATIONS, parse
+    from adaptrnn.perturb import PAPER_PERTURBATIONS, parse_named
     from adaptrnn.run import runs_in
 
     if not config.runs:
         raise bad("runs", [], "at least one folder of a run")
-    chosen = {text: parse(text) for text in config.perturb} or PAPER_PERTURBATIONS
+    chosen = parse_named(config.perturb) or PAPER_PERTURBATIONS
     runs = runs_in(config.runs)
     for run in runs:
         run.config()  # a wrong folder is found before any work
@@ -111,6 +109,7 @@ class _Command:
     extra: str  # of the package, that brings what it needs
     summary: str
     examples: tuple[str, ...]
+    note: str = ""  # what its help says too
 
 
 COMMANDS = {
@@ -125,6 +124,8 @@ COMMANDS = {
             "adaptrnn train neurogym:PerceptualDecisionMaking --task-options dt=20 --model arun",
             "adaptrnn train ./my_task.py:task --model arun",
         ),
+        "--config FILE.json takes task and options from a file, such as the config.json of a run; "
+        "options given next to it replace those in the file.",
     ),
     "evaluate": _Command(
         "adaptrnn.config:EvaluateConfig",
@@ -137,7 +138,7 @@ COMMANDS = {
         ),
     ),
     "psychometric": _Command(
-        "adaptrnn.psychometric:PsychometricConfig",
+        "adaptrnn.config:PsychometricConfig",
         "adaptrnn.psychometric:run_psychometric",
         "paper",
         "accuracy against a condition of the trials, clean and under drive, drawn",
@@ -147,7 +148,7 @@ COMMANDS = {
         ),
     ),
     "record": _Command(
-        "adaptrnn.recording:RecordConfig",
+        "adaptrnn.config:RecordConfig",
         "adaptrnn.recording:run_record",
         "analysis",
         "every internal signal over test trials, to netCDF and NWB",
@@ -164,14 +165,14 @@ COMMANDS = {
         ("adaptrnn models", "adaptrnn models --hidden-size 100 --controller-size 20"),
     ),
     "info": _Command(
-        "adaptrnn.info:InfoConfig",
+        "adaptrnn.config:InfoConfig",
         "adaptrnn.info:info",
         "train",
         "versions, and which implementation of the layers runs and why",
         ("adaptrnn info",),
     ),
     "analyze": _Command(
-        "adaptrnn.laboratory.command:AnalyzeConfig",
+        "adaptrnn.config:AnalyzeConfig",
         "adaptrnn.laboratory.command:run_analyze",
         "paper",
         "probe trained networks: Lyapunov exponents, fractional order and more, to netCDF",
@@ -181,14 +182,14 @@ COMMANDS = {
         ),
     ),
     "bench": _Command(
-        "adaptrnn.bench:BenchConfig",
+        "adaptrnn.config:BenchConfig",
         "adaptrnn.cli:_bench",
         "train",
-        "time the layers beside their peers, side by side in one run",
+        "time the layers and those of torch, side by side in one run",
         ("adaptrnn bench", "adaptrnn bench --device cuda --json gpu.json"),
     ),
     "reproduce": _Command(
-        "adaptrnn.reproduce:ReproduceConfig",
+        "adaptrnn.config:ReproduceConfig",
         "adaptrnn.reproduce:reproduce",
         "paper",
         "run the paper: train, evaluate, draw, judge every claim, write the report",
@@ -200,28 +201,28 @@ COMMANDS = {
         ),
     ),
     "collect": _Command(
-        "adaptrnn.reproduce:CollectConfig",
+        "adaptrnn.config:CollectConfig",
         "adaptrnn.reproduce:collect",
         "paper",
         "measure every figure and table on finished runs, to small tables",
         ("adaptrnn collect quick",),
     ),
     "report": _Command(
-        "adaptrnn.reproduce:ReportConfig",
+        "adaptrnn.config:ReportConfig",
         "adaptrnn.reproduce:report",
         "paper",
         "draw, judge and report collected tables",
         ("adaptrnn report results/laptop", "adaptrnn report results/laptop --docs docs"),
     ),
     "explore": _Command(
-        "adaptrnn.explore.command:ExploreConfig",
+        "adaptrnn.config:ExploreConfig",
         "adaptrnn.explore.command:explore",
         "explore",
         "move an adaptive neuron by hand, in the browser",
         ("adaptrnn explore", "adaptrnn explore runs/digits-arun-seed0"),
     ),
     "figure": _Command(
-        "adaptrnn.reproduce:FigureConfig",
+        "adaptrnn.config:FigureConfig",
         "adaptrnn.reproduce:figure",
         "paper",
         "draw one figure of the paper, from trained runs where it needs them",
@@ -244,13 +245,26 @@ def _at(place: str, extra: str) -> Any:
         ) from error
 
 
+def _take_config(words: Sequence[str]) -> tuple[list[str], Any]:
+    """Words without --config FILE, and the configuration in the file; None without the option."""
+    if "--config" not in words:
+        return list(words), None
+    place = words.index("--config")
+    if place + 1 == len(words):
+        raise InputError("--config: must be followed by a file. See  adaptrnn train --help")
+    config = _at("adaptrnn.run:read_config", "train")(Path(words[place + 1]))
+    return [*words[:place], *words[place + 2 :]], config
+
+
 def _parse(config: Any, name: str, words: Sequence[str], description: str) -> Any:
     """The configuration that words give; what is wrong with them as one line."""
     said = io.StringIO()
+    words, given = _take_config(words) if name == "train" else (words, None)
+    default = {} if given is None else {"default": given}
     try:
         with contextlib.redirect_stderr(said):
             return _at("tyro:cli", "train")(
-                config, prog=f"adaptrnn {name}", args=words, description=description
+                config, prog=f"adaptrnn {name}", args=words, description=description, **default
             )
     except SystemExit as stop:
         if stop.code != 2:
@@ -360,6 +374,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         examples = "\n".join(f"    {example}" for example in command.examples)
         text = f"{command.summary[0].upper()}{command.summary[1:]}.\n\nexamples:\n{examples}"
+        text += f"\n\n{command.note}" if command.note else ""
         config = _parse(_at(command.config, command.extra), name, words[1:], text)
         _at(command.run, command.extra)(config, console)
     except (InputError, MissingExtraError) as error:

@@ -1,4 +1,7 @@
-"""Configurations: frozen, validated, plain values; the command line is made from them."""
+"""The configuration of every command: frozen, validated, plain values.
+
+The command line is made from them. Nothing heavy is imported here, so that help is shown at once.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import dataclasses
 import json
 import math
 import re
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +21,23 @@ from adaptrnn._error import InputError, bad, choose
 from adaptrnn.model import MODELS, OWN_MODEL
 from adaptrnn.preset import preset_of
 
-__all__ = ["EvaluateConfig", "ModelsConfig", "TrainConfig", "from_dict", "to_dict"]
+__all__ = [
+    "AnalyzeConfig",
+    "BenchConfig",
+    "CollectConfig",
+    "EvaluateConfig",
+    "ExploreConfig",
+    "FigureConfig",
+    "InfoConfig",
+    "ModelsConfig",
+    "PsychometricConfig",
+    "RecordConfig",
+    "ReportConfig",
+    "ReproduceConfig",
+    "TrainConfig",
+    "from_dict",
+    "to_dict",
+]
 
 
 @dataclass(frozen=True)
@@ -182,7 +202,8 @@ class EvaluateConfig:
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")]
     """Folders of runs, or folders that hold folders of runs."""
     perturb: tuple[str, ...] = ()
-    """Perturbations such as step:xi=5 or noise:mean=5+contrast; default: the paper's three."""
+    """Perturbations such as step:xi=5 or noise:mean=5+contrast, or NAME=step:xi=5 to give one the
+    name by which it is shown and kept; default: the paper's three."""
     split: Literal["test", "validation", "train"] = "test"
     """Which images."""
     task: str | None = None
@@ -201,6 +222,210 @@ class ModelsConfig:
     """Features of one step."""
     num_classes: int = 10
     """Classes."""
+
+
+@dataclass(frozen=True)
+class PsychometricConfig:
+    """Which runs, against which condition, under what."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")] = ()
+    """Folders of runs; results go to RUN/psychometric.nc and RUN/psychometric.png."""
+    condition: str | None = None
+    """The trials' condition, such as coherence or delay; default: the task's own."""
+    perturb: tuple[str, ...] = ()
+    """Perturbations such as step:xi=1; default: none, and the paper's noisy and step drive."""
+    task: str | None = None
+    """FILE.py:FUNCTION again, for runs trained on a task of your own; its code is run."""
+
+
+@dataclass(frozen=True)
+class RecordConfig:
+    """Which runs are recorded, over how many trials, under what."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")] = ()
+    """Folders of runs; each recording goes to RUN/recording.nc."""
+    trials: int = 100
+    """Test trials, evenly spaced in the split."""
+    perturb: str = "clean"
+    """A perturbation such as step:xi=1."""
+    controller: bool = False
+    """Record the states of the controller too, G numbers for each neuron and step."""
+    nwb: bool = False
+    """Write RUN/recording.nwb too (extra neurons)."""
+    dt: float = 1.0
+    """Milliseconds of one time step, for NWB, whose time is in seconds."""
+    task: str | None = None
+    """FILE.py:FUNCTION again, for runs trained on a task of your own; its code is run."""
+
+    def __post_init__(self) -> None:
+        if self.trials < 1:
+            raise bad("trials", self.trials, "an integer >= 1")
+        if not 0 < self.dt < float("inf"):
+            raise bad("dt", self.dt, "a number > 0, in ms")
+
+
+@dataclass(frozen=True)
+class AnalyzeConfig:
+    """Which analysis is made, of which runs."""
+
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = ""
+    """Name of the analysis, several as lyapunov,spectrum, or all; without one they are listed."""
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")] = ()
+    """Folders of trained runs, or of folders of runs; results go to RUN/analysis/NAME.nc."""
+    draw: bool = False
+    """Draw each result too, to RUN/analysis/NAME.png."""
+    force: bool = False
+    """Analyze again what is there already."""
+    seed: int = 0
+    """Seed of the noise, first states and images that an analysis draws."""
+    effort: float = 1.0
+    """Images, trials, samples and steps relative to the standard protocols."""
+    task: str | None = None
+    """FILE.py:FUNCTION again, for runs trained on a task of your own; its code is run."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.effort < float("inf"):
+            raise bad("effort", self.effort, "a number > 0")
+        if not 0 <= self.seed < 2**32:
+            raise bad("seed", self.seed, "an integer, 0 <= seed < 2^32")
+
+
+@dataclass(frozen=True)
+class BenchConfig:
+    """What `adaptrnn bench` compares."""
+
+    quick: bool = False
+    """Tiny networks, in half a minute: whether everything runs, not how fast it is."""
+    compile: bool = True
+    """Whether torch.compile is a peer (its compilation takes a minute)."""
+    seconds: float = 5.0
+    """How long a training step is repeated, at least three times; forward a quarter of that."""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """Where: with cuda the layers are timed on an NVIDIA GPU beside cuDNN's."""
+    json: Path | None = None
+    """File for what was measured on a GPU, to be sent to the developers."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seconds < math.inf:
+            raise bad("seconds", self.seconds, "a number >= 0")
+        if self.device == "cpu" and self.json is not None:
+            raise bad("json", str(self.json), "used with --device cuda")
+
+
+@dataclass(frozen=True)
+class InfoConfig:
+    """`adaptrnn info` has no options."""
+
+
+@dataclass(frozen=True)
+class ReproduceConfig:
+    """Which part of the paper is reproduced, and where to."""
+
+    profile: str = "quick"
+    """quick (bundled digits, minutes), laptop (real data, two hours), paper (a cluster), or a YAML
+    file of the same form."""
+    data_dir: Path | None = None
+    """Folder with mnist/ and cifar10/ parquet files; default: the Hugging Face hub."""
+    out: Path | None = None
+    """Folder of the runs; default runs/PROFILE. What is there already is not done again."""
+    report: Path = Path("report")
+    """Folder of the report: index.html, figures/ (svg, pdf) and data/ (csv)."""
+    cores: int | None = None
+    """Jobs at a time, one processor each; default: as many as there are processors."""
+    backend: str = "auto"
+    """Implementation of the recurrent layers: auto takes the fastest that can."""
+    dry_run: bool = False
+    """Print the jobs and what they would cost, and do nothing."""
+    from_results: Path | None = None
+    """Folder of collected results: only draw, judge and report, without any run."""
+    snakemake: str = ""
+    """More options for Snakemake in one text: --snakemake="--executor slurm --jobs 20"."""
+
+    def __post_init__(self) -> None:
+        if self.cores is not None and self.cores < 1:
+            raise bad("cores", self.cores, "an integer >= 1")
+        try:
+            shlex.split(self.snakemake)
+        except ValueError as error:
+            raise bad("snakemake", self.snakemake, "words as in a shell", f"{error}.") from None
+
+    @property
+    def folder(self) -> Path:
+        """Where the runs are kept."""
+        return Path("runs") / Path(self.profile).stem if self.out is None else self.out
+
+
+@dataclass(frozen=True)
+class CollectConfig:
+    """Whose runs are collected."""
+
+    profile: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PROFILE")]
+    """Name of the profile, or a YAML file."""
+    runs: Path | None = None
+    """Folder of the runs; default runs/PROFILE."""
+    out: Path | None = None
+    """Folder of the results; default RUNS/results."""
+    data_dir: Path | None = None
+    """Folder of the data, as for `adaptrnn train`."""
+
+
+@dataclass(frozen=True)
+class ReportConfig:
+    """Which results are reported."""
+
+    results: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RESULTS")]
+    """Folder of collected results."""
+    out: Path = Path("report")
+    """Folder of the report."""
+    docs: Path | None = None
+    """Folder of the documentation: results.md and paper-map.md are written there too."""
+
+
+@dataclass(frozen=True)
+class FigureConfig:
+    """Which figure is drawn, of which runs."""
+
+    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = ""
+    """Name of the figure; without one the names are listed."""
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")] = ()
+    """Folders of trained runs; those of models that the figure does not show are passed over."""
+    out: Path | None = None
+    """File to write, .svg, .pdf or .png; default NAME.png, if that is not there yet."""
+    dark: bool = False
+    """For a dark page."""
+
+
+@dataclass(frozen=True)
+class ExploreConfig:
+    """Where the explorer listens and what it shows.
+
+    Example:
+        >>> ExploreConfig(token="short")
+        Traceback (most recent call last):
+        adaptrnn._error.InputError: token='***': must be at least 8 characters.
+    """
+
+    run: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]")] = None
+    """A run, or a folder of runs; default: a small network that comes with adaptrnn."""
+    host: str = "127.0.0.1"
+    """Address to listen on; any but this machine's own asks for a token."""
+    port: int = 2718
+    """Port to listen on."""
+    browser: bool = True
+    """Whether to open the browser."""
+    token: str | None = None
+    """What the page asks for; default: none for this machine, a random one for others."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.port <= 65535:
+            raise bad("port", self.port, "a port, from 1 to 65535")
+        if self.token is not None and len(self.token) < 8:
+            raise bad("token", "***", "at least 8 characters")
+
+    @property
+    def local(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.host in ("127.0.0.1", "localhost", "::1")
 
 
 def to_dict(config: Any) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from adaptrnn._error import InputError, bad, choose
 from adaptrnn.perturb import PAPER_PERTURBATIONS, Perturbation, Sum
-from adaptrnn.run import Run, read_table, write_table
+from adaptrnn.run import Run
+from adaptrnn.storage import read_table, write_table
 from adaptrnn.tasks import AbstractTask, trial_loss, trial_scores, weight_sum
 
 __all__ = [
@@ -260,12 +261,16 @@ def kept_evaluations(
     kept = read_evaluations(run)
     kept = kept[kept["split"] == split].drop_duplicates("perturbation").set_index("perturbation")
     texts = [str(perturbation) for perturbation in perturbations.values()]
-    lacking = [text for text in texts if text not in kept.index]
+    lacking = {
+        n: text for n, text in zip(perturbations, texts, strict=True) if text not in kept.index
+    }
     if lacking:
-        words = ["adaptrnn", "evaluate", str(run.folder), "--perturb", *lacking]
+        named = [f"{name}={text}" for name, text in lacking.items()]
+        words = ["adaptrnn", "evaluate", str(run.folder), "--perturb", *named]
         words += [] if split == "test" else ["--split", split]
         raise InputError(
-            f"{run.folder}: not evaluated under {', '.join(lacking)}. Run  {shlex.join(words)}"
+            f"{run.folder}: not evaluated under {', '.join(lacking.values())}. "
+            f"Run  {shlex.join(words)}"
         )
     table = kept.loc[texts].reset_index().assign(name=list(perturbations))
     return table[[name for name in (*_COLUMNS, "error") if name in table]]

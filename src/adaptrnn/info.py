@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING
 
 import torch
 
 from adaptrnn._error import MissingExtraError
+from adaptrnn.config import InfoConfig
 from adaptrnn.kernels import native
 from adaptrnn.kernels.triton import arun, device, gamma_rnn, verify
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["InfoConfig", "facts", "info"]
-
-
-@dataclass(frozen=True)
-class InfoConfig:
-    """`adaptrnn info` has no options."""
+__all__ = ["facts", "info"]
 
 
 def facts() -> dict[str, str]:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from types import MappingProxyType
 from typing import ClassVar
@@ -40,6 +40,7 @@ __all__ = [
     "StepDrive",
     "Sum",
     "parse",
+    "parse_named",
 ]
 
 START = 200 / 784
@@ -340,6 +341,33 @@ def parse(text: str) -> Perturbation:
     for part in re.split(r"\+(?=\s*[A-Za-z])", text):  # not the sign of an exponent or a number
         total = total + _parse_one(part)
     return total
+
+
+def parse_named(texts: Iterable[str]) -> dict[str, Perturbation]:
+    """Read perturbations that may have names, e.g. from a command line.
+
+    Args:
+        texts: each ``TEXT`` or ``NAME=TEXT``, TEXT as `parse` reads it; NAME of letters, digits,
+            ``-`` and ``_``.
+
+    Returns:
+        The perturbations by name; one without a name has its text for a name.
+
+    Raises:
+        InputError: as `parse`, or one name for two perturbations.
+
+    Example:
+        >>> parse_named(["strong-drive=step:xi=30", "clean"])
+        {'strong-drive': StepDrive(xi=30.0, ...), 'clean': Sum(parts=())}
+    """
+    found: dict[str, Perturbation] = {}
+    for text in texts:
+        named = re.fullmatch(r"\s*([\w-]+)\s*=(.*)", text, re.S)
+        name, rest = named.groups() if named else (text, text)
+        one = parse(rest)
+        if found.setdefault(name, one) != one:
+            raise bad("perturbation", text, "each name once", f"{name} is {found[name]} already.")
+    return found
 
 
 def _parse_one(text: str) -> Perturbation:

@@ -7,38 +7,23 @@ RUN/psychometric.png  the curves
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import tyro
 import xarray as xr
 
 from adaptrnn._error import InputError, bad, choose
+from adaptrnn.config import PsychometricConfig
 from adaptrnn.evaluation import evaluate_trials
-from adaptrnn.perturb import PAPER_PERTURBATIONS, Perturbation, StepDrive, Sum, parse
-from adaptrnn.run import Run, write_atomic, write_dataset
+from adaptrnn.perturb import PAPER_PERTURBATIONS, Perturbation, StepDrive, Sum, parse_named
+from adaptrnn.run import Run
+from adaptrnn.storage import write_atomic, write_dataset
 from adaptrnn.tasks import AbstractTask
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["PsychometricConfig", "psychometric"]
-
-
-@dataclass(frozen=True)
-class PsychometricConfig:
-    """Which runs, against which condition, under what."""
-
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")] = ()
-    """Folders of runs; results go to RUN/psychometric.nc and RUN/psychometric.png."""
-    condition: str | None = None
-    """The trials' condition, such as coherence or delay; default: the task's own."""
-    perturb: tuple[str, ...] = ()
-    """Perturbations such as step:xi=1; default: none, and the paper's noisy and step drive."""
-    task: str | None = None
-    """FILE.py:FUNCTION again, for runs trained on a task of your own; its code is run."""
+__all__ = ["psychometric"]
 
 
 DEFAULT: dict[str, Perturbation] = {
@@ -130,7 +115,7 @@ def run_psychometric(config: PsychometricConfig, console: Console) -> None:
 
     if not config.runs:
         raise bad("runs", [], "at least one folder of a run")
-    chosen = {text: parse(text) for text in config.perturb}
+    chosen = parse_named(config.perturb)
     chosen = {"clean": Sum(()), **chosen} if chosen else DEFAULT
     for folder in config.runs:
         run = Run(folder).on_task(config.task)

@@ -10,58 +10,31 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import tyro
 import xarray as xr
 
 from adaptrnn._error import bad, require
 from adaptrnn.analysis.system import System, as_system
 from adaptrnn.arun import ARUN
+from adaptrnn.config import RecordConfig
 from adaptrnn.perturb import Perturbation, Sum, parse
 from adaptrnn.rnn import RNN
-from adaptrnn.run import Run, write_dataset
-from adaptrnn.tasks import AbstractTask, Split
+from adaptrnn.run import Run
+from adaptrnn.storage import write_dataset
+from adaptrnn.tasks import AbstractTask, Split, trial_scores
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["RecordConfig", "record", "write_nwb"]
+__all__ = ["record", "write_nwb"]
 
 _MOST = 2**31
 """Bytes that a recording may have; more is a slip, and would not fit beside its NWB file."""
-
-
-@dataclass(frozen=True)
-class RecordConfig:
-    """Which runs are recorded, over how many trials, under what."""
-
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")] = ()
-    """Folders of runs; each recording goes to RUN/recording.nc."""
-    trials: int = 100
-    """Test trials, evenly spaced in the split."""
-    perturb: str = "clean"
-    """A perturbation such as step:xi=1."""
-    controller: bool = False
-    """Record the states of the controller too, G numbers for each neuron and step."""
-    nwb: bool = False
-    """Write RUN/recording.nwb too (extra neurons)."""
-    dt: float = 1.0
-    """Milliseconds of one time step, for NWB, whose time is in seconds."""
-    task: str | None = None
-    """FILE.py:FUNCTION again, for runs trained on a task of your own; its code is run."""
-
-    def __post_init__(self) -> None:
-        if self.trials < 1:
-            raise bad("trials", self.trials, "an integer >= 1")
-        if not 0 < self.dt < float("inf"):
-            raise bad("dt", self.dt, "a number > 0, in ms")
-        parse(self.perturb)
 
 
 @torch.no_grad()
@@ -142,8 +115,6 @@ def record(
     if isinstance(readout, torch.nn.Module):
         output = readout(signals["h"]).cpu()
         found["output"] = ("trial", "time", "class"), output.movedim(1, 0).float().numpy()
-        from adaptrnn.tasks import trial_scores
-
         answer = output[-1] if batch.answers == "last" else output
         found[task.metric] = "trial", trial_scores(answer, batch).numpy()
     target = batch.targets if batch.answers == "last" else batch.targets.movedim(1, 0)
@@ -300,6 +271,7 @@ def run_record(config: RecordConfig, console: Console) -> None:
     """Record runs; the command `adaptrnn record`."""
     if not config.runs:
         raise bad("runs", [], "at least one folder of a run")
+    perturbation = parse(config.perturb)
     if config.nwb:
         require("pynwb", "neurons")
     for folder in config.runs:
@@ -308,7 +280,7 @@ def run_record(config: RecordConfig, console: Console) -> None:
             data = record(
                 run,
                 trials=config.trials,
-                perturbation=parse(config.perturb),
+                perturbation=perturbation,
                 controller=config.controller,
             )
         write_dataset(run.folder / "recording.nc", data)

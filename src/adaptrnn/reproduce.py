@@ -11,112 +11,41 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
 
-import tyro
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
 
-from adaptrnn._error import InputError, bad, choose
+from adaptrnn._error import InputError, bad, choose, require
+from adaptrnn._parent import VARIABLE
+from adaptrnn.config import (
+    AnalyzeConfig,
+    CollectConfig,
+    FigureConfig,
+    ReportConfig,
+    ReproduceConfig,
+)
+from adaptrnn.evaluation import evaluate_run
+from adaptrnn.figure.style import FORMATS, render
+from adaptrnn.laboratory.command import run_analyze
 from adaptrnn.lock import alone
+from adaptrnn.paper.catalogue import ITEMS
+from adaptrnn.paper.collect import collect_results
+from adaptrnn.paper.cost import hours
+from adaptrnn.paper.item import ROLES, combine, read_runs
+from adaptrnn.paper.plan import Plan
+from adaptrnn.paper.profile import PlannedRun
+from adaptrnn.progress import Board
+from adaptrnn.report.docs import write_docs
+from adaptrnn.report.page import write_report
+from adaptrnn.report.summary import summary
+from adaptrnn.run import Run, load_task
+from adaptrnn.storage import write_atomic, write_json
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from adaptrnn.paper.plan import Plan
-    from adaptrnn.paper.profile import PlannedRun
-    from adaptrnn.run import Run
-
-__all__ = [
-    "CollectConfig",
-    "FigureConfig",
-    "ReportConfig",
-    "ReproduceConfig",
-    "collect",
-    "figure",
-    "report",
-    "reproduce",
-]
+__all__ = ["collect", "figure", "report", "reproduce"]
 
 SNAKEFILE = Path(__file__).parent / "workflow" / "Snakefile"
-
-
-@dataclass(frozen=True)
-class ReproduceConfig:
-    """Which part of the paper is reproduced, and where to."""
-
-    profile: str = "quick"
-    """quick (bundled digits, minutes), laptop (real data, two hours), paper (a cluster), or a YAML
-    file of the same form."""
-    data_dir: Path | None = None
-    """Folder with mnist/ and cifar10/ parquet files; default: the Hugging Face hub."""
-    out: Path | None = None
-    """Folder of the runs; default runs/PROFILE. What is there already is not done again."""
-    report: Path = Path("report")
-    """Folder of the report: index.html, figures/ (svg, pdf) and data/ (csv)."""
-    cores: int | None = None
-    """Jobs at a time, one processor each; default: as many as there are processors."""
-    backend: str = "auto"
-    """Implementation of the recurrent layers: auto takes the fastest that can."""
-    dry_run: bool = False
-    """Print the jobs and what they would cost, and do nothing."""
-    from_results: Path | None = None
-    """Folder of collected results: only draw, judge and report, without any run."""
-    snakemake: str = ""
-    """More options for Snakemake in one text: --snakemake="--executor slurm --jobs 20"."""
-
-    def __post_init__(self) -> None:
-        if self.cores is not None and self.cores < 1:
-            raise bad("cores", self.cores, "an integer >= 1")
-        try:
-            shlex.split(self.snakemake)
-        except ValueError as error:
-            raise bad("snakemake", self.snakemake, "words as in a shell", f"{error}.") from None
-
-    @property
-    def folder(self) -> Path:
-        """Where the runs are kept."""
-        return Path("runs") / Path(self.profile).stem if self.out is None else self.out
-
-
-@dataclass(frozen=True)
-class CollectConfig:
-    """Whose runs are collected."""
-
-    profile: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PROFILE")]
-    """Name of the profile, or a YAML file."""
-    runs: Path | None = None
-    """Folder of the runs; default runs/PROFILE."""
-    out: Path | None = None
-    """Folder of the results; default RUNS/results."""
-    data_dir: Path | None = None
-    """Folder of the data, as for `adaptrnn train`."""
-
-
-@dataclass(frozen=True)
-class ReportConfig:
-    """Which results are reported."""
-
-    results: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RESULTS")]
-    """Folder of collected results."""
-    out: Path = Path("report")
-    """Folder of the report."""
-    docs: Path | None = None
-    """Folder of the documentation: results.md and paper-map.md are written there too."""
-
-
-@dataclass(frozen=True)
-class FigureConfig:
-    """Which figure is drawn, of which runs."""
-
-    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = ""
-    """Name of the figure; without one the names are listed."""
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")] = ()
-    """Folders of trained runs; those of models that the figure does not show are passed over."""
-    out: Path | None = None
-    """File to write, .svg, .pdf or .png; default NAME.png, if that is not there yet."""
-    dark: bool = False
-    """For a dark page."""
 
 
 def figure(config: FigureConfig, console: Console) -> Path | None:
@@ -139,16 +68,6 @@ def figure(config: FigureConfig, console: Console) -> Path | None:
         >>> figure(FigureConfig(), Console(width=100))
         table1 ...
     """
-    from adaptrnn._error import require
-
-    require("matplotlib", "paper")
-    from adaptrnn.evaluation import evaluate_run
-    from adaptrnn.figure.style import FORMATS, render
-    from adaptrnn.laboratory.command import AnalyzeConfig, run_analyze
-    from adaptrnn.paper.catalogue import ITEMS
-    from adaptrnn.paper.item import collect
-    from adaptrnn.run import Run, write_atomic
-
     if not config.name:
         for item in ITEMS.values():
             kind = _KINDS[item.variant]
@@ -173,7 +92,7 @@ def figure(config: FigureConfig, console: Console) -> Path | None:
             evaluate_run(run, item.conditions)
     for name in item.analyses:
         run_analyze(AnalyzeConfig(name, tuple(run.folder for *_, run in wanted)), console)
-    data = collect(item, wanted)
+    data = combine(item, read_runs(item, wanted))
     assert data is not None  # there are runs, or none is needed
     write_atomic(path, render(item.draw, data, format, config.dark))
     console.print(str(path), highlight=False, soft_wrap=True)
@@ -191,8 +110,6 @@ _KINDS = {
 
 def _part(run: Run) -> tuple[str, str]:
     """Role and variant of a run that stands for itself."""
-    from adaptrnn.paper.item import ROLES
-
     config = run.config()
     role = config.task if config.task in ROLES else ROLES[0]
     if config.controller_from is not None:
@@ -213,9 +130,6 @@ def collect(config: CollectConfig, console: Console) -> Path:
     Returns:
         The folder of the results.
     """
-    from adaptrnn.paper.collect import collect_results
-    from adaptrnn.paper.plan import Plan
-
     plan = Plan.of(config.profile, str(config.data_dir or ""))
     folder = config.runs or Path("runs") / plan.profile.name
     out = config.out or folder / "results"
@@ -235,14 +149,6 @@ def report(config: ReportConfig, console: Console) -> Path:
     Returns:
         The report, index.html.
     """
-    from adaptrnn._error import require
-
-    for module in ("matplotlib", "jinja2"):
-        require(module, "paper")
-    from adaptrnn.report.docs import write_docs
-    from adaptrnn.report.page import write_report
-    from adaptrnn.report.summary import summary
-
     begin = time.monotonic()
     path = write_report(config.results, config.out, console)
     if config.docs is not None:
@@ -276,13 +182,8 @@ def reproduce(config: ReproduceConfig, console: Console) -> Path | None:
             in the same folder.
         RuntimeError: a job failed. All others were done and the report says what is missing.
     """
-    from adaptrnn._error import require
-
-    for module in ("matplotlib", "jinja2", "xarray", "pytorch_lightning", "snakemake"):
+    for module in ("pytorch_lightning", "snakemake"):  # which the jobs need
         require(module, "paper")
-    from adaptrnn.paper.plan import Plan
-    from adaptrnn.report.summary import summary
-
     if config.from_results is not None:
         return report(ReportConfig(config.from_results, config.report), console)
     plan = Plan.of(config.profile, str(config.data_dir or ""), config.backend)
@@ -318,8 +219,6 @@ def _processors() -> int:
 
 def _begin(config: ReproduceConfig) -> None:
     """Note in the folder when, and by which command, work on it began."""
-    from adaptrnn.run import write_json
-
     path = config.folder / "sittings.json"
     kept = json.loads(path.read_text()) if path.exists() else []
     write_json(path, [*kept, {"begin": time.time(), "command": _command(config)}])
@@ -339,8 +238,6 @@ def _sittings(folder: Path) -> dict[str, object]:
 
 def _once(plan: Plan, console: Console) -> None:
     """Decode each data set once, before several jobs would do it at the same time."""
-    from adaptrnn.run import load_task
-
     for role in plan.profile.roles:
         first = next(run for run in plan.runs.values() if run.role == role)
         with console.status(f"reading the data for {role}"):
@@ -349,11 +246,6 @@ def _once(plan: Plan, console: Console) -> None:
 
 def _snakemake(plan: Plan, config: ReproduceConfig, cores: int, console: Console) -> list[str]:
     """Run the workflow with a live table of its jobs; give the jobs that failed."""
-    from rich.live import Live
-
-    from adaptrnn._parent import VARIABLE
-    from adaptrnn.progress import Board
-
     profile = config.profile
     if profile.endswith((".yaml", ".yml")):
         profile = str(Path(profile).resolve())
@@ -451,10 +343,6 @@ def _reason(folder: Path, job: str) -> str:
 
 def _show(plan: Plan, config: ReproduceConfig, console: Console) -> None:
     """Print the jobs of a plan and an estimate of what they cost."""
-    from rich.table import Table
-
-    from adaptrnn.paper.cost import hours
-
     table = Table("step", "task", "networks", "jobs", "each", "in all", "memory of one")
     total, disk, longest, seed, once = 0.0, 0.0, 0.0, 0.0, 0.0
 

@@ -10,22 +10,17 @@ evaluation.parquet  a row per perturbation (written by `adaptrnn evaluate`)
 checkpoint.ckpt     the whole state, to go on from; checkpoint.previous.ckpt the one before
 logs/               TensorBoard and CSV
 
-Every file is written whole or not at all, and holds a hash of its content that is checked when it
-is read. Nothing that is read runs code: JSON, safetensors, parquet, netCDF, and checkpoints with
-`weights_only`.
+Every file is written and read by `adaptrnn.storage`: whole or not at all, checked by its hash, and
+without running code.
 """
 
 from __future__ import annotations
 
 import copy
-import hashlib
-import io
-import json
 import os
 import platform
-import shlex
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -34,239 +29,42 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
-from adaptrnn._error import InputError, bad, require
+from adaptrnn import sharing
+from adaptrnn._error import InputError, bad
 from adaptrnn.classifier import Classifier, ConvEncoder, build_core, match_parameters
 from adaptrnn.config import TrainConfig, from_dict, to_dict
 from adaptrnn.controller import AbstractController, AdaptationController
 from adaptrnn.model import MODELS, OWN_MODEL
 from adaptrnn.sequence import SequenceModel
+from adaptrnn.storage import (
+    read_json,
+    read_table,
+    read_weights,
+    write_atomic,
+    write_json,
+    write_weights,
+)
 from adaptrnn.tasks import AbstractTask, is_file, load
 
 if TYPE_CHECKING:
     import pandas as pd
-    import xarray as xr
 
 __all__ = [
     "FREE_OPTIONS",
     "Run",
-    "WriteError",
     "build_model",
     "donor_of",
     "load_task",
-    "read_dataset",
-    "read_table",
-    "read_weights",
+    "read_config",
     "runs_in",
+    "versions",
     "with_readout",
-    "write_atomic",
-    "write_dataset",
-    "write_json",
-    "write_table",
-    "write_weights",
 ]
 
 FREE_OPTIONS = frozenset(
     {"accelerator", "devices", "checkpoint_seconds", "data_dir", "out", "backend", "memory_budget"}
 )
 """Options that may differ when a run is continued: they do not change what is computed."""
-
-SHARED_FILES = (
-    "config.json",
-    "record.json",
-    "permutation.json",
-    "weights.safetensors",
-    "metrics.parquet",
-    "evaluation.parquet",
-    "README.md",
-)
-"""What `Run.push_to_hub` uploads and `Run.from_pretrained` fetches; none of them holds code."""
-
-
-class WriteError(OSError):
-    """A file could not be written; what was there before is unchanged."""
-
-    def __init__(self, path: Path, error: OSError) -> None:
-        super().__init__(
-            error.errno,
-            f"{path}: not written ({error.strerror or error}); what was there before is unchanged. "
-            "Free space or choose a folder that can be written, then give the same command again.",
-        )
-
-    def __str__(self) -> str:
-        return str(self.strerror)
-
-
-def write_atomic(path: Path, data: bytes, previous: Path | None = None) -> None:
-    """Write a file so that it is either the old or the new one, whatever happens meanwhile.
-
-    Args:
-        path: the file; its folder is made if need be.
-        data: its whole content.
-        previous: where the old file is kept; None for nowhere.
-
-    Raises:
-        WriteError: the disk is full or the folder cannot be written.
-    """
-    name = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        if previous is not None and path.exists():
-            os.replace(path, previous)
-        os.replace(name, path)
-        if os.name == "posix":  # the rename itself outlives a loss of power
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-    except BaseException as error:
-        if name is not None:
-            Path(name).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise WriteError(path, error) from error
-        raise
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a value as indented JSON, atomically."""
-    write_atomic(path, (json.dumps(value, indent=1) + "\n").encode())
-
-
-def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
-    """Write weights as safetensors with their hash, atomically."""
-    from safetensors.torch import save
-
-    write_atomic(path, save(dict(weights), {"sha256": _hash_weights(weights)}))
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read weights, checked against the hash that `write_weights` put beside them.
-
-    Args:
-        path: a safetensors file; one without a hash is taken as it is.
-
-    Returns:
-        The tensors by name, on the CPU.
-
-    Raises:
-        InputError: the file is damaged.
-        FileNotFoundError: it is not there.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, framework="pt") as file:
-            facts = file.metadata()
-            hash = None if facts is None else facts["sha256"]  # where there are any, it is there
-            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if hash is not None and hash != _hash_weights(weights):
-            raise ValueError("its content does not have the hash stored with it")
-    except FileNotFoundError:
-        raise
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
-        raise InputError(
-            f"{path}: damaged ({_first_line(error)}). Delete it and give the training command "
-            "again: it is written anew from the checkpoint; or fetch the run again."
-        ) from None
-    return weights
-
-
-def _hash_weights(weights: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name, value in sorted(weights.items()):
-        digest.update(repr([name, str(value.dtype), list(value.shape)]).encode())
-        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as parquet with its hash, atomically."""
-    file = io.BytesIO()
-    marked = table.copy(deep=False)
-    marked.attrs = {"sha256": _hash_table(table)}
-    marked.to_parquet(file, index=False, engine="pyarrow", write_page_checksum=True)
-    write_atomic(path, file.getvalue())
-
-
-def read_table(path: Path, columns: Sequence[str] = (), advice: str = "") -> pd.DataFrame:
-    """Read a table, checked against the hash that `write_table` put beside it.
-
-    Args:
-        path: a parquet file; one without a hash is taken as it is.
-        columns: those that it must have.
-        advice: what to do where it is damaged, a whole sentence.
-
-    Returns:
-        The table.
-
-    Raises:
-        InputError: the file is missing or damaged, or lacks a column.
-    """
-    import pandas as pd
-
-    try:
-        table = pd.read_parquet(path, engine="pyarrow", page_checksum_verification=True)
-        hash = table.attrs.pop("sha256") if table.attrs else None
-        if hash is not None and hash != _hash_table(table):
-            raise ValueError("its content does not have the hash stored with it")
-        lacking = [name for name in columns if name not in table]
-        if lacking:
-            raise ValueError(f"it has no column {lacking[0]!r}")
-    except Exception as error:  # pyarrow raises many types for a damaged file
-        raise InputError(f"{path}: damaged ({_first_line(error)}). {advice}".rstrip()) from None
-    return table
-
-
-def _hash_table(table: pd.DataFrame) -> str:
-    return hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()
-
-
-_TRAILER = b"\nadaptrnn sha256 "  # and 64 hexadecimal digits, after what HDF5 reads
-
-
-def write_dataset(path: Path, data: xr.Dataset) -> None:
-    """Write a data set as netCDF with the hash of the file behind it, atomically."""
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "data.nc"  # HDF5 writes here and there in its file
-        data.to_netcdf(file, engine="h5netcdf")
-        content = file.read_bytes()
-    write_atomic(path, content + _TRAILER + hashlib.sha256(content).hexdigest().encode())
-
-
-def read_dataset(path: Path, advice: str = "") -> xr.Dataset:
-    """Read a netCDF file, checked against the hash that `write_dataset` put behind it.
-
-    Args:
-        path: the file.
-        advice: what to do where it is damaged, a whole sentence.
-
-    Returns:
-        The data set.
-
-    Raises:
-        InputError: the file is missing, damaged or without its hash.
-    """
-    import xarray as xr
-
-    try:
-        content, trailer, hash = path.read_bytes().rpartition(_TRAILER)
-        if not trailer:  # HDF5 may give wrong numbers, or read for ever, where bytes are wrong
-            raise ValueError("the hash that adaptrnn puts behind it is not there")
-        if hash != hashlib.sha256(content).hexdigest().encode():
-            raise ValueError("its content does not have the hash stored with it")
-        return xr.load_dataset(path, engine="h5netcdf")
-    except Exception as error:  # h5py raises many types for damage
-        raise InputError(f"{path}: damaged ({_first_line(error)}). {advice}".rstrip()) from None
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 class Shape(Protocol):
@@ -313,6 +111,22 @@ def runs_in(folders: Iterable[Path]) -> list[Run]:
         alone = os.path.isfile(folder / "config.json") or not below
         found += [Run(folder)] if alone else map(Run, below)
     return found
+
+
+def read_config(path: Path) -> TrainConfig:
+    """The configuration in a file, such as the config.json of a run.
+
+    Args:
+        path: a JSON file of the options of `TrainConfig`; those it lacks have their default.
+
+    Raises:
+        InputError: no such file; one that is damaged; an option that is unknown or wrong.
+    """
+    again = "Delete it and give the training command again: it goes on from the checkpoint."
+    try:
+        return from_dict(read_json(path, again), str(path))
+    except FileNotFoundError:
+        raise bad("config", str(path), "a JSON file that is there") from None
 
 
 def load_task(config: TrainConfig) -> Any:
@@ -481,29 +295,14 @@ class Run:
         return self.folder / "evaluation.parquet"
 
     def _json(self, name: str) -> Any:
-        path = self.folder / name
         again = "Delete it and give the training command again: it goes on from the checkpoint."
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
+            return read_json(self.folder / name, again)
         except FileNotFoundError:
             raise InputError(
                 f"{self.folder}: not a run: {name} is missing. Give a folder that "
                 "`adaptrnn train` made."
             ) from None
-        except (ValueError, RecursionError) as error:
-            raise InputError(f"{path}: damaged, not JSON ({error}). {again}") from None
-        except OSError as error:
-            raise InputError(f"{path}: cannot be read ({error.strerror}).") from None
-        hash = value.pop("sha256", None) if isinstance(value, dict) else None
-        if hash is not None and hash != _hash_json(value):
-            raise InputError(
-                f"{path}: damaged, its content does not have the hash stored with it. {again} "
-                "If you changed it yourself, delete its entry sha256."
-            )
-        return value
-
-    def _write_json(self, name: str, value: Mapping[str, Any]) -> None:
-        write_json(self.folder / name, {**value, "sha256": _hash_json(value)})
 
     def config(self) -> TrainConfig:
         """The resolved configuration."""
@@ -561,6 +360,13 @@ class Run:
             ("epoch", "train_loss", "validation_loss"),
             "Delete it and give the training command again: it is written anew.",
         )
+
+    def evaluation(self) -> pd.DataFrame | None:
+        """A row for each perturbation that was evaluated; None before any was."""
+        if not self.evaluation_path.exists():
+            return None
+        columns = ("name", "perturbation", "split", "accuracy")
+        return read_table(self.evaluation_path, columns, "Delete it and evaluate again.")
 
     def weights(self) -> dict[str, Tensor]:
         """The trained weights by name, checked against their hash.
@@ -685,25 +491,23 @@ class Run:
                 self.initial_path,
                 {k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()},
             )
-        self._write_json(
-            "record.json",
-            {
-                "state": "training",
-                **({"own_task": True, "core": repr(model.core)} if given else {}),
-                "task": task.describe(),
-                "parameters": sum(p.numel() for p in model.parameters()),
-                "hidden_size": model.core.hidden_size,
-                "versions": versions(),
-                "hardware": {
-                    "machine": platform.machine(),
-                    "system": platform.system(),
-                    "processors": os.cpu_count(),
-                    "threads": torch.get_num_threads(),
-                    "gpus": torch.cuda.device_count(),
-                },
+        record = {
+            "state": "training",
+            **({"own_task": True, "core": repr(model.core)} if given else {}),
+            "task": task.describe(),
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "hidden_size": model.core.hidden_size,
+            "versions": versions(),
+            "hardware": {
+                "machine": platform.machine(),
+                "system": platform.system(),
+                "processors": os.cpu_count(),
+                "threads": torch.get_num_threads(),
+                "gpus": torch.cuda.device_count(),
             },
-        )
-        self._write_json("config.json", values)
+        }
+        write_json(self.folder / "record.json", record, hashed=True)
+        write_json(self.config_path, values, hashed=True)
 
     def same_options(self, there: Mapping[str, Any], config: TrainConfig) -> None:
         """Check that options kept in the folder are those of a configuration, but for free ones."""
@@ -729,7 +533,8 @@ class Run:
 
     def update(self, values: Mapping[str, Any]) -> None:
         """Change entries of record.json."""
-        self._write_json("record.json", {**self.record(), **values})
+        record = {**self.record(), **values}
+        write_json(self.folder / "record.json", record, hashed=True)
 
     def save_pretrained(
         self, folder: str | os.PathLike[str], *, licence: str | None = None
@@ -746,22 +551,22 @@ class Run:
         Raises:
             InputError: the run is not finished, or a file is damaged.
         """
-        require("huggingface_hub", "train")
         record, config = self.record(), self.config()
         if record.get("state") != "finished":
             raise InputError(f"{self.folder}: not finished. Give the training command again.")
         self.model()  # what is shared can be read
+        card = sharing.card(config, record, self.evaluation(), licence)
         other = Run(Path(folder))
         if other.folder.resolve() == self.folder.resolve():
             raise bad("folder", str(folder), "another folder than the run's own")
         local: dict[str, str | None] = {"out": None, "data_dir": None}
         if config.controller_from is not None:
             local["controller_from"] = config.controller_from.name
-        for name in SHARED_FILES:
+        for name in sharing.SHARED_FILES:
             if (self.folder / name).exists() and name not in ("config.json", "README.md"):
                 write_atomic(other.folder / name, (self.folder / name).read_bytes())
-        other._write_json("config.json", to_dict(config) | local)
-        write_atomic(other.folder / "README.md", self._card(config, record, licence).encode())
+        write_json(other.config_path, to_dict(config) | local, hashed=True)
+        write_atomic(other.folder / "README.md", card.encode())
         return other.folder
 
     def push_to_hub(
@@ -789,25 +594,10 @@ class Run:
         Example:
             >>> Run("runs/digits-arun-seed0").push_to_hub("me/digits-arun")  # doctest: +SKIP
         """
-        hub = require("huggingface_hub", "train")
         with tempfile.TemporaryDirectory() as folder:
             self.save_pretrained(folder, licence=licence)
-            try:
-                api = hub.HfApi(token=token)
-                api.create_repo(repo_id, private=private, exist_ok=True)
-                return str(
-                    api.upload_folder(
-                        repo_id=repo_id,
-                        folder_path=folder,
-                        allow_patterns=list(SHARED_FILES),
-                        commit_message=f"{self.config().model} trained on {self.config().task}",
-                    )
-                )
-            except Exception as error:  # the client raises types of its own and of its transport
-                raise InputError(
-                    f"repo_id={repo_id!r}: not uploaded ({_first_line(error)}). Check the network, "
-                    "and the token by  hf auth login  or token=..."
-                ) from error
+            message = f"{self.config().model} trained on {self.config().task}"
+            return sharing.upload(Path(folder), repo_id, message, private=private, token=token)
 
     @classmethod
     def from_pretrained(
@@ -820,7 +610,7 @@ class Run:
     ) -> Run:
         """Fetch a run from the Hugging Face hub, or take one in a folder; no code is ever run.
 
-        Only the files of `SHARED_FILES` are fetched: JSON, safetensors, parquet and a text.
+        Only JSON, safetensors, parquet and a text are fetched, `adaptrnn.sharing.SHARED_FILES`.
 
         Args:
             name: ``owner/name`` of a repository, or a folder.
@@ -834,103 +624,11 @@ class Run:
         Raises:
             InputError: neither a folder nor a repository that can be reached, or not a run.
         """
-        hub = require("huggingface_hub", "train")
-        if Path(name).is_dir():
-            run = cls(Path(name))
-        else:
-            try:
-                folder = hub.snapshot_download(
-                    str(name),
-                    revision=revision,
-                    token=token,
-                    cache_dir=cache_dir,
-                    allow_patterns=list(SHARED_FILES),
-                )
-            except Exception as error:  # the client raises types of its own and of its transport
-                raise InputError(
-                    f"name={str(name)!r}: neither a folder nor a repository that can be reached "
-                    f"({_first_line(error)}). Check the name, the network and the token."
-                ) from error
-            run = cls(Path(folder))
+        if not Path(name).is_dir():
+            name = sharing.fetch(str(name), revision=revision, token=token, cache_dir=cache_dir)
+        run = cls(Path(name))
         run.config()
         return run
-
-    def _perturbed(self) -> dict[str, str]:
-        """Test accuracies, or errors, that were evaluated, by perturbation."""
-        if not self.evaluation_path.exists():
-            return {}
-        columns = ("name", "perturbation", "split", "accuracy")
-        table = read_table(self.evaluation_path, columns, "Delete it and evaluate again.")
-        found = {}
-        for row in table[table["split"] == "test"].to_dict("records"):
-            error = row.get("error", float("nan"))
-            score = f"{error:.4g}" if error == error else f"{row['accuracy']:.2%}"
-            kind = "error" if error == error else "accuracy"
-            found[f"test {kind}, {row['perturbation']}"] = score
-        return found
-
-    def _card(self, config: TrainConfig, record: Mapping[str, Any], licence: str | None) -> str:
-        from huggingface_hub import ModelCardData
-
-        task = record["task"]
-        usual = to_dict(TrainConfig(config.task))
-        options = {
-            name: value
-            for name, value in to_dict(config).items()
-            if value != usual[name] and name not in FREE_OPTIONS | {"task"}
-        }
-        if config.controller_from is not None:
-            options["controller_from"] = config.controller_from.name
-        words = [
-            f"--{name.replace('_', '-')} "
-            + (shlex.join(value) if isinstance(value, list) else str(value))
-            for name, value in options.items()
-        ]
-        facts = ModelCardData(
-            library_name="adaptrnn",
-            license=licence,
-            tags=["adaptrnn", "recurrent-neural-network", config.model],
-            pipeline_tag=None if "answers" in task else "image-classification",
-            datasets=[config.task] if "/" in config.task and "answers" not in task else None,
-        )
-        about = {
-            **_best(record),
-            "parameters": f"{record['parameters']:,}",
-            "neurons": record["hidden_size"],
-            "steps of a sequence": task["sequence_length"] or "made by the encoder",
-            "data": task["source"],
-            "split": f"{task['train_size']:,} train, {task['validation_size']:,} validation, "
-            f"{task['test_size']:,} test; SHA-256 {task['split_hash']}",
-            "versions": ", ".join(f"{k} {v}" for k, v in record["versions"].items()),
-        }
-        about |= self._perturbed()
-        rows = "\n".join(f"| {name} | {value} |" for name, value in about.items())
-        return f"""---
-{facts.to_yaml()}
----
-
-# {config.model} trained on {config.task}
-
-A network of [adaptrnn](https://doi.org/10.1371/journal.pcbi.1012567), recurrent networks whose
-neurons learn and adapt their own f-I curves.
-
-| | |
-| --- | --- |
-{rows}
-
-```python
-from adaptrnn.run import Run
-
-run = Run.from_pretrained("OWNER/NAME")  # this repository, or a folder
-network = run.model()  # weights are safetensors: loading runs no code
-```
-
-Made by
-
-```
-adaptrnn train {" ".join([config.task, *words])}
-```
-"""
 
 
 def _load(model: Any, weights: Mapping[str, Tensor], foreign: str) -> Any:
@@ -940,17 +638,6 @@ def _load(model: Any, weights: Mapping[str, Tensor], foreign: str) -> Any:
     except (RuntimeError, IndexError) as error:
         raise InputError(f"{foreign}{' '.join(str(error).split())}") from None
     return model.eval()
-
-
-def _hash_json(value: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
-
-
-def _best(record: Mapping[str, Any]) -> dict[str, str]:
-    """The best validation accuracy, or error, that a record holds."""
-    if "validation_error" in record:
-        return {"validation error": f"{record['validation_error']:.4g}"}
-    return {"validation accuracy": f"{record['validation_accuracy']:.2%}"}
 
 
 def _list(permutation: torch.Tensor | None) -> list[int] | None:

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import io
 import logging
 import os
 import signal
 import time
 import warnings
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,17 +37,9 @@ from adaptrnn.gated import GRU, LSTM
 from adaptrnn.kernels import native
 from adaptrnn.lock import alone
 from adaptrnn.model import OWN_MODEL, name_of
-from adaptrnn.run import (
-    Run,
-    build_model,
-    donor_of,
-    load_task,
-    with_readout,
-    write_atomic,
-    write_table,
-    write_weights,
-)
+from adaptrnn.run import Run, build_model, donor_of, load_task, with_readout
 from adaptrnn.sequence import SequenceModel
+from adaptrnn.storage import read_checkpoint, write_checkpoint, write_table, write_weights
 from adaptrnn.tasks import AbstractTask, Trials, trial_scores
 
 __all__ = ["Batches", "TrainingError", "train"]
@@ -351,40 +341,22 @@ class _AtomicIO(TorchCheckpointIO):
     """Checkpoints that are whole or not there, and that run no code when read."""
 
     def save_checkpoint(self, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
-        data = io.BytesIO()
-        torch.save(checkpoint, data)
         path = Path(path)
-        write_atomic(path, data.getvalue(), previous=path.with_suffix(".previous.ckpt"))
+        write_checkpoint(path, checkpoint, path.with_suffix(".previous.ckpt"))
 
     def load_checkpoint(
         self, path: Any, map_location: Any = None, weights_only: bool | None = None
     ) -> Any:
         path = Path(path)
         try:
-            return _read_checkpoint(path)
+            return read_checkpoint(path)
         except InputError as error:
             previous = path.with_suffix(".previous.ckpt")
             if not previous.exists() or previous == path:
                 raise
-            state = _read_checkpoint(previous)
+            state = read_checkpoint(previous)
             log.warning("%s The one before it, %s, is used.", error, previous)
             return state
-
-
-def _read_checkpoint(path: Path) -> Any:
-    """A checkpoint, every part of it checked; torch itself does not look at the checksums."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            broken = file.testzip()
-        if broken is not None:
-            raise ValueError(f"the checksum of {broken} is not right")
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch and pickle raise many types for damage and for foreign code
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(
-            f"{path}: damaged ({reason}). Delete it and give the training command again: the run "
-            "starts from the checkpoint before, or anew, and ends with the same weights."
-        ) from None
 
 
 class _Checkpoint(pl.callbacks.Checkpoint):

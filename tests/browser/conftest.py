@@ -33,7 +33,8 @@ def browser():
 def serve():
     """A function that serves the explorer for a run and gives its address."""
     pytest.importorskip("marimo", reason="marimo is not installed")
-    from adaptrnn.explore.command import ExploreConfig, command
+    from adaptrnn.config import ExploreConfig
+    from adaptrnn.explore.command import command
 
     servers = []
 

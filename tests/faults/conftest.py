@@ -18,7 +18,8 @@ import xarray as xr
 from adaptrnn.config import TrainConfig
 from adaptrnn.evaluation import evaluate_run
 from adaptrnn.perturb import StepDrive
-from adaptrnn.run import Run, read_weights, write_dataset
+from adaptrnn.run import Run
+from adaptrnn.storage import read_weights, write_dataset
 from adaptrnn.training import train
 
 # 2 epochs of 4 batches

@@ -17,7 +17,8 @@ from adaptrnn import training as training_module
 from adaptrnn.cli import main
 from adaptrnn.evaluation import evaluate_run, read_evaluations
 from adaptrnn.perturb import StepDrive
-from adaptrnn.run import Run, WriteError, read_dataset, read_weights, write_atomic
+from adaptrnn.run import Run
+from adaptrnn.storage import WriteError, read_dataset, read_weights, write_atomic
 from adaptrnn.training import TrainingError, train
 
 

@@ -81,7 +81,7 @@ def test_sigkill_while_a_file_is_written(tmp_path, tiny, undisturbed, same):
 @pytest.mark.parametrize("call", ["fsync", "replace"])
 @pytest.mark.parametrize("what", ["table", "data set", "weights"])
 def test_an_error_while_a_result_is_written_leaves_the_old_one(run, monkeypatch, call, what):
-    from adaptrnn.run import read_dataset, write_dataset, write_table, write_weights
+    from adaptrnn.storage import read_dataset, write_dataset, write_table, write_weights
 
     path = {
         "table": run.evaluation_path,

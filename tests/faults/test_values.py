@@ -11,7 +11,8 @@ from adaptrnn import InputError
 from adaptrnn import training as training_module
 from adaptrnn.evaluation import evaluate
 from adaptrnn.perturb import StepDrive, parse
-from adaptrnn.run import build_model, load_task, read_weights, write_weights
+from adaptrnn.run import build_model, load_task
+from adaptrnn.storage import read_weights, write_weights
 from adaptrnn.training import TrainingError, train
 
 

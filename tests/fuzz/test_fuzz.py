@@ -44,7 +44,8 @@ from adaptrnn.cli import main
 from adaptrnn.config import TrainConfig, to_dict
 from adaptrnn.evaluation import evaluate_run, read_evaluations
 from adaptrnn.perturb import StepDrive
-from adaptrnn.run import Run, read_dataset, read_weights, write_dataset
+from adaptrnn.run import Run
+from adaptrnn.storage import read_dataset, read_weights, write_dataset
 from adaptrnn.training import train
 
 TINY = TrainConfig(
@@ -331,7 +332,7 @@ def other_command(target, chosen):
 @st.composite
 def foreign_weights(draw, target) -> bytes:
     """Tensors of other names, shapes, types and values, with the hash that belongs to them."""
-    from adaptrnn.run import write_weights
+    from adaptrnn.storage import write_weights
 
     weights = read_weights(target.run.weights_path)
     for _ in range(draw(st.integers(1, 2))):

@@ -17,14 +17,15 @@ from adaptrnn import RNN, InputError, gamma
 from adaptrnn.activation import gamma_dx
 from adaptrnn.analysis.response import step_response
 from adaptrnn.cli import main
-from adaptrnn.config import TrainConfig, to_dict
+from adaptrnn.config import AnalyzeConfig, TrainConfig, to_dict
 from adaptrnn.figure.style import style
 from adaptrnn.laboratory import protocol
-from adaptrnn.laboratory.command import AnalyzeConfig, read_analysis, run_analyze
+from adaptrnn.laboratory.command import read_analysis, run_analyze
 from adaptrnn.laboratory.drawing import DRAWINGS
 from adaptrnn.laboratory.protocol import ANALYSES
 from adaptrnn.laboratory.subject import Subject
-from adaptrnn.run import Run, build_model, load_task, write_dataset
+from adaptrnn.run import Run, build_model, load_task
+from adaptrnn.storage import write_dataset
 from adaptrnn.training import train
 
 TINY = TrainConfig(

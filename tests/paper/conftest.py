@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from functools import cache
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +12,7 @@ from adaptrnn.config import TrainConfig
 from adaptrnn.figure.style import render
 from adaptrnn.laboratory.protocol import ANALYSES
 from adaptrnn.laboratory.subject import Subject
-from adaptrnn.paper.item import collect
+from adaptrnn.paper.item import RunData, combine
 from adaptrnn.run import build_model, load_task
 
 SEEDS = (0, 1)
@@ -31,38 +29,32 @@ def _analysis(name: str, model: str, seed: int) -> xr.Dataset:
 
 
 @pytest.fixture
-def collected(monkeypatch):
-    """A function: an item's measures, collected over its roles, models and two seeds.
+def collected():
+    """A function: an item's measures, combined over its roles, models and two seeds.
 
     The networks are untrained, the analyses those of the real protocols with little effort.
     """
 
     def of(item, roles=None, models=None):
-        function = getattr(item.measure, "func", item.measure)
-        module = sys.modules[function.__module__]
-        monkeypatch.setattr(module, "analysis_of", lambda run, name: run.analysis(name))
+        return combine(
+            item,
+            (
+                (role, data_of(item, model, seed))
+                for role in roles or item.roles
+                for model in models or item.models
+                for seed in SEEDS
+            ),
+        )
 
-        def run(role, model, seed):
-            def analysis(name):
-                assert name in item.analyses, "measuring reads only what is planned"
-                return _analysis(name, model, seed)
-
-            config = SimpleNamespace(model=model, seed=seed)
-            record = {"task": {"sequence_length": 784}}
-            return SimpleNamespace(
-                config=lambda: config, record=lambda: record, analysis=analysis, folder=None
-            )
-
-        every = [
-            (role, item.variant, run(role, model, seed))
-            for role in roles or item.roles
-            for model in models or item.models
-            for seed in SEEDS
-        ]
-        return collect(item, every)
-
-    of.analysis = lambda name: _analysis(name, "arun", SEEDS[0])
+    of.data = data_of
     return of
+
+
+def data_of(item, model="arun", seed=0):
+    """What an item measures of one run: what it does not name is not there."""
+    config = TrainConfig("digits", model=model, seed=seed)
+    analyses = {name: _analysis(name, model, seed) for name in item.analyses}
+    return RunData(config, analyses=analyses, name="runs/one")
 
 
 def empty(data: xr.Dataset) -> xr.Dataset:

@@ -1,13 +1,15 @@
 """Figure 4: verdicts on planted responses and orders; measures of the real protocols."""
 
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import xarray as xr
 
 from adaptrnn import InputError
+from adaptrnn.config import TrainConfig
 from adaptrnn.paper import figure4
+from adaptrnn.paper.item import RunData
 
 
 def outcomes(verdicts):
@@ -22,27 +24,21 @@ def test_step_reads_the_run_s_analysis_and_draws(collected, holds):
     holds(figure4.ITEM, data)
 
 
-def test_step_tells_the_trained_length_from_the_paper_s(collected, monkeypatch):
+def test_step_tells_the_trained_length_from_the_paper_s(collected):
     """Each half of the analysis must go where it belongs: both are planted, with other values."""
     data = collected(figure4.ITEM)
-    analysis = figure4.analysis_of
-
-    def planted(run, name):
-        found = analysis(run, name)
-        return found.assign(
-            n_mean_r2=xr.full_like(found.n_mean_r2, 0.25),
-            n_mean_r2_trained=xr.full_like(found.n_mean_r2, 0.75),
-        )
-
-    monkeypatch.setattr(figure4, "analysis_of", planted)
-    run = SimpleNamespace(folder="runs/one", analysis=lambda name: collected.analysis(name))
-    found = figure4.measure(run)
+    run = collected.data(figure4.ITEM)
+    analysis = run.analyses["step_response"]
+    planted = analysis.assign(
+        n_mean_r2=xr.full_like(analysis.n_mean_r2, 0.25),
+        n_mean_r2_trained=xr.full_like(analysis.n_mean_r2, 0.75),
+    )
+    found = figure4.measure(replace(run, analyses={"step_response": planted}))
     assert (found.n_mean_r2 == 0.75).all() and (found.n_mean_r2_long == 0.25).all()
     np.testing.assert_array_equal(found.h_mean, data.h_mean.isel(role=0, model=0, seed=0))
-    old = analysis(run, "step_response").drop_attrs()
-    monkeypatch.setattr(figure4, "analysis_of", lambda run, name: old)
+    old = replace(run, analyses={"step_response": analysis.drop_attrs()})
     with pytest.raises(InputError, match="adaptrnn analyze step_response runs/one --force"):
-        figure4.measure(run)
+        figure4.measure(old)
 
 
 @pytest.mark.parametrize(
@@ -87,14 +83,15 @@ def orders(data, inside, isolated, null=0.0):
     return order, order - null
 
 
-def planted_run(monkeypatch, data, order, excess):
+def planted_run(data, order, excess):
     """What `measure_orders` makes of an analysis with these orders, of two seeds alike."""
     at = {"role": 0, "model": 0, "seed": 0}
     one = order.isel(at, drop=True)
     whole = xr.Dataset({"order": one, "null_order": one - excess.isel(at, drop=True)})
-    analysis = whole.expand_dims(signal=["h", "n"])
-    monkeypatch.setattr(figure4, "analysis_of", lambda run, name: analysis)
-    found = figure4.measure_orders(None).expand_dims(role=["psmnist"], model=["arun"], seed=[0])
+    run = RunData(
+        TrainConfig("digits"), analyses={"fractional": whole.expand_dims(signal=["h", "n"])}
+    )
+    found = figure4.measure_orders(run).expand_dims(role=["psmnist"], model=["arun"], seed=[0])
     return xr.concat([found, found.assign_coords(seed=[1])], "seed")
 
 
@@ -107,9 +104,9 @@ def planted_run(monkeypatch, data, order, excess):
         (-0.3, 0.2, 0.0, "partly"),  # heterogeneous, but with the other signs
     ],
 )
-def test_orders_verdict(collected, monkeypatch, inside, isolated, null, expected):
+def test_orders_verdict(collected, inside, isolated, null, expected):
     data = collected(figure4.ORDERS)
-    found = planted_run(monkeypatch, data, *orders(data, inside, isolated, null))
+    found = planted_run(data, *orders(data, inside, isolated, null))
     assert outcomes(figure4.judge_orders(found)) == [expected, "not judged"]
     shift = found["shift"].sel(quantity="order", estimator="paper")
     np.testing.assert_allclose(shift, isolated - inside, atol=1e-6)  # float32
@@ -118,21 +115,21 @@ def test_orders_verdict(collected, monkeypatch, inside, isolated, null, expected
     np.testing.assert_allclose(found.p.sel(quantity="order", estimator="paper"), want)
 
 
-def test_alike_neurons_with_one_sign_are_not_the_claim(collected, monkeypatch):
+def test_alike_neurons_with_one_sign_are_not_the_claim(collected):
     data = collected(figure4.ORDERS)
     order, _ = orders(data, 0.2, 0.1)
     alike = xr.where(order.network == "isolated", 0.2, -0.2).broadcast_like(order)
-    found = planted_run(monkeypatch, data, alike.transpose(*order.dims), alike * 0)
+    found = planted_run(data, alike.transpose(*order.dims), alike * 0)
     assert figure4.judge_orders(found)[0].outcome == "not"
 
 
-def test_neurons_without_an_order_are_left_out_and_counted(collected, monkeypatch):
+def test_neurons_without_an_order_are_left_out_and_counted(collected):
     """Two of eight neurons have no order in the network: shares are of the other six."""
     data = collected(figure4.ORDERS)
     order, excess = orders(data, 0.3, -0.2)
     silent = (data.neuron < 2) & (order.network == "interacting")
     order = order.where(~silent).transpose(*order.dims)
-    found = figure4.judge_orders(planted_run(monkeypatch, data, order, excess))[0]
+    found = figure4.judge_orders(planted_run(data, order, excess))[0]
     assert found.outcome == "reproduced"
     shares = [part.number for part in found.parts if "alpha > 0" in part.quantity]
     assert shares == ["100%"] * 2

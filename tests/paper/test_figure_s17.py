@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from adaptrnn.config import TrainConfig
 from adaptrnn.paper import figure_s17
+from adaptrnn.paper.item import RunData
 from adaptrnn.perturb import PAPER_PERTURBATIONS
 
 
@@ -44,7 +46,7 @@ def test_another_controller_is_seen_by_the_check_not_by_the_verdict():
     assert found.outcome == "reproduced" and found.checks[0].holds == "no"
 
 
-def test_measure_reads_what_the_analysis_wrote(monkeypatch):
+def test_measure_reads_what_the_analysis_wrote():
     conditions = list(PAPER_PERTURBATIONS)
     written = xr.Dataset(
         {
@@ -55,8 +57,7 @@ def test_measure_reads_what_the_analysis_wrote(monkeypatch):
         {"condition": conditions},
         {"images": 1000},
     )
-    monkeypatch.setattr(figure_s17, "analysis_of", lambda run, name: written)
-    found = figure_s17.measure(None)
+    found = figure_s17.measure(RunData(TrainConfig("digits"), analyses={"transfer": written}))
     np.testing.assert_array_equal(found.accuracy.sel(controller="own"), written.accuracy_own)
     assert found.unchanged == 1 and found["images"] == 1000
     assert figure_s17.ITEM.needs("psmnist", "arun", "transplant")

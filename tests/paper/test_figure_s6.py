@@ -1,16 +1,15 @@
 """Figure S6: the norm of orthogonal matrices, planted maps, and measures of real protocols."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
 import xarray as xr
 
 from adaptrnn.analysis.jacobian import jacobian_norm
+from adaptrnn.config import TrainConfig
 from adaptrnn.init import haar_
 from adaptrnn.paper import figure_s6
-from adaptrnn.paper.item import collect
+from adaptrnn.paper.item import RunData, combine
 
 
 def outcomes(verdicts):
@@ -80,48 +79,37 @@ def test_regions(second, expected):
 N, S = [1.0, 5.0, 10.0, 20.0], [0.0, 0.5, 1.0]
 
 
-def grid(monkeypatch, accuracy, move, seeds=(0, 1)):
-    """Collected from fake runs: accuracy as a function of the norm, (n, s) moved by a function."""
-    runs = []
+def grid(accuracy, move, seeds=(0, 1)):
+    """Planted runs: accuracy as a function of the norm, (n, s) moved by a function."""
 
-    def measured(n, s, learned, seed):
-        config = SimpleNamespace(
-            model="gamma-shared", n=str(n), s=s, seed=seed, learn_curve=learned
+    def planted(n, s, learned, seed):
+        config = TrainConfig(
+            "digits", "gamma-shared", n=str(n), s=s, seed=seed, learn_curve=learned
         )
-        return SimpleNamespace(config=lambda: config, weights=lambda: weights(n, s, learned))
-
-    def weights(n, s, learned):
         end = move(n, s) if learned else (n, s)
-        return {f"core.{k}_l0": torch.tensor(v) for k, v in zip("ns", end, strict=True)}
-
-    def evaluated(run, conditions):
-        config = run.config()
-        n, s = float(config.n), config.s
-        if config.learn_curve:
-            n, s = move(n, s)
-        pair = (torch.tensor(v, dtype=torch.float64) for v in (n, s))
+        weights = {f"core.{k}_l0": torch.tensor(v) for k, v in zip("ns", end, strict=True)}
+        norm = float(figure_s6.norms(*(torch.tensor(v, dtype=torch.float64) for v in end)))
         # seeds differ a little, and what was learned is a little better
-        value = accuracy(float(figure_s6.norms(*pair))) + 0.001 * config.seed
-        value += 0.002 * config.learn_curve
-        return xr.Dataset({"accuracy": ("condition", [value])}, {"condition": ["clean"]})
+        value = accuracy(norm) + 0.001 * seed + 0.002 * learned
+        evaluation = xr.Dataset({"accuracy": ("condition", [value])}, {"condition": ["clean"]})
+        return RunData(config, evaluation=evaluation, weights=weights)
 
-    monkeypatch.setattr(figure_s6, "evaluation_of", evaluated)
-    for seed in seeds:
-        runs += [
-            ("psmnist", "grid", measured(n, s, learned, seed))
-            for n in N
-            for s in S
-            for learned in (False, True)
-        ]
-    return collect(figure_s6.GRID, runs)
+    runs = [
+        ("psmnist", planted(n, s, learned, seed))
+        for seed in seeds
+        for n in N
+        for s in S
+        for learned in (False, True)
+    ]
+    return combine(figure_s6.GRID, runs)
 
 
 def good(norm):
     return 0.9 - 0.2 * abs(np.log(norm)) - 0.1 * (norm > 1.02)
 
 
-def test_grid_is_put_together_and_judged(monkeypatch, holds):
-    data = grid(monkeypatch, good, lambda n, s: (5.0, 0.0))
+def test_grid_is_put_together_and_judged(holds):
+    data = grid(good, lambda n, s: (5.0, 0.0))
     assert data.accuracy.dims[3:] == ("start_n", "start_s", "learned")
     assert data.accuracy.notnull().all() and data.sizes["start_n"] == len(N)
     found = holds(figure_s6.GRID, data)
@@ -130,13 +118,13 @@ def test_grid_is_put_together_and_judged(monkeypatch, holds):
     assert outcomes(figure_s6.judge_grid(data.isel(seed=[0]))) == ["partly", "partly"]
 
 
-def test_a_grid_that_has_not_learned_is_not_judged(monkeypatch):
-    data = grid(monkeypatch, lambda norm: good(norm) / 4, lambda n, s: (5.0, 0.0))
+def test_a_grid_that_has_not_learned_is_not_judged():
+    data = grid(lambda norm: good(norm) / 4, lambda n, s: (5.0, 0.0))
     assert outcomes(figure_s6.judge_grid(data)) == ["not trained enough"] * 2
 
 
-def test_grid_the_other_way_round(monkeypatch):
-    away = grid(monkeypatch, lambda norm: 1 - good(norm), lambda n, s: (n, s + 0.2))
+def test_grid_the_other_way_round():
+    away = grid(lambda norm: 1 - good(norm), lambda n, s: (n, s + 0.2))
     found = figure_s6.judge_grid(away)
     assert found[0].outcome == "not"
     assert found[1].shown[0].holds == "no"  # they move away from the norm of 1
@@ -144,8 +132,8 @@ def test_grid_the_other_way_round(monkeypatch):
     assert figure_s6.judge_grid(worse)[1].outcome == "not"
 
 
-def test_learned_alone_knows_the_norm_but_no_map(monkeypatch):
-    data = grid(monkeypatch, good, lambda n, s: (5.0, 0.0))
+def test_learned_alone_knows_the_norm_but_no_map():
+    data = grid(good, lambda n, s: (5.0, 0.0))
     found = figure_s6.judge_grid(data.sel(learned=[1]))
     assert outcomes(found) == ["no data", "no data"]
     assert found[1].shown[0].holds == "yes" and {p.holds for p in found[1].parts} == {"no data"}

@@ -1,40 +1,34 @@
 """Curve against initial matrix: planted accuracies, effects paired by seed."""
 
-from types import SimpleNamespace
-
 import xarray as xr
 
+from adaptrnn.config import TrainConfig
 from adaptrnn.figure.style import render
 from adaptrnn.paper import initial
-from adaptrnn.paper.item import collect
+from adaptrnn.paper.item import RunData, combine
 
 CURVE = {"relu": 0.0, "gamma": 0.05}
 MATRIX = {"henaff": 0.1, "uniform": 0.0}
 
 
-def collected(monkeypatch):
+def collected():
     """Accuracy is 0.7, plus that of the curve, of the matrix, and of the seed."""
-
-    def evaluated(run, conditions):
-        config = run.config()
-        value = 0.7 + CURVE[config.model] + MATRIX[config.recurrent_init] + 0.01 * config.seed
-        values = [value - 0.3 * (name == "noisy-drive") for name in conditions]
-        return xr.Dataset({"accuracy": ("condition", values)}, {"condition": list(conditions)})
-
-    monkeypatch.setattr(initial, "evaluation_of", evaluated)
     runs = []
     for matrix in MATRIX:
         for model in CURVE:
             for seed in (0, 1, 2):
-                config = SimpleNamespace(model=model, seed=seed, recurrent_init=matrix)
-                variant = "" if matrix == "henaff" else "initial"
-                one = SimpleNamespace(config=lambda config=config: config)
-                runs.append(("psmnist", variant, one))
-    return collect(initial.INITIAL, runs)
+                value = 0.7 + CURVE[model] + MATRIX[matrix] + 0.01 * seed
+                rates = xr.Dataset(
+                    {"accuracy": ("condition", [value, value - 0.3])},
+                    {"condition": list(initial.CONDITIONS)},
+                )
+                config = TrainConfig("digits", model, seed=seed, recurrent_init=matrix)
+                runs.append(("psmnist", RunData(config, evaluation=rates)))
+    return combine(initial.INITIAL, runs)
 
 
-def test_effects_are_what_was_planted(monkeypatch):
-    data = collected(monkeypatch)
+def test_effects_are_what_was_planted():
+    data = collected()
     assert render(initial.INITIAL.draw, data).startswith(b"<?xml")
     rows = {row[0]: row[1:] for row in initial.table(data).rows}
     # the spread over seeds is the same in both, so it drops out of the pairs
@@ -48,7 +42,7 @@ def test_effects_are_what_was_planted(monkeypatch):
     assert len(rows) == 4 and not initial.INITIAL.judge(data)
 
 
-def test_only_the_paper_s_matrix_is_drawn_too(monkeypatch):
-    data = collected(monkeypatch).sel(initial=["henaff"])
+def test_only_the_paper_s_matrix_is_drawn_too():
+    data = collected().sel(initial=["henaff"])
     assert render(initial.INITIAL.draw, data).startswith(b"<?xml")
     assert len(initial.table(data).rows) == 1

@@ -1,32 +1,29 @@
 """Learning curves: planted courses of accuracy, drawn and summarised."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 
 from adaptrnn._error import InputError
+from adaptrnn.config import TrainConfig
 from adaptrnn.figure.style import render
 from adaptrnn.paper import learning
-from adaptrnn.paper.item import collect
+from adaptrnn.paper.item import RunData, combine
 
 
-def run(model, seed, curve):
+def run(role, model, seed, curve):
     rows = pd.DataFrame({"validation_accuracy": curve, "train_loss": 1 - np.array(curve)})
-    config = SimpleNamespace(model=model, seed=seed)
-    return SimpleNamespace(config=lambda: config, metrics=lambda: rows)
+    return role, RunData(TrainConfig("digits", model, seed=seed), metrics=rows)
 
 
 def collected():
     runs = [
-        ("psmnist", "", run("gru", 0, [0.1, 0.2, 0.3, 0.8])),
-        ("psmnist", "", run("gru", 1, [0.1, 0.2, 0.5, 0.8])),
-        ("scifar10", "", run("arun", 0, [0.1, 0.3, 0.3, 0.3, 0.2, 0.3, 0.1, 0.1])),
-        ("psmnist", "grid", run("gru", 0, [0.9])),  # not one of the profile's own networks
+        run("psmnist", "gru", 0, [0.1, 0.2, 0.3, 0.8]),
+        run("psmnist", "gru", 1, [0.1, 0.2, 0.5, 0.8]),
+        run("scifar10", "arun", 0, [0.1, 0.3, 0.3, 0.3, 0.2, 0.3, 0.1, 0.1]),
     ]
-    return collect(learning.CURVES, runs)
+    return combine(learning.CURVES, runs)
 
 
 def test_curves_are_collected_drawn_and_summarised():

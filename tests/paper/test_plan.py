@@ -5,13 +5,14 @@ import dataclasses
 import pytest
 import tyro
 
-from adaptrnn.config import EvaluateConfig, TrainConfig
-from adaptrnn.laboratory.command import AnalyzeConfig
+from adaptrnn.config import AnalyzeConfig, EvaluateConfig, TrainConfig
 from adaptrnn.laboratory.protocol import ANALYSES
 from adaptrnn.paper.catalogue import ITEMS
 from adaptrnn.paper.cost import multiply_adds, training_cost
-from adaptrnn.paper.plan import Plan, arguments
+from adaptrnn.paper.plan import Plan
 from adaptrnn.paper.profile import PROFILES
+from adaptrnn.perturb import parse_named
+from adaptrnn.run import read_config
 
 
 @pytest.fixture(scope="module", params=PROFILES)
@@ -19,14 +20,17 @@ def plan(request):
     return Plan.of(request.param)
 
 
-def test_commands_are_read_back_as_the_configurations(plan):
+def test_commands_are_read_back_as_the_configurations(plan, tmp_path):
+    plan.write(tmp_path)
     for name, run in plan.runs.items():
-        words = plan.train(name)
-        assert words[0] == "train"
-        assert tyro.cli(TrainConfig, args=words[1:]) == run.config
+        command, option, file = plan.train(name)
+        assert (command, option) == ("train", "--config")
+        assert read_config(tmp_path / file) == run.config
     for unit in plan.evaluated():
         words = plan.evaluate(unit)
-        assert len(tyro.cli(EvaluateConfig, args=words[1:]).perturb) == len(plan.conditions(unit))
+        assert parse_named(tyro.cli(EvaluateConfig, args=words[1:]).perturb) == plan.conditions(
+            unit
+        )
     for unit in plan.analysed():
         config = tyro.cli(AnalyzeConfig, args=plan.analyze(unit)[1:])
         assert set(config.name.split(",")) <= set(ANALYSES)
@@ -45,7 +49,8 @@ def test_every_run_is_in_one_unit_and_every_item_gets_what_it_needs(plan):
         for unit, names in plan.units.items():
             run = plan.runs[names[0]]
             if item.needs(run.role, run.config.model, run.variant):
-                assert {str(p) for p in item.conditions.values()} <= set(plan.conditions(unit))
+                # by the same name, so that a table has the name that the item gives
+                assert item.conditions.items() <= plan.conditions(unit).items()
                 assert set(item.analyses) <= set(plan.analyses(unit))
 
 
@@ -58,10 +63,3 @@ def test_a_plan_costs_more_with_more_epochs_and_neurons():
     assert long.seconds == pytest.approx(2 * small.seconds, rel=0.02)
     law = multiply_adds(larger) / multiply_adds(config)
     assert wide.seconds == pytest.approx(law * small.seconds, rel=0.1)
-
-
-def test_arguments_of_every_kind():
-    config = TrainConfig("digits", model="gamma", learn_curve=False, clip=0.5)
-    words = arguments(config)
-    assert words == ["digits", "--model", "gamma", "--no-learn-curve", "--clip", "0.5"]
-    assert tyro.cli(TrainConfig, args=words) == config

@@ -8,54 +8,17 @@ import signal
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import tyro
+from typing import TYPE_CHECKING
 
 from adaptrnn._error import bad, require
+from adaptrnn.config import ExploreConfig
 from adaptrnn.explore.network import find_runs, load
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["ExploreConfig", "explore"]
-
-LOCAL = ("127.0.0.1", "localhost", "::1")
-
-
-@dataclass(frozen=True)
-class ExploreConfig:
-    """Where the explorer listens and what it shows.
-
-    Example:
-        >>> ExploreConfig(token="short")
-        Traceback (most recent call last):
-        adaptrnn._error.InputError: token='***': must be at least 8 characters.
-    """
-
-    run: Annotated[Path | None, tyro.conf.Positional, tyro.conf.arg(metavar="[RUN]")] = None
-    """A run, or a folder of runs; default: a small network that comes with adaptrnn."""
-    host: str = "127.0.0.1"
-    """Address to listen on; any but this machine's own asks for a token."""
-    port: int = 2718
-    """Port to listen on."""
-    browser: bool = True
-    """Whether to open the browser."""
-    token: str | None = None
-    """What the page asks for; default: none for this machine, a random one for others."""
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.port <= 65535:
-            raise bad("port", self.port, "a port, from 1 to 65535")
-        if self.token is not None and len(self.token) < 8:
-            raise bad("token", "***", "at least 8 characters")
-
-    @property
-    def local(self) -> bool:
-        """Whether only this machine can reach it."""
-        return self.host in LOCAL
+__all__ = ["explore"]
 
 
 def explore(config: ExploreConfig, console: Console) -> None:

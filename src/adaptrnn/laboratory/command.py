@@ -7,53 +7,28 @@ RUN/analysis/NAME.png  the picture (--draw)
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import shlex
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import tyro
+import torch
 
 from adaptrnn._error import InputError, bad, choose, require
+from adaptrnn.config import AnalyzeConfig, to_dict
+from adaptrnn.laboratory.protocol import ANALYSES
+from adaptrnn.laboratory.subject import Subject, subject_of_run
+from adaptrnn.model import MODELS, OWN_MODEL
+from adaptrnn.run import Run, runs_in, versions
+from adaptrnn.storage import hash_file, read_dataset, write_dataset
 
 if TYPE_CHECKING:
     import xarray as xr
     from rich.console import Console
 
-    from adaptrnn.laboratory.subject import Subject
-    from adaptrnn.run import Run
-
-__all__ = ["AnalyzeConfig", "read_analysis", "run_analyze"]
-
-
-@dataclass(frozen=True)
-class AnalyzeConfig:
-    """Which analysis is made, of which runs."""
-
-    name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = ""
-    """Name of the analysis, several as lyapunov,spectrum, or all; without one they are listed."""
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")] = ()
-    """Folders of trained runs, or of folders of runs; results go to RUN/analysis/NAME.nc."""
-    draw: bool = False
-    """Draw each result too, to RUN/analysis/NAME.png."""
-    force: bool = False
-    """Analyze again what is there already."""
-    seed: int = 0
-    """Seed of the noise, first states and images that an analysis draws."""
-    effort: float = 1.0
-    """Images, trials, samples and steps relative to the standard protocols."""
-    task: str | None = None
-    """FILE.py:FUNCTION again, for runs trained on a task of your own; its code is run."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.effort < float("inf"):
-            raise bad("effort", self.effort, "a number > 0")
-        if not 0 <= self.seed < 2**32:
-            raise bad("seed", self.seed, "an integer, 0 <= seed < 2^32")
+__all__ = ["read_analysis", "run_analyze"]
 
 
 def run_analyze(config: AnalyzeConfig, console: Console) -> list[Path]:
@@ -81,9 +56,6 @@ def run_analyze(config: AnalyzeConfig, console: Console) -> list[Path]:
     require("xarray", "analysis")
     if config.draw:
         require("matplotlib", "paper")
-    from adaptrnn.laboratory.protocol import ANALYSES
-    from adaptrnn.laboratory.subject import subject_of_run
-    from adaptrnn.run import runs_in, write_dataset
 
     if not config.name:
         for name, analysis in ANALYSES.items():
@@ -157,8 +129,6 @@ def read_analysis(path: Path) -> xr.Dataset:
         Traceback (most recent call last):
         adaptrnn._error.InputError: nowhere/analysis/spectrum.nc: not there. Run ...
     """
-    from adaptrnn.run import read_dataset
-
     if not path.exists():
         run = path.parent.parent
         raise InputError(f"{path}: not there. Run  adaptrnn analyze {path.stem} {run}")
@@ -171,9 +141,6 @@ def _path(run: Run, name: str) -> Path:
 
 def _lacks(name: str, run: Run) -> str | None:
     """Why an analysis cannot be made of a run; None if it can."""
-    from adaptrnn.laboratory.protocol import ANALYSES
-    from adaptrnn.model import MODELS, OWN_MODEL
-
     config = run.config()
     if name == "all":
         return None
@@ -199,8 +166,6 @@ def _lacks(name: str, run: Run) -> str | None:
 
 def _measure(name: str, subject: Subject, console: Console) -> xr.Dataset:
     """The data set, with how long it took in its attributes."""
-    from adaptrnn.laboratory.protocol import ANALYSES
-
     with console.status(name) as status:
         heard = dataclasses.replace(subject, say=lambda text: status.update(f"{name}: {text}"))
         begin = time.perf_counter()
@@ -211,27 +176,16 @@ def _measure(name: str, subject: Subject, console: Console) -> xr.Dataset:
 
 def _stamp(run: Run, config: AnalyzeConfig) -> dict[str, Any]:
     """What a kept result must agree in."""
-    from adaptrnn.run import Run, versions
-
     source = run.config().controller_from
-    stamp: dict[str, Any] = {"weights_hash": _hash(run.weights_path)}
+    stamp: dict[str, Any] = {"weights_hash": hash_file(run.weights_path)}
     if source is not None and Run(source).weights_path.exists():
-        stamp["donor_hash"] = _hash(Run(source).weights_path)
+        stamp["donor_hash"] = hash_file(Run(source).weights_path)
     stamp |= {"analysis_seed": config.seed, "effort": float(config.effort)}
     return stamp | {"adaptrnn": versions()["adaptrnn"]}
 
 
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def _origin(run: Run, command: str) -> dict[str, Any]:
     """Where a result comes from."""
-    import torch
-
-    from adaptrnn.config import to_dict
-    from adaptrnn.run import versions
-
     task = run.record().get("task", {})
     return {
         "command": command,

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from adaptrnn._error import bad
 from adaptrnn.figure.style import colour, ink, label_of, letters, render, shades, subplots
 from adaptrnn.laboratory.protocol import ANALYSES
-from adaptrnn.run import write_atomic
+from adaptrnn.storage import write_atomic
 
 __all__ = [
     "DRAWINGS",

@@ -17,7 +17,8 @@ from adaptrnn._error import InputError, bad, choose, require
 from adaptrnn.laboratory.protocol import ANALYSES
 from adaptrnn.laboratory.subject import Subject, subject_of_network
 from adaptrnn.model import MODELS
-from adaptrnn.run import versions, write_dataset
+from adaptrnn.run import versions
+from adaptrnn.storage import write_dataset
 from adaptrnn.tasks import AbstractTask
 
 __all__ = ["analyze"]

@@ -12,7 +12,7 @@ import psutil
 import xarray as xr
 
 from adaptrnn.paper.catalogue import ITEMS
-from adaptrnn.paper.item import collect
+from adaptrnn.paper.item import Item, combine, read_runs
 from adaptrnn.paper.plan import Plan
 from adaptrnn.paper.profile import PlannedRun
 from adaptrnn.paper.store import read_alone, write_results
@@ -22,7 +22,11 @@ __all__ = ["collect_results"]
 
 
 def collect_results(
-    plan: Plan, folder: Path, out: Path, more: Mapping[str, Any] | None = None
+    plan: Plan,
+    folder: Path,
+    out: Path,
+    more: Mapping[str, Any] | None = None,
+    items: Mapping[str, Item] = ITEMS,
 ) -> dict[str, str]:
     """Measure every item of the paper on the runs of a plan and write the tables.
 
@@ -31,6 +35,7 @@ def collect_results(
         folder: of the runs.
         out: folder of the results, see `adaptrnn.paper.store`.
         more: what else the manifest should say.
+        items: the figures and tables by name; by default all of the paper.
 
     Returns:
         What is missing, with the reason: runs that have not finished, items that failed.
@@ -46,13 +51,13 @@ def collect_results(
             untrained[f"{planned.role} {planned.config.model} {planned.variant}".strip()] += 1
     for kind, count in untrained.items():
         missing[kind] = f"{count} network{'s' if count > 1 else ''} not trained"
-    items = {}
-    for name, item in ITEMS.items():
+    found = {}
+    for name, item in items.items():
         wanted = set(item.roles) & set(plan.profile.roles)
         if item.made_by:
             alone = _alone(name, (out, folder))
             if alone is not None:
-                items[name] = alone
+                found[name] = alone
             continue
         if item.optional and not any(
             item.variant == planned.variant for planned in plan.runs.values()
@@ -62,14 +67,15 @@ def collect_results(
             missing[name] = f"needs {', '.join(item.roles)}, which the profile does not have"
             continue
         try:
-            data = collect(item, [(planned.role, planned.variant, run) for planned, run in runs])
+            known = [(planned.role, planned.variant, run) for planned, run in runs]
+            data = combine(item, read_runs(item, known))
         except Exception as error:  # one figure must not take the others with it
             missing[name] = f"{type(error).__name__}: {error}"
             continue
         if data is None:
             missing[name] = "none of the runs that it needs is there"
         else:
-            items[name] = data
+            found[name] = data
     rows = pd.DataFrame([_row(planned, run) for planned, run in runs], columns=list(_COLUMNS))
     manifest = {
         "profile": plan.profile.name,
@@ -83,7 +89,7 @@ def collect_results(
         "jobs": _jobs(folder),
         **(more or {}),
     }
-    write_results(out, items, rows, manifest)
+    write_results(out, found, rows, manifest)
     return missing
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from adaptrnn.analysis.robustness import area
 from adaptrnn.figure.robustness import robustness
-from adaptrnn.paper.item import ROLES, Item, analysis_of
+from adaptrnn.paper.item import ROLES, Item, RunData
 from adaptrnn.paper.ordering import (
     GATED,
     OTHER,
@@ -24,7 +24,6 @@ from adaptrnn.paper.ordering import (
 )
 from adaptrnn.paper.table1 import MODELS
 from adaptrnn.paper.verdict import Claim, Part, Verdict, part, verdict
-from adaptrnn.run import Run
 
 __all__ = ["CONTRAST", "DRIVE", "bend", "decrease", "judge_contrast", "judge_drive", "measure"]
 
@@ -66,7 +65,7 @@ E13 = Claim(
 KINDS = (("accuracy", 100.0, max, " pp", "+.1f"), ("loss", 1.0, min, " nats", "+.2f"))
 
 
-def measure(run: Run, curve: str) -> xr.Dataset:
+def measure(run: RunData, curve: str) -> xr.Dataset:
     """Accuracy and loss at each strength, and on how many images.
 
     Args:
@@ -76,7 +75,7 @@ def measure(run: Run, curve: str) -> xr.Dataset:
     Returns:
         accuracy, loss (xi or amplitude); images.
     """
-    found = analysis_of(run, "robustness")
+    found = run.analyses["robustness"]
     kept = {name: found[f"{curve}_{name}"] for name in ("accuracy", "loss")}
     result = xr.Dataset(kept).assign(images=float(found.attrs[f"{curve}_images"]))
     return result.drop_attrs()

@@ -7,11 +7,10 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from adaptrnn.figure.heterogeneity import heterogeneity, scaling
-from adaptrnn.paper.item import Item, analysis_of
+from adaptrnn.paper.item import Item, RunData
 from adaptrnn.paper.note import along
 from adaptrnn.paper.ordering import known
 from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
-from adaptrnn.run import Run
 
 __all__ = [
     "HETEROGENEITY",
@@ -53,14 +52,14 @@ E18 = Claim(
 )
 
 
-def measure_heterogeneity(run: Run) -> xr.Dataset:
+def measure_heterogeneity(run: RunData) -> xr.Dataset:
     """N and s of every neuron after training and before, and their spread.
 
     Returns:
         n, s, n_initial, s_initial (neuron); n_sd, s_sd over neurons, with _low and _high, the
         ends of the interval over neurons.
     """
-    found = analysis_of(run, "heterogeneity")
+    found = run.analyses["heterogeneity"]
     names = [f"{key}{end}" for key in "ns" for end in ("", "_initial")]
     names += [f"{key}_sd{end}" for key in "ns" for end in ("", "_low", "_high")]
     kept = found[names].astype("float32").drop_attrs()
@@ -89,7 +88,7 @@ def judge_heterogeneity(data: xr.Dataset) -> list[Verdict]:
     return [verdict(E14, parts, note=" ".join(notes))]
 
 
-def measure_scaling(run: Run) -> xr.Dataset:
+def measure_scaling(run: RunData) -> xr.Dataset:
     """Steady gain, saturation and output variance against the size of the noise, with fits.
 
     Returns:
@@ -98,7 +97,7 @@ def measure_scaling(run: Run) -> xr.Dataset:
         variance over log xi; for n and s: _value (shape, parameter), _r2, _delta_aic, _delta_aicc
         (shape), of the fits to the mean over neurons.
     """
-    found = analysis_of(run, "gain_scaling").rename(model="shape")
+    found = run.analyses["gain_scaling"].rename(model="shape")
     names = [f"{key}_{what}" for key in "ns" for what in ("value", "r2", "delta_aic", "delta_aicc")]
     kept = found[[*names, "slope", "slope_low", "slope_high"]]
     variance = [found.output_variance, found.output_variance_frozen]

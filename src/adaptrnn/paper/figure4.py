@@ -9,11 +9,10 @@ from adaptrnn._error import InputError
 from adaptrnn.analysis.statistic import holm, paired_test, unpaired_test
 from adaptrnn.figure.order import order_by_task, orders
 from adaptrnn.figure.response import response
-from adaptrnn.paper.item import Item, analysis_of
+from adaptrnn.paper.item import Item, RunData
 from adaptrnn.paper.note import along
 from adaptrnn.paper.ordering import TASKS as ROLE_NAMES
 from adaptrnn.paper.verdict import Claim, Part, Verdict, part, verdict
-from adaptrnn.run import Run
 
 __all__ = [
     "ITEM",
@@ -85,18 +84,18 @@ SIGNALS = ("n", "s", "h")
 # --- Fig 4a -------------------------------------------------------------------------------------
 
 
-def measure(run: Run) -> xr.Dataset:
+def measure(run: RunData) -> xr.Dataset:
     """Mean over neurons of n, s, h, (time, xi); the fits to it, (xi,), and to each neuron's.
 
     Before, during and after the step lie 200/784 of the sequence that the network was trained on:
     what it does far beyond that length it was never asked for. Fits with the paper's 200 steps
     are kept next to them, as _long.
     """
-    found = analysis_of(run, "step_response")
+    found = run.analyses["step_response"]
     if "step_trained" not in found.attrs:
         raise InputError(
-            f"{run.folder}: its step_response lacks the response within the trained length. Run  "
-            f"adaptrnn analyze step_response {run.folder} --force"
+            f"{run.name}: its step_response lacks the response within the trained length. Run  "
+            f"adaptrnn analyze step_response {run.name} --force"
         )
     steps = int(found.attrs["step_trained"][0])
     time = found.time_trained - steps
@@ -199,7 +198,7 @@ ITEM = Item(
 # --- Fig 4b, c ----------------------------------------------------------------------------------
 
 
-def measure_orders(run: Run) -> xr.Dataset:
+def measure_orders(run: RunData) -> xr.Dataset:
     """Orders of the rates of every neuron, and their shift when the neurons are isolated.
 
     Returns:
@@ -209,7 +208,7 @@ def measure_orders(run: Run) -> xr.Dataset:
         neuron's mean over those drives at which it has an order in both, and the permutation test
         over neurons; pairs (protocol, estimator), the number of neurons compared.
     """
-    found = analysis_of(run, "fractional").sel(signal="h", drop=True)
+    found = run.analyses["fractional"].sel(signal="h", drop=True)
     both = found.order.notnull().all("network")
     kept = {"order": found.order, "excess": found.order - found.null_order}
     shape = (len(kept), found.sizes["protocol"], found.sizes["estimator"])
@@ -370,9 +369,9 @@ ORDERS = Item(
 # --- Fig 4d -------------------------------------------------------------------------------------
 
 
-def measure_tasks(run: Run) -> xr.Dataset:
+def measure_tasks(run: RunData) -> xr.Dataset:
     """Mean order of the rates over neurons, order (protocol, estimator, network, xi)."""
-    found = analysis_of(run, "fractional").sel(signal="h", drop=True)
+    found = run.analyses["fractional"].sel(signal="h", drop=True)
     mean = found.order.mean("neuron")
     return xr.Dataset({"order": mean.transpose("protocol", "estimator", "network", "xi")})
 

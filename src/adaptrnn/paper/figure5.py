@@ -12,11 +12,10 @@ from adaptrnn.figure.controller import level_sets, manifold
 from adaptrnn.figure.stability import eigenvalues, exponents
 from adaptrnn.figure.style import label_of
 from adaptrnn.model import MODELS
-from adaptrnn.paper.item import Item, analysis_of
+from adaptrnn.paper.item import Item, RunData
 from adaptrnn.paper.note import along
 from adaptrnn.paper.ordering import OTHER, PLAIN, minus
 from adaptrnn.paper.verdict import Claim, Part, Verdict, part, verdict
-from adaptrnn.run import Run
 
 __all__ = [
     "EXPONENTS",
@@ -78,7 +77,7 @@ MOST = 1e6
 """Largest ratio of exponents that is told apart."""
 
 
-def measure_manifold(run: Run) -> xr.Dataset:
+def measure_manifold(run: RunData) -> xr.Dataset:
     """Where the controller goes and settles, in its first two principal components.
 
     Returns:
@@ -86,7 +85,7 @@ def measure_manifold(run: Run) -> xr.Dataset:
         steady (start, current, component); share (component) of the variance; monotone, 1 or 0;
         rank_correlation; spread of steady states between starts, a share of the variance.
     """
-    found = analysis_of(run, "controller_manifold")
+    found = run.analyses["controller_manifold"]
     two = found.isel(component=slice(2))
     after = two.score.isel(start=0, drop=True).sel(time=slice(0, None, 4))
     result = xr.Dataset(
@@ -137,7 +136,7 @@ def _share(held: xr.DataArray) -> float:
     return float(100 * held.mean()) if bool(held.notnull().any()) else np.nan
 
 
-def measure_levels(run: Run) -> xr.Dataset:
+def measure_levels(run: RunData) -> xr.Dataset:
     """(n, s) of every neuron under each drive, and how far from Lambda(xi).
 
     Returns:
@@ -145,7 +144,7 @@ def measure_levels(run: Run) -> xr.Dataset:
         neurons of gamma'(xi; n, s) - (1 - eps), and middle, the median of its size, (stage, xi);
         epsilon, fitted at xi = 10; level (xi, gain), the curves as s over n.
     """
-    found = analysis_of(run, "noise")
+    found = run.analyses["noise"]
     epsilon = float(found.epsilon)
     result = xr.Dataset(
         {
@@ -239,14 +238,14 @@ def _sides(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
     return _high(values).max("xi"), _low(values).min("xi")
 
 
-def measure_exponents(run: Run) -> xr.Dataset:
+def measure_exponents(run: RunData) -> xr.Dataset:
     """Largest exponents against the drive and after its onset.
 
     Returns:
         lyapunov and error (definition, condition, xi); after_onset and after_onset_error (xi_onset,
         delay) in the paper's definition.
     """
-    found = analysis_of(run, "lyapunov")
+    found = run.analyses["lyapunov"]
     kept = {
         "lyapunov": found.lyapunov,
         "error": found.standard_error,
@@ -328,14 +327,14 @@ def _ratio(size: xr.DataArray, model: str) -> xr.DataArray:
     return two[0] / two[1]
 
 
-def measure_spectrum(run: Run) -> xr.Dataset:
+def measure_spectrum(run: RunData) -> xr.Dataset:
     """Eigenvalues of W_hh and their radius before and after training.
 
     Returns:
         real_part, imaginary_part (network, eigenvalue); radius and outside, the share beyond the
         unit circle, (network).
     """
-    found = analysis_of(run, "spectrum")
+    found = run.analyses["spectrum"]
     kept = {"real_part": found.real_part, "imaginary_part": found.imaginary_part}
     result = xr.Dataset({**kept, "radius": found.radius, "outside": found.outside})
     order = np.arange(found.sizes["eigenvalue"])

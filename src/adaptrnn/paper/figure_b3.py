@@ -7,11 +7,10 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from adaptrnn.figure.heterogeneity import rotated
-from adaptrnn.paper.item import Item, analysis_of
+from adaptrnn.paper.item import Item, RunData
 from adaptrnn.paper.note import along
 from adaptrnn.paper.ordering import images, known
 from adaptrnn.paper.verdict import Claim, Part, Verdict, part, verdict
-from adaptrnn.run import Run
 
 __all__ = ["ITEM", "judge", "measure"]
 
@@ -26,14 +25,14 @@ E15 = Claim(
 )
 
 
-def measure(run: Run) -> xr.Dataset:
+def measure(run: RunData) -> xr.Dataset:
     """Accuracy upright, turned and retrained, and n and s before and after.
 
     Returns:
         accuracy (stage); recovered; unchanged, 1 if every other number of the network stayed;
         n, s (training, neuron), det_covariance (training); images, in the test set.
     """
-    found = analysis_of(run, "transfer")
+    found = run.analyses["transfer"]
     kept = (
         found[["n", "s"]].astype("float32").assign_coords(neuron=np.arange(found.sizes["neuron"]))
     )

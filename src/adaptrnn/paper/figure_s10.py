@@ -10,10 +10,9 @@ import xarray as xr
 from adaptrnn.analysis.fractional import PROTOCOLS, fractional_derivative, fractional_order
 from adaptrnn.figure.order import error_curves
 from adaptrnn.paper.figure4 import SIGN
-from adaptrnn.paper.item import Item, analysis_of
+from adaptrnn.paper.item import Item, RunData
 from adaptrnn.paper.ordering import TASKS
 from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
-from adaptrnn.run import Run
 
 __all__ = ["ITEM", "SHARP", "curves", "depth", "judge", "measure"]
 
@@ -61,7 +60,7 @@ def depth(error: xr.DataArray) -> xr.DataArray:
     return xr.where(inner, fall.fillna(0.0), 0.0).where(known)
 
 
-def curves(run: Run, signals: Sequence[str]) -> xr.Dataset:
+def curves(run: RunData, signals: Sequence[str]) -> xr.Dataset:
     """Error over the order of the signals of the interacting network, mean over neurons.
 
     Args:
@@ -73,7 +72,7 @@ def curves(run: Run, signals: Sequence[str]) -> xr.Dataset:
         order of least error, depth, its sharpness, and of the neurons' own orders mean, sd, share
         with order > 0 and share that has one, (protocol, estimator, signal, xi).
     """
-    found = analysis_of(run, "fractional").sel(network="interacting", drop=True)
+    found = run.analyses["fractional"].sel(network="interacting", drop=True)
     found = found.sel(signal=list(signals))
     known = found.error.notnull().all("alpha")
     order = found.order
@@ -94,7 +93,7 @@ def curves(run: Run, signals: Sequence[str]) -> xr.Dataset:
     return coarse.assign_coords(alpha=coarse.alpha.values.round(6))
 
 
-def measure(run: Run) -> xr.Dataset:
+def measure(run: RunData) -> xr.Dataset:
     """Error curves of the rates; the mean rate de-filtered by its own order, and the step.
 
     Returns:
@@ -104,7 +103,7 @@ def measure(run: Run) -> xr.Dataset:
     """
     result = curves(run, ["h"])
     xi, plan = SHOWN[1], PROTOCOLS["A"]
-    rate = analysis_of(run, "fractional").response.sel(network="interacting", xi=xi).values
+    rate = run.analyses["fractional"].response.sel(network="interacting", xi=xi).values
     step = plan.stimulus(xi)
     alpha = float(fractional_order(rate, step, protocol=plan).order)
     back = fractional_derivative(rate, alpha)

@@ -10,11 +10,10 @@ from matplotlib.figure import Figure
 from adaptrnn.analysis.robustness import compare
 from adaptrnn.figure.robustness import heat_maps
 from adaptrnn.figure.style import label_of
-from adaptrnn.paper.item import ROLES, Item, analysis_of
+from adaptrnn.paper.item import ROLES, Item, RunData
 from adaptrnn.paper.ordering import GATED, OTHER, PLAIN, TASKS, first, known, leads
 from adaptrnn.paper.table1 import MODELS
 from adaptrnn.paper.verdict import Claim, Part, Verdict, part, verdict
-from adaptrnn.run import Run
 
 __all__ = ["ITEM", "judge", "measure"]
 
@@ -32,14 +31,14 @@ E39 = Claim(
 MAPS = ("drive", "contrast")
 
 
-def measure(run: Run) -> xr.Dataset:
+def measure(run: RunData) -> xr.Dataset:
     """Accuracy and loss as maps, and on how many images.
 
     Returns:
         drive_accuracy, drive_loss (map_xi, map_length), contrast_accuracy, contrast_loss
         (map_phase, map_amplitude); clean_accuracy, without contrast; images.
     """
-    found = analysis_of(run, "robustness")
+    found = run.analyses["robustness"]
     kept = {
         f"{kind}_{name}": found[f"{kind}_map_{name}"].astype("float32")
         for kind in MAPS

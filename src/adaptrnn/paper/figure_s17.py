@@ -6,11 +6,10 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from adaptrnn.figure.transplant import transplant
-from adaptrnn.paper.item import Item, analysis_of
+from adaptrnn.paper.item import Item, RunData
 from adaptrnn.paper.note import along
 from adaptrnn.paper.ordering import images, known
 from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
-from adaptrnn.run import Run
 
 __all__ = ["ITEM", "judge", "measure"]
 
@@ -25,14 +24,14 @@ E42 = Claim(
 )
 
 
-def measure(run: Run) -> xr.Dataset:
+def measure(run: RunData) -> xr.Dataset:
     """Accuracy with the own and with the transplanted controller.
 
     Returns:
         accuracy (controller, condition): own, of the donor; transplanted, of the run; unchanged, 1
         if the run's controller is the donor's, bit for bit; images, in the test set.
     """
-    found = analysis_of(run, "transfer")
+    found = run.analyses["transfer"]
     rates = [found[f"accuracy_{name}"] for name in CONTROLLERS]
     both = xr.concat(rates, "controller").assign_coords(controller=list(CONTROLLERS))
     return xr.Dataset(

@@ -9,11 +9,10 @@ from scipy.stats import rankdata
 
 from adaptrnn.figure.gradient import gradients
 from adaptrnn.figure.style import label_of
-from adaptrnn.paper.item import Item, analysis_of
+from adaptrnn.paper.item import Item, RunData
 from adaptrnn.paper.ordering import GATED, OTHER, PLAIN, known
 from adaptrnn.paper.table1 import MODELS
 from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
-from adaptrnn.run import Run
 
 __all__ = ["ITEM", "fall", "judge", "measure", "monotone"]
 
@@ -30,13 +29,13 @@ E43 = Claim(
 )
 
 
-def measure(run: Run) -> xr.Dataset:
+def measure(run: RunData) -> xr.Dataset:
     """Norm of dL/dW_hh against the number of steps over which it is accumulated.
 
     Returns:
         norm (network, length), length 1 to T; loss (network); images.
     """
-    found = analysis_of(run, "gradients")
+    found = run.analyses["gradients"]
     norm = found.norm.swap_dims(time="length").drop_vars("time").sortby("length")
     kept = {"norm": norm.astype("float32"), "loss": found.loss}
     return xr.Dataset(kept).assign(images=float(found.attrs["images"])).drop_attrs()

@@ -16,12 +16,11 @@ from adaptrnn.analysis.statistic import correlation
 from adaptrnn.figure.map import exponent_map, grid_maps, norm_map, trained_norm_map
 from adaptrnn.init import henaff_
 from adaptrnn.paper.gate import LEAST
-from adaptrnn.paper.item import Item, analysis_of, evaluation_of
+from adaptrnn.paper.item import Item, RunData
 from adaptrnn.paper.note import along
 from adaptrnn.paper.verdict import Claim, Part, Verdict, part, verdict
 from adaptrnn.perturb import Sum
 from adaptrnn.rnn import RNN
-from adaptrnn.run import Run
 
 __all__ = [
     "EXPONENTS",
@@ -185,9 +184,9 @@ def _region(norm: xr.DataArray) -> xr.DataArray:
     return xr.where(abs(norm - 1) <= 0.02, 0, np.sign(norm - 1))
 
 
-def measure_trained(run: Run) -> xr.Dataset:
+def measure_trained(run: RunData) -> xr.Dataset:
     """Norms over the grid before and after training, norm (weights, n, s), and sup_slope (n, s)."""
-    found = analysis_of(run, "jacobian")
+    found = run.analyses["jacobian"]
     return found[["norm", "sup_slope"]].astype("float32")
 
 
@@ -280,20 +279,20 @@ def judge_exponents(data: xr.Dataset) -> list[Verdict]:
 # --- Fig S6c, d ---------------------------------------------------------------------------------
 
 
-def measure_grid(run: Run) -> xr.Dataset:
+def measure_grid(run: RunData) -> xr.Dataset:
     """Where a network with shared (n, s) started, where it ended, and its accuracy.
 
     Returns:
         accuracy (0 to 1, test split), n, s, norm_start and norm, the Jacobian norm for orthogonal
         W at the start and at the end, over (start_n, start_s, learned), each of size 1.
     """
-    config = run.config()
+    config = run.config
     start = (float(config.n), float(config.s))
-    weights = run.weights()
+    weights = run.weights
     end = [float(weights[f"core.{name}_l0"]) for name in "ns"]
     both = torch.tensor([start, end], dtype=torch.float64)
     before, after = norms(both[:, 0], both[:, 1]).tolist()
-    accuracy = float(evaluation_of(run, CLEAN).accuracy[0])
+    accuracy = float(run.evaluation.accuracy[0])
     values = {"accuracy": accuracy, "n": end[0], "s": end[1], "norm_start": before, "norm": after}
     dims = {"start_n": [start[0]], "start_s": [start[1]], "learned": [int(config.learn_curve)]}
     return xr.Dataset({name: (tuple(dims), [[[value]]]) for name, value in values.items()}, dims)
@@ -478,6 +477,7 @@ GRID = Item(
     models=("gamma-shared",),
     variant="grid",
     conditions=CLEAN,
+    files=("weights",),
     measure=measure_grid,
     draw=grid_maps,
     judge=judge_grid,

@@ -10,11 +10,10 @@ from matplotlib.figure import Figure
 
 from adaptrnn.figure.ladder import initial_matrices
 from adaptrnn.figure.style import label_of
-from adaptrnn.paper.item import Item, Table, evaluation_of
+from adaptrnn.paper.item import Item, RunData, Table
 from adaptrnn.paper.ordering import known
 from adaptrnn.paper.verdict import part
 from adaptrnn.perturb import PAPER_PERTURBATIONS
-from adaptrnn.run import Run
 
 __all__ = ["INITIAL", "WORDS", "effects", "measure", "table"]
 
@@ -28,10 +27,10 @@ WORDS = {
 """What the initial matrices are."""
 
 
-def measure(run: Run) -> xr.Dataset:
+def measure(run: RunData) -> xr.Dataset:
     """Accuracy on the whole test split, (initial, condition), of one initial matrix."""
-    found = evaluation_of(run, CONDITIONS)
-    return found[["accuracy"]].expand_dims(initial=[run.config().recurrent_init])
+    found = run.evaluation
+    return found[["accuracy"]].expand_dims(initial=[run.config.recurrent_init])
 
 
 def effects(data: xr.Dataset) -> list[tuple[str, xr.DataArray]]:

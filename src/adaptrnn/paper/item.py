@@ -1,20 +1,25 @@
 """An item: one figure or table of the paper, from the runs it needs to its verdicts.
 
-    runs -> evaluate, analyze -> measure -> collect -> draw, judge
+    runs -> evaluate, analyze -> read -> measure -> combine -> draw, judge
 
 What takes time is done once for each run and kept in its folder: the evaluations and analyses that
-an item names. Measuring only reads them; drawing and judging read the collected data set only. So
-a file of an item says everything of one figure, and any scheduler can do its steps one by one.
+an item names. They are read here; measuring takes what was read, drawing and judging take the
+combined data set only. So a file of an item says everything of one figure, opens no file, and any
+scheduler can do its steps one by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
+from torch import Tensor
 
+from adaptrnn.config import TrainConfig
 from adaptrnn.evaluation import kept_evaluations
 from adaptrnn.laboratory.command import read_analysis
 from adaptrnn.model import MODELS
@@ -22,7 +27,7 @@ from adaptrnn.paper.verdict import Verdict
 from adaptrnn.perturb import Perturbation
 from adaptrnn.run import Run
 
-__all__ = ["ROLES", "Item", "Table", "analysis_of", "collect", "evaluation_of", "present"]
+__all__ = ["ROLES", "Item", "RunData", "Table", "combine", "present", "read_runs"]
 
 ROLES = ("psmnist", "scifar10", "scifar10-conv")
 """The paper's tasks. A profile says which task plays each role; `quick` has digits for psmnist."""
@@ -42,6 +47,30 @@ class Table:
 
 
 @dataclass(frozen=True)
+class RunData:
+    """What an item measures of one run, read from its folder.
+
+    Attributes:
+        config: the run's configuration.
+        record: its record, see `adaptrnn.run.Run.record`.
+        evaluation: accuracy (0 to 1), loss (nats) and images on the whole test split, over
+            condition: the names of the item's conditions.
+        analyses: what the analyses that the item names found, by name.
+        metrics: a row for each epoch, where the item asks for this file.
+        weights: the trained weights by name, where the item asks for this file.
+        name: of the run, for messages.
+    """
+
+    config: TrainConfig
+    record: Mapping[str, Any] = field(default_factory=dict)
+    evaluation: xr.Dataset = field(default_factory=xr.Dataset)
+    analyses: Mapping[str, xr.Dataset] = field(default_factory=dict)
+    metrics: pd.DataFrame = field(default_factory=pd.DataFrame)
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
+    name: str = "RUN"
+
+
+@dataclass(frozen=True)
 class Item:
     """One figure or table.
 
@@ -49,8 +78,8 @@ class Item:
         name: as on the command line, e.g. fig1-gamma.
         title: what it shows, a few words.
         caption: what is seen, how it was made; plain text.
-        measure: of a run (of nothing, for an item that needs no runs), what is drawn and judged;
-            quick, because it reads what `conditions` and `analyses` left in the run's folder.
+        measure: of a run's data (of nothing, for an item that needs no runs), what is drawn and
+            judged; quick, because `conditions` and `analyses` were computed before.
         draw: the figure of the collected measures.
         judge: the verdicts that rest on them, also where all is missing (NaN).
         roles: the tasks whose runs it needs, of `ROLES`; none if it needs no run.
@@ -63,6 +92,7 @@ class Item:
         made_by: the command that writes its table, if it is not measured on the runs of a profile.
         conditions: perturbations under which the runs are evaluated on the whole test split.
         analyses: names of `adaptrnn.laboratory.protocol.ANALYSES` made of the runs.
+        files: further files of a run that are read: "metrics", "weights".
         functions: dotted names of the functions that compute what is shown.
         tests: the test files, from the project's root, that hold those functions to a ground truth.
         table: a table of the measures, or None.
@@ -82,6 +112,7 @@ class Item:
     made_by: str = ""
     conditions: Mapping[str, Perturbation] = field(default_factory=dict)
     analyses: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
     functions: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
     table: Callable[[xr.Dataset], Table] | None = None
@@ -92,25 +123,51 @@ class Item:
         return role in self.roles and model in self.models and wanted
 
 
-def collect(item: Item, runs: Iterable[tuple[str, str, Run]]) -> xr.Dataset | None:
+def read_runs(item: Item, runs: Iterable[tuple[str, str, Run]]) -> Iterator[tuple[str, RunData]]:
+    """Read from the folders of runs what an item measures.
+
+    Args:
+        item: the item.
+        runs: finished runs, each with its role and variant; those it does not need are skipped.
+
+    Yields:
+        The role and what was read of each run that the item needs.
+
+    Raises:
+        InputError: an evaluation or analysis was not made yet, or is damaged; the message holds the
+            command.
+    """
+    for role, variant, run in runs:
+        config = run.config()
+        if not item.needs(role, config.model, variant):
+            continue
+        found: dict[str, Any] = {name: getattr(run, name)() for name in item.files}
+        if item.conditions:
+            rows = kept_evaluations(run, item.conditions)
+            columns = {k: ("condition", rows[k].to_numpy()) for k in ("accuracy", "loss", "images")}
+            found["evaluation"] = xr.Dataset(columns, {"condition": rows["name"].to_list()})
+        folder = run.folder / "analysis"
+        found["analyses"] = {name: read_analysis(folder / f"{name}.nc") for name in item.analyses}
+        yield role, RunData(config, run.record(), name=str(run.folder), **found)
+
+
+def combine(item: Item, data: Iterable[tuple[str, RunData]]) -> xr.Dataset | None:
     """All measures of an item in one data set over (role, model, seed, ...).
 
     Args:
         item: the item.
-        runs: finished runs, each with its role and variant; those it does not need are passed over.
+        data: the role and the data of each run that it needs.
 
     Returns:
         The data set, over all roles and models that the item names, NaN where a run is missing;
-        None if there is no run that it needs.
+        None if there is no run.
     """
     if not item.roles:
         return item.measure()
-    parts: list[xr.Dataset] = []
-    for role, variant, run in runs:
-        config = run.config()
-        if item.needs(role, config.model, variant):
-            one = item.measure(run)
-            parts.append(one.expand_dims(role=[role], model=[config.model], seed=[config.seed]))
+    parts = [
+        item.measure(run).expand_dims(role=[role], model=[run.config.model], seed=[run.config.seed])
+        for role, run in data
+    ]
     if not parts:
         return None
     whole = xr.merge(parts, join="outer", compat="no_conflicts", combine_attrs="drop_conflicts")
@@ -139,39 +196,3 @@ def present(data: xr.Dataset, dim: str) -> xr.Dataset:
         for k in range(data.sizes[dim])
     ]
     return data.isel({dim: known})
-
-
-def analysis_of(run: Run, name: str) -> xr.Dataset:
-    """What `adaptrnn analyze NAME` found of a run.
-
-    Args:
-        run: a run.
-        name: of `adaptrnn.laboratory.protocol.ANALYSES`.
-
-    Returns:
-        The data set.
-
-    Raises:
-        InputError: it was not made yet, or is damaged.
-    """
-    return read_analysis(run.folder / "analysis" / f"{name}.nc")
-
-
-def evaluation_of(run: Run, conditions: Mapping[str, Perturbation]) -> xr.Dataset:
-    """Accuracy and loss of a run on the whole test split, (condition,).
-
-    Args:
-        run: a finished run that was evaluated under the conditions.
-        conditions: perturbations, each with its name.
-
-    Returns:
-        accuracy (0 to 1), loss (nats) and images, over condition.
-
-    Raises:
-        InputError: it was not evaluated under a condition; the message holds the command.
-    """
-    rows = kept_evaluations(run, conditions)
-    return xr.Dataset(
-        {name: ("condition", rows[name].to_numpy()) for name in ("accuracy", "loss", "images")},
-        coords={"condition": rows["name"].to_list()},
-    )

@@ -8,11 +8,10 @@ from matplotlib.figure import Figure
 
 from adaptrnn.figure.ladder import ladder
 from adaptrnn.figure.style import label_of
-from adaptrnn.paper.item import Item, Table, analysis_of, evaluation_of
+from adaptrnn.paper.item import Item, RunData, Table
 from adaptrnn.paper.ordering import known
 from adaptrnn.paper.verdict import part
 from adaptrnn.perturb import PAPER_PERTURBATIONS, StepDrive
-from adaptrnn.run import Run
 
 __all__ = ["EFFECTS", "LADDER", "effects", "measure", "table"]
 
@@ -32,29 +31,29 @@ EFFECTS = {
 """Name, what it is, format."""
 
 
-def measure(run: Run) -> xr.Dataset:
+def measure(run: RunData) -> xr.Dataset:
     """The main effects of one network, over one rung.
 
     Returns:
         clean (%), drop (pp), loss (nats), radius, share (%), gradient (norm at full length), hidden
         (neurons), over rung, whose name has the units of the ARUN's controller and the steps.
     """
-    config, seen = run.config(), evaluation_of(run, CONDITIONS)
-    steps = run.record()["task"]["sequence_length"]
+    config, seen = run.config, run.evaluation
+    steps = run.record["task"]["sequence_length"]
     accuracy = 100 * seen.accuracy
-    order = analysis_of(run, "fractional").order.sel(
+    order = run.analyses["fractional"].order.sel(
         signal="h", network="interacting", estimator="paper", protocol="A"
     )
     has = int(order.notnull().sum())
-    norm = analysis_of(run, "gradients").norm.sel(network="trained")
+    norm = run.analyses["gradients"].norm.sel(network="trained")
     values = {
         "clean": float(accuracy.sel(condition="clean")),
         "drop": float(accuracy.sel(condition="clean") - accuracy.sel(condition="noisy-drive")),
         "loss": float(seen.loss.sel(condition="strong-drive")),
-        "radius": float(analysis_of(run, "spectrum").radius.sel(network="trained")),
+        "radius": float(run.analyses["spectrum"].radius.sel(network="trained")),
         "share": 100 * int((order > 0).sum()) / has if has else np.nan,
         "gradient": float(norm.isel(time=0)),  # accumulated from the first step on
-        "hidden": float(run.record()["hidden_size"]),
+        "hidden": float(run.record["hidden_size"]),
     }
     rung = f"G = {config.controller_size}, T = {steps}"
     return xr.Dataset({k: ("rung", [v]) for k, v in values.items()}, {"rung": [rung]})

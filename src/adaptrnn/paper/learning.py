@@ -9,10 +9,9 @@ from matplotlib.figure import Figure
 from adaptrnn._error import InputError
 from adaptrnn.figure.learning import learning_curves, learning_rates
 from adaptrnn.figure.style import label_of
-from adaptrnn.paper.item import ROLES, Item, Table
+from adaptrnn.paper.item import ROLES, Item, RunData, Table
 from adaptrnn.paper.ordering import TASKS, known
 from adaptrnn.paper.table1 import MODELS
-from adaptrnn.run import Run
 
 __all__ = ["CURVES", "RATES", "late_gain", "measure", "rates_table", "table"]
 
@@ -20,9 +19,9 @@ LATE = 0.25
 """The last part of training, in which a curve should be flat."""
 
 
-def measure(run: Run) -> xr.Dataset:
+def measure(run: RunData) -> xr.Dataset:
     """Validation accuracy and training loss after each epoch, (epoch)."""
-    rows = run.metrics()
+    rows = run.metrics
     epochs = np.arange(1, len(rows) + 1)
     return xr.Dataset(
         {
@@ -121,6 +120,7 @@ CURVES = Item(
     ),
     roles=ROLES,
     models=MODELS,
+    files=("metrics",),
     measure=measure,
     draw=draw,
     judge=lambda data: [],

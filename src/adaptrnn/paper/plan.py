@@ -6,49 +6,22 @@ All paths are relative to the folder of the runs, in which every command runs.
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
+from adaptrnn.config import to_dict
 from adaptrnn.laboratory.protocol import ANALYSES
 from adaptrnn.paper.catalogue import ITEMS
 from adaptrnn.paper.cost import Cost, analysis_cost, evaluation_cost, training_cost
 from adaptrnn.paper.item import Item
 from adaptrnn.paper.profile import PlannedRun, Profile, load_profile
+from adaptrnn.perturb import Perturbation
+from adaptrnn.storage import write_json
 
-__all__ = ["Plan", "arguments"]
-
-
-def arguments(config: Any) -> list[str]:
-    """The words of a command line that give a configuration, without what is default.
-
-    Args:
-        config: a configuration of `adaptrnn.config`.
-
-    Returns:
-        The words, the task of a `TrainConfig` first.
-
-    Example:
-        >>> from adaptrnn.config import TrainConfig
-        >>> arguments(TrainConfig("digits", model="gamma", learn_curve=False, lr=0.01))
-        ['digits', '--model', 'gamma', '--no-learn-curve', '--lr', '0.01']
-    """
-    words: list[str] = []
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        option = "--" + field.name.replace("_", "-")
-        if field.default is dataclasses.MISSING:
-            words.append(str(value))
-        elif value != field.default:
-            if isinstance(value, bool):
-                words.append(option if value else "--no-" + option[2:])
-            else:
-                words += [option, str(value)]
-    return words
+__all__ = ["Plan"]
 
 
 @dataclass(frozen=True)
@@ -97,12 +70,12 @@ class Plan:
             and (item.variant in variants or not item.optional)
         ]
 
-    def conditions(self, unit: str) -> list[str]:
-        """Perturbations, as text, under which a unit is evaluated."""
-        found: dict[str, None] = {}
+    def conditions(self, unit: str) -> dict[str, Perturbation]:
+        """Perturbations under which a unit is evaluated, each with the name that items give it."""
+        found: dict[str, Perturbation] = {}
         for item in self.items(self.runs[self.units[unit][0]]):
-            found |= dict.fromkeys(str(p) for p in item.conditions.values())
-        return list(found)
+            found |= item.conditions
+        return found
 
     def analyses(self, unit: str) -> list[str]:
         """Names of the analyses made of a unit."""
@@ -110,13 +83,23 @@ class Plan:
         wanted = {name for item in items for name in item.analyses}
         return [name for name in ANALYSES if name in wanted]
 
+    def write(self, folder: Path) -> None:
+        """Write the configuration of every network, which `train` names, to a folder of runs."""
+        for name, run in self.runs.items():
+            write_json(folder / self._config(name), to_dict(run.config))
+
     def train(self, name: str) -> list[str]:
         """The command that trains a network."""
-        return ["train", *arguments(self.runs[name].config)]
+        return ["train", "--config", self._config(name)]
+
+    @staticmethod
+    def _config(name: str) -> str:
+        return f"configs/{name}.json"
 
     def evaluate(self, unit: str) -> list[str]:
         """The command that evaluates a unit."""
-        return ["evaluate", *self.units[unit], "--perturb", *self.conditions(unit)]
+        named = [f"{name}={one}" for name, one in self.conditions(unit).items()]
+        return ["evaluate", *self.units[unit], "--perturb", *named]
 
     def analyze(self, unit: str) -> list[str]:
         """The command that analyses a unit."""

@@ -10,10 +10,9 @@ from adaptrnn.activation import gamma, gamma_dx
 from adaptrnn.analysis.noise import noise_variance
 from adaptrnn.figure.noise import noise_error, trained_noise_error
 from adaptrnn.init import haar_
-from adaptrnn.paper.item import Item, analysis_of
+from adaptrnn.paper.item import Item, RunData
 from adaptrnn.paper.note import along
 from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
-from adaptrnn.run import Run
 
 __all__ = ["ITEM", "TRAINED", "falling", "judge", "judge_trained", "measure", "measure_trained"]
 
@@ -171,9 +170,9 @@ def _rightly(data: xr.Dataset) -> float:
     return float(100 * right.where(clear).mean())
 
 
-def measure_trained(run: Run) -> xr.Dataset:
+def measure_trained(run: RunData) -> xr.Dataset:
     """Share of neurons within 5%, and the middle error, (mu, sigma)."""
-    error = abs(analysis_of(run, "noise").relative_error)
+    error = abs(run.analyses["noise"].relative_error)
     known = error.notnull()
     return xr.Dataset(
         {

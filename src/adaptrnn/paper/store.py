@@ -25,7 +25,7 @@ import xarray as xr
 from pyarrow import parquet
 
 from adaptrnn._error import InputError
-from adaptrnn.run import write_atomic, write_json
+from adaptrnn.storage import write_atomic, write_json
 
 __all__ = ["from_table", "read_alone", "read_results", "to_table", "write_alone", "write_results"]
 

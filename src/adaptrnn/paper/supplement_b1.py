@@ -7,11 +7,10 @@ from matplotlib.figure import Figure
 
 from adaptrnn.analysis.statistic import unpaired_test
 from adaptrnn.figure.accuracy import accuracy
-from adaptrnn.paper.item import ROLES, Item, evaluation_of
+from adaptrnn.paper.item import ROLES, Item, RunData
 from adaptrnn.paper.ordering import TASKS, images, known, lead, listing
 from adaptrnn.paper.verdict import Claim, Part, Verdict, part, verdict
 from adaptrnn.perturb import PAPER_PERTURBATIONS
-from adaptrnn.run import Run
 
 __all__ = ["ITEM", "judge", "measure"]
 
@@ -27,9 +26,9 @@ E40 = Claim(
 CONDITIONS = PAPER_PERTURBATIONS
 
 
-def measure(run: Run) -> xr.Dataset:
+def measure(run: RunData) -> xr.Dataset:
     """Accuracy, loss and images on the whole test split, (condition,)."""
-    return evaluation_of(run, CONDITIONS)
+    return run.evaluation
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from adaptrnn.analysis.statistic import paired_test
 from adaptrnn.figure.accuracy import accuracy
 from adaptrnn.figure.style import label_of
-from adaptrnn.paper.item import ROLES, Item, Table, evaluation_of
+from adaptrnn.paper.item import ROLES, Item, RunData, Table
 from adaptrnn.paper.ordering import (
     GATED,
     OTHER,
@@ -27,7 +27,6 @@ from adaptrnn.paper.ordering import (
 )
 from adaptrnn.paper.verdict import Claim, Part, Verdict, part, verdict
 from adaptrnn.perturb import PAPER_PERTURBATIONS
-from adaptrnn.run import Run
 
 __all__ = ["ITEM", "MODELS", "judge", "measure", "table"]
 
@@ -86,9 +85,9 @@ E08 = Claim(
 )
 
 
-def measure(run: Run) -> xr.Dataset:
+def measure(run: RunData) -> xr.Dataset:
     """Accuracy, loss and images on the whole test split, (condition,)."""
-    return evaluation_of(run, PAPER_PERTURBATIONS)
+    return run.evaluation
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:

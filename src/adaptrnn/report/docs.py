@@ -36,7 +36,7 @@ from adaptrnn.report.opening import (
     lead,
     row_number,
 )
-from adaptrnn.run import write_atomic
+from adaptrnn.storage import write_atomic
 
 __all__ = ["write_docs"]
 

@@ -49,7 +49,7 @@ from adaptrnn.report.opening import (
     task_words,
 )
 from adaptrnn.report.picture import Picture, embed
-from adaptrnn.run import write_atomic
+from adaptrnn.storage import write_atomic
 
 __all__ = ["Card", "Page", "Section", "render_page", "write_report"]
 

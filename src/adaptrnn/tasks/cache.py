@@ -6,13 +6,13 @@ import hashlib
 import json
 import logging
 import os
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from adaptrnn.storage import WriteError, write_atomic
 from adaptrnn.tasks.image import Split
 
 __all__ = ["Pixels", "cache_folder", "hash_pixels", "read", "recall", "remember", "write"]
@@ -90,7 +90,7 @@ def write(options: Mapping[str, object], pixels: Pixels) -> None:
         options: as for `read`.
         pixels: the decoded data set.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     facts = {
         "parts": list(pixels.parts),
@@ -103,12 +103,12 @@ def write(options: Mapping[str, object], pixels: Pixels) -> None:
         tensors[f"{name}.images"] = part.images
         tensors[f"{name}.labels"] = part.labels
     metadata = {"adaptrnn": json.dumps(facts)}
-    _write(_path(options), lambda whole: save_file(tensors, whole, metadata=metadata))
+    _write(_path(options), save(tensors, metadata))
 
 
 def remember(question: str, answer: str) -> None:
     """Store the hub's answer, e.g. which commit is the newest, for when it cannot be reached."""
-    _write(_note(question), lambda whole: whole.write_text(answer, encoding="utf-8"))
+    _write(_note(question), answer.encode())
 
 
 def recall(question: str) -> str | None:
@@ -119,20 +119,15 @@ def recall(question: str) -> str | None:
         return None
 
 
-def _write(path: Path, save: Callable[[Path], object]) -> None:
-    """Let `save` write a file in a folder beside `path`, then put it there in one step."""
+def _write(path: Path, content: bytes) -> None:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".writing-") as folder:
-            whole = Path(folder) / path.name
-            save(whole)
-            os.replace(whole, path)
-    except OSError as error:
+        write_atomic(path, content)
+    except WriteError as error:
         log.warning(
             "Cannot write the cache file %s (%s): its content is made again each time. "
             "Set ADAPTRNN_CACHE to a folder that can be written.",
             path,
-            error,
+            error.__cause__,
         )
 
 
