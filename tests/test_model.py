@@ -34,6 +34,7 @@ def test_what_an_entry_says_of_a_model_holds(name):
     assert model.has_curves == curves
     assert model.has_controller == hasattr(core, "controller")
     assert model.square == (tuple(core.weight_hh_l0.shape) == (5, 5))
+    assert core.get_parameter(model.recurrent).shape[1] == 5
     assert model.gated == (core.weight_hh_l0.shape[0] > 5)
     driven = core(x, None, 1.0)[0]
     assert model.takes_drive and not torch.allclose(driven, core(x)[0])

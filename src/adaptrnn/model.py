@@ -49,6 +49,8 @@ class Model:
         gated: whether gates decide what it keeps.
         takes_drive: whether an external current can be added to its neurons.
         square: whether it has one square matrix of recurrent weights, `weight_hh_l0`.
+        recurrent: name of the parameter of recurrent weights, with N columns; a file of weights is
+            checked by it before a network of the size that it states is built. Empty for none.
         multiply_adds: of one time step of one sample, forward, a function of N, G and D, for
             estimates of cost; by default N (N + D).
         rate: multiply-adds a second on one core, forward and backward (docs/benchmarks.md, small
@@ -73,6 +75,7 @@ class Model:
     gated: bool = False
     takes_drive: bool = True
     square: bool = False
+    recurrent: str = ""
     multiply_adds: Callable[[float, float, float], float] | None = None
     rate: float = 25e9
 
@@ -127,6 +130,7 @@ _BUILT_IN = (
         "s",
         options=_LAYER,
         square=True,
+        recurrent="weight_hh_l0",
     ),
     Model(
         "linear",
@@ -137,6 +141,7 @@ _BUILT_IN = (
         "D",
         options=_LAYER,
         square=True,
+        recurrent="weight_hh_l0",
     ),
     Model(
         "tanh",
@@ -147,6 +152,7 @@ _BUILT_IN = (
         "P",
         options=_LAYER,
         square=True,
+        recurrent="weight_hh_l0",
     ),
     Model(
         "gamma-shared",
@@ -158,6 +164,7 @@ _BUILT_IN = (
         options=_LAYER | _CURVE,
         has_curves=True,
         square=True,
+        recurrent="weight_hh_l0",
     ),
     Model(
         "gamma",
@@ -169,6 +176,7 @@ _BUILT_IN = (
         options=_LAYER | _CURVE,
         has_curves=True,
         square=True,
+        recurrent="weight_hh_l0",
     ),
     Model(
         "arun",
@@ -180,6 +188,7 @@ _BUILT_IN = (
         options=_LAYER | _CONTROLLER,
         has_curves=True,
         square=True,
+        recurrent="weight_hh_l0",
         multiply_adds=lambda n, g, d: n * (n + g * g + 3 * g + d),
         rate=30e9,
     ),
@@ -191,6 +200,7 @@ _BUILT_IN = (
         ("#00825f", "#3cc9a3"),
         "X",
         gated=True,
+        recurrent="weight_hh_l0",
         multiply_adds=lambda n, g, d: 4 * n * (n + d),
         rate=20e9,
     ),
@@ -202,6 +212,7 @@ _BUILT_IN = (
         ("#b0578d", "#e39ac6"),
         "p",
         gated=True,
+        recurrent="weight_hh_l0",
         multiply_adds=lambda n, g, d: 3 * n * (n + d),
         rate=15e9,
     ),

@@ -408,8 +408,8 @@ class Run:
             return _load(self._own_model(shape), weights, foreign)
         readout = weights.get("readout.weight", torch.empty(0, 0))
         # looked at before anything of the size stated is allocated
-        lacking = torch.empty(0, 0) if config.model in MODELS.built_in else readout
-        recurrent = weights.get("core.weight_hh_l0", lacking)
+        name = MODELS[config.model].recurrent
+        recurrent = weights.get(f"core.{name}", torch.empty(0, 0)) if name else readout
         size = recurrent.shape[-1] if recurrent.ndim else 0
         if config.hidden_size not in (None, size) or readout.shape != (shape.output_size, size):
             raise InputError(
