@@ -502,8 +502,34 @@ def _callable(
     )
 
 
+def _lstm_cell(
+    x: Tensor, state: tuple[Tensor, Tensor], w_ih: Tensor, w_hh: Tensor, *biases: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """torch.lstm_cell in operations that have forward derivatives on every device."""
+    h, c = state
+    i, f, g, o = (linear(x, w_ih, biases[0]) + linear(h, w_hh, biases[1])).chunk(4, 1)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(c), c
+
+
+def _gru_cell(x: Tensor, h: Tensor, w_ih: Tensor, w_hh: Tensor, *biases: Tensor | None) -> Tensor:
+    """torch.gru_cell in operations that have forward derivatives on every device."""
+    r, u, n = linear(x, w_ih, biases[0]).chunk(3, 1)
+    r_h, u_h, n_h = linear(h, w_hh, biases[1]).chunk(3, 1)
+    n = torch.tanh(n + torch.sigmoid(r + r_h) * n_h)
+    return n + torch.sigmoid(u + u_h) * (h - n)
+
+
+_CELLS: dict[str, Callable[..., Any]] = {
+    "gru": _gru_cell,
+    "lstm": _lstm_cell,
+    "rnn_relu": torch.rnn_relu_cell,
+    "rnn_tanh": torch.rnn_tanh_cell,
+}
+
+
 def _torch_network(network: Any) -> System:
-    """Cells and networks of torch.nn, by torch's own cell functions, layer after layer."""
+    """Cells and networks of torch.nn, layer after layer."""
     single = isinstance(network, nn.RNNCellBase)
     kinds = {"rnn": (nn.RNN, nn.RNNCell), "gru": (nn.GRU, nn.GRUCell)}
     kind = next((name for name, kind in kinds.items() if isinstance(network, kind)), "lstm")
@@ -511,7 +537,7 @@ def _torch_network(network: Any) -> System:
         raise bad("network.proj_size", network.proj_size, "0: projections are not supported")
     if kind == "rnn":
         kind = f"rnn_{network.nonlinearity}"
-    cell: Any = getattr(torch, f"{kind}_cell")
+    cell = _CELLS[kind]
     layers = 1 if single else int(network.num_layers)
     neurons = int(network.hidden_size)
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
