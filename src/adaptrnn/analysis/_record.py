@@ -51,7 +51,7 @@ def labelled(values: Any, argument: str) -> xr.DataArray:
     return finite(argument, values)
 
 
-def record(
+def record_signals(
     network: Any,
     stimulus: Tensor,
     *,

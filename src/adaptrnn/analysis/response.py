@@ -25,7 +25,7 @@ import xarray as xr
 from adaptrnn._error import bad
 from adaptrnn.analysis._finite import finite
 from adaptrnn.analysis._fit import fit
-from adaptrnn.analysis._record import UNITS, labelled, neuron_count, record
+from adaptrnn.analysis._record import UNITS, labelled, neuron_count, record_signals
 
 __all__ = ["describe_step", "step_response"]
 
@@ -83,7 +83,9 @@ def step_response(
         generator = torch.Generator().manual_seed(seed)
         shape = (*stimulus.shape[:3], units)
         stimulus = stimulus + noise * torch.randn(shape, generator=generator)
-    seen = record(network, stimulus.flatten(1, 2), into=into, state=state, input_size=input_size)
+    seen = record_signals(
+        network, stimulus.flatten(1, 2), into=into, state=state, input_size=input_size
+    )
     found = xr.Dataset(
         coords={"time": np.arange(len(stimulus)), "xi": np.asarray(amplitudes, dtype=float)},
         attrs={

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from adaptrnn._error import bad
 from adaptrnn.analysis._finite import finite
 from adaptrnn.analysis._fit import fit, fit_all
-from adaptrnn.analysis._record import UNITS, neuron_count, record
+from adaptrnn.analysis._record import UNITS, neuron_count, record_signals
 from adaptrnn.analysis.system import as_system
 
 __all__ = ["fit_scaling", "freeze", "gain_scaling"]
@@ -92,7 +92,7 @@ def gain_scaling(
     inner = {"into": into, "state": state, "input_size": input_size}
 
     def run(which: Any) -> dict[str, xr.DataArray]:
-        seen = record(which, drive, **inner)
+        seen = record_signals(which, drive, **inner)
         dims = ("time", "trial", "xi", "neuron")
         return {
             name: xr.DataArray(
