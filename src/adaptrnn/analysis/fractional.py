@@ -40,6 +40,8 @@ from scipy import fft as sfft
 from adaptrnn._error import bad, choose
 from adaptrnn.analysis._finite import finite
 from adaptrnn.analysis._record import labelled, neuron_count, record_signals
+from adaptrnn.analysis._type import State, Values
+from adaptrnn.analysis.system import Network
 
 __all__ = [
     "METHODS",
@@ -166,7 +168,7 @@ def fractional_derivative(
 
 
 def fractional_order(
-    response: Any,
+    response: Values,
     stimulus: ArrayLike | None = None,
     *,
     protocol: str | StepProtocol = "B",
@@ -328,14 +330,14 @@ def memoryless_null(
 
 
 def respond(
-    network: Any,
+    network: Network,
     amplitudes: Sequence[float] = (1.0,),
     *,
     protocol: str | StepProtocol = "A",
     trials: int = 1,
     noise: float | None = None,
     into: str = "drive",
-    state: Any = None,
+    state: State | None = None,
     input_size: int | None = None,
     seed: int = 0,
 ) -> xr.Dataset:

@@ -31,7 +31,7 @@ import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -44,14 +44,16 @@ from adaptrnn._error import InputError, bad
 from adaptrnn._recurrent import Recurrent
 from adaptrnn.analysis._closed import CURVES, Curve, Push, Slope, Step, arun_push, gamma_curve
 from adaptrnn.analysis._finite import finite
+from adaptrnn.analysis._type import State
 from adaptrnn.arun import ARUN
 from adaptrnn.controller import AdaptationController
 from adaptrnn.rnn import RNN
 
 __all__ = ["Network", "System", "as_system", "static_system"]
 
-Network = Any
+Network: TypeAlias = "System | nn.Module | Callable[..., State]"
 """RNN, ARUN, cell or network of torch.nn, `System`, or function (x_t, state) -> state."""
+Module = TypeVar("Module", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -97,11 +99,11 @@ class System:
     slope: Slope | None = None
     curve: Curve | None = None
 
-    def start(self, batch: int = 1) -> Tensor:
+    def start(self, batch: int = 1) -> Annotated[Tensor, "B S"]:
         """Zero states (B, S), the paper's h_0 = 0, g_0 = 0."""
         return torch.zeros(batch, self.size, dtype=self.dtype, device=self.device)
 
-    def states(self, state: Any) -> Tensor:
+    def states(self, state: State) -> Annotated[Tensor, "B S"]:
         """Flat states (B, S) from the network's own state, or from flat states.
 
         Raises:
@@ -114,7 +116,7 @@ class System:
                 raise bad("state", tuple(state.shape), f"(B, {self.size}), or the network's own")
         return finite("state", state.detach().to(self.device, self.dtype))
 
-    def activity(self, z: Tensor) -> Tensor:
+    def activity(self, z: Annotated[Tensor, "... S"]) -> Annotated[Tensor, "... N"]:
         """Rates h (..., N) in flat states (..., S); of the last layer if there are several."""
         return z[..., self.first_rate : self.first_rate + self.neurons]
 
@@ -224,11 +226,11 @@ class System:
     def run(
         self,
         x: Tensor | None = None,
-        z: Tensor | None = None,
+        z: Annotated[Tensor, "B S"] | None = None,
         drive: Tensor | float | None = None,
         *,
         steps: int | None = None,
-    ) -> Tensor:
+    ) -> Annotated[Tensor, "T B S"]:
         """States after each step, without gradients.
 
         Args:
@@ -253,8 +255,12 @@ class System:
         return torch.stack(states) if states else z.new_empty(0, *z.shape)
 
     def jvp(
-        self, x: Tensor | None, z: Tensor, v: Tensor, drive: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+        self,
+        x: Annotated[Tensor, "B D"] | None,
+        z: Annotated[Tensor, "B S"],
+        v: Annotated[Tensor, "B S k"],
+        drive: Annotated[Tensor, "B N"] | None = None,
+    ) -> tuple[Annotated[Tensor, "B S"], Annotated[Tensor, "B S k"]]:
         """Next state and Jacobian times tangents, exact: F(x, z) and D_z F(x, z) v.
 
         Args:
@@ -279,8 +285,11 @@ class System:
         return vmap(along, in_dims=2, out_dims=dims)(v)
 
     def jacobian(
-        self, x: Tensor | None, z: Tensor, drive: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+        self,
+        x: Annotated[Tensor, "B D"] | None,
+        z: Annotated[Tensor, "B S"],
+        drive: Annotated[Tensor, "B N"] | None = None,
+    ) -> tuple[Annotated[Tensor, "B S"], Annotated[Tensor, "B S S"]]:
         """Next states (B, S) and Jacobians D_z F (B, S, S)."""
         eye = torch.eye(self.size, dtype=z.dtype, device=z.device).expand(z.shape[0], -1, -1)
         return self.jvp(x, z, eye, drive)
@@ -288,7 +297,7 @@ class System:
 
 def as_system(
     network: Network,
-    state: Any = None,
+    state: State | None = None,
     *,
     input_size: int | None = None,
     batch_dim: int | None = 0,
@@ -622,7 +631,7 @@ def _own_network(network: Any) -> System:
     )
 
 
-def copied(network: Any, dtype: torch.dtype | None = None) -> Any:
+def copied(network: Module, dtype: torch.dtype | None = None) -> Module:
     """A copy of a module for reading: no gradients, no dropout, finite, in `dtype`."""
     network = copy.deepcopy(network).requires_grad_(False).eval()
     for name, parameter in network.named_parameters():
