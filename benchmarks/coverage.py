@@ -45,7 +45,7 @@ from adaptrnn.analysis import (
     respond,
     unpaired_test,
 )
-from adaptrnn.analysis.fractional import PROTOCOLS
+from adaptrnn.analysis.fractional import STEP_PROTOCOLS
 from adaptrnn.analysis.lyapunov_exponent import ConvergenceWarning
 from adaptrnn.analysis.response import describe_step
 from adaptrnn.analysis.scaling import fit_scaling
@@ -151,7 +151,7 @@ NOISES = ("white", "AR(1), .5", "AR(1), .8", "AR(2), 1.2, -.5", "MA(2), .8, .5",
 
 def causal(order: float, protocol: str) -> np.ndarray:
     """The integral of this order of the protocol's step, by its recurrence."""
-    plan = PROTOCOLS[protocol]
+    plan = STEP_PROTOCOLS[protocol]
     k = np.arange(1, plan.steps)
     since = np.concatenate([[1.0], np.cumprod((k + order) / k)])
     response = np.zeros(plan.steps)
@@ -164,7 +164,7 @@ def of_a_network(protocol: str, count: int) -> np.ndarray:
     """What noise makes of the rates of an ARUN of random weights: responses less their mean."""
     torch.manual_seed(0)
     core = ARUN(1, 100, controller_size=20)
-    sigma = PROTOCOLS[protocol].noise
+    sigma = STEP_PROTOCOLS[protocol].noise
     many = [respond(core, [1.0], protocol=protocol, seed=k).h.values[:, 0] for k in range(24)]
     stack = np.stack(many, 1)  # (time, trial, neuron)
     noise = stack - stack.mean(1, keepdims=True)
@@ -176,7 +176,7 @@ def of_a_network(protocol: str, count: int) -> np.ndarray:
 
 def noise_of(kind: str, protocol: str, count: int) -> np.ndarray:
     """Noise of variance 1, (time, count)."""
-    steps = PROTOCOLS[protocol].steps
+    steps = STEP_PROTOCOLS[protocol].steps
     if kind == "of a network":
         return of_a_network(protocol, count)
     filters = {
@@ -196,7 +196,7 @@ def orders(trials: int) -> list[Row]:
     rows = []
     each = trials // len(PLANTED)
     for estimator in ("paper", "scale-free"):
-        for protocol in PROTOCOLS:
+        for protocol in STEP_PROTOCOLS:
             options = {
                 "protocol": protocol, "estimator": estimator, "orders": np.linspace(-1.6, 1.6, 161),
             }  # fmt: skip

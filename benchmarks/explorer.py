@@ -45,7 +45,7 @@ def computing(repeat: int) -> dict[str, list[float]]:
     from adaptrnn.analysis import isolate
     from adaptrnn.explore import curve, network, neuron, page, picture
 
-    net = network.load(network.SHIPPED)
+    net = network.load_network(network.SHIPPED)
     at_rest, alone = neuron.rest(net.core), isolate(net.core)
     pictures = [
         getattr(picture, f"{name}Picture")()
@@ -58,9 +58,9 @@ def computing(repeat: int) -> dict[str, list[float]]:
 
     def probe(core: Any) -> Callable[[float], None]:
         def run(xi: float) -> None:
-            kept["every"] = neuron.respond(core, neuron.drive("step", xi), range(count))
+            kept["every"] = neuron.neuron_signals(core, neuron.drive("step", xi), range(count))
             kept["seen"] = kept["every"].sel(neuron=[0, 7, 20])
-            kept["orders"] = neuron.orders(kept["seen"])
+            kept["orders"] = neuron.order_curves(kept["seen"])
             page.orders_table(kept["seen"], kept["orders"])
 
         return run

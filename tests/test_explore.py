@@ -79,9 +79,9 @@ def test_drives():
 
 def test_a_lone_neuron_follows_the_equations():
     """Written out step by step in float64 from the weights of the network that is shipped."""
-    core = network.load(network.SHIPPED).core.double()
+    core = network.load_network(network.SHIPPED).core.double()
     xi = neuron.drive("step", 5.0)
-    seen = neuron.respond(isolate(core), xi, [7])
+    seen = neuron.neuron_signals(isolate(core), xi, [7])
     control = core.controller
     bias = control.bias_ag + control.bias_gg
     h, g = torch.zeros((), dtype=torch.float64), torch.zeros(10, dtype=torch.float64)
@@ -100,13 +100,13 @@ def test_a_lone_neuron_follows_the_equations():
 
 def test_neurons_of_a_network():
     core = RNN(1, 4, nonlinearity="gamma", n=3.0, s=0.2)
-    seen = neuron.respond(core, neuron.drive("step", 1.0), [2, 0])
+    seen = neuron.neuron_signals(core, neuron.drive("step", 1.0), [2, 0])
     assert seen.neuron.values.tolist() == [2, 0]
     assert np.allclose(seen.n, 3.0) and np.allclose(seen.s, 0.2)
     with pytest.raises(InputError, match="neurons=4"):
-        neuron.respond(core, neuron.drive("step", 1.0), [4])
+        neuron.neuron_signals(core, neuron.drive("step", 1.0), [4])
     with pytest.raises(InputError, match="gain n"):
-        neuron.respond(RNN(1, 4), neuron.drive("step", 1.0), [0])
+        neuron.neuron_signals(RNN(1, 4), neuron.drive("step", 1.0), [0])
     n, s = neuron.rest(core)
     assert np.allclose(n, 3.0) and np.allclose(s, 0.2)
 
@@ -121,7 +121,7 @@ def test_orders_of_planted_rates():
     late[start:stop] = np.sin(phase - 0.3 * np.pi / 2)  # an integral of order 0.3 delays so much
     h = np.stack([xi, late, np.zeros_like(xi)], 1)
     seen = xr.Dataset({"h": (("time", "neuron"), h), "xi": ("time", xi)})
-    found = neuron.orders(seen)
+    found = neuron.order_curves(seen)
     assert np.allclose(found.order[:, 0], 0, atol=1e-3)
     # the packet begins and ends within the window, so it is not one frequency only
     assert float(found.order[1, 1]) == pytest.approx(0.3, abs=0.1)
@@ -130,19 +130,19 @@ def test_orders_of_planted_rates():
 
 
 def test_pictures_are_well_formed_and_move():
-    core = network.load(network.SHIPPED).core
+    core = network.load_network(network.SHIPPED).core
     curves, plane = picture.CurvePicture(), picture.PlanePicture()
     trace, order, state = picture.TracePicture(), picture.OrderPicture(), picture.StatePicture()
     shown = []
     for n, xi, chosen in ((5.0, 1.0, [0, 7, 20, 3]), (20.0, 30.0, [5])):
-        every = neuron.respond(isolate(core), neuron.drive("step", xi), range(64))
+        every = neuron.neuron_signals(isolate(core), neuron.drive("step", xi), range(64))
         seen = every.sel(neuron=chosen)
         shown.append(
             [
                 curves.show(n, 0.2, 1.0),
                 plane.show(n, 0.2, 1.0, neuron.rest(core), {HOSTILE: (30.0, 0.4)}),
                 trace.show(seen),
-                order.show(neuron.orders(seen)),
+                order.show(neuron.order_curves(seen)),
                 state.show(seen, every, xi),
             ]
         )
@@ -171,7 +171,7 @@ def test_page_escapes_and_reads_back():
     nothing = xr.Dataset({name: (("time", "neuron"), np.zeros((300, 1))) for name in "ansh"})
     nothing = nothing.assign(slope=nothing.h, xi=("time", neuron.drive("step", 1.0)))
     nothing = nothing.assign_coords(neuron=[3])
-    table = page.orders_table(nothing, neuron.orders(nothing))
+    table = page.orders_table(nothing, neuron.order_curves(nothing))
     assert "nan" not in table and '<td id="adaptrnn-3-3">' in table
 
 
@@ -186,7 +186,7 @@ def test_the_shipped_network():
         given = re.search(rf"--{option.replace('_', '-')} (\S+)", card)[1]
         assert given == f"{config[option]}" or float(given) == config[option]
     assert float(re.search(r"--lr (\S+)", card)[1]) == config["lr"]
-    found = network.load(folder)
+    found = network.load_network(folder)
     assert isinstance(found.core, ARUN) and found.facts["neurons"] == "64"
     assert not any(p.requires_grad for p in found.core.parameters())
 
@@ -212,24 +212,24 @@ def test_runs_that_cannot_be_shown(tmp_path):
     good = copy("good")
     assert list(network.find_runs(good)) == ["good", "digits, comes with adaptrnn"]
     with pytest.raises(InputError, match="model='gru'"):
-        network.load(copy("gru", model="gru"))
+        network.load_network(copy("gru", model="gru"))
     assert next(iter(network.find_runs(tmp_path))) == "good"  # the GRU is left out
     with pytest.raises(InputError, match="not of this configuration"):
-        network.load(copy("other", model="gamma"))
+        network.load_network(copy("other", model="gamma"))
     with pytest.raises(InputError, match="not of this configuration"):
-        network.load(copy("larger", controller_size=11))
+        network.load_network(copy("larger", controller_size=11))
     tampered = copy("tampered") / "weights.safetensors"
     content = tampered.read_bytes()
     tampered.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     with pytest.raises(InputError, match="damaged"):
-        network.load(tampered.parent)
+        network.load_network(tampered.parent)
     cut = copy("cut") / "weights.safetensors"
     cut.write_bytes(cut.read_bytes()[:1000])
     with pytest.raises(InputError, match="damaged"):
-        network.load(cut.parent)
+        network.load_network(cut.parent)
     cut.unlink()
     with pytest.raises(InputError, match="no weights yet"):
-        network.load(cut.parent)
+        network.load_network(cut.parent)
     with pytest.raises(InputError, match="a folder of runs"):
         network.find_runs(tmp_path / "nowhere")
 
@@ -240,14 +240,14 @@ def test_cells_of_a_table():
     for name, n, s in (("sharp", 6.0, 0.3), ("soft", 3.0, 0.0)):
         rate = 40 * curve.curve(n, s, (current - 1) / 2).rate.values
         rows += [f"{i:.6f},{f:.9f},{name}" for i, f in zip(current, rate, strict=True)]
-    found = real_cell.from_table("\n".join(rows).encode())
+    found = real_cell.points_from_csv("\n".join(rows).encode())
     # S = 3 - 1 is the convention, so the planted numbers come back, to the digits of the table
     assert found["sharp"] == pytest.approx((6.0, 0.3), abs=1e-3)
     assert list(found) == ["sharp", "soft"]
     with pytest.raises(InputError, match="column"):
-        real_cell.from_table(b"a,b\n1,2\n")
+        real_cell.points_from_csv(b"a,b\n1,2\n")
     with pytest.raises(InputError, match="UTF-8"):
-        real_cell.from_table(b"\xff\xfe\x00")
+        real_cell.points_from_csv(b"\xff\xfe\x00")
 
 
 def test_simulated_cells(monkeypatch):

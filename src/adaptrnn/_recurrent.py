@@ -19,7 +19,7 @@ from adaptrnn.init import kaiming_, recurrent_
 from adaptrnn.kernels.native import PRECISIONS
 
 State = tuple[Tensor, ...]
-Run = Callable[[Tensor, State], tuple[Tensor, State]]
+LayerRun = Callable[[Tensor, State], tuple[Tensor, State]]
 Segments = list[tuple[int, int, int]]
 
 INITS = ("torch", "paper")
@@ -161,7 +161,7 @@ class Recurrent(nn.Module):
         """Whether `_layer` takes `weight_ih` and `bias_ih`, and then the input, not currents."""
         return False
 
-    def _layer(self, row: int, last_only: bool = False, **weights: Tensor | None) -> Run:
+    def _layer(self, row: int, last_only: bool = False, **weights: Tensor | None) -> LayerRun:
         """The layer as a function (currents (T, B, N), state) -> (rates (T, B, N), state).
 
         With `last_only` the rates may be missing: only the state is used.
@@ -188,7 +188,7 @@ class Recurrent(nn.Module):
 
     def _feed(
         self, x: Tensor, row: int, drive: Tensor | float | None, last_only: bool = False
-    ) -> tuple[Tensor, Run]:
+    ) -> tuple[Tensor, LayerRun]:
         """What a layer is fed, and the layer as a function of that and of its state."""
         if not self._makes_currents():
             return driven(self._input_currents(x, row), drive), self._layer(row, last_only)
@@ -560,7 +560,7 @@ def _widen(output: Tensor, batch: int) -> Tensor:
 
 
 def _scan_forward(
-    run: Run, currents: Tensor, state: State, segments: Segments
+    run: LayerRun, currents: Tensor, state: State, segments: Segments
 ) -> tuple[Tensor, State]:
     """One direction over segments of falling batch size; a sample's state stays at its end."""
     outputs: list[Tensor] = []
@@ -576,7 +576,7 @@ def _scan_forward(
 
 
 def _scan_backward(
-    run: Run, currents: Tensor, state: State, segments: Segments
+    run: LayerRun, currents: Tensor, state: State, segments: Segments
 ) -> tuple[Tensor, State]:
     """The other direction: samples join, from their initial state, where they end."""
     outputs: list[Tensor] = []

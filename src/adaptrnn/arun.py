@@ -13,8 +13,8 @@ from adaptrnn import released
 from adaptrnn._error import InputError, bad, choose
 from adaptrnn._recurrent import (
     INITS,
+    LayerRun,
     Recurrent,
-    Run,
     State,
     Trace,
     in_own_dtype,
@@ -172,7 +172,7 @@ class ARUN(Recurrent):
     def _makes_currents(self) -> bool:
         return self._native() is not None
 
-    def _layer(self, row: int, last_only: bool = False, **weights: Tensor | None) -> Run:
+    def _layer(self, row: int, last_only: bool = False, **weights: Tensor | None) -> LayerRun:
         def run(currents: Tensor, state: State) -> tuple[Tensor, State]:
             (h, g), weight, native = state, self._parameter("weight_hh", row), self._native()
             if native is not None:

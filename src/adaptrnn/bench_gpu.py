@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -100,7 +100,7 @@ def gradients(loss: Callable[[], Tensor], trained: dict[str, Tensor]) -> dict[st
     return {name: g.detach().double().cpu() for name, g in pairs if g is not None}
 
 
-def milliseconds(call: Callable[[], Any], where: torch.device, seconds: float) -> float:
+def milliseconds(call: Callable[[], object], where: torch.device, seconds: float) -> float:
     """Median of at least three calls, after two that do not count."""
     for _ in range(2):
         call()
@@ -169,9 +169,9 @@ def measure(
             torch.cuda.empty_cache()
 
 
-def machine(where: torch.device) -> dict[str, Any]:
+def machine(where: torch.device) -> dict[str, object]:
     """Chip, driver and versions."""
-    found: dict[str, Any] = {**facts(), "platform": platform.platform()}
+    found: dict[str, object] = {**facts(), "platform": platform.platform()}
     found |= {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
     found["cudnn allows tf32"] = torch.backends.cudnn.allow_tf32
     if where.type == "cuda":
@@ -195,7 +195,7 @@ def _driver() -> str:
     return done.stdout.strip().splitlines()[0] if done.stdout.strip() else ""
 
 
-def write(path: Path, found: dict[str, Any], rows: list[Row]) -> None:
+def write(path: Path, found: dict[str, object], rows: list[Row]) -> None:
     """Write the file: layout, machine, one entry for each peer and size."""
     entries = [dataclasses.asdict(row) for row in rows]
     text = json.dumps({"format": FORMAT, "machine": found, "rows": entries}, indent=1)

@@ -166,14 +166,14 @@ class TrainConfig:
         return gain
 
     @property
-    def task_parameters(self) -> dict[str, Any]:
+    def task_parameters(self) -> dict[str, object]:
         """`task_options` as names and values: numbers, lists, mappings, truth values or texts.
 
         Example:
             >>> TrainConfig("adding", task_options=("steps=200",)).task_parameters
             {'steps': 200}
         """
-        found: dict[str, Any] = {}
+        found: dict[str, object] = {}
         for option in self.task_options:
             name, equals, text = option.partition("=")
             if not (name.isidentifier() and equals) or name in found:
@@ -440,7 +440,7 @@ def to_dict(config: Any) -> dict[str, Any]:
     return {name: list(v) if isinstance(v, tuple) else v for name, v in plain.items()}
 
 
-def from_dict(values: Any, source: str = "config") -> TrainConfig:
+def from_dict(values: object, source: str = "config") -> TrainConfig:
     """Read a `TrainConfig` back from plain values, checking names, types and ranges.
 
     Args:

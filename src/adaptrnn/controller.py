@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Annotated, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,8 @@ from adaptrnn.init import henaff_, kaiming_
 from adaptrnn.kernels.arun import reference
 
 __all__ = ["AbstractController", "AdaptationController"]
+
+Controller = TypeVar("Controller", bound="AbstractController")
 
 
 class AbstractController(nn.Module, ABC):
@@ -41,10 +43,14 @@ class AbstractController(nn.Module, ABC):
     controller_size: int
 
     @abstractmethod
-    def forward(self, a: Tensor, g: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, a: Annotated[Tensor, "... N"], g: Annotated[Tensor, "... N G"]
+    ) -> tuple[
+        Annotated[Tensor, "... N G"], Annotated[Tensor, "... N"], Annotated[Tensor, "... N"]
+    ]:
         """One time step: ``(a, g) -> (g, n, s)``."""
 
-    def frozen(self) -> Any:
+    def frozen(self: Controller) -> Controller:
         """A copy whose parameters are not trained: for transplanting into another network.
 
         Returns:
@@ -127,7 +133,11 @@ class AdaptationController(AbstractController):
         bias = self.bias_ag + self.bias_gg
         return self.weight_ag[:, 0], self.weight_gg, bias, self.weight_gc, self.bias_gc
 
-    def forward(self, a: Tensor, g: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(
+        self, a: Annotated[Tensor, "... N"], g: Annotated[Tensor, "... N G"]
+    ) -> tuple[
+        Annotated[Tensor, "... N G"], Annotated[Tensor, "... N"], Annotated[Tensor, "... N"]
+    ]:
         """One time step: activations (..., N) and states (..., N, G) -> states, n, s."""
         return reference.control(a, g, *self.weights())
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from torch import nn
+
 from adaptrnn._error import require
 from adaptrnn.evaluation import evaluate
 from adaptrnn.perturb import PAPER_PERTURBATIONS, Perturbation
@@ -75,10 +77,10 @@ class Shared(  # type: ignore[call-arg]
 
 
 def card_facts(
-    network: Any,
+    network: nn.Module,
     task: AbstractTask,
     perturbations: Mapping[str, Perturbation] = PAPER_PERTURBATIONS,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What the card of a network says: its task, and how well it does, clean and perturbed.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +14,9 @@ __all__ = ["RECURRENT", "haar_", "henaff_", "kaiming_", "recurrent_"]
 
 
 @torch.no_grad()
-def henaff_(weight: Tensor, low: float = -math.pi, high: float = 0.0) -> Tensor:
+def henaff_(
+    weight: Annotated[Tensor, "N N"], low: float = -math.pi, high: float = 0.0
+) -> Annotated[Tensor, "N N"]:
     """Fill a square matrix with 2x2 rotations along its diagonal, angles U(low, high).
 
     The matrix is exp(A) of a skew block-diagonal A (Henaff et al. 2016; Geadah et al. 2024,
@@ -46,7 +49,7 @@ def henaff_(weight: Tensor, low: float = -math.pi, high: float = 0.0) -> Tensor:
 
 
 @torch.no_grad()
-def haar_(weight: Tensor) -> Tensor:
+def haar_(weight: Annotated[Tensor, "N N"]) -> Annotated[Tensor, "N N"]:
     """Fill a square matrix with an orthogonal matrix drawn uniformly (Haar measure).
 
     It is computed on one thread, so that one seed gives the same bits whatever the number of

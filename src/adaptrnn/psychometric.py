@@ -7,7 +7,7 @@ RUN/psychometric.png  the curves
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
@@ -22,6 +22,7 @@ from adaptrnn.tasks import AbstractTask
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from torch import nn
 
 __all__ = ["psychometric"]
 
@@ -32,7 +33,7 @@ DEFAULT: dict[str, Perturbation] = {
 
 
 def psychometric(
-    model: Any,
+    model: nn.Module,
     task: AbstractTask,
     perturbations: Mapping[str, Perturbation] | None = None,
     condition: str | None = None,

@@ -19,7 +19,7 @@ import torch
 import xarray as xr
 
 from adaptrnn._error import bad, require
-from adaptrnn.analysis.system import System, as_system
+from adaptrnn.analysis.system import Network, System, as_system
 from adaptrnn.arun import ARUN
 from adaptrnn.config import RecordConfig
 from adaptrnn.perturb import Perturbation, Sum, parse
@@ -39,7 +39,7 @@ _MOST = 2**31
 
 @torch.no_grad()
 def record(
-    network: Any,
+    network: Run | Network,
     task: AbstractTask | None = None,
     *,
     trials: int | Sequence[int] = 100,
@@ -76,7 +76,7 @@ def record(
         (['a', 'h', 'n', 's'], {'trial': 2, 'time': 70, 'neuron': 5})
     """
     require("xarray", "analysis")
-    model = network
+    model: Any = network
     if isinstance(network, Run):
         task = network.task() if task is None else task
         model = network.model(task)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from adaptrnn._error import bad, choose
-from adaptrnn._recurrent import INITS, Recurrent, Run, State, Trace, reset_weights
+from adaptrnn._recurrent import INITS, LayerRun, Recurrent, State, Trace, reset_weights
 from adaptrnn.init import RECURRENT
 from adaptrnn.kernels.gamma_rnn import gamma_rnn, gamma_rnn_trace
 from adaptrnn.kernels.gamma_rnn import reference as gamma_rnn_reference
@@ -162,7 +162,7 @@ class RNN(Recurrent):
     def _makes_currents(self) -> bool:
         return True
 
-    def _layer(self, row: int, last_only: bool = False, **weights: Tensor | None) -> Run:
+    def _layer(self, row: int, last_only: bool = False, **weights: Tensor | None) -> LayerRun:
         def run(currents: Tensor, state: State) -> tuple[Tensor, State]:
             (h,), weight, (n, s, name) = state, self._parameter("weight_hh", row), self._curve(row)
             output, h = gamma_rnn(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from adaptrnn._error import bad
@@ -99,7 +97,7 @@ class SequenceModel(nn.Module):
         return trial_loss(outputs, trials), outputs.detach()
 
 
-def run_core(core: Any, x: Tensor, drive: Tensor | float | None = None) -> Tensor:
+def run_core(core: nn.Module, x: Tensor, drive: Tensor | float | None = None) -> Tensor:
     """Rates (T, B, N) of a core; it is given a drive only if there is one."""
     if drive is None:
         return core(x)[0]

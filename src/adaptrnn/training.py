@@ -381,7 +381,7 @@ class _Checkpoint(pl.callbacks.Checkpoint):
         self._save(trainer)
 
 
-def show_score(row: Mapping[str, Any], *, name: bool = False) -> str:
+def show_score(row: Mapping[str, object], *, name: bool = False) -> str:
     """The validation accuracy, or error, of an epoch or of a run's record, in words."""
     if "validation_error" in row:
         return f"{'error ' if name else ''}{row['validation_error']:.4g}"

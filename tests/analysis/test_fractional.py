@@ -16,8 +16,8 @@ from adaptrnn.analysis.fractional import (
     _CORRELATIONS,
     METHODS,
     ORDERS,
-    PROTOCOLS,
-    Protocol,
+    STEP_PROTOCOLS,
+    StepProtocol,
     _minimum,
     _noise,
     fractional_derivative,
@@ -32,7 +32,7 @@ PLANTED = np.arange(-9, 10) / 10
 
 def plant(order: float, protocol: str = "B", method: str = "fft") -> np.ndarray:
     """A response of the given order: D^-order of the step (sign of the paper's estimator)."""
-    return fractional_derivative(PROTOCOLS[protocol].stimulus(), -order, method)
+    return fractional_derivative(STEP_PROTOCOLS[protocol].stimulus(), -order, method)
 
 
 def causal(order: float, protocol: str = "B") -> np.ndarray:
@@ -41,7 +41,7 @@ def causal(order: float, protocol: str = "B") -> np.ndarray:
     The integral of order a of a step is after k steps the product of (j + a) / j, j = 1 ... k
     (Gruenwald and Letnikov); it ends with the same, subtracted.
     """
-    plan = PROTOCOLS[protocol]
+    plan = STEP_PROTOCOLS[protocol]
     since, k = np.ones(plan.steps), np.arange(1, plan.steps)
     since[1:] = np.cumprod((k + order) / k)
     response = np.zeros(plan.steps)
@@ -50,7 +50,7 @@ def causal(order: float, protocol: str = "B") -> np.ndarray:
     return response
 
 
-def plain_error(r: np.ndarray, u: np.ndarray, protocol: Protocol, alpha: float) -> float:
+def plain_error(r: np.ndarray, u: np.ndarray, protocol: StepProtocol, alpha: float) -> float:
     """The definition, read aloud: full complex transform, one order, one neuron."""
     f = np.fft.fftfreq(len(r), d=1)
     transfer = np.zeros(len(r), dtype=complex)
@@ -128,7 +128,7 @@ def test_order_of_a_power_of_time(order):
 
     Only of positive order: a derivative is infinite where the step comes.
     """
-    plan = PROTOCOLS["B"]
+    plan = STEP_PROTOCOLS["B"]
     response = np.zeros(plan.steps)
     for sign, start in zip((1, -1), plan.drive, strict=True):
         k = np.arange(plan.steps - start)
@@ -148,7 +148,7 @@ def test_scale_free_order_does_not_know_the_scale():
 
 def test_sign():
     """A decaying response (adapting) is negative, a growing one (sensitising) positive."""
-    u = PROTOCOLS["B"].stimulus()
+    u = STEP_PROTOCOLS["B"].stimulus()
     since = np.clip(np.arange(300) - 102, 0, None)
     adapting = u * (0.3 + np.exp(-since / 10))
     sensitising = u * (1 - np.exp(-since / 30))
@@ -160,7 +160,7 @@ def test_sign():
 def test_error_curve_is_the_definition():
     """Interpolation between Chebyshev points changes nothing but rounding."""
     rng = np.random.default_rng(1)
-    for name, protocol in PROTOCOLS.items():
+    for name, protocol in STEP_PROTOCOLS.items():
         response = rng.standard_normal((protocol.steps, 3)).cumsum(0)
         u = protocol.stimulus(0.7)
         found = fractional_order(response, u, protocol=name)
@@ -173,7 +173,7 @@ def test_error_curve_is_the_definition():
 
 
 def test_causal_error_curve_is_the_definition():
-    protocol, u = PROTOCOLS["A"], PROTOCOLS["A"].stimulus()
+    protocol, u = STEP_PROTOCOLS["A"], STEP_PROTOCOLS["A"].stimulus()
     response = np.random.default_rng(1).standard_normal((150, 2)).cumsum(0)
     found = fractional_order(response, protocol="A", method="gruenwald-letnikov")
     shifted = response - response[25]
@@ -197,7 +197,7 @@ def test_memoryless_null_of_the_paper():
 
 def test_null_order_is_that_of_a_memoryless_unit_of_the_same_amplitude():
     c = np.array([0.25, 0.5, 1, 2, 4])
-    found = fractional_order(PROTOCOLS["B"].stimulus()[:, None] * c)
+    found = fractional_order(STEP_PROTOCOLS["B"].stimulus()[:, None] * c)
     assert np.allclose(found.null_order, found.order)
     assert np.allclose(found.amplitude[2], 1, atol=1e-3)
 
@@ -380,13 +380,13 @@ def test_errors():
     with pytest.raises(InputError, match="orders"):
         fractional_order(np.zeros(150), protocol="A", orders=[0.0, 1.0])
     with pytest.raises(InputError, match="reference"):
-        Protocol("late", 100, (10, 50), (0, 100), reference=10)
+        StepProtocol("late", 100, (10, 50), (0, 100), reference=10)
     with pytest.raises(InputError, match="window"):
-        Protocol("long", 100, (30, 50), (0, 101))
+        StepProtocol("long", 100, (30, 50), (0, 101))
     with pytest.raises(InputError, match="noise"):
-        Protocol("loud", 100, (30, 50), (0, 100), noise=-0.1)
+        StepProtocol("loud", 100, (30, 50), (0, 100), noise=-0.1)
     with pytest.raises(InputError, match="drive"):
-        Protocol("none", 100, (50, 50), (0, 100))
+        StepProtocol("none", 100, (50, 50), (0, 100))
     with pytest.raises(InputError, match="dt"):
         fractional_derivative(np.ones(5), 0.5, dt=0.0)
     with pytest.raises(InputError, match="at least one time"):

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from adaptrnn._error import InputError
 from adaptrnn.analysis._closed import CURVES
-from adaptrnn.analysis._record import record
+from adaptrnn.analysis._record import record_signals
 from adaptrnn.analysis.system import as_system
 from adaptrnn.arun import ARUN
 from adaptrnn.controller import AbstractController
@@ -235,7 +235,9 @@ def test_a_users_module_may_have_methods_of_any_name():
         as_system(network)
     z = torch.randn_like(state)
     assert torch.equal(as_system(network, state).step(None, z, None), network(None, z))
-    rates = record(network, torch.zeros(5, 2, 1), into="input", state=state, input_size=1)["h"]
+    rates = record_signals(network, torch.zeros(5, 2, 1), into="input", state=state, input_size=1)[
+        "h"
+    ]
     assert rates.shape == (5, 2, 4)
 
 

@@ -128,17 +128,19 @@ def test_numbers_of_a_neuron_are_those_computed_here(shipped, tab):
     page = tab()
     page.goto(shipped)
     page.wait_for_selector("#adaptrnn-7-5", timeout=WAIT)
-    core = network.load(SHIPPED).core
+    core = network.load_network(SHIPPED).core
     for alone in (True, False):
         if not alone:
             page.get_by_role("switch").first.click()
-        seen = neuron.respond(isolate(core) if alone else core, neuron.drive("step", 5.0), [7])
-        found = neuron.orders(seen)
+        seen = neuron.neuron_signals(
+            isolate(core) if alone else core, neuron.drive("step", 5.0), [7]
+        )
+        found = neuron.order_curves(seen)
         wait_for(page, "7-0", float(seen.n[201, 0]))
         wait_for(page, "7-3", float(found.order[0, 0]), 2)
         wait_for(page, "7-5", float(found.order[1, 0]), 2)
     page.get_by_text("sinusoid", exact=True).click()
-    seen = neuron.respond(core, neuron.drive("sinusoid", 5.0, 25.0), [7])
+    seen = neuron.neuron_signals(core, neuron.drive("sinusoid", 5.0, 25.0), [7])
     wait_for(page, "7-0", float(seen.n[201, 0]))
     assert not page.problems, page.problems
 

@@ -10,11 +10,11 @@ import xarray as xr
 
 from adaptrnn._error import InputError
 from adaptrnn.figure import style
-from adaptrnn.figure.accuracy import accuracy
-from adaptrnn.figure.gamma_family import gamma_family
-from adaptrnn.figure.heterogeneity import heterogeneity
-from adaptrnn.figure.response import response
-from adaptrnn.figure.robustness import robustness
+from adaptrnn.figure.accuracy import accuracy_bars
+from adaptrnn.figure.gamma_family import gamma_curves
+from adaptrnn.figure.heterogeneity import curve_spread
+from adaptrnn.figure.response import step_responses
+from adaptrnn.figure.robustness import robustness_curves
 from adaptrnn.model import MODELS
 from adaptrnn.paper.figure1 import measure
 
@@ -104,11 +104,11 @@ def steps():
 
 
 DRAWINGS = {
-    "gamma": (gamma_family, measure),
-    "accuracy": (accuracy, table),
-    "robustness": (robustness, curves),
-    "heterogeneity": (heterogeneity, neurons),
-    "response": (response, steps),
+    "gamma": (gamma_curves, measure),
+    "accuracy": (accuracy_bars, table),
+    "robustness": (robustness_curves, curves),
+    "heterogeneity": (curve_spread, neurons),
+    "response": (step_responses, steps),
 }
 
 
@@ -131,7 +131,7 @@ def test_a_missing_run_does_not_stop_a_drawing(name):
 def test_curves_pass_through_the_means():
     data = curves()
     with style.style():
-        left, right = robustness(data).axes
+        left, right = robustness_curves(data).axes
     for axis, name, factor in ((left, "accuracy", 100), (right, "loss", 1)):
         for line, model in zip(axis.lines, data.model.values, strict=True):
             expected = factor * data[name].sel(role="psmnist", model=model).mean("seed")

@@ -5,19 +5,19 @@ import pytest
 import xarray as xr
 
 from adaptrnn.paper import figure2
-from adaptrnn.paper.table1 import MODELS
+from adaptrnn.paper.table1 import COLUMNS
 
 ITEMS = {"xi": figure2.DRIVE, "amplitude": figure2.CONTRAST}
 ROLES = ["psmnist", "scifar10", "scifar10-conv"]
-FALL = dict.fromkeys(MODELS, 0.5) | {"arun": 0.1, "gamma": 0.2}
+FALL = dict.fromkeys(COLUMNS, 0.5) | {"arun": 0.1, "gamma": 0.2}
 
 
 def planted(axis, fall, start=None):
     """Accuracy falls, and loss rises, from 0.9 and 0.3 by so much over the whole curve."""
     strength = np.linspace(0.0, 1.0, 5)
-    first = dict.fromkeys(MODELS, 0.9) | (start or {})
-    rows = [[first[m] - fall[m] * strength] * 2 for m in MODELS]
-    coords = {"role": ROLES, "model": list(MODELS), "seed": [0, 1], axis: strength}
+    first = dict.fromkeys(COLUMNS, 0.9) | (start or {})
+    rows = [[first[m] - fall[m] * strength] * 2 for m in COLUMNS]
+    coords = {"role": ROLES, "model": list(COLUMNS), "seed": [0, 1], axis: strength}
     curves = xr.DataArray([rows] * len(ROLES), coords)
     data = xr.Dataset({"accuracy": curves, "loss": 1.2 - curves})
     return data.assign(images=xr.full_like(curves.isel({axis: 0}, drop=True), 1000.0))

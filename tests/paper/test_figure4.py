@@ -68,9 +68,9 @@ def test_step_verdict(collected, n, s, depends, expected):
 
 
 def test_orders_of_the_protocol(collected, holds):
-    data = collected(figure4.ORDERS)
+    data = collected(figure4.NEURON_ORDERS)
     assert data.sizes["neuron"] == 8
-    holds(figure4.ORDERS, data)
+    holds(figure4.NEURON_ORDERS, data)
 
 
 def orders(data, inside, isolated, null=0.0):
@@ -105,7 +105,7 @@ def planted_run(data, order, excess):
     ],
 )
 def test_orders_verdict(collected, inside, isolated, null, expected):
-    data = collected(figure4.ORDERS)
+    data = collected(figure4.NEURON_ORDERS)
     found = planted_run(data, *orders(data, inside, isolated, null))
     assert outcomes(figure4.judge_orders(found)) == [expected, "not judged"]
     shift = found["shift"].sel(quantity="order", estimator="paper")
@@ -116,7 +116,7 @@ def test_orders_verdict(collected, inside, isolated, null, expected):
 
 
 def test_alike_neurons_with_one_sign_are_not_the_claim(collected):
-    data = collected(figure4.ORDERS)
+    data = collected(figure4.NEURON_ORDERS)
     order, _ = orders(data, 0.2, 0.1)
     alike = xr.where(order.network == "isolated", 0.2, -0.2).broadcast_like(order)
     found = planted_run(data, alike.transpose(*order.dims), alike * 0)
@@ -125,7 +125,7 @@ def test_alike_neurons_with_one_sign_are_not_the_claim(collected):
 
 def test_neurons_without_an_order_are_left_out_and_counted(collected):
     """Two of eight neurons have no order in the network: shares are of the other six."""
-    data = collected(figure4.ORDERS)
+    data = collected(figure4.NEURON_ORDERS)
     order, excess = orders(data, 0.3, -0.2)
     silent = (data.neuron < 2) & (order.network == "interacting")
     order = order.where(~silent).transpose(*order.dims)
@@ -182,7 +182,7 @@ def test_tasks_verdict(first, second, expected, holds):
     data = tasks(first, second)
     assert outcomes(figure4.judge_tasks(data)) == [expected, "not judged"]
     if expected == "reproduced":
-        holds(figure4.TASKS, data)
+        holds(figure4.TASK_ORDERS, data)
 
 
 def test_one_task_alone_is_no_data():
@@ -194,6 +194,6 @@ def test_one_task_alone_is_no_data():
 
 
 def test_tasks_measure(collected):
-    data = collected(figure4.TASKS)
+    data = collected(figure4.TASK_ORDERS)
     assert data.order.sizes["role"] == 2
     figure4.judge_tasks(data)

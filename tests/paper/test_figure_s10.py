@@ -6,7 +6,7 @@ import xarray as xr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adaptrnn.analysis.fractional import PROTOCOLS, fractional_derivative
+from adaptrnn.analysis.fractional import STEP_PROTOCOLS, fractional_derivative
 from adaptrnn.config import TrainConfig
 from adaptrnn.paper import figure_s9, figure_s10
 from adaptrnn.paper.item import RunData
@@ -78,7 +78,7 @@ def test_orders_of_gain_and_saturation_are_shown_not_judged(collected, sd, depth
 
 def test_a_filtered_step_is_de_filtered():
     """A rate that is the step integrated to order 0.3 gives the step back."""
-    plan = PROTOCOLS["A"]
+    plan = STEP_PROTOCOLS["A"]
     step = plan.stimulus(5.0)
     rate = fractional_derivative(step, -0.3)
     signal, xi = ["h"], [1.0, 5.0, 30.0]

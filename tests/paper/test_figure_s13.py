@@ -4,9 +4,9 @@ import pytest
 import xarray as xr
 
 from adaptrnn.paper import figure_s13
-from adaptrnn.paper.table1 import MODELS
+from adaptrnn.paper.table1 import COLUMNS
 
-LOSS = dict.fromkeys(MODELS, 20.0) | {"arun": 1.0}
+LOSS = dict.fromkeys(COLUMNS, 20.0) | {"arun": 1.0}
 OTHERS = dict.fromkeys(("linear", "gamma-shared"), 0.5)
 
 
@@ -28,7 +28,7 @@ def test_measures_of_the_protocol_are_drawn_and_judged(collected, holds):
 )
 def test_outcomes(collected, loss, expected):
     data = collected(figure_s13.ITEM)
-    row = xr.DataArray([loss[m] for m in MODELS], {"model": list(MODELS)})
+    row = xr.DataArray([loss[m] for m in COLUMNS], {"model": list(COLUMNS)})
     maps = [name for name in data if name not in ("images", "clean_accuracy")]
     planted = data.assign(
         {

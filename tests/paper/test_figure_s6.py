@@ -47,18 +47,18 @@ def test_norm_item(holds):
 
 
 def test_trained_norm(collected, holds):
-    data = collected(figure_s6.TRAINED)
-    holds(figure_s6.TRAINED, data)
+    data = collected(figure_s6.TRAINED_NORM)
+    holds(figure_s6.TRAINED_NORM, data)
     exact = data.assign(norm=data.sup_slope.broadcast_like(data.norm))
     scaled = exact.norm.where(exact.weights == "initial", 1.3 * exact.norm)
-    (found,) = figure_s6.judge_trained(exact.assign(norm=scaled))
+    (found,) = figure_s6.judge_trained_norm(exact.assign(norm=scaled))
     assert found.outcome == "not judged"
     assert [part.holds for part in found.shown] == ["yes", "no"] * 2
 
 
 def test_exponents_of_untrained_networks(holds):
-    data = figure_s6.measure_exponents(draws=2, neurons=20, steps=60)
-    holds(figure_s6.EXPONENTS, data)
+    data = figure_s6.measure_regions(draws=2, neurons=20, steps=60)
+    holds(figure_s6.REGION_EXPONENTS, data)
     # s = 1, n = 1: a sigmoid, whose slope is at most 1/4 everywhere
     assert float(data.lyapunov.sel(n=1.0, s=1.0).max()) <= np.log(0.25) + 1e-6
 
@@ -68,11 +68,11 @@ def test_exponents_of_untrained_networks(holds):
     [(0.3, "reproduced"), (-0.5, "partly")],  # two regions; one, which is stable
 )
 def test_regions(second, expected):
-    data = figure_s6.measure_exponents(draws=2, neurons=4, steps=40)
+    data = figure_s6.measure_regions(draws=2, neurons=4, steps=40)
     plain = xr.where(data.n > 5, second, -0.5).broadcast_like(data.lyapunov)
-    assert outcomes(figure_s6.judge_exponents(data.assign(lyapunov=plain))) == [expected]
+    assert outcomes(figure_s6.judge_regions(data.assign(lyapunov=plain))) == [expected]
     unstable = plain.where(data.draw == 0, -plain)
-    found = figure_s6.judge_exponents(data.assign(lyapunov=unstable))
+    found = figure_s6.judge_regions(data.assign(lyapunov=unstable))
     assert found[0].parts[0].holds == "no"
 
 
@@ -101,7 +101,7 @@ def grid(accuracy, move, seeds=(0, 1)):
         for s in S
         for learned in (False, True)
     ]
-    return combine(figure_s6.GRID, runs)
+    return combine(figure_s6.GRID_ACCURACY, runs)
 
 
 def good(norm):
@@ -112,7 +112,7 @@ def test_grid_is_put_together_and_judged(holds):
     data = grid(good, lambda n, s: (5.0, 0.0))
     assert data.accuracy.dims[3:] == ("start_n", "start_s", "learned")
     assert data.accuracy.notnull().all() and data.sizes["start_n"] == len(N)
-    found = holds(figure_s6.GRID, data)
+    found = holds(figure_s6.GRID_ACCURACY, data)
     assert outcomes(found) == ["reproduced", "reproduced"]
     # a seed alone cannot hold by a standard error
     assert outcomes(figure_s6.judge_grid(data.isel(seed=[0]))) == ["partly", "partly"]

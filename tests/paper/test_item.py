@@ -9,7 +9,7 @@ import xarray as xr
 from adaptrnn import InputError
 from adaptrnn.config import TrainConfig
 from adaptrnn.evaluation import evaluate_run
-from adaptrnn.paper.item import Item, RunData, combine, present, read_runs
+from adaptrnn.paper.item import Item, RunData, combine, drop_empty, read_runs
 from adaptrnn.perturb import StepDrive, Sum
 from adaptrnn.storage import write_dataset
 from adaptrnn.training import train
@@ -66,7 +66,7 @@ def test_measures_are_put_side_by_side_and_what_is_missing_is_nan():
     np.testing.assert_array_equal(data.a.values, [[[np.nan, 20.0], [10.0, np.nan]]])
     assert combine(one, runs[::-1]).equals(data)
     assert combine(one, []) is None
-    assert present(data.sel(seed=[1]), "model").model.values.tolist() == ["arun"]
+    assert drop_empty(data.sel(seed=[1]), "model").model.values.tolist() == ["arun"]
 
 
 def test_an_item_without_runs_measures_by_itself():

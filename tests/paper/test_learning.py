@@ -46,4 +46,4 @@ def test_a_curve_that_is_flat_gains_nothing_and_none_gains_none():
 
 def test_the_search_is_not_measured_on_runs():
     with pytest.raises(InputError, match=r"adaptrnn\.paper\.search"):
-        learning.RATES.measure()
+        learning.RATE_TABLE.measure()

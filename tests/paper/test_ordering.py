@@ -6,7 +6,16 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adaptrnn.paper.ordering import best_of, first, images, known, lead, leads, listing, minus
+from adaptrnn.paper.ordering import (
+    best_model,
+    drop_missing,
+    image_note,
+    lead,
+    lead_over_next,
+    leads,
+    mean_note,
+    paired_difference,
+)
 
 MODELS = ["relu", "gamma", "arun"]
 NUMBERS = st.lists(st.floats(-100, 100), min_size=9, max_size=9)
@@ -21,10 +30,13 @@ def table(numbers) -> xr.DataArray:
 @settings(deadline=None)
 def test_a_difference_is_paired_by_seed_and_changes_its_sign(numbers):
     values = table(numbers)
-    one, other = minus(values, "arun", "relu"), minus(values, "relu", "arun")
+    one, other = (
+        paired_difference(values, "arun", "relu"),
+        paired_difference(values, "relu", "arun"),
+    )
     np.testing.assert_array_equal(one, -other)
     # seeds in another order are the same pairs
-    turned = minus(values.isel(seed=[2, 0, 1]), "arun", "relu").sortby("seed")
+    turned = paired_difference(values.isel(seed=[2, 0, 1]), "arun", "relu").sortby("seed")
     np.testing.assert_array_equal(one, turned)
 
 
@@ -34,17 +46,17 @@ def test_the_best_has_the_best_mean(numbers):
     values = table(numbers)
     means = {model: float(values.sel(model=model).mean()) for model in MODELS}
     for better in (min, max):
-        best = means[best_of(values, MODELS, better)]
+        best = means[best_model(values, MODELS, better)]
         # a mean over one axis of a table may add in another order
         assert best == pytest.approx(better(means.values()), abs=1e-12)
 
 
 def test_the_best_is_unknown_where_one_has_no_number():
     values = table(range(9)).where(lambda v: v.model != "gamma")
-    assert best_of(values, MODELS, max) is None
-    assert best_of(values, ["relu", "arun"], max) == "arun"
-    assert first("arun", ["relu", "gamma"], values, max, "accuracy").holds == "no data"
-    assert first("arun", ["relu"], values, max, "accuracy").holds == "yes"
+    assert best_model(values, MODELS, max) is None
+    assert best_model(values, ["relu", "arun"], max) == "arun"
+    assert lead_over_next("arun", ["relu", "gamma"], values, max, "accuracy").holds == "no data"
+    assert lead_over_next("arun", ["relu"], values, max, "accuracy").holds == "yes"
 
 
 @pytest.mark.parametrize(("better", "holds"), [(max, "yes"), (min, "no")])
@@ -65,15 +77,15 @@ def test_only_what_has_numbers_is_kept_and_said():
     values = table(range(9)).where(lambda v: v.model == "arun")
     data = xr.Dataset({"a": values.expand_dims(role=["psmnist", "scifar10"])})
     data = data.where(data.role == "psmnist")
-    kept = known(data)
+    kept = drop_missing(data)
     assert (kept.role.values.tolist(), kept.model.values.tolist()) == (["psmnist"], ["arun"])
-    assert listing("Mean", values, ".0f") == "Mean: ARUN 7."
-    assert not listing("Mean", values.where(False)) and not images(values.where(False))
+    assert mean_note("Mean", values, ".0f") == "Mean: ARUN 7."
+    assert not mean_note("Mean", values.where(False)) and not image_note(values.where(False))
 
 
 @given(st.integers(1, 10**6))
 @settings(deadline=None)
 def test_the_greatest_error_of_an_accuracy_is_that_of_a_half(count):
     """sqrt(p (1 - p) / n) is greatest at p = 1/2."""
-    said = float(images(xr.DataArray([float(count), 1e7])).split()[-2])
+    said = float(image_note(xr.DataArray([float(count), 1e7])).split()[-2])
     assert said == pytest.approx(100 * np.sqrt(0.25 / count), abs=0.051)  # one digit is said

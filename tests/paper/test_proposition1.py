@@ -78,10 +78,10 @@ def test_the_error_of_every_curve_falls_as_sigma_squared(n, s, mu):
 
 
 def test_trained(collected, holds):
-    data = collected(proposition1.TRAINED)
-    holds(proposition1.TRAINED, data)
+    data = collected(proposition1.TRAINED_NOISE)
+    holds(proposition1.TRAINED_NOISE, data)
     for value, expected in ((0.97, "yes"), (0.5, "no")):
         made = data.assign(share=xr.full_like(data["share"], value))
-        (found,) = proposition1.judge_trained(made)
+        (found,) = proposition1.judge_trained_noise(made)
         assert found.outcome == "not judged"
         assert {part.holds for part in found.shown} == {expected}

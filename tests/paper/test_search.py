@@ -9,7 +9,7 @@ from io import StringIO
 import pytest
 
 from adaptrnn.figure.style import render
-from adaptrnn.paper.learning import RATES
+from adaptrnn.paper.learning import RATE_TABLE
 from adaptrnn.paper.profile import load_profile
 from adaptrnn.paper.search import choose_rate, keep, main, search
 from adaptrnn.paper.store import read_alone
@@ -65,7 +65,7 @@ def test_the_table_is_drawn_and_says_where_the_best_rate_is_at_the_edge(tmp_path
         ("psmnist", "arun"): {1e-3: [0.9], 1e-2: [0.8], 1e-1: [math.nan]},
     }
     data = keep(found, (1001,), tmp_path, {})
-    assert render(RATES.draw, data).startswith(b"<?xml")
-    rows = {row[1]: row for row in RATES.table(data).rows}
+    assert render(RATE_TABLE.draw, data).startswith(b"<?xml")
+    rows = {row[1]: row for row in RATE_TABLE.table(data).rows}
     assert rows["GRU"][-1] == "0.01" and rows["ARUN"][-1] == "0.001, at the edge"
     assert rows["ARUN"][-2] == ""

@@ -27,11 +27,11 @@ LINEAR = (
         "gru": 55,
     }
 )
-CONV = dict.fromkeys(table1.MODELS, 66) | {"gru": 68}
+CONV = dict.fromkeys(table1.COLUMNS, 66) | {"gru": 68}
 DROPS = {
-    "noisy-drive": dict.fromkeys(table1.MODELS, 40) | {"arun": 5, "gamma": 20},
-    "step-drive": dict.fromkeys(table1.MODELS, 10) | {"arun": 1, "gamma": 3},
-    "contrast": dict.fromkeys(table1.MODELS, 10) | {"arun": 1, "gamma": 2, "gamma-shared": 1.5},
+    "noisy-drive": dict.fromkeys(table1.COLUMNS, 40) | {"arun": 5, "gamma": 20},
+    "step-drive": dict.fromkeys(table1.COLUMNS, 10) | {"arun": 1, "gamma": 3},
+    "contrast": dict.fromkeys(table1.COLUMNS, 10) | {"arun": 1, "gamma": 2, "gamma-shared": 1.5},
 }
 
 
@@ -45,12 +45,12 @@ def planted(clean=None, linear=None, conv=None, **drops):
                 [(task[m] - drops.get(c, {}).get(m, 0)) / 100 + 0.001 * seed for c in CONDITIONS]
                 for seed in SEEDS
             ]
-            for m in table1.MODELS
+            for m in table1.COLUMNS
         ]
         for task in tasks
     ]
     dims = ("role", "model", "seed", "condition")
-    coords = {"role": list(ROLES), "model": list(table1.MODELS), "seed": SEEDS}
+    coords = {"role": list(ROLES), "model": list(table1.COLUMNS), "seed": SEEDS}
     data = xr.Dataset({"accuracy": (dims, values)}, coords | {"condition": CONDITIONS})
     return data.assign(images=xr.full_like(data.accuracy, 10000.0), loss=1 - data.accuracy)
 
@@ -123,7 +123,7 @@ def test_a_missing_model_is_no_data():
 def test_the_table_has_means_and_extremes_of_the_seeds():
     rows = {row[:2]: row for row in table1.table(planted()).rows}
     assert rows["psmnist", "RNN+gamma"][2] == "90.1 (90.0 to 90.2; 3)"
-    assert len(rows) == len(ROLES) * len(table1.MODELS)
+    assert len(rows) == len(ROLES) * len(table1.COLUMNS)
 
 
 def test_more_seeds_of_one_model_do_not_count_where_others_have_none():

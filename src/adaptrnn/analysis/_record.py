@@ -12,7 +12,8 @@ from torch import Tensor
 from adaptrnn._error import bad, choose
 from adaptrnn._recurrent import Recurrent
 from adaptrnn.analysis._finite import finite
-from adaptrnn.analysis.system import as_system
+from adaptrnn.analysis._type import State, Values
+from adaptrnn.analysis.system import Network, as_system
 from adaptrnn.gated import GRU, LSTM
 
 SIGNALS = ("h", "n", "s")
@@ -23,7 +24,7 @@ _DIMS = {1: ("time",), 2: ("time", "neuron"), 3: ("time", "trial", "neuron")}
 _CHUNK = 2**26  # numbers held at once while a trace is taken
 
 
-def labelled(values: Any, argument: str) -> xr.DataArray:
+def labelled(values: Values, argument: str) -> xr.DataArray:
     """Values as a DataArray in float64 whose first dimension is time.
 
     Args:
@@ -38,7 +39,7 @@ def labelled(values: Any, argument: str) -> xr.DataArray:
         InputError: there is no time, no known layout, or a value is not finite.
     """
     if isinstance(values, Tensor):
-        values = values.detach().cpu()
+        values = values.detach().cpu().numpy()
     if not isinstance(values, xr.DataArray):
         array = np.asarray(values, dtype=np.float64)
         if array.ndim not in _DIMS or array.size == 0:
@@ -51,12 +52,12 @@ def labelled(values: Any, argument: str) -> xr.DataArray:
     return finite(argument, values)
 
 
-def record(
-    network: Any,
+def record_signals(
+    network: Network,
     stimulus: Tensor,
     *,
     into: str = "drive",
-    state: Any = None,
+    state: State | None = None,
     input_size: int | None = None,
 ) -> dict[str, Tensor]:
     """Rates, and where there are any gains and saturations, under a stimulus, from rest.
@@ -81,10 +82,10 @@ def record(
     steps = stimulus.shape[0]
     traced = isinstance(network, TRACED)
     wrapped = None if traced else as_system(network, state, input_size=input_size)
-    holder = network if traced else wrapped
-    width = holder.input_size  # type: ignore[union-attr]
+    holder: Any = wrapped or network
+    width = holder.input_size
     units = getattr(getattr(network, "controller", None), "controller_size", 0)
-    per_sample = steps * (wrapped.size if wrapped else network.hidden_size * (units + 4))
+    per_sample = steps * (wrapped.size if wrapped else holder.hidden_size * (units + 4))
     rows = max(1, _CHUNK // per_sample)
     parts = []
     for part in stimulus.split(rows, 1):
@@ -119,7 +120,7 @@ def _trace(
     return found
 
 
-def neuron_count(network: Any, state: Any = None) -> int:
+def neuron_count(network: Network, state: State | None = None) -> int:
     """N, the number of neurons of a network."""
     if isinstance(network, TRACED):
         return int(network.hidden_size)

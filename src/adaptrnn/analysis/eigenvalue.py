@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
+from torch import Tensor
 
 from adaptrnn.analysis.jacobian import recurrent_weight
 from adaptrnn.analysis.system import Network
@@ -18,7 +19,9 @@ from adaptrnn.analysis.system import Network
 __all__ = ["spectrum"]
 
 
-def spectrum(networks: Network | Mapping[str, Network]) -> xr.Dataset:
+def spectrum(
+    networks: Network | Tensor | Mapping[str, Network | Tensor],
+) -> xr.Dataset:
     """Eigenvalues of W_hh, of one network or of several of the same size under their names.
 
     Args:
@@ -48,7 +51,7 @@ def spectrum(networks: Network | Mapping[str, Network]) -> xr.Dataset:
     return _one(networks)
 
 
-def _one(network: Network) -> xr.Dataset:
+def _one(network: Network | Tensor) -> xr.Dataset:
     weight = recurrent_weight(network)
     values = torch.linalg.eigvals(weight).cpu().numpy()
     values = values[np.lexsort((values.imag, values.real, -np.abs(values).round(12)))]

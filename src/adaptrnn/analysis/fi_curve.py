@@ -24,19 +24,23 @@ convention, so that both can be put into one (n, s) plane.
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, special, stats
+from torch import Tensor
 
 from adaptrnn._error import bad
 from adaptrnn.analysis.curve_parameter import activation_parameters
+from adaptrnn.arun import ARUN
+from adaptrnn.rnn import RNN
 
 __all__ = ["fit_fi", "fit_fi_table", "standardise", "units_in_plane"]
 
 Array = NDArray[np.float64]
+Numbers = TypeVar("Numbers", float, Array, xr.DataArray)
 
 
 def fit_fi(
@@ -154,12 +158,15 @@ def fit_fi(
     )
 
 
-def fit_fi_table(table: xr.Dataset, **options: Any) -> xr.Dataset:
+def fit_fi_table(
+    table: xr.Dataset, *, input_scale: float | None = None, confidence: float = 0.95
+) -> xr.Dataset:
     """`fit_fi` for every neuron of a table.
 
     Args:
         table: current, rate and neuron along "point", as `read_fi_table` returns them.
-        **options: of `fit_fi`.
+        input_scale: as in `fit_fi`.
+        confidence: as in `fit_fi`.
 
     Returns:
         The numbers of `fit_fi` along "neuron", without the points.
@@ -173,14 +180,15 @@ def fit_fi_table(table: xr.Dataset, **options: Any) -> xr.Dataset:
     fits = []
     for name in names:
         own = table.neuron.values == name
-        found = fit_fi(table.current.values[own], table.rate.values[own], **options)
+        pair = table.current.values[own], table.rate.values[own]
+        found = fit_fi(*pair, input_scale=input_scale, confidence=confidence)
         fits.append(found.drop_dims("point"))
     together = xr.concat(fits, "neuron").assign_coords(neuron=names)
     together.attrs = fits[0].attrs
     return together
 
 
-def standardise(n: Any, s: Any, span: Any) -> tuple[Any, Any]:
+def standardise(n: Numbers, s: Numbers, span: Numbers) -> tuple[Numbers, Numbers]:
     """Gain and saturation of a unit gamma(x; n, s) in the convention of `fit_fi`.
 
     With currents from the threshold 0 to `span` = S, x/S runs from 0 to 1 and
@@ -209,7 +217,9 @@ def standardise(n: Any, s: Any, span: Any) -> tuple[Any, Any]:
     return n * span, s / (s + (1 - s) * span)
 
 
-def units_in_plane(network: Any, x: Any, drive: Any = None, layer: int = 0) -> xr.Dataset:
+def units_in_plane(
+    network: RNN | ARUN, x: Tensor, drive: Tensor | float | None = None, layer: int = 0
+) -> xr.Dataset:
     """A network's units in the (n, s) plane of `fit_fi`, beside measured and simulated neurons.
 
     Args:

@@ -39,14 +39,16 @@ from scipy import fft as sfft
 
 from adaptrnn._error import bad, choose
 from adaptrnn.analysis._finite import finite
-from adaptrnn.analysis._record import labelled, neuron_count, record
+from adaptrnn.analysis._record import labelled, neuron_count, record_signals
+from adaptrnn.analysis._type import State, Values
+from adaptrnn.analysis.system import Network
 
 __all__ = [
     "METHODS",
     "ORDERS",
-    "PROTOCOLS",
     "SIGN",
-    "Protocol",
+    "STEP_PROTOCOLS",
+    "StepProtocol",
     "fractional_derivative",
     "fractional_order",
     "group_means",
@@ -71,7 +73,7 @@ SIGN = (
 
 
 @dataclass(frozen=True)
-class Protocol:
+class StepProtocol:
     """A step stimulus and the window in which the response to it is judged.
 
     Attributes:
@@ -86,7 +88,7 @@ class Protocol:
         InputError: the times are not in order within the recording.
 
     Example:
-        >>> short = Protocol("short", steps=60, drive=(20, 40), window=(15, 45), reference=10)
+        >>> short = StepProtocol("short", steps=60, drive=(20, 40), window=(15, 45), reference=10)
         >>> float(short.stimulus(2.0).sum())
         40.0
     """
@@ -117,9 +119,9 @@ class Protocol:
         return step
 
 
-PROTOCOLS = {
-    "A": Protocol("A", 150, (51, 101), (40, 110), 0.1),
-    "B": Protocol("B", 300, (102, 202), (80, 220), 5.0),
+STEP_PROTOCOLS = {
+    "A": StepProtocol("A", 150, (51, 101), (40, 110), 0.1),
+    "B": StepProtocol("B", 300, (102, 202), (80, 220), 5.0),
 }
 """The two protocols of the released code: drive 51..100 of 150 steps, and 102..201 of 300."""
 
@@ -166,10 +168,10 @@ def fractional_derivative(
 
 
 def fractional_order(
-    response: Any,
+    response: Values,
     stimulus: ArrayLike | None = None,
     *,
-    protocol: str | Protocol = "B",
+    protocol: str | StepProtocol = "B",
     estimator: str = "paper",
     method: str | None = None,
     orders: Sequence[float] | Array = ORDERS,
@@ -199,7 +201,7 @@ def fractional_order(
         response: activity, a DataArray with a dimension "time" or an array or tensor (time,),
             (time, neuron) or (time, trial, neuron).
         stimulus: (T,); the unit step of the protocol if None.
-        protocol: "A", "B" or a `Protocol`: window and reference time.
+        protocol: "A", "B" or a `StepProtocol`: window and reference time.
         estimator: "paper" (no amplitude) or "scale-free" (amplitude and offset fitted).
         method: "fft" or "gruenwald-letnikov"; the latter acts on r(t) - r(reference). None for
             "fft" with the paper's estimator and "gruenwald-letnikov" with the scale-free one.
@@ -220,7 +222,7 @@ def fractional_order(
         InputError: lengths that do not fit, a constant stimulus, a response that is not finite.
 
     Example:
-        >>> u = PROTOCOLS["B"].stimulus()
+        >>> u = STEP_PROTOCOLS["B"].stimulus()
         >>> found = fractional_order(fractional_derivative(u, 0.4))  # a derivative: adapting
         >>> round(float(found.order), 3)
         -0.4
@@ -291,7 +293,7 @@ def memoryless_null(
     amplitudes: Sequence[float] | Array = (0.25, 0.5, 1, 2, 4),
     stimulus: ArrayLike | None = None,
     *,
-    protocol: str | Protocol = "B",
+    protocol: str | StepProtocol = "B",
     estimator: str = "paper",
     method: str | None = None,
     orders: Sequence[float] | Array = ORDERS,
@@ -328,14 +330,14 @@ def memoryless_null(
 
 
 def respond(
-    network: Any,
+    network: Network,
     amplitudes: Sequence[float] = (1.0,),
     *,
-    protocol: str | Protocol = "A",
+    protocol: str | StepProtocol = "A",
     trials: int = 1,
     noise: float | None = None,
     into: str = "drive",
-    state: Any = None,
+    state: State | None = None,
     input_size: int | None = None,
     seed: int = 0,
 ) -> xr.Dataset:
@@ -348,7 +350,7 @@ def respond(
         network: any recurrent network (see `adaptrnn.analysis.system`); for isolated neurons,
             what `isolate` returns.
         amplitudes: xi of the steps.
-        protocol: "A", "B" or a `Protocol`.
+        protocol: "A", "B" or a `StepProtocol`.
         trials: number of noisy repetitions, averaged.
         noise: standard deviation; that of the protocol if None.
         into: "drive", a current into every neuron; or "input", into the network's input.
@@ -381,7 +383,9 @@ def respond(
     shape = (plan.steps, trials, len(levels), units)
     drive = torch.as_tensor(steps, dtype=torch.float32)[:, None, :, None].expand(shape)
     drive = drive + sigma * torch.randn(shape, generator=generator)
-    seen = record(network, drive.flatten(1, 2), into=into, state=state, input_size=input_size)
+    seen = record_signals(
+        network, drive.flatten(1, 2), into=into, state=state, input_size=input_size
+    )
     dims = ("time", "xi", "neuron")
     data: dict[str, Any] = {
         name: (dims, signal.double().unflatten(1, (trials, len(levels))).mean(1).numpy())
@@ -436,10 +440,10 @@ def group_means(order: xr.DataArray, dim: str = "neuron") -> xr.Dataset:
     )
 
 
-def _protocol(protocol: str | Protocol) -> Protocol:
-    if isinstance(protocol, Protocol):
+def _protocol(protocol: str | StepProtocol) -> StepProtocol:
+    if isinstance(protocol, StepProtocol):
         return protocol
-    return PROTOCOLS[choose("protocol", protocol, PROTOCOLS)]
+    return STEP_PROTOCOLS[choose("protocol", protocol, STEP_PROTOCOLS)]
 
 
 def _method(method: str | None, estimator: str) -> str:
@@ -448,7 +452,7 @@ def _method(method: str | None, estimator: str) -> str:
     return choose("method", method, METHODS)
 
 
-def _attributes(plan: Protocol, estimator: str, method: str) -> dict[str, Any]:
+def _attributes(plan: StepProtocol, estimator: str, method: str) -> dict[str, Any]:
     operator = {
         "fft": "D^alpha r = ifft((2 i pi f)^alpha fft(r)), H(0) = 0, periodic",
         "gruenwald-letnikov": "D^alpha r = sum_k (-1)^k binom(alpha, k) r(t-k), causal, "
@@ -487,7 +491,7 @@ def _transfer(alphas: Array, steps: int, method: str) -> tuple[int, NDArray[np.c
 
 
 def _amplitude(
-    r: Array, u: Array, order: Array, plan: Protocol, method: str
+    r: Array, u: Array, order: Array, plan: StepProtocol, method: str
 ) -> tuple[Array, Array]:
     """Scale-free fit r = A D^-order u + b over all times: A (M,) and the fit (T, M)."""
     shape = _shape(u, order, plan, method)
@@ -497,7 +501,7 @@ def _amplitude(
     return slope, slope * centred + r.mean(0)
 
 
-def _shape(u: Array, order: Array, plan: Protocol, method: str) -> Array:
+def _shape(u: Array, order: Array, plan: StepProtocol, method: str) -> Array:
     """D^-order of the stimulus, (T, M)."""
     length, transfer = _transfer(-order, plan.steps, method)
     spectrum = sfft.rfft(u - u[plan.reference], length)
@@ -507,7 +511,9 @@ def _shape(u: Array, order: Array, plan: Protocol, method: str) -> Array:
 class _Fit:
     """The error of every order for many responses (T, M), prepared for one stimulus."""
 
-    def __init__(self, u: Array, plan: Protocol, estimator: str, method: str, grid: Array) -> None:
+    def __init__(
+        self, u: Array, plan: StepProtocol, estimator: str, method: str, grid: Array
+    ) -> None:
         self.u, self.plan, self.grid, self.method = u, plan, grid, method
         self.paper = estimator == "paper"
         self.inside = slice(*plan.window)

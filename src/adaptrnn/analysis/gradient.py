@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from torch.utils import _pytree as pytree
 
 from adaptrnn._error import bad
 from adaptrnn.analysis._finite import finite
+from adaptrnn.analysis._type import State
 from adaptrnn.analysis.system import is_layer
 from adaptrnn.arun import ARUN
 from adaptrnn.rnn import RNN
@@ -31,11 +32,11 @@ __all__ = ["gradient_norm"]
 
 def gradient_norm(
     network: nn.Module,
-    x: Tensor,
+    x: Annotated[Tensor, "T B D"],
     loss: Callable[[Tensor], Tensor],
     *,
     parameter: str | None = None,
-    state: Any = None,
+    state: State | None = None,
     drive: Tensor | float | None = None,
 ) -> xr.Dataset:
     """Norm of dL/dW_hh accumulated from t_0 to T, for all t_0, in one backward pass (E43).

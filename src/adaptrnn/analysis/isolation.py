@@ -14,12 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from adaptrnn._error import bad
-from adaptrnn.analysis.system import System, as_system
+from adaptrnn.analysis._type import State
+from adaptrnn.analysis.system import Network, System, as_system
 
 __all__ = ["isolate"]
 
 
-def isolate(network: Any, state: Any = None, *, input_size: int | None = None) -> Any:
+def isolate(network: Network, state: State | None = None, *, input_size: int | None = None) -> Any:
     """Cut a network into its neurons.
 
     Of an `RNN`, an `ARUN`, or a one-layer cell or network of torch.nn, a copy of the same class

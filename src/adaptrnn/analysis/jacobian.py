@@ -15,7 +15,7 @@ whose singular values say what becomes of perturbations over T steps.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -25,12 +25,13 @@ from torch import Tensor, nn
 from adaptrnn._error import bad
 from adaptrnn.activation import gamma_dx, gamma_sup_slope
 from adaptrnn.analysis._finite import finite
+from adaptrnn.analysis._type import State
 from adaptrnn.analysis.system import Network, as_system
 
 __all__ = ["jacobian_norm", "jacobian_product", "recurrent_weight"]
 
 
-def recurrent_weight(network: Network) -> Tensor:
+def recurrent_weight(network: Network | Tensor) -> Annotated[Tensor, "N N"]:
     """W_hh (N, N) of a network of one state per neuron, or the matrix itself.
 
     Args:
@@ -57,7 +58,7 @@ def recurrent_weight(network: Network) -> Tensor:
 
 
 def jacobian_norm(
-    network: Network,
+    network: Network | Tensor,
     n: Sequence[float] | None = None,
     s: Sequence[float] | None = None,
     *,
@@ -108,9 +109,10 @@ def jacobian_norm(
     if n is None or s is None:
         if not hasattr(network, "n_l0"):
             raise bad("n, s", None, "given, since this network has none of its own")
+        core: Any = network
         pair = (
-            finite("n_l0", network.n_l0.detach().double()),
-            finite("s_l0", network.s_l0.detach().double()),
+            finite("n_l0", core.n_l0.detach().double()),
+            finite("s_l0", core.s_l0.detach().double()),
         )
         own = dict(
             zip(("norm", "standard_error"), _mean_norm(currents, weight, *pair), strict=True)
@@ -143,7 +145,7 @@ def jacobian_product(
     x: Tensor | None = None,
     *,
     steps: int | None = None,
-    state: Any = None,
+    state: State | None = None,
     drive: Tensor | float | None = None,
     every: int = 1,
     dtype: torch.dtype | None = torch.float64,

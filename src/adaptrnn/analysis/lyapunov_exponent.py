@@ -48,6 +48,7 @@ from torch.nn.functional import linear
 
 from adaptrnn._error import NotFiniteError, bad, choose
 from adaptrnn.analysis._closed import gamma_curve
+from adaptrnn.analysis._type import State
 from adaptrnn.analysis.system import (
     Network,
     System,
@@ -87,7 +88,7 @@ def lyapunov(
     definition: str = "full",
     steps: int | None = None,
     burn_in: int = 100,
-    state: Any = None,
+    state: State | None = None,
     drive: Tensor | float | None = None,
     n: Tensor | float | None = None,
     s: Tensor | float | None = None,
@@ -224,7 +225,7 @@ def _warn(found: xr.Dataset, steps: int) -> None:
 def system_of(
     network: Network,
     definition: str = "full",
-    state: Any = None,
+    state: State | None = None,
     *,
     n: Tensor | float | None = None,
     s: Tensor | float | None = None,
@@ -265,8 +266,9 @@ def system_of(
         raise bad("definition", definition, "'full' unless the network is one RNN or ARUN", advice)
     layer = whole
     if adaptive or n is not None or s is not None:
-        n, s = _frozen(network, whole, z, n, s)
-        layer = layer_of(copied(network, dtype), gamma_curve(n, s))
+        core: Any = network
+        n, s = _frozen(core, whole, z, n, s)
+        layer = layer_of(copied(core, dtype), gamma_curve(n, s))
         rows = max(value.shape[0] if value.ndim == 2 else 1 for value in (n, s))
         if z is None and rows > 1:
             z = whole.start(rows)
@@ -276,7 +278,7 @@ def system_of(
 
 
 def _frozen(
-    network: Network,
+    network: Any,
     whole: System,
     z: Tensor | None,
     n: Tensor | float | None,

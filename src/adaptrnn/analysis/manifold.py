@@ -6,14 +6,14 @@ then one of ten constant currents. Its steady states lie on a line ordered by th
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 import xarray as xr
 from scipy.stats import spearmanr
 from sklearn.decomposition import PCA
-from torch import Tensor
+from torch import Tensor, nn
 
 from adaptrnn._error import bad
 from adaptrnn.analysis._finite import finite
@@ -23,8 +23,8 @@ __all__ = ["controller_manifold"]
 
 
 def controller_manifold(
-    controller: Any,
-    currents: Tensor | None = None,
+    controller: nn.Module,
+    currents: Annotated[Tensor, "C"] | None = None,
     *,
     starts: int = 10,
     before: int = 200,
@@ -63,7 +63,7 @@ def controller_manifold(
         >>> dict(found.score.sizes)
         {'time': 70, 'start': 10, 'current': 10, 'component': 3}
     """
-    own = getattr(controller, "controller", controller)
+    own: Any = getattr(controller, "controller", controller)
     if not hasattr(own, "controller_size"):
         raise bad("controller", type(controller).__name__, "an ARUN, or a controller")
     core = copied(own, torch.float64).cpu()  # small, and followed by scikit-learn

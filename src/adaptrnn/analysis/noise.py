@@ -19,7 +19,6 @@ which is, with S = 1/(1 + exp(-n xi)) and p = 1 - S, the curve s = (p - eps) / (
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -29,6 +28,7 @@ from torch import Tensor
 from adaptrnn._error import bad
 from adaptrnn.activation import gamma, gamma_dx
 from adaptrnn.analysis._finite import finite
+from adaptrnn.analysis._type import Values
 
 __all__ = ["level_residual", "level_set", "noise_variance"]
 
@@ -177,7 +177,12 @@ def _saturation(n: np.ndarray, xi: np.ndarray, epsilon: float) -> np.ndarray:
 
 
 def level_residual(
-    n: Any, s: Any, xi: Sequence[float], *, epsilon: float | None = None, fit_at: float = 10.0
+    n: Values,
+    s: Values,
+    xi: Sequence[float],
+    *,
+    epsilon: float | None = None,
+    fit_at: float = 10.0,
 ) -> xr.Dataset:
     """How far gains and saturations lie from Lambda(xi) (E27).
 

@@ -16,7 +16,6 @@ before the step, jumps to an onset value, and relaxes to a steady value. Over th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -25,20 +24,22 @@ import xarray as xr
 from adaptrnn._error import bad
 from adaptrnn.analysis._finite import finite
 from adaptrnn.analysis._fit import fit
-from adaptrnn.analysis._record import UNITS, labelled, neuron_count, record
+from adaptrnn.analysis._record import UNITS, labelled, neuron_count, record_signals
+from adaptrnn.analysis._type import State, Values
+from adaptrnn.analysis.system import Network
 
 __all__ = ["describe_step", "step_response"]
 
 
 def step_response(
-    network: Any,
+    network: Network,
     amplitudes: Sequence[float] = (1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0),
     *,
     durations: tuple[int, int, int] = (200, 200, 200),
     noise: float = 0.0,
     trials: int = 1,
     into: str = "drive",
-    state: Any = None,
+    state: State | None = None,
     input_size: int | None = None,
     seed: int = 0,
 ) -> xr.Dataset:
@@ -83,7 +84,9 @@ def step_response(
         generator = torch.Generator().manual_seed(seed)
         shape = (*stimulus.shape[:3], units)
         stimulus = stimulus + noise * torch.randn(shape, generator=generator)
-    seen = record(network, stimulus.flatten(1, 2), into=into, state=state, input_size=input_size)
+    seen = record_signals(
+        network, stimulus.flatten(1, 2), into=into, state=state, input_size=input_size
+    )
     found = xr.Dataset(
         coords={"time": np.arange(len(stimulus)), "xi": np.asarray(amplitudes, dtype=float)},
         attrs={
@@ -107,7 +110,7 @@ def step_response(
 
 
 def describe_step(
-    response: Any,
+    response: Values,
     step: tuple[int, int],
     *,
     baseline: int | None = None,

@@ -12,21 +12,25 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from adaptrnn._error import bad, choose
 from adaptrnn.analysis._finite import finite
 
 __all__ = ["area", "compare", "sweep"]
 
+Scores: TypeAlias = "Mapping[str, ArrayLike] | Sequence[ArrayLike]"
+"""What a perturbation leaves: (accuracy, loss), or quantities by name; numbers or (seed,)."""
+
 
 def sweep(
-    evaluate: Callable[[Any], Any],
+    evaluate: Callable[[Any], Scores],
     axes: Mapping[str, Sequence[float]],
-    make: Callable[..., Any] | None = None,
+    make: Callable[..., object] | None = None,
     *,
     replicate: str = "seed",
 ) -> xr.Dataset:

@@ -14,7 +14,7 @@ log variance over log xi.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -24,8 +24,11 @@ from torch import Tensor, nn
 from adaptrnn._error import bad
 from adaptrnn.analysis._finite import finite
 from adaptrnn.analysis._fit import fit, fit_all
-from adaptrnn.analysis._record import UNITS, neuron_count, record
-from adaptrnn.analysis.system import as_system
+from adaptrnn.analysis._record import UNITS, neuron_count, record_signals
+from adaptrnn.analysis._type import State
+from adaptrnn.analysis.system import Network, as_system
+from adaptrnn.arun import ARUN
+from adaptrnn.rnn import RNN
 
 __all__ = ["fit_scaling", "freeze", "gain_scaling"]
 
@@ -33,7 +36,7 @@ AMPLITUDES = (1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0)
 
 
 def gain_scaling(
-    network: Any,
+    network: Network,
     amplitudes: Sequence[float] = AMPLITUDES,
     *,
     durations: tuple[int, int, int] = (200, 200, 200),
@@ -42,7 +45,7 @@ def gain_scaling(
     frozen: bool = True,
     confidence: float = 0.95,
     into: str = "drive",
-    state: Any = None,
+    state: State | None = None,
     input_size: int | None = None,
     seed: int = 0,
 ) -> xr.Dataset:
@@ -89,10 +92,9 @@ def gain_scaling(
     if trials < 1:
         raise bad("trials", trials, "an integer >= 1")
     drive = _noise(network, xi, durations, low, trials, into, state, input_size, seed)
-    inner = {"into": into, "state": state, "input_size": input_size}
 
     def run(which: Any) -> dict[str, xr.DataArray]:
-        seen = record(which, drive, **inner)
+        seen = record_signals(which, drive, into=into, state=state, input_size=input_size)
         dims = ("time", "trial", "xi", "neuron")
         return {
             name: xr.DataArray(
@@ -115,7 +117,7 @@ def gain_scaling(
     variance = [seen["h"].isel(time=middle).var("time").mean("trial")]
     found["output_variance"] = variance[0]
     conditions = ["adaptive"]
-    if frozen and hasattr(network, "controller"):
+    if frozen and isinstance(network, nn.Module) and hasattr(network, "controller"):
         rest = [seen[name].isel(time=before).mean(("time", "trial", "xi")).values for name in "ns"]
         after = run(freeze(network, *(torch.as_tensor(values) for values in rest)))
         variance.append(after["h"].isel(time=middle).var("time").mean("trial"))
@@ -170,7 +172,7 @@ def fit_scaling(steady: xr.DataArray, confidence: float = 0.95) -> xr.Dataset:
     return fit_all(steady.xi.values, finite("steady", steady), "xi", confidence)
 
 
-def freeze(network: nn.Module, n: Tensor, s: Tensor) -> nn.Module:
+def freeze(network: nn.Module, n: Annotated[Tensor, "N"], s: Annotated[Tensor, "N"]) -> nn.Module:
     """A copy of a one-layer `ARUN` in which every neuron keeps one gain and one saturation.
 
     The result is the static network h_t = gamma(W_xh x_t + W_hh h_{t-1} + b + xi_t; n_i, s_i).
@@ -192,9 +194,6 @@ def freeze(network: nn.Module, n: Tensor, s: Tensor) -> nn.Module:
         >>> freeze(core, torch.full((3,), 5.0), torch.zeros(3)).n_l0.tolist()
         [5.0, 5.0, 5.0]
     """
-    from adaptrnn.arun import ARUN
-    from adaptrnn.rnn import RNN
-
     finite("n", n), finite("s", s)
     if not isinstance(network, ARUN) or network.num_layers > 1 or network.bidirectional:
         raise bad("network", type(network).__name__, "an ARUN of one layer and one direction")

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from adaptrnn._error import bad, choose
+from adaptrnn.analysis._type import Values
 
 __all__ = ["correlation", "holm", "interval", "paired_test", "stars", "unpaired_test"]
 
@@ -31,7 +32,7 @@ EXACT = 10_000
 
 
 def interval(
-    values: Any,
+    values: Values,
     *,
     unit: str = "seed",
     statistic: str = "mean",
@@ -103,8 +104,8 @@ def interval(
 
 
 def paired_test(
-    a: Any,
-    b: Any,
+    a: Values,
+    b: Values,
     *,
     unit: str = "seed",
     alternative: str = "two-sided",
@@ -185,8 +186,8 @@ def paired_test(
 
 
 def unpaired_test(
-    a: Any,
-    b: Any,
+    a: Values,
+    b: Values,
     *,
     unit: str = "seed",
     alternative: str = "two-sided",
@@ -266,8 +267,8 @@ def unpaired_test(
 
 
 def correlation(
-    x: Any,
-    y: Any,
+    x: Values,
+    y: Values,
     *,
     unit: str = "seed",
     method: str = "spearman",

@@ -31,7 +31,7 @@ import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import numpy as np
 import torch
@@ -44,14 +44,16 @@ from adaptrnn._error import InputError, bad
 from adaptrnn._recurrent import Recurrent
 from adaptrnn.analysis._closed import CURVES, Curve, Push, Slope, Step, arun_push, gamma_curve
 from adaptrnn.analysis._finite import finite
+from adaptrnn.analysis._type import State
 from adaptrnn.arun import ARUN
 from adaptrnn.controller import AdaptationController
 from adaptrnn.rnn import RNN
 
 __all__ = ["Network", "System", "as_system", "static_system"]
 
-Network = Any
+Network: TypeAlias = "System | nn.Module | Callable[..., State]"
 """RNN, ARUN, cell or network of torch.nn, `System`, or function (x_t, state) -> state."""
+Module = TypeVar("Module", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -97,11 +99,11 @@ class System:
     slope: Slope | None = None
     curve: Curve | None = None
 
-    def start(self, batch: int = 1) -> Tensor:
+    def start(self, batch: int = 1) -> Annotated[Tensor, "B S"]:
         """Zero states (B, S), the paper's h_0 = 0, g_0 = 0."""
         return torch.zeros(batch, self.size, dtype=self.dtype, device=self.device)
 
-    def states(self, state: Any) -> Tensor:
+    def states(self, state: State) -> Annotated[Tensor, "B S"]:
         """Flat states (B, S) from the network's own state, or from flat states.
 
         Raises:
@@ -114,7 +116,7 @@ class System:
                 raise bad("state", tuple(state.shape), f"(B, {self.size}), or the network's own")
         return finite("state", state.detach().to(self.device, self.dtype))
 
-    def activity(self, z: Tensor) -> Tensor:
+    def activity(self, z: Annotated[Tensor, "... S"]) -> Annotated[Tensor, "... N"]:
         """Rates h (..., N) in flat states (..., S); of the last layer if there are several."""
         return z[..., self.first_rate : self.first_rate + self.neurons]
 
@@ -224,11 +226,11 @@ class System:
     def run(
         self,
         x: Tensor | None = None,
-        z: Tensor | None = None,
+        z: Annotated[Tensor, "B S"] | None = None,
         drive: Tensor | float | None = None,
         *,
         steps: int | None = None,
-    ) -> Tensor:
+    ) -> Annotated[Tensor, "T B S"]:
         """States after each step, without gradients.
 
         Args:
@@ -253,8 +255,12 @@ class System:
         return torch.stack(states) if states else z.new_empty(0, *z.shape)
 
     def jvp(
-        self, x: Tensor | None, z: Tensor, v: Tensor, drive: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+        self,
+        x: Annotated[Tensor, "B D"] | None,
+        z: Annotated[Tensor, "B S"],
+        v: Annotated[Tensor, "B S k"],
+        drive: Annotated[Tensor, "B N"] | None = None,
+    ) -> tuple[Annotated[Tensor, "B S"], Annotated[Tensor, "B S k"]]:
         """Next state and Jacobian times tangents, exact: F(x, z) and D_z F(x, z) v.
 
         Args:
@@ -279,8 +285,11 @@ class System:
         return vmap(along, in_dims=2, out_dims=dims)(v)
 
     def jacobian(
-        self, x: Tensor | None, z: Tensor, drive: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+        self,
+        x: Annotated[Tensor, "B D"] | None,
+        z: Annotated[Tensor, "B S"],
+        drive: Annotated[Tensor, "B N"] | None = None,
+    ) -> tuple[Annotated[Tensor, "B S"], Annotated[Tensor, "B S S"]]:
         """Next states (B, S) and Jacobians D_z F (B, S, S)."""
         eye = torch.eye(self.size, dtype=z.dtype, device=z.device).expand(z.shape[0], -1, -1)
         return self.jvp(x, z, eye, drive)
@@ -288,7 +297,7 @@ class System:
 
 def as_system(
     network: Network,
-    state: Any = None,
+    state: State | None = None,
     *,
     input_size: int | None = None,
     batch_dim: int | None = 0,
@@ -502,8 +511,34 @@ def _callable(
     )
 
 
+def _lstm_cell(
+    x: Tensor, state: tuple[Tensor, Tensor], w_ih: Tensor, w_hh: Tensor, *biases: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """torch.lstm_cell in operations that have forward derivatives on every device."""
+    h, c = state
+    i, f, g, o = (linear(x, w_ih, biases[0]) + linear(h, w_hh, biases[1])).chunk(4, 1)
+    c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * torch.tanh(c), c
+
+
+def _gru_cell(x: Tensor, h: Tensor, w_ih: Tensor, w_hh: Tensor, *biases: Tensor | None) -> Tensor:
+    """torch.gru_cell in operations that have forward derivatives on every device."""
+    r, u, n = linear(x, w_ih, biases[0]).chunk(3, 1)
+    r_h, u_h, n_h = linear(h, w_hh, biases[1]).chunk(3, 1)
+    n = torch.tanh(n + torch.sigmoid(r + r_h) * n_h)
+    return n + torch.sigmoid(u + u_h) * (h - n)
+
+
+_CELLS: dict[str, Callable[..., Any]] = {
+    "gru": _gru_cell,
+    "lstm": _lstm_cell,
+    "rnn_relu": torch.rnn_relu_cell,
+    "rnn_tanh": torch.rnn_tanh_cell,
+}
+
+
 def _torch_network(network: Any) -> System:
-    """Cells and networks of torch.nn, by torch's own cell functions, layer after layer."""
+    """Cells and networks of torch.nn, layer after layer."""
     single = isinstance(network, nn.RNNCellBase)
     kinds = {"rnn": (nn.RNN, nn.RNNCell), "gru": (nn.GRU, nn.GRUCell)}
     kind = next((name for name, kind in kinds.items() if isinstance(network, kind)), "lstm")
@@ -511,7 +546,7 @@ def _torch_network(network: Any) -> System:
         raise bad("network.proj_size", network.proj_size, "0: projections are not supported")
     if kind == "rnn":
         kind = f"rnn_{network.nonlinearity}"
-    cell: Any = getattr(torch, f"{kind}_cell")
+    cell = _CELLS[kind]
     layers = 1 if single else int(network.num_layers)
     neurons = int(network.hidden_size)
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -596,7 +631,7 @@ def _own_network(network: Any) -> System:
     )
 
 
-def copied(network: Any, dtype: torch.dtype | None = None) -> Any:
+def copied(network: Module, dtype: torch.dtype | None = None) -> Module:
     """A copy of a module for reading: no gradients, no dropout, finite, in `dtype`."""
     network = copy.deepcopy(network).requires_grad_(False).eval()
     for name, parameter in network.named_parameters():

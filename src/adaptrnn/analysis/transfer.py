@@ -22,12 +22,12 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 import xarray as xr
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from torch import Tensor, nn
 
@@ -49,7 +49,9 @@ __all__ = [
 _ACTIVATION = re.compile(r"(^|\.)[ns](_l\d+(_reverse)?)?$")
 
 
-def rotate(images: Tensor, degrees: float = 45.0) -> Tensor:
+def rotate(
+    images: Annotated[Tensor, "... H W"], degrees: float = 45.0
+) -> Annotated[Tensor, "... H W"]:
     """Turn images counter-clockwise about their centre, bilinear, same size, 0 outside.
 
     Args:
@@ -80,8 +82,8 @@ def rotate(images: Tensor, degrees: float = 45.0) -> Tensor:
 
 
 def balanced_split(
-    labels: Tensor, train: int = 5000, test: int = 5000, *, seed: int = 0
-) -> tuple[Tensor, Tensor]:
+    labels: Annotated[Tensor, "M"], train: int = 5000, test: int = 5000, *, seed: int = 0
+) -> tuple[Annotated[Tensor, "A"], Annotated[Tensor, "C"]]:
     """Indices of two disjoint sets with the same number of samples of every class.
 
     Args:
@@ -336,8 +338,8 @@ def transplant(donor: nn.Module, recipient: nn.Module) -> nn.Module:
 def compare_transplant(
     donor: nn.Module,
     trained: nn.Module,
-    own: Mapping[str, Any] | xr.DataArray,
-    transplanted: Mapping[str, Any] | xr.DataArray,
+    own: Mapping[str, ArrayLike] | xr.DataArray,
+    transplanted: Mapping[str, ArrayLike] | xr.DataArray,
     *,
     tolerance: Mapping[str, float] | None = None,
 ) -> xr.Dataset:
@@ -398,7 +400,7 @@ def _controller(network: Any, argument: str) -> Any:
     return network.controller
 
 
-def _conditions(values: Mapping[str, Any] | xr.DataArray, argument: str) -> xr.DataArray:
+def _conditions(values: Mapping[str, ArrayLike] | xr.DataArray, argument: str) -> xr.DataArray:
     if isinstance(values, xr.DataArray):
         if set(values.dims) != {"condition", "seed"}:
             raise bad(f"{argument}.dims", values.dims, "('condition', 'seed')")

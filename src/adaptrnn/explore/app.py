@@ -61,7 +61,7 @@ def _(mo, network):
 @app.cell
 def _(InputError, choice, isolate, mo, network, neuron, page, runs):
     try:
-        net = network.load(runs[choice.value], choice.value)
+        net = network.load_network(runs[choice.value], choice.value)
         alone_core = isolate(net.core)
         at_rest = neuron.rest(net.core)
     except InputError as error:
@@ -134,7 +134,7 @@ def _(InputError, MissingExtraError, missing, mo, page, real_cell, simulate, upl
             with mo.status.spinner("simulating five cells"):
                 placed |= real_cell.simulated()
         if upload.value:
-            placed |= real_cell.from_table(upload.value[0].contents)
+            placed |= real_cell.points_from_csv(upload.value[0].contents)
     except (InputError, MissingExtraError) as error:
         problem = str(error)
     mo.Html(page.note(problem, "warning")) if problem else None
@@ -174,13 +174,13 @@ def _(mo, net):
 @app.cell
 def _(alone, alone_core, kind, mo, net, neuron, page, period, picked, size):
     mo.stop(not picked.value, mo.Html(page.note("Pick at least one neuron.", "warning")))
-    every = neuron.respond(
+    every = neuron.neuron_signals(
         alone_core if alone.value else net.core,
         neuron.drive(kind.value, size.value, period.value),
         range(net.core.hidden_size),
     )
     seen = every.sel(neuron=picked.value)
-    found = neuron.orders(seen)
+    found = neuron.order_curves(seen)
     mo.Html(page.orders_table(seen, found))
     return every, found, seen
 

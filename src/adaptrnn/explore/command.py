@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from adaptrnn._error import bad, require
 from adaptrnn.config import ExploreConfig
-from adaptrnn.explore.network import find_runs, load
+from adaptrnn.explore.network import find_runs, load_network
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,7 +33,8 @@ def explore(config: ExploreConfig, console: Console) -> None:
         MissingExtraError: marimo is not installed.
     """
     require("marimo", "explore")
-    load(next(iter(find_runs(config.run).values())))  # a wrong folder is found before any page
+    # a wrong folder is found before any page
+    load_network(next(iter(find_runs(config.run).values())))
     _free(config)
     token = config.token or (None if config.local else secrets.token_urlsafe(24))
     address = f"http://{config.host}:{config.port}"

@@ -12,7 +12,7 @@ from adaptrnn._error import bad
 from adaptrnn.activation import gamma, gamma_dx, gamma_sup_slope
 from adaptrnn.analysis.noise import level_set
 
-__all__ = ["EPSILON", "GRID", "KNOWN", "START", "Numbers", "curve", "level", "numbers"]
+__all__ = ["EPSILON", "FIRST_POINT", "KNOWN", "MAP_RANGE", "Numbers", "curve", "level", "numbers"]
 
 EPSILON = 0.013
 """How far below 1 the slope is on Lambda(xi); chosen by hand in the paper (Fig 5b)."""
@@ -20,10 +20,10 @@ EPSILON = 0.013
 KNOWN = {"softplus": (1.0, 0.0), "ReLU": (np.inf, 0.0), "sigmoid": (1.0, 1.0), "step": (np.inf, 1)}
 """Known activations as (n, s); infinite gains are limits (Geadah et al. 2024, Fig 1a)."""
 
-GRID = ((1.0, 20.0), (0.0, 1.0))
+MAP_RANGE = ((1.0, 20.0), (0.0, 1.0))
 """Gains and saturations that the paper scans (Fig S6)."""
 
-START = ((5.0, 7.0), 0.0)
+FIRST_POINT = ((5.0, 7.0), 0.0)
 """Gains and saturation that networks start to learn from."""
 
 

@@ -11,7 +11,7 @@ from adaptrnn.model import MODELS
 from adaptrnn.rnn import RNN
 from adaptrnn.run import Run
 
-__all__ = ["SHIPPED", "Network", "find_runs", "load"]
+__all__ = ["SHIPPED", "ShownNetwork", "find_runs", "load_network"]
 
 SHIPPED = Path(__file__).parent / "weights"
 """A small ARUN trained on handwritten digits; its model card is the README there."""
@@ -20,7 +20,7 @@ CURVES = tuple(name for name, model in MODELS.built_in.items() if model.has_curv
 
 
 @dataclass(frozen=True)
-class Network:
+class ShownNetwork:
     """A trained recurrent core and what is known of it.
 
     Attributes:
@@ -67,7 +67,7 @@ def find_runs(place: Path | str | None = None) -> dict[str, Path]:
     return {**runs, **shipped}
 
 
-def load(folder: Path | str, name: str | None = None) -> Network:
+def load_network(folder: Path | str, name: str | None = None) -> ShownNetwork:
     """Read the recurrent core of a run; neither its data nor its checkpoint is touched.
 
     Args:
@@ -81,7 +81,7 @@ def load(folder: Path | str, name: str | None = None) -> Network:
         InputError: no run, a run of a model without n and s, missing or damaged weights.
 
     Example:
-        >>> load(SHIPPED).core.hidden_size
+        >>> load_network(SHIPPED).core.hidden_size
         64
     """
     run = Run(Path(folder))
@@ -105,7 +105,7 @@ def load(folder: Path | str, name: str | None = None) -> Network:
         facts["validation accuracy"] = f"{accuracy:.1%}" if known else str(accuracy)
     if Path(folder) == SHIPPED:
         facts["folder"] = "comes with adaptrnn"
-    return Network(name or run.folder.resolve().name, config.model, core, facts)
+    return ShownNetwork(name or run.folder.resolve().name, config.model, core, facts)
 
 
 def _has_curve(folder: Path) -> bool:

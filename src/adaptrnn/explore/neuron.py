@@ -11,17 +11,17 @@ import xarray as xr
 
 from adaptrnn._error import bad, choose
 from adaptrnn.activation import gamma_dx
-from adaptrnn.analysis.fractional import PROTOCOLS, fractional_order
+from adaptrnn.analysis.fractional import STEP_PROTOCOLS, fractional_order
 from adaptrnn.arun import ARUN
 from adaptrnn.rnn import RNN
 
-__all__ = ["DRIVES", "PLAN", "drive", "orders", "respond", "rest"]
+__all__ = ["DRIVE_KINDS", "PLAN", "drive", "neuron_signals", "order_curves", "rest"]
 
-PLAN = dataclasses.replace(PROTOCOLS["B"], name="explorer", noise=0.0)
+PLAN = dataclasses.replace(STEP_PROTOCOLS["B"], name="explorer", noise=0.0)
 """300 steps, the drive from 102 to 201: the times of the paper's protocol B, without its noise."""
 
-DRIVES = ("step", "noise", "sinusoid")
-ORDERS = np.linspace(-1, 1, 201)
+DRIVE_KINDS = ("step", "noise", "sinusoid")
+ORDER_GRID = np.linspace(-1, 1, 201)
 QUIET = 0.1  # standard deviation of the noise outside the window
 
 
@@ -46,7 +46,7 @@ def drive(kind: str, size: float, period: float = 25.0, seed: int = 0) -> np.nda
         >>> float(drive("step", 2.0).sum())
         200.0
     """
-    choose("kind", kind, DRIVES)
+    choose("kind", kind, DRIVE_KINDS)
     if not period >= 2:
         raise bad("period", period, ">= 2 steps")
     start, stop = PLAN.drive
@@ -64,7 +64,7 @@ def drive(kind: str, size: float, period: float = 25.0, seed: int = 0) -> np.nda
 
 
 @torch.no_grad()
-def respond(core: ARUN | RNN, xi: np.ndarray, neurons: Sequence[int]) -> xr.Dataset:
+def neuron_signals(core: ARUN | RNN, xi: np.ndarray, neurons: Sequence[int]) -> xr.Dataset:
     """Signals of some neurons of a network under a drive of all of them, from rest.
 
     The network gets no other input. For neurons by themselves pass `isolate(core)`.
@@ -81,7 +81,7 @@ def respond(core: ARUN | RNN, xi: np.ndarray, neurons: Sequence[int]) -> xr.Data
         InputError: a neuron that is not there, or a network without n and s.
 
     Example:
-        >>> seen = respond(ARUN(1, 5, controller_size=4), drive("step", 1.0), [0, 3])
+        >>> seen = neuron_signals(ARUN(1, 5, controller_size=4), drive("step", 1.0), [0, 3])
         >>> dict(seen.h.sizes)
         {'time': 300, 'neuron': 2}
     """
@@ -107,7 +107,7 @@ def rest(core: ARUN | RNN) -> tuple[np.ndarray, np.ndarray]:
     """Mean gain and saturation of every neuron without any drive, steps 51 to 101.
 
     Args:
-        core: as in `respond`.
+        core: as in `neuron_signals`.
 
     Returns:
         n and s, each (N,).
@@ -117,19 +117,19 @@ def rest(core: ARUN | RNN) -> tuple[np.ndarray, np.ndarray]:
         >>> n.tolist(), s.round(6).tolist()
         ([5.0, 5.0, 5.0], [0.1, 0.1, 0.1])
     """
-    seen = respond(core, np.zeros(PLAN.drive[0]), range(core.hidden_size))
+    seen = neuron_signals(core, np.zeros(PLAN.drive[0]), range(core.hidden_size))
     late = seen.isel(time=slice(PLAN.drive[0] // 2, None)).mean("time")
     return late.n.values, late.s.values
 
 
-def orders(seen: xr.Dataset) -> xr.Dataset:
+def order_curves(seen: xr.Dataset) -> xr.Dataset:
     """Fractional orders of the rates against the drive, by both estimators.
 
     Sign: order > 0, the rate is a fractional integral of the drive (sensitising); order < 0, a
     derivative (adapting).
 
     Args:
-        seen: what `respond` returns, of a drive that varies within the window of `PLAN`.
+        seen: what `neuron_signals` returns, of a drive that varies within the window of `PLAN`.
 
     Returns:
         order, null_order and at_edge over (estimator, neuron), error over (estimator, alpha,
@@ -140,14 +140,14 @@ def orders(seen: xr.Dataset) -> xr.Dataset:
 
     Example:
         >>> seen = xr.Dataset({"h": (("time", "neuron"), drive("step", 1.0)[:, None])})
-        >>> found = orders(seen.assign(xi=("time", drive("step", 1.0))))
+        >>> found = order_curves(seen.assign(xi=("time", drive("step", 1.0))))
         >>> abs(found.order.values.round(3)).ravel().tolist()  # a copy of the drive: order 0
         [0.0, 0.0]
     """
     found = []
     for estimator in ("paper", "scale-free"):
         one = fractional_order(
-            seen.h, seen.xi.values, protocol=PLAN, estimator=estimator, orders=ORDERS
+            seen.h, seen.xi.values, protocol=PLAN, estimator=estimator, orders=ORDER_GRID
         )
         found.append(one[["order", "null_order", "at_edge", "error"]])
     both = xr.concat(found, "estimator", combine_attrs="drop")

@@ -64,8 +64,8 @@ def orders_table(seen: xr.Dataset, found: xr.Dataset) -> str:
     """What neurons do at the end of the drive, and the orders of their rates.
 
     Args:
-        seen: of `neuron.respond`.
-        found: of `neuron.orders`.
+        seen: of `neuron.neuron_signals`.
+        found: of `neuron.order_curves`.
 
     Returns:
         A table with one row a neuron.

@@ -27,7 +27,7 @@ from matplotlib.ticker import LogFormatter, LogLocator, MaxNLocator
 
 from adaptrnn.activation import gamma_sup_slope
 from adaptrnn.analysis.noise import level_set
-from adaptrnn.explore.curve import EPSILON, GRID, KNOWN, START, curve
+from adaptrnn.explore.curve import EPSILON, FIRST_POINT, KNOWN, MAP_RANGE, curve
 from adaptrnn.explore.neuron import PLAN
 from adaptrnn.figure.style import colour, ink, style
 
@@ -181,7 +181,7 @@ class PlanePicture(_Picture):
             axis.plot(
                 [], [], "s", color=ink(), alpha=0.2, ms=8, label="expands: steepest slope > 1"
             )
-            (left, right), (low, high) = GRID
+            (left, right), (low, high) = MAP_RANGE
             box: dict[str, Any] = {"color": ink(), "lw": 1, "ls": "--", "alpha": _MUTED}
             axis.plot(
                 [left, right, right, left, left],
@@ -190,8 +190,8 @@ class PlanePicture(_Picture):
                 label="scanned in the paper",
             )
             axis.plot(
-                START[0],
-                [START[1]] * 2,
+                FIRST_POINT[0],
+                [FIRST_POINT[1]] * 2,
                 color=ink(),
                 lw=4,
                 solid_capstyle="butt",

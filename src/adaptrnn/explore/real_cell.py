@@ -12,7 +12,7 @@ from adaptrnn.analysis.cell_model import CELL_MODELS, simulate_fi
 from adaptrnn.analysis.cell_recording import read_fi_table
 from adaptrnn.analysis.fi_curve import fit_fi, fit_fi_table
 
-__all__ = ["from_table", "how_to_get", "simulated"]
+__all__ = ["how_to_get", "points_from_csv", "simulated"]
 
 
 def how_to_get() -> str | None:
@@ -40,7 +40,7 @@ def simulated() -> dict[str, tuple[float, float]]:
     return found
 
 
-def from_table(content: bytes) -> dict[str, tuple[float, float]]:
+def points_from_csv(content: bytes) -> dict[str, tuple[float, float]]:
     r"""Gain and saturation fitted to every neuron of a CSV table with currents and rates.
 
     Args:
@@ -54,7 +54,7 @@ def from_table(content: bytes) -> dict[str, tuple[float, float]]:
 
     Example:
         >>> rows = [f"{i / 10},{max(0, i - 3)}" for i in range(20)]  # a threshold, then a line
-        >>> n, s = from_table("\n".join(["current,rate", *rows]).encode())["0"]
+        >>> n, s = points_from_csv("\n".join(["current,rate", *rows]).encode())["0"]
         >>> n > 100, abs(s) < 0.1
         (True, True)
     """

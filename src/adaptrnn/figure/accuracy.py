@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 
 from adaptrnn.figure.style import colour, label_of, letters, marker, subplots
 
-__all__ = ["accuracy"]
+__all__ = ["accuracy_bars"]
 
 
-def accuracy(data: xr.Dataset) -> Figure:
+def accuracy_bars(data: xr.Dataset) -> Figure:
     """Draw a row of panels for each task, a panel for each condition, a dot for each seed.
 
     Args:

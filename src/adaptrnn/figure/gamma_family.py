@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 
 from adaptrnn.figure.style import letters, shades, subplots
 
-__all__ = ["gamma_family"]
+__all__ = ["gamma_curves"]
 
 
-def gamma_family(data: xr.Dataset) -> Figure:
+def gamma_curves(data: xr.Dataset) -> Figure:
     """Draw curves over the gain at s = 0 and s = 1, and over the saturation at the middle gain.
 
     Args:

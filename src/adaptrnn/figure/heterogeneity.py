@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 
 from adaptrnn.figure.style import colour, ink, letters, shades, subplots
 
-__all__ = ["heterogeneity", "rotated", "scaling"]
+__all__ = ["curve_spread", "rotated", "scaling"]
 
 _SIGNALS = {"n": "gain n", "s": "saturation s"}
 
 
-def heterogeneity(data: xr.Dataset) -> Figure:
+def curve_spread(data: xr.Dataset) -> Figure:
     """Draw (n, s) of every neuron after training, a panel for each seed, and where they started.
 
     Args:

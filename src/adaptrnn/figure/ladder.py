@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 
 from adaptrnn.figure.style import colour, label_of, letters, marker, subplots
 
-__all__ = ["initial_matrices", "ladder"]
+__all__ = ["initial_matrices", "ladder_effects"]
 
 
-def ladder(data: xr.Dataset, names: Sequence[str], words: Mapping[str, str]) -> Figure:
+def ladder_effects(data: xr.Dataset, names: Sequence[str], words: Mapping[str, str]) -> Figure:
     """Draw every effect against the rung, a panel each.
 
     Args:

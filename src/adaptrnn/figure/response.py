@@ -7,10 +7,10 @@ from matplotlib.figure import Figure
 
 from adaptrnn.figure.style import ink, letters, shades, subplots
 
-__all__ = ["response"]
+__all__ = ["step_responses"]
 
 
-def response(data: xr.Dataset) -> Figure:
+def step_responses(data: xr.Dataset) -> Figure:
     """Draw the mean over neurons of n_t, s_t and h_t: a row for each, a column for each seed.
 
     Args:

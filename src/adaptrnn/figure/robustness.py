@@ -9,14 +9,14 @@ from matplotlib.figure import Figure
 
 from adaptrnn.figure.style import colour, ink, label_of, letters, marker, subplots
 
-__all__ = ["heat_maps", "robustness"]
+__all__ = ["heat_maps", "robustness_curves"]
 
 _STRENGTHS = {"xi": "drive ξ", "amplitude": "contrast A"}
 _KINDS = (("accuracy", "test accuracy (%)", 100), ("loss", "test loss (nats)", 1))
 _LOW, _HIGH = 1e-2, 1e3  # losses beyond are drawn as these
 
 
-def robustness(data: xr.Dataset) -> Figure:
+def robustness_curves(data: xr.Dataset) -> Figure:
     """Draw accuracy and loss of each model: mean over seeds, band from the least to the greatest.
 
     Args:

@@ -8,10 +8,10 @@ from matplotlib.figure import Figure
 
 from adaptrnn.figure.style import colour, ink, subplots
 
-__all__ = ["transplant"]
+__all__ = ["transplant_accuracy"]
 
 
-def transplant(data: xr.Dataset) -> Figure:
+def transplant_accuracy(data: xr.Dataset) -> Figure:
     """Draw a pair of bars for each condition, a line for each pair of networks.
 
     Args:

@@ -12,12 +12,12 @@ from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 
 from adaptrnn.figure.style import colour, ink, letters, subplots
 
-__all__ = ["wiring"]
+__all__ = ["wiring_diagram"]
 
 _ROWS = (0.82, 0.5, 0.18)  # heights of the three neurons that stand for all
 
 
-def wiring(data: xr.Dataset) -> Figure:
+def wiring_diagram(data: xr.Dataset) -> Figure:
     """Draw both networks, and what must be equal in them.
 
     Args:

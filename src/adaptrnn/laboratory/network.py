@@ -14,10 +14,12 @@ import xarray as xr
 from torch import nn
 
 from adaptrnn._error import InputError, bad, choose, require
+from adaptrnn.analysis._type import State
+from adaptrnn.analysis.system import Network
 from adaptrnn.laboratory.protocol import ANALYSES
 from adaptrnn.laboratory.subject import Subject, subject_of_network
 from adaptrnn.model import MODELS
-from adaptrnn.run import versions
+from adaptrnn.run import Run, versions
 from adaptrnn.storage import write_dataset
 from adaptrnn.tasks import AbstractTask
 
@@ -25,11 +27,11 @@ __all__ = ["analyze"]
 
 
 def analyze(
-    network: Any,
+    network: Run | Network,
     task: AbstractTask | None = None,
     names: Sequence[str] | str = "all",
     *,
-    state: Any = None,
+    state: State | None = None,
     initial: nn.Module | None = None,
     seed: int = 0,
     effort: float = 1.0,

@@ -106,7 +106,7 @@ def _one_thread() -> Iterator[None]:
 
 
 @_one_thread()
-def measure_lyapunov(subject: Subject) -> xr.Dataset:
+def lyapunov_protocol(subject: Subject) -> xr.Dataset:
     """Largest exponents after the onset of a drive (E29), against the drive (E30), on the task.
 
     Returns:
@@ -236,7 +236,7 @@ def _largest(
 
 
 @_one_thread()
-def measure_jacobian(subject: Subject) -> xr.Dataset:
+def jacobian_protocol(subject: Subject) -> xr.Dataset:
     """Jacobian norms over a grid of (n, s) (E32), and products of Jacobians on the task.
 
     Returns:
@@ -278,12 +278,12 @@ def measure_jacobian(subject: Subject) -> xr.Dataset:
     return found
 
 
-def measure_spectrum(subject: Subject) -> xr.Dataset:
+def spectrum_protocol(subject: Subject) -> xr.Dataset:
     """Eigenvalues of W_hh before and after training (E31)."""
     return spectrum({name: model.core for name, model in subject.known})
 
 
-def measure_gradients(subject: Subject) -> xr.Dataset:
+def gradients_protocol(subject: Subject) -> xr.Dataset:
     """Norm of dL/dW_hh over the step from which it is accumulated, before and after training (E43).
 
     Returns:
@@ -312,7 +312,7 @@ def measure_gradients(subject: Subject) -> xr.Dataset:
     )
 
 
-def measure_noise(subject: Subject) -> xr.Dataset:
+def noise_protocol(subject: Subject) -> xr.Dataset:
     """Proposition 1 by Monte Carlo (E28), and gains against the level sets Lambda(xi) (E27).
 
     Returns:
@@ -372,7 +372,7 @@ def measure_noise(subject: Subject) -> xr.Dataset:
 
 
 @_one_thread()
-def measure_step_response(subject: Subject) -> xr.Dataset:
+def step_response_protocol(subject: Subject) -> xr.Dataset:
     """Gains, saturations and rates under steps of drive (E19).
 
     Returns:
@@ -393,13 +393,13 @@ def measure_step_response(subject: Subject) -> xr.Dataset:
 
 
 @_one_thread()
-def measure_gain_scaling(subject: Subject) -> xr.Dataset:
+def gain_scaling_protocol(subject: Subject) -> xr.Dataset:
     """Noise of switching variance: n(xi), s(xi), output variance (E16 to E18)."""
     trials = subject.count(10)
     return gain_scaling(subject.core, trials=trials, seed=subject.seed)
 
 
-def measure_heterogeneity(subject: Subject) -> xr.Dataset:
+def heterogeneity_protocol(subject: Subject) -> xr.Dataset:
     """Gains and saturations of the neurons, before and after training (E14).
 
     Returns:
@@ -417,13 +417,13 @@ def measure_heterogeneity(subject: Subject) -> xr.Dataset:
 
 
 @_one_thread()
-def measure_controller_manifold(subject: Subject) -> xr.Dataset:
+def controller_manifold_protocol(subject: Subject) -> xr.Dataset:
     """States of the controller alone under constant currents (E26)."""
     return controller_manifold(subject.core, seed=subject.seed)
 
 
 @_one_thread()
-def measure_fractional(subject: Subject) -> xr.Dataset:
+def fractional_protocol(subject: Subject) -> xr.Dataset:
     """Fractional orders of every neuron, in the network and isolated (E20 to E25, E37, E38).
 
     Returns:
@@ -508,7 +508,7 @@ def _orders(seen: xr.Dataset, signals: Sequence[str], protocol: str) -> xr.Datas
 # --- the task -----------------------------------------------------------------------------------
 
 
-def measure_transfer(subject: Subject) -> xr.Dataset:
+def transfer_protocol(subject: Subject) -> xr.Dataset:
     """Only n and s trained again on turned digits (E15); of an ARUN, its foreign controller (E42).
 
     Returns:
@@ -571,7 +571,7 @@ def _transplanted(subject: Subject) -> xr.Dataset:
     return found.assign_attrs(images=len(part.test))
 
 
-def measure_robustness(subject: Subject) -> xr.Dataset:
+def robustness_protocol(subject: Subject) -> xr.Dataset:
     """Accuracy and loss under step drives and contrasts (E10 to E13) and as maps (E39).
 
     Returns:
@@ -652,18 +652,18 @@ _CURVES = "gains n and saturations s"
 _TRAINED = "trained n and s, or a transplanted controller"
 
 _BUILT_IN = (
-    Analysis("lyapunov", measure_lyapunov, seconds=60.0),
-    Analysis("jacobian", measure_jacobian, seconds=20.0),
-    Analysis("fractional", measure_fractional, "rates", seconds=60.0),
-    Analysis("step_response", measure_step_response, "rates"),
-    Analysis("gain_scaling", measure_gain_scaling, "rates", seconds=20.0),
-    Analysis("heterogeneity", measure_heterogeneity, _CURVES, _has_curves),
-    Analysis("transfer", measure_transfer, _TRAINED, _has_curves, seconds=60.0),
-    Analysis("controller_manifold", measure_controller_manifold, "a controller", _has_controller),
-    Analysis("noise", measure_noise, _CURVES, _has_curves),
-    Analysis("spectrum", measure_spectrum, "one square W_hh", _is_square),
-    Analysis("gradients", measure_gradients, "recurrent weights"),
-    Analysis("robustness", measure_robustness, "a readout", seconds=60.0),
+    Analysis("lyapunov", lyapunov_protocol, seconds=60.0),
+    Analysis("jacobian", jacobian_protocol, seconds=20.0),
+    Analysis("fractional", fractional_protocol, "rates", seconds=60.0),
+    Analysis("step_response", step_response_protocol, "rates"),
+    Analysis("gain_scaling", gain_scaling_protocol, "rates", seconds=20.0),
+    Analysis("heterogeneity", heterogeneity_protocol, _CURVES, _has_curves),
+    Analysis("transfer", transfer_protocol, _TRAINED, _has_curves, seconds=60.0),
+    Analysis("controller_manifold", controller_manifold_protocol, "a controller", _has_controller),
+    Analysis("noise", noise_protocol, _CURVES, _has_curves),
+    Analysis("spectrum", spectrum_protocol, "one square W_hh", _is_square),
+    Analysis("gradients", gradients_protocol, "recurrent weights"),
+    Analysis("robustness", robustness_protocol, "a readout", seconds=60.0),
 )
 
 ANALYSES: Registry[Analysis] = Registry(

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 
 from adaptrnn._error import bad
 from adaptrnn._recurrent import Recurrent
-from adaptrnn.analysis.system import System, as_system
+from adaptrnn.analysis._type import State
+from adaptrnn.analysis.system import Network, System, as_system
 from adaptrnn.arun import ARUN
+from adaptrnn.classifier import Classifier
 from adaptrnn.gated import GRU, LSTM
 from adaptrnn.model import name_of
 from adaptrnn.run import Run
@@ -46,7 +48,7 @@ class Subject:
     task: AbstractTask
     seed: int = 0
     effort: float = 1.0
-    donor: Any = None
+    donor: Classifier | None = None
     say: Callable[[str], None] = lambda text: None
 
     @property
@@ -76,7 +78,7 @@ class Subject:
         both = [("initial", self.initial), ("trained", self.model)]
         return [(name, model) for name, model in both if model is not None]
 
-    def part(self, count: int) -> Any:
+    def part(self, count: int) -> Split | Trials:
         """So many trials of the test split, evenly spaced, or all of it."""
         test = self.task.test
         index = torch.linspace(0, len(test) - 1, min(count, len(test))).long()
@@ -118,7 +120,12 @@ def subject_of_run(run: Run, seed: int = 0, effort: float = 1.0) -> Subject:
 
 
 def subject_of_network(
-    network: Any, task: AbstractTask | None, state: Any, initial: Any, seed: int, effort: float
+    network: Run | Network,
+    task: AbstractTask | None,
+    state: State | None,
+    initial: nn.Module | None,
+    seed: int,
+    effort: float,
 ) -> Subject:
     """The subject that a protocol measures, from a network given in Python.
 

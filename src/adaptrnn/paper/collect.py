@@ -25,7 +25,7 @@ def collect_results(
     plan: Plan,
     folder: Path,
     out: Path,
-    more: Mapping[str, Any] | None = None,
+    more: Mapping[str, object] | None = None,
     items: Mapping[str, Item] = ITEMS,
 ) -> dict[str, str]:
     """Measure every item of the paper on the runs of a plan and write the tables.

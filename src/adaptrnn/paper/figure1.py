@@ -11,8 +11,8 @@ import xarray as xr
 
 from adaptrnn.activation import gamma
 from adaptrnn.arun import ARUN
-from adaptrnn.figure.gamma_family import gamma_family
-from adaptrnn.figure.wiring import wiring
+from adaptrnn.figure.gamma_family import gamma_curves
+from adaptrnn.figure.wiring import wiring_diagram
 from adaptrnn.paper.item import Item
 from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
 from adaptrnn.rnn import RNN
@@ -165,7 +165,7 @@ ITEM = Item(
         "from 0 to 1. Paper: Fig 1a."
     ),
     measure=measure,
-    draw=gamma_family,
+    draw=gamma_curves,
     judge=judge,
     functions=("adaptrnn.activation.gamma",),
     tests=("tests/test_activation.py",),
@@ -184,7 +184,7 @@ WIRING = Item(
         "Fig 1b-d."
     ),
     measure=measure_wiring,
-    draw=wiring,
+    draw=wiring_diagram,
     judge=judge_wiring,
     functions=(
         "adaptrnn.arun.ARUN",

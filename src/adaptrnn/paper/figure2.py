@@ -9,20 +9,20 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from adaptrnn.analysis.robustness import area
-from adaptrnn.figure.robustness import robustness
+from adaptrnn.figure.robustness import robustness_curves
 from adaptrnn.paper.item import ROLES, Item, RunData
 from adaptrnn.paper.ordering import (
     GATED,
     OTHER,
     PLAIN,
-    TASKS,
-    first,
-    images,
-    known,
+    TASK_LABELS,
+    drop_missing,
+    image_note,
+    lead_over_next,
     leads,
-    listing,
+    mean_note,
 )
-from adaptrnn.paper.table1 import MODELS
+from adaptrnn.paper.table1 import COLUMNS
 from adaptrnn.paper.verdict import Claim, Part, Verdict, part, verdict
 
 __all__ = ["CONTRAST", "DRIVE", "bend", "decrease", "judge_contrast", "judge_drive", "measure"]
@@ -122,15 +122,15 @@ def judge_drive(data: xr.Dataset) -> list[Verdict]:
         for name, factor, better, unit, digits in KINDS:
             values = _curve(data[name], role) * factor
             mean, distance = area(values, "xi"), bend(values, "xi")
-            what = f"{TASKS[role]}, mean {name} over ξ"
+            what = f"{TASK_LABELS[role]}, mean {name} over ξ"
             parts += leads("arun", PLAIN, mean, better, what, unit, digits)
             shown += leads("arun", (*OTHER, *GATED), mean, better, what, unit, digits)
-            far = f"{TASKS[role]}, mean distance of {name} from its value at ξ = 0"
+            far = f"{TASK_LABELS[role]}, mean distance of {name} from its value at ξ = 0"
             shown += leads("arun", (*PLAIN, *OTHER, *GATED), distance, min, far, unit, digits)
             notes += _listings(name, unit, mean, distance, digits)
         if claim is E11:
             shown += _elsewhere(data, "xi")
-        notes.append(images(data["images"]))
+        notes.append(image_note(data["images"]))
         verdicts.append(verdict(claim, parts, shown, note=" ".join(n for n in notes if n)))
     return verdicts
 
@@ -145,28 +145,32 @@ def judge_contrast(data: xr.Dataset) -> list[Verdict]:
             values = _curve(data[name], role) * factor
             mean, distance = area(values, "amplitude"), bend(values, "amplitude")
             lost = decrease(values, "amplitude", better)
-            what = f"{TASKS[role]}, mean decrease over A by {name}"
+            what = f"{TASK_LABELS[role]}, mean decrease over A by {name}"
             if claim is E12:
-                parts.append(first("arun", ALL, lost, min, what, unit, digits))
-                parts.append(first("gamma", ("relu", *GATED), lost, min, what, unit, digits))
+                parts.append(lead_over_next("arun", ALL, lost, min, what, unit, digits))
+                parts.append(
+                    lead_over_next("gamma", ("relu", *GATED), lost, min, what, unit, digits)
+                )
             else:
                 parts.append(_overall(lost, what, unit, digits))
-                shown.append(first("gamma", ("relu", *GATED), lost, min, what, unit, digits))
+                shown.append(
+                    lead_over_next("gamma", ("relu", *GATED), lost, min, what, unit, digits)
+                )
             shown += leads("arun", (*ALL, *OTHER), lost, min, what, unit, digits)
-            far = f"{TASKS[role]}, mean distance of {name} from its value at A = 0"
+            far = f"{TASK_LABELS[role]}, mean distance of {name} from its value at A = 0"
             shown += leads("arun", (*ALL, *OTHER), distance, min, far, unit, digits)
-            level = f"{TASKS[role]}, mean {name} over A"
+            level = f"{TASK_LABELS[role]}, mean {name} over A"
             shown += leads("arun", (*ALL, *OTHER), mean, better, level, unit, digits)
             notes += _listings(name, unit, mean, distance, digits)
         if claim is E13:
             shown += _elsewhere(data, "amplitude")
-        notes.append(images(data["images"]))
+        notes.append(image_note(data["images"]))
         verdicts.append(verdict(claim, parts, shown, note=" ".join(n for n in notes if n)))
     return verdicts
 
 
 def _curve(values: xr.DataArray, role: str) -> xr.DataArray:
-    return values.reindex(role=[role], model=list(MODELS)).sel(role=role, drop=True)
+    return values.reindex(role=[role], model=list(COLUMNS)).sel(role=role, drop=True)
 
 
 def _overall(lost: xr.DataArray, what: str, unit: str, digits: str) -> Part:
@@ -182,9 +186,9 @@ def _elsewhere(data: xr.Dataset, axis: str) -> list[Part]:
     for name, factor, better, unit, digits in KINDS:
         values = factor * _curve(data[name], "scifar10")
         others = (*ALL, *OTHER)
-        text = f"{TASKS['scifar10']}, mean {name}"
+        text = f"{TASK_LABELS['scifar10']}, mean {name}"
         found += leads("arun", others, area(values, axis), better, text, unit, digits)
-        text = f"{TASKS['scifar10']}, mean distance of {name} from its start"
+        text = f"{TASK_LABELS['scifar10']}, mean distance of {name} from its start"
         found += leads("arun", others, bend(values, axis), min, text, unit, digits)
     return found
 
@@ -194,14 +198,14 @@ def _listings(
 ) -> list[str]:
     shown = "%" if name == "accuracy" else "nats"
     return [
-        listing(f"Mean {name} ({shown})", mean, digits[1:]),
-        listing(f"Mean distance from its start ({unit.strip()})", distance, digits[1:]),
+        mean_note(f"Mean {name} ({shown})", mean, digits[1:]),
+        mean_note(f"Mean distance from its start ({unit.strip()})", distance, digits[1:]),
     ]
 
 
 def draw(data: xr.Dataset) -> Figure:
     """Tasks and models that have any number."""
-    return robustness(known(data))
+    return robustness_curves(drop_missing(data))
 
 
 _CAPTION = (
@@ -220,7 +224,7 @@ DRIVE = Item(
         place="Fig 2b, c, top",
     ),
     roles=ROLES,
-    models=MODELS,
+    models=COLUMNS,
     analyses=("robustness",),
     measure=partial(measure, curve="step"),
     draw=draw,
@@ -236,7 +240,7 @@ CONTRAST = Item(
         what="a stimulus times 1 + A sin(2πt/T)", more="", place="Fig 2b, c, bottom"
     ),
     roles=ROLES,
-    models=MODELS,
+    models=COLUMNS,
     analyses=("robustness",),
     measure=partial(measure, curve="contrast"),
     draw=draw,

@@ -6,10 +6,10 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from adaptrnn.figure.heterogeneity import heterogeneity, scaling
+from adaptrnn.figure.heterogeneity import curve_spread, scaling
 from adaptrnn.paper.item import Item, RunData
-from adaptrnn.paper.note import along
-from adaptrnn.paper.ordering import known
+from adaptrnn.paper.note import means_along
+from adaptrnn.paper.ordering import drop_missing
 from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
 
 __all__ = [
@@ -131,11 +131,15 @@ def judge_scaling(data: xr.Dataset) -> list[Verdict]:
             fitted = arun[f"{name}_value"].sel(shape=shape, drop=True).dropna("seed")
             notes.append(f"(a, b, c) by seed: {_parameters(fitted)}; a b < 0: {name} rises with ξ.")
             others = arun[[f"{name}_r2", f"{name}_delta_aic", f"{name}_delta_aicc"]]
-            notes.append(f"R² by shape: {along(others[f'{name}_r2'], 'shape', '.3f')}.")
-            aic = along(others[f"{name}_delta_aic"], "shape", "+.1f", ["power", "exponential"])
-            aicc = along(others[f"{name}_delta_aicc"], "shape", "+.1f", ["power", "exponential"])
+            notes.append(f"R² by shape: {means_along(others[f'{name}_r2'], 'shape', '.3f')}.")
+            aic = means_along(
+                others[f"{name}_delta_aic"], "shape", "+.1f", ["power", "exponential"]
+            )
+            aicc = means_along(
+                others[f"{name}_delta_aicc"], "shape", "+.1f", ["power", "exponential"]
+            )
             notes.append(f"AIC less that of a line: {aic}; corrected for 7 points: {aicc}.")
-            steady = along(arun[f"{name}_steady"], "xi", ".3g")
+            steady = means_along(arun[f"{name}_steady"], "xi", ".3g")
             notes.append(f"Mean {name} by ξ: {steady}.")
         verdicts.append(verdict(claim, parts, note=" ".join(notes)))
     slope = arun.slope
@@ -148,7 +152,7 @@ def judge_scaling(data: xr.Dataset) -> list[Verdict]:
     ]
     notes = []
     if bool(slope.notnull().any()):
-        notes.append(f"Slopes, 2 in a linear network: {along(slope, 'condition', '.3f')}.")
+        notes.append(f"Slopes, 2 in a linear network: {means_along(slope, 'condition', '.3f')}.")
         notes.append("Frozen: n and s held at their means under noise of size 0.01.")
     return [*verdicts, verdict(E18, parts, shown, note=" ".join(notes))]
 
@@ -160,12 +164,12 @@ def _parameters(fitted: xr.DataArray) -> str:
 
 def draw_heterogeneity(data: xr.Dataset) -> Figure:
     """Seeds that have any number."""
-    return heterogeneity(known(data))
+    return curve_spread(drop_missing(data))
 
 
 def draw_scaling(data: xr.Dataset) -> Figure:
     """Seeds that have any number."""
-    return scaling(known(data))
+    return scaling(drop_missing(data))
 
 
 HETEROGENEITY = Item(

@@ -8,17 +8,17 @@ import xarray as xr
 from adaptrnn._error import InputError
 from adaptrnn.analysis.statistic import holm, paired_test, unpaired_test
 from adaptrnn.figure.order import order_by_task, orders
-from adaptrnn.figure.response import response
+from adaptrnn.figure.response import step_responses
 from adaptrnn.paper.item import Item, RunData
-from adaptrnn.paper.note import along
-from adaptrnn.paper.ordering import TASKS as ROLE_NAMES
+from adaptrnn.paper.note import means_along
+from adaptrnn.paper.ordering import TASK_LABELS as ROLE_NAMES
 from adaptrnn.paper.verdict import Claim, Part, Verdict, part, verdict
 
 __all__ = [
     "ITEM",
-    "ORDERS",
-    "SIGN",
-    "TASKS",
+    "NEURON_ORDERS",
+    "SIGN_NOTE",
+    "TASK_ORDERS",
     "judge",
     "judge_orders",
     "judge_tasks",
@@ -69,12 +69,12 @@ E25_TASKS = Claim(
     {"psmnist": ("arun",), "scifar10-conv": ("arun",)},
 )
 
-SIGN = (
+SIGN_NOTE = (
     "Sign: the operator acts on the activity, which is compared with the step, so alpha > 0 is a "
     "fractional integral of the step (sensitising) and alpha < 0 a fractional derivative "
     "(adapting); the paper's formula r = D^alpha u has the opposite sign."
 )
-PROTOCOLS = (
+PROTOCOL_NOTE = (
     "Two protocols are in the released scripts and both are judged: A, 150 steps, driven from 51 "
     "to 100, noise 0.1; B, 300 steps, driven from 102 to 201, noise 5."
 )
@@ -132,7 +132,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         shown.append(part(text, arun[f"{name}_mean_r2"].median("xi").values, least=0.9))
         text = f"R² of the exponential fit of {name}, median neuron, median over all ξ"
         shown.append(part(text, arun[f"{name}_r2"].median("xi").values, least=0.9))
-        ends = along(arun[f"{name}_mean_steady"], "xi", ".3g")
+        ends = means_along(arun[f"{name}_mean_steady"], "xi", ".3g")
         if ends:
             tau = float(arun[f"{name}_mean_tau"].median())
             late = float(arun[f"{name}_mean_r2_long"].median())
@@ -185,7 +185,7 @@ ITEM = Item(
     models=("arun",),
     analyses=("step_response",),
     measure=measure,
-    draw=response,
+    draw=step_responses,
     judge=judge,
     functions=(
         "adaptrnn.analysis.response.step_response",
@@ -307,8 +307,8 @@ def judge_orders(data: xr.Dataset) -> list[Verdict]:
         "over seeds."
     )
     return [
-        verdict(E20, parts, shown, note=" ".join([*notes, replicate, PROTOCOLS, SIGN])),
-        verdict(E25_NEURONS, shown=controls, note=f"{_FREE} {PROTOCOLS}"),
+        verdict(E20, parts, shown, note=" ".join([*notes, replicate, PROTOCOL_NOTE, SIGN_NOTE])),
+        verdict(E25_NEURONS, shown=controls, note=f"{_FREE} {PROTOCOL_NOTE}"),
     ]
 
 
@@ -336,7 +336,7 @@ _FREE = (
     "along with the order and gives every memoryless unit 0."
 )
 
-ORDERS = Item(
+NEURON_ORDERS = Item(
     name="fig4-orders",
     title="Fractional orders of neurons, in the network and isolated",
     caption=(
@@ -398,7 +398,7 @@ def judge_tasks(data: xr.Dataset) -> list[Verdict]:
                 rise = (one.sel(xi=30.0) - one.sel(xi=1.0)).values
                 parts.append(part(f"{name}: alpha(30) minus alpha(1)", rise, "", "+.3f", above=0))
                 shown += _plateau(name, one)
-        both = [_FREE] if claim is E25_TASKS else [SIGN, PROTOCOLS]
+        both = [_FREE] if claim is E25_TASKS else [SIGN_NOTE, PROTOCOL_NOTE]
         note = " ".join([*notes, *both])
         if claim is E24:
             verdicts.append(verdict(claim, parts, shown, note=note))
@@ -442,7 +442,7 @@ def _differ(order: xr.DataArray) -> tuple[float, float, str]:
     return float(p[test.xi.values >= 1].max()), float((p < 0.05).sum()), note
 
 
-TASKS = Item(
+TASK_ORDERS = Item(
     name="fig4-tasks",
     title="Fractional order against the drive, by task",
     caption=(

@@ -13,8 +13,8 @@ from adaptrnn.figure.stability import eigenvalues, exponents
 from adaptrnn.figure.style import label_of
 from adaptrnn.model import MODELS
 from adaptrnn.paper.item import Item, RunData
-from adaptrnn.paper.note import along
-from adaptrnn.paper.ordering import OTHER, PLAIN, minus
+from adaptrnn.paper.note import means_along
+from adaptrnn.paper.ordering import OTHER, PLAIN, paired_difference
 from adaptrnn.paper.verdict import Claim, Part, Verdict, part, verdict
 
 __all__ = [
@@ -197,12 +197,12 @@ def judge_levels(data: xr.Dataset) -> list[Verdict]:
         ),
     ]
     notes = []
-    middle = along(steady.middle, "xi", ".2g")
+    middle = means_along(steady.middle, "xi", ".2g")
     if middle:
-        onset = along(arun.residual.sel(stage="onset"), "xi", ".2g")
+        onset = means_along(arun.residual.sel(stage="onset"), "xi", ".2g")
         notes.append(
             f"eps = {float(arun.epsilon.mean()):.3g}, fitted at ξ = 10; the paper chose 0.013 by "
-            f"hand. Distance of the mean steady state, by ξ: {along(distance, 'xi', '.2g')}. "
+            f"hand. Distance of the mean steady state, by ξ: {means_along(distance, 'xi', '.2g')}. "
             f"Median distance over neurons, by ξ: {middle}. Root mean square at the onset: {onset}."
         )
     notes.append(
@@ -294,7 +294,7 @@ def judge_exponents(data: xr.Dataset) -> list[Verdict]:
         nearer = abs(course.sel(delay=0)) - abs(course.sel(delay=150))
         text = f"|λ| of ARUN at the onset of ξ = {xi:g} minus 150 steps later"
         shown.append(part(text, nearer.values, "", "+.4f", above=0))
-        words = along(course, "delay", "+.4f")
+        words = means_along(course, "delay", "+.4f")
         if words:
             error = float(arun.after_onset_error.sel(xi_onset=xi).mean())
             notes.append(
@@ -311,7 +311,9 @@ def judge_exponents(data: xr.Dataset) -> list[Verdict]:
     for model in one.model.values.tolist():
         course = _own(paper.sel(model=model)).mean("seed")
         if bool(course.notnull().any()):
-            notes.append(f"Mean |λ| of {label_of(model)}, by ξ: {along(course, 'xi', '.3g')}.")
+            notes.append(
+                f"Mean |λ| of {label_of(model)}, by ξ: {means_along(course, 'xi', '.3g')}."
+            )
     return [verdict(E29, parts, shown, note=" ".join([*notes, DEFINITIONS]))]
 
 
@@ -361,7 +363,7 @@ def judge_spectrum(data: xr.Dataset) -> list[Verdict]:
     notes = []
     for name, network in (("before", "initial"), ("after", "trained")):
         outside = whole.outside.sel(network=network, drop=True)
-        words = along(100 * outside, "model", ".0f")
+        words = means_along(100 * outside, "model", ".0f")
         if words:
             notes.append(f"Percent of eigenvalues beyond the circle {name} training: {words}.")
     return [verdict(E31, parts, shown, note=" ".join(notes))]
@@ -369,7 +371,7 @@ def judge_spectrum(data: xr.Dataset) -> list[Verdict]:
 
 def _further(radius: xr.DataArray, name: str) -> Part:
     text = f"spectral radius, ARUN minus {label_of(name)}"
-    return part(text, minus(radius, "arun", name).values, "", "+.3f", least=0.05)
+    return part(text, paired_difference(radius, "arun", name).values, "", "+.3f", least=0.05)
 
 
 MANIFOLD = Item(

@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from adaptrnn.figure.heterogeneity import rotated
 from adaptrnn.paper.item import Item, RunData
-from adaptrnn.paper.note import along
-from adaptrnn.paper.ordering import images, known
+from adaptrnn.paper.note import means_along
+from adaptrnn.paper.ordering import drop_missing, image_note
 from adaptrnn.paper.verdict import Claim, Part, Verdict, part, verdict
 
 __all__ = ["ITEM", "judge", "measure"]
@@ -79,10 +79,10 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         )
     ]
     notes = []
-    rates = along(100 * gamma.accuracy, "stage", ".1f")
+    rates = means_along(100 * gamma.accuracy, "stage", ".1f")
     if rates:
         notes.append(f"Mean accuracy (%): {rates}; in the paper 94, 42 and 56, so 0.27.")
-        notes.append(f"Trained again and tested on different images. {images(gamma['images'])}")
+        notes.append(f"Trained again and tested on different images. {image_note(gamma['images'])}")
     return [verdict(E15, parts, shown, checks, " ".join(notes))]
 
 
@@ -101,7 +101,7 @@ def _recovered(gamma: xr.Dataset, mean: float) -> Part:
 
 def draw(data: xr.Dataset) -> Figure:
     """Seeds that have any number."""
-    return rotated(known(data))
+    return rotated(drop_missing(data))
 
 
 ITEM = Item(

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
-from adaptrnn.analysis.fractional import PROTOCOLS, fractional_derivative, fractional_order
+from adaptrnn.analysis.fractional import STEP_PROTOCOLS, fractional_derivative, fractional_order
 from adaptrnn.figure.order import error_curves
-from adaptrnn.paper.figure4 import SIGN
+from adaptrnn.paper.figure4 import SIGN_NOTE
 from adaptrnn.paper.item import Item, RunData
-from adaptrnn.paper.ordering import TASKS
+from adaptrnn.paper.ordering import TASK_LABELS
 from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
 
 __all__ = ["ITEM", "SHARP", "curves", "depth", "judge", "measure"]
@@ -102,7 +102,7 @@ def measure(run: RunData) -> xr.Dataset:
         defiltered_order, the alpha.
     """
     result = curves(run, ["h"])
-    xi, plan = SHOWN[1], PROTOCOLS["A"]
+    xi, plan = SHOWN[1], STEP_PROTOCOLS["A"]
     rate = run.analyses["fractional"].response.sel(network="interacting", xi=xi).values
     step = plan.stimulus(xi)
     alpha = float(fractional_order(rate, step, protocol=plan).order)
@@ -121,7 +121,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         for protocol in data.protocol.values.tolist():
             one = at.sel(role=role, protocol=protocol)
             sharp = one.depth.median("xi").values
-            where = f"{TASKS[role]}, protocol {protocol}"
+            where = f"{TASK_LABELS[role]}, protocol {protocol}"
             text = f"{where}: least error below the error 0.25 away, median over drives"
             parts.append(part(text, sharp, "%", ".0f", least=SHARP))
             count = int(one.best.notnull().any("xi").sum())
@@ -130,8 +130,10 @@ def judge(data: xr.Dataset) -> list[Verdict]:
             parts.append(part(text, float(spread), digits=".3f", most=0.1))
         alpha = at.defiltered_order.sel(role=role).mean()
         if bool(alpha.notnull()):
-            notes.append(f"{TASKS[role]}: order of the mean rate, A, ξ = 5: {float(alpha):+.2f}.")
-    return [verdict(E38, parts, note=" ".join([*notes, SIGN]))]
+            notes.append(
+                f"{TASK_LABELS[role]}: order of the mean rate, A, ξ = 5: {float(alpha):+.2f}."
+            )
+    return [verdict(E38, parts, note=" ".join([*notes, SIGN_NOTE]))]
 
 
 ITEM = Item(

@@ -11,8 +11,16 @@ from adaptrnn.analysis.robustness import compare
 from adaptrnn.figure.robustness import heat_maps
 from adaptrnn.figure.style import label_of
 from adaptrnn.paper.item import ROLES, Item, RunData
-from adaptrnn.paper.ordering import GATED, OTHER, PLAIN, TASKS, first, known, leads
-from adaptrnn.paper.table1 import MODELS
+from adaptrnn.paper.ordering import (
+    GATED,
+    OTHER,
+    PLAIN,
+    TASK_LABELS,
+    drop_missing,
+    lead_over_next,
+    leads,
+)
+from adaptrnn.paper.table1 import COLUMNS
 from adaptrnn.paper.verdict import Claim, Part, Verdict, part, verdict
 
 __all__ = ["ITEM", "judge", "measure"]
@@ -55,13 +63,13 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     parts: list[Part] = []
     shown: list[Part] = []
     notes: list[str] = []
-    data = data.reindex(model=list(MODELS))
+    data = data.reindex(model=list(COLUMNS))
     for role in data.role.values.tolist():
-        one, task = data.sel(role=role, drop=True).astype(float), TASKS[role]
+        one, task = data.sel(role=role, drop=True).astype(float), TASK_LABELS[role]
         lost = 100 * _decrease(one)
         what = f"{task}, contrast: mean decrease of accuracy over the map"
         ratios = [_ratio(one.drive_loss, task, name, models) for name, models in _LOSSES.items()]
-        judged = [first("arun", (*PLAIN, *GATED), lost, min, what), ratios[0]]
+        judged = [lead_over_next("arun", (*PLAIN, *GATED), lost, min, what), ratios[0]]
         more = [*leads("arun", (*PLAIN, *GATED, *OTHER), lost, min, what), *ratios[1:]]
         for kind in MAPS:
             for name in ("accuracy", "loss"):
@@ -106,7 +114,7 @@ def _shares(values: xr.DataArray, what: str) -> list[Part]:
     """Share of the cells in which ARUN is best, among all and among models without gates."""
     found = []
     for label, others in _RIVALS.items():
-        names = [name for name in MODELS if name == "arun" or name in others]
+        names = [name for name in COLUMNS if name == "arun" or name in others]
         rest = values.sel(model=names)
         complete = rest.notnull().all([dim for dim in rest.dims if dim != "seed"])
         better = "higher" if what.endswith("accuracy") else "lower"
@@ -130,7 +138,7 @@ _RIVALS: dict[str, Sequence[str]] = {
 
 def draw(data: xr.Dataset) -> Figure:
     """Tasks and models that have any number."""
-    return heat_maps(known(data))
+    return heat_maps(drop_missing(data))
 
 
 ITEM = Item(
@@ -145,7 +153,7 @@ ITEM = Item(
         "beyond 0.1 to 100 nats have the colours of the ends. Paper: Figs S13 to S16."
     ),
     roles=ROLES,
-    models=MODELS,
+    models=COLUMNS,
     analyses=("robustness",),
     measure=measure,
     draw=draw,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import xarray as xr
 from matplotlib.figure import Figure
 
-from adaptrnn.figure.transplant import transplant
+from adaptrnn.figure.transplant import transplant_accuracy
 from adaptrnn.paper.item import Item, RunData
-from adaptrnn.paper.note import along
-from adaptrnn.paper.ordering import images, known
+from adaptrnn.paper.note import means_along
+from adaptrnn.paper.ordering import drop_missing, image_note
 from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
 
 __all__ = ["ITEM", "judge", "measure"]
@@ -60,15 +60,15 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     checks = [part(text, arun.unchanged.min().values, "", ".0f", least=1)]
     notes = []
     if bool(own.notnull().any()):
-        notes.append(f"Mean accuracy (%), own: {along(own, 'condition', '.1f')}.")
-        notes.append(f"Transplanted: {along(other, 'condition', '.1f')}.")
-        notes.append(images(arun["images"]))
+        notes.append(f"Mean accuracy (%), own: {means_along(own, 'condition', '.1f')}.")
+        notes.append(f"Transplanted: {means_along(other, 'condition', '.1f')}.")
+        notes.append(image_note(arun["images"]))
     return [verdict(E42, parts, checks=checks, note=" ".join(notes))]
 
 
 def draw(data: xr.Dataset) -> Figure:
     """Seeds that have any number."""
-    return transplant(known(data))
+    return transplant_accuracy(drop_missing(data))
 
 
 ITEM = Item(

@@ -10,8 +10,8 @@ from scipy.stats import rankdata
 from adaptrnn.figure.gradient import gradients
 from adaptrnn.figure.style import label_of
 from adaptrnn.paper.item import Item, RunData
-from adaptrnn.paper.ordering import GATED, OTHER, PLAIN, known
-from adaptrnn.paper.table1 import MODELS
+from adaptrnn.paper.ordering import GATED, OTHER, PLAIN, drop_missing
+from adaptrnn.paper.table1 import COLUMNS
 from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
 
 __all__ = ["ITEM", "fall", "judge", "measure", "monotone"]
@@ -111,7 +111,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 
 def draw(data: xr.Dataset) -> Figure:
     """Models that have any number."""
-    return gradients(known(data))
+    return gradients(drop_missing(data))
 
 
 ITEM = Item(
@@ -125,7 +125,7 @@ ITEM = Item(
         "Paper: Fig S18, C.5."
     ),
     roles=("psmnist",),
-    models=MODELS,
+    models=COLUMNS,
     analyses=("gradients",),
     measure=measure,
     draw=draw,

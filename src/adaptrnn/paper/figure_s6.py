@@ -17,26 +17,26 @@ from adaptrnn.figure.map import exponent_map, grid_maps, norm_map, trained_norm_
 from adaptrnn.init import henaff_
 from adaptrnn.paper.gate import LEAST
 from adaptrnn.paper.item import Item, RunData
-from adaptrnn.paper.note import along
+from adaptrnn.paper.note import means_along
 from adaptrnn.paper.verdict import Claim, Part, Verdict, part, verdict
 from adaptrnn.perturb import Sum
 from adaptrnn.rnn import RNN
 
 __all__ = [
-    "EXPONENTS",
     "GAINS",
-    "GRID",
+    "GRID_ACCURACY",
     "NORM",
+    "REGION_EXPONENTS",
     "SATURATIONS",
-    "TRAINED",
-    "judge_exponents",
+    "TRAINED_NORM",
     "judge_grid",
     "judge_norm",
-    "judge_trained",
-    "measure_exponents",
+    "judge_regions",
+    "judge_trained_norm",
     "measure_grid",
     "measure_norm",
-    "measure_trained",
+    "measure_regions",
+    "measure_trained_norm",
     "norms",
 ]
 
@@ -184,13 +184,13 @@ def _region(norm: xr.DataArray) -> xr.DataArray:
     return xr.where(abs(norm - 1) <= 0.02, 0, np.sign(norm - 1))
 
 
-def measure_trained(run: RunData) -> xr.Dataset:
+def measure_trained_norm(run: RunData) -> xr.Dataset:
     """Norms over the grid before and after training, norm (weights, n, s), and sup_slope (n, s)."""
     found = run.analyses["jacobian"]
     return found[["norm", "sup_slope"]].astype("float32")
 
 
-def judge_trained(data: xr.Dataset) -> list[Verdict]:
+def judge_trained_norm(data: xr.Dataset) -> list[Verdict]:
     """E32 of W_hh before and after training."""
     at = data.sel(role="psmnist")
     away = abs(at.norm / at.sup_slope - 1)
@@ -217,7 +217,7 @@ def judge_trained(data: xr.Dataset) -> list[Verdict]:
 # --- Fig S6b ------------------------------------------------------------------------------------
 
 
-def measure_exponents(draws: int = 3, neurons: int = 100, steps: int = 300) -> xr.Dataset:
+def measure_regions(draws: int = 3, neurons: int = 100, steps: int = 300) -> xr.Dataset:
     """Largest exponent of h -> gamma(W h; n, s), W orthogonal, lyapunov (draw, n, s).
 
     Args:
@@ -246,7 +246,7 @@ def measure_exponents(draws: int = 3, neurons: int = 100, steps: int = 300) -> x
     )
 
 
-def judge_exponents(data: xr.Dataset) -> list[Verdict]:
+def judge_regions(data: xr.Dataset) -> list[Verdict]:
     """E33: regions by sign, about 0 a region of its own, and their stability over draws."""
     exponent = data.lyapunov
     region = xr.where(abs(exponent) <= STILL, 0, np.sign(exponent)).where(exponent.notnull())
@@ -348,7 +348,7 @@ def judge_grid(data: xr.Dataset) -> list[Verdict]:
     size = f"{data.sizes['start_n']} gains and {data.sizes['start_s']} saturations"
     notes = [f"A grid of {size}. JN for an orthogonal W of {NEURONS} neurons."]
     for name, what in (("start_n", "gain"), ("start_s", "saturation")):
-        shown = along(100 * fixed.accuracy, name, ".0f")
+        shown = means_along(100 * fixed.accuracy, name, ".0f")
         if shown:
             notes.append(f"Mean accuracy (%) by {what}: {shown}.")
     cell = (
@@ -430,7 +430,7 @@ NORM = Item(
     tests=("tests/analysis/test_jacobian.py", "tests/paper/test_figure_s6.py"),
 )
 
-TRAINED = Item(
+TRAINED_NORM = Item(
     name="s6-norm-trained",
     title="Jacobian norm over gains and saturations, trained W_hh",
     caption=(
@@ -441,14 +441,14 @@ TRAINED = Item(
     roles=("psmnist",),
     models=("gamma", "arun"),
     analyses=("jacobian",),
-    measure=measure_trained,
+    measure=measure_trained_norm,
     draw=trained_norm_map,
-    judge=judge_trained,
+    judge=judge_trained_norm,
     functions=("adaptrnn.analysis.jacobian.jacobian_norm",),
     tests=("tests/analysis/test_jacobian.py",),
 )
 
-EXPONENTS = Item(
+REGION_EXPONENTS = Item(
     name="s6-lyapunov",
     title="Largest exponent over gains and saturations",
     caption=(
@@ -457,14 +457,14 @@ EXPONENTS = Item(
         "steps after 100. a: mean of three draws. b: the region in most draws: below -0.01, about "
         "0, above 0.01 (dots where they differ). Paper: Fig S6b."
     ),
-    measure=measure_exponents,
+    measure=measure_regions,
     draw=exponent_map,
-    judge=judge_exponents,
+    judge=judge_regions,
     functions=("adaptrnn.analysis.lyapunov_exponent.lyapunov",),
     tests=("tests/analysis/test_lyapunov_exponent.py",),
 )
 
-GRID = Item(
+GRID_ACCURACY = Item(
     name="s6-grid",
     title="Accuracy and learning from a grid of gains and saturations",
     caption=(

@@ -7,7 +7,7 @@ from functools import partial
 import xarray as xr
 
 from adaptrnn.figure.order import error_curves
-from adaptrnn.paper.figure4 import PROTOCOLS, SIGN
+from adaptrnn.paper.figure4 import PROTOCOL_NOTE, SIGN_NOTE
 from adaptrnn.paper.figure_s10 import SHARP, curves
 from adaptrnn.paper.item import Item
 from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
@@ -55,7 +55,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         "The step has the size of the drive, n and s move by far less, which the paper's estimator "
         "takes for a derivative; the scale-free one does not."
     )
-    return [verdict(E37, shown=shown, note=" ".join([*notes, control, PROTOCOLS, SIGN]))]
+    return [verdict(E37, shown=shown, note=" ".join([*notes, control, PROTOCOL_NOTE, SIGN_NOTE]))]
 
 
 ITEM = Item(

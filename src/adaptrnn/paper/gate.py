@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 import xarray as xr
 
 from adaptrnn.figure.style import label_of
-from adaptrnn.paper.ordering import TASKS
+from adaptrnn.paper.ordering import TASK_LABELS
 from adaptrnn.paper.verdict import Claim, Verdict
 
 __all__ = ["LEAST", "in_order", "untrained"]
@@ -52,7 +52,9 @@ def untrained(claim: Claim, accuracy: xr.DataArray) -> str:
         if best != best:
             continue
         if best < LEAST:
-            words.append(f"{TASKS[role]}: no model reaches {LEAST:.0%} (the best has {best:.1%}).")
+            words.append(
+                f"{TASK_LABELS[role]}: no model reaches {LEAST:.0%} (the best has {best:.1%})."
+            )
             continue
         slow = [
             f"{label_of(model)} {float(one.sel(model=model)):.1%}"
@@ -61,7 +63,7 @@ def untrained(claim: Claim, accuracy: xr.DataArray) -> str:
         ]
         if slow:
             words.append(
-                f"{TASKS[role]}: {', '.join(slow)}, less than half of the best ({best:.1%})."
+                f"{TASK_LABELS[role]}: {', '.join(slow)}, less than half of the best ({best:.1%})."
             )
     return " ".join(words)
 

@@ -11,11 +11,11 @@ from matplotlib.figure import Figure
 from adaptrnn.figure.ladder import initial_matrices
 from adaptrnn.figure.style import label_of
 from adaptrnn.paper.item import Item, RunData, Table
-from adaptrnn.paper.ordering import known
+from adaptrnn.paper.ordering import drop_missing
 from adaptrnn.paper.verdict import part
 from adaptrnn.perturb import PAPER_PERTURBATIONS
 
-__all__ = ["INITIAL", "WORDS", "effects", "measure", "table"]
+__all__ = ["INITIAL", "WORDS", "initial_effects", "measure", "table"]
 
 CONDITIONS = {name: PAPER_PERTURBATIONS[name] for name in ("clean", "noisy-drive")}
 WORDS = {
@@ -33,7 +33,7 @@ def measure(run: RunData) -> xr.Dataset:
     return found[["accuracy"]].expand_dims(initial=[run.config.recurrent_init])
 
 
-def effects(data: xr.Dataset) -> list[tuple[str, xr.DataArray]]:
+def initial_effects(data: xr.Dataset) -> list[tuple[str, xr.DataArray]]:
     """What a curve, and what the initial matrix changes in accuracy, paired by seed.
 
     Args:
@@ -65,7 +65,7 @@ def effects(data: xr.Dataset) -> list[tuple[str, xr.DataArray]]:
 def table(data: xr.Dataset) -> Table:
     """Effects of curve and of initial matrix: mean and 95% interval over seeds."""
     rows = []
-    for text, gap in effects(known(data).isel(role=0, drop=True)):
+    for text, gap in initial_effects(drop_missing(data).isel(role=0, drop=True)):
         cells = [_cell(gap.sel(condition=name)) for name in CONDITIONS]
         if any(cells):
             rows.append((text, *(cell or "no data" for cell in cells)))
@@ -81,7 +81,7 @@ def _cell(gap: xr.DataArray) -> str:
 def draw(data: xr.Dataset) -> Figure:
     """Models and matrices that have any number."""
     order: Sequence[str] = [name for name in WORDS if name in np.atleast_1d(data.initial.values)]
-    return initial_matrices(known(data).reindex(initial=list(order)), WORDS)
+    return initial_matrices(drop_missing(data).reindex(initial=list(order)), WORDS)
 
 
 INITIAL = Item(

@@ -27,7 +27,7 @@ from adaptrnn.paper.verdict import Verdict
 from adaptrnn.perturb import Perturbation
 from adaptrnn.run import Run
 
-__all__ = ["ROLES", "Item", "RunData", "Table", "combine", "present", "read_runs"]
+__all__ = ["ROLES", "Item", "RunData", "Table", "combine", "drop_empty", "read_runs"]
 
 ROLES = ("psmnist", "scifar10", "scifar10-conv")
 """The paper's tasks. A profile says which task plays each role; `quick` has digits for psmnist."""
@@ -175,7 +175,7 @@ def combine(item: Item, data: Iterable[tuple[str, RunData]]) -> xr.Dataset | Non
     return whole.reindex(order).transpose("role", "model", "seed", ...)
 
 
-def present(data: xr.Dataset, dim: str) -> xr.Dataset:
+def drop_empty(data: xr.Dataset, dim: str) -> xr.Dataset:
     """Only those entries of a dimension that have any number.
 
     Args:
@@ -187,7 +187,7 @@ def present(data: xr.Dataset, dim: str) -> xr.Dataset:
 
     Example:
         >>> data = xr.Dataset({"a": ("model", [1.0, float("nan")])}, {"model": ["arun", "gru"]})
-        >>> present(data, "model").model.values.tolist()
+        >>> drop_empty(data, "model").model.values.tolist()
         ['arun']
     """
     numbers = data[[name for name, values in data.items() if dim in values.dims]]

@@ -6,10 +6,10 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from adaptrnn.figure.ladder import ladder
+from adaptrnn.figure.ladder import ladder_effects
 from adaptrnn.figure.style import label_of
 from adaptrnn.paper.item import Item, RunData, Table
-from adaptrnn.paper.ordering import known
+from adaptrnn.paper.ordering import drop_missing
 from adaptrnn.paper.verdict import part
 from adaptrnn.perturb import PAPER_PERTURBATIONS, StepDrive
 
@@ -79,7 +79,7 @@ def _size(rung: str) -> tuple[int, int]:
 
 def table(data: xr.Dataset) -> Table:
     """Every effect of every model on every rung: mean and 95% interval over seeds."""
-    data = known(data).isel(role=0, drop=True)
+    data = drop_missing(data).isel(role=0, drop=True)
     found, rows = effects(data), []
     for name, (words, digits) in EFFECTS.items():
         for model in found.model.values.tolist():
@@ -105,11 +105,11 @@ def _cell(values: xr.DataArray, digits: str) -> str:
 
 def draw(data: xr.Dataset) -> Figure:
     """Models and rungs that have any number."""
-    data = known(data).isel(role=0, drop=True)
+    data = drop_missing(data).isel(role=0, drop=True)
     neurons = _arun(data.hidden).mean("seed")
     found = effects(data)
     names = [_named(neurons, rung, "\n") for rung in found.rung.values.tolist()]
-    return ladder(found, names, {name: words for name, (words, _) in EFFECTS.items()})
+    return ladder_effects(found, names, {name: words for name, (words, _) in EFFECTS.items()})
 
 
 LADDER = Item(

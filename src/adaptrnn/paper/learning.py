@@ -10,10 +10,10 @@ from adaptrnn._error import InputError
 from adaptrnn.figure.learning import learning_curves, learning_rates
 from adaptrnn.figure.style import label_of
 from adaptrnn.paper.item import ROLES, Item, RunData, Table
-from adaptrnn.paper.ordering import TASKS, known
-from adaptrnn.paper.table1 import MODELS
+from adaptrnn.paper.ordering import TASK_LABELS, drop_missing
+from adaptrnn.paper.table1 import COLUMNS
 
-__all__ = ["CURVES", "RATES", "late_gain", "measure", "rates_table", "table"]
+__all__ = ["CURVES", "RATE_TABLE", "late_gain", "measure", "rates_table", "table"]
 
 LATE = 0.25
 """The last part of training, in which a curve should be flat."""
@@ -54,7 +54,7 @@ def late_gain(accuracy: xr.DataArray) -> xr.DataArray:
 
 def table(data: xr.Dataset) -> Table:
     """Best validation accuracy and what it gained in the last quarter, means over seeds."""
-    data, rows = known(data), []
+    data, rows = drop_missing(data), []
     best, gain = data.validation_accuracy.max("epoch"), late_gain(data.validation_accuracy)
     epochs = data.validation_accuracy.notnull().sum("epoch").max("seed")
     for role in data.role.values.tolist():
@@ -64,14 +64,14 @@ def table(data: xr.Dataset) -> Table:
             if len(top):
                 spread = f"{float(top.min()):.1f} to {float(top.max()):.1f}; {len(top)}"
                 cells = (f"{float(top.mean()):.1f} ({spread})", f"{float(late.mean()):+.1f} pp")
-                rows.append((TASKS[role], label_of(model), f"{int(epochs.sel(one))}", *cells))
+                rows.append((TASK_LABELS[role], label_of(model), f"{int(epochs.sel(one))}", *cells))
     header = ("task", "model", "epochs", "best validation accuracy (%)")
     return Table((*header, "gained in the last quarter"), tuple(rows))
 
 
 def draw(data: xr.Dataset) -> Figure:
     """Tasks and models that have any number."""
-    return learning_curves(_titled(known(data)))
+    return learning_curves(_titled(drop_missing(data)))
 
 
 def draw_rates(data: xr.Dataset) -> Figure:
@@ -81,7 +81,7 @@ def draw_rates(data: xr.Dataset) -> Figure:
 
 def _titled(data: xr.Dataset) -> xr.Dataset:
     """With the paper's names of the tasks."""
-    return data.assign_coords(role=[TASKS[role] for role in data.role.values.tolist()])
+    return data.assign_coords(role=[TASK_LABELS[role] for role in data.role.values.tolist()])
 
 
 def rates_table(data: xr.Dataset) -> Table:
@@ -98,14 +98,14 @@ def rates_table(data: xr.Dataset) -> Table:
             best = float(one.idxmax("rate"))
             edge = ", at the edge" if best in (tried.min(), tried.max()) else ""
             cells = [f"{v:.1f}" if np.isfinite(v) else "" for v in one.values]
-            rows.append((TASKS[role], label_of(model), *cells, f"{best:g}{edge}"))
+            rows.append((TASK_LABELS[role], label_of(model), *cells, f"{best:g}{edge}"))
     header = ("task", "model", *(f"{rate:g}" for rate in rates), "best rate")
     return Table(header, tuple(rows))
 
 
 def _not_measured() -> xr.Dataset:
     raise InputError(
-        f"learning-rates: the report draws it, from the table that {RATES.made_by} writes."
+        f"learning-rates: the report draws it, from the table that {RATE_TABLE.made_by} writes."
     )
 
 
@@ -119,7 +119,7 @@ CURVES = Item(
         "training: where a curve is still rising, more training would raise it."
     ),
     roles=ROLES,
-    models=MODELS,
+    models=COLUMNS,
     files=("metrics",),
     measure=measure,
     draw=draw,
@@ -129,7 +129,7 @@ CURVES = Item(
     table=table,
 )
 
-RATES = Item(
+RATE_TABLE = Item(
     name="learning-rates",
     title="The search for learning rates",
     caption=(

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import xarray as xr
 
-__all__ = ["along"]
+__all__ = ["means_along"]
 
 
-def along(
+def means_along(
     values: xr.DataArray, dim: str, digits: str = ".2g", at: Sequence[float | str] | None = None
 ) -> str:
     """Means over everything else along one dimension, as text; empty if nothing is known.
@@ -22,7 +22,7 @@ def along(
 
     Example:
         >>> values = xr.DataArray([[1.0, 3.0], [3.0, 5.0]], coords={"seed": [0, 1], "xi": [1, 5]})
-        >>> along(values, "xi")
+        >>> means_along(values, "xi")
         '2 at 1, 4 at 5'
     """
     kept = values if at is None else values.sel({dim: list(at)})

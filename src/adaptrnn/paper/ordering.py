@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 
 from adaptrnn.figure.style import label_of
-from adaptrnn.paper.item import ROLES, present
+from adaptrnn.paper.item import ROLES, drop_empty
 from adaptrnn.paper.verdict import Part, part
 from adaptrnn.preset import PRESETS
 
@@ -22,15 +22,15 @@ __all__ = [
     "GATED",
     "OTHER",
     "PLAIN",
-    "TASKS",
-    "best_of",
-    "first",
-    "images",
-    "known",
+    "TASK_LABELS",
+    "best_model",
+    "drop_missing",
+    "image_note",
     "lead",
+    "lead_over_next",
     "leads",
-    "listing",
-    "minus",
+    "mean_note",
+    "paired_difference",
 ]
 
 PLAIN = ("relu", "gamma")
@@ -39,16 +39,18 @@ GATED = ("lstm", "gru")
 """Gated networks: compared where nothing but the stimulus changes."""
 OTHER = ("linear", "gamma-shared")
 """Networks that the paper's text does not compare: shown, never judged."""
-TASKS = {role: PRESETS[role].label for role in ROLES}
+TASK_LABELS = {role: PRESETS[role].label for role in ROLES}
 """The paper's names of its tasks."""
 
 
-def minus(values: xr.DataArray, first: str, second: str) -> xr.DataArray:
+def paired_difference(values: xr.DataArray, first: str, second: str) -> xr.DataArray:
     """Difference of two models, paired by seed, (seed, ...); NaN where either is missing."""
     return values.sel(model=first, drop=True) - values.sel(model=second, drop=True)
 
 
-def best_of(values: xr.DataArray, models: Sequence[str], better: Callable[..., str]) -> str | None:
+def best_model(
+    values: xr.DataArray, models: Sequence[str], better: Callable[..., str]
+) -> str | None:
     """The model with the best mean over seeds; None if one of them has no number.
 
     Args:
@@ -97,7 +99,7 @@ def lead(
     if not {model, other} <= set(values.model.values.tolist()):
         values = values.reindex(model=[model, other])
     names = [label_of(model), label_of(other) + label]
-    signed = minus(values, model, other)
+    signed = paired_difference(values, model, other)
     if better is min:
         names, signed = names[::-1], -signed
     return part(f"{what}, {names[0]} minus {names[1]}", signed.values, unit, digits, above=0)
@@ -116,7 +118,7 @@ def leads(
     return [lead(model, other, values, better, what, unit, digits) for other in others]
 
 
-def first(
+def lead_over_next(
     model: str,
     others: Sequence[str],
     values: xr.DataArray,
@@ -130,21 +132,21 @@ def first(
     Example:
         >>> rows = {"model": ["arun", "gru", "relu"], "seed": [0, 1]}
         >>> values = xr.DataArray([[1.0, 1.0], [2.0, 3.0], [5.0, 6.0]], coords=rows)
-        >>> first("arun", ["gru", "relu"], values, min, "drop").quantity
+        >>> lead_over_next("arun", ["gru", "relu"], values, min, "drop").quantity
         'drop, GRU (next best) minus ARUN'
     """
-    best = best_of(values, others, better)
+    best = best_model(values, others, better)
     if best is None:
         return part(f"{what}, {label_of(model)} against the next best", np.nan, above=0)
     return lead(model, best, values, better, what, unit, digits, " (next best)")
 
 
-def listing(what: str, values: xr.DataArray, digits: str = ".1f") -> str:
+def mean_note(what: str, values: xr.DataArray, digits: str = ".1f") -> str:
     """Means over seeds of all models that have one, as a sentence; empty if none has.
 
     Example:
         >>> values = xr.DataArray([[3.0, 1.0]], coords={"model": ["gru"], "seed": [0, 1]})
-        >>> listing("Mean drop (pp)", values)
+        >>> mean_note("Mean drop (pp)", values)
         'Mean drop (pp): GRU 2.0.'
     """
     mean = values.mean("seed").dropna("model")
@@ -152,28 +154,30 @@ def listing(what: str, values: xr.DataArray, digits: str = ".1f") -> str:
     return f"{what}: {'; '.join(shown)}." if shown else ""
 
 
-def known(data: xr.Dataset) -> xr.Dataset:
+def drop_missing(data: xr.Dataset) -> xr.Dataset:
     """Only roles, models and seeds that have any number; all of them if none has one.
 
     Example:
         >>> rows = {"role": ["psmnist"], "model": ["arun", "gru"], "seed": [0]}
         >>> whole = xr.Dataset({"a": (tuple(rows), [[[1.0], [float("nan")]]])}, rows)
-        >>> known(whole).model.values.tolist(), known(whole.where(False)).sizes["model"]
-        (['arun'], 2)
+        >>> drop_missing(whole).model.values.tolist()
+        ['arun']
+        >>> drop_missing(whole.where(False)).sizes["model"]
+        2
     """
     kept = data
     for dim in ("role", "model", "seed"):
-        kept = present(kept, dim)
+        kept = drop_empty(kept, dim)
         if not kept.sizes[dim]:
             return data
     return kept
 
 
-def images(count: xr.DataArray) -> str:
+def image_note(count: xr.DataArray) -> str:
     """How many test images numbers rest on, with the greatest standard error of an accuracy.
 
     Example:
-        >>> images(xr.DataArray([1000.0, 359.0]))
+        >>> image_note(xr.DataArray([1000.0, 359.0]))
         '359 test images: standard error of one accuracy at most 2.6 pp.'
     """
     least = count.min()

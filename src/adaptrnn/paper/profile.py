@@ -52,7 +52,7 @@ class Role:
 
     task: str
     models: Mapping[str, Mapping[str, Any]]
-    train: Mapping[str, Any] = field(default_factory=dict)
+    train: Mapping[str, object] = field(default_factory=dict)
     effort: float = 1.0
 
 
@@ -70,7 +70,7 @@ class Grid:
     n: tuple[float, ...]
     s: tuple[float, ...]
     seeds: tuple[int, ...]
-    train: Mapping[str, Any] = field(default_factory=dict)
+    train: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Initial:
     models: tuple[str, ...]
     recurrent_init: tuple[str, ...]
     seeds: tuple[int, ...]
-    train: Mapping[str, Any] = field(default_factory=dict)
+    train: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Rung:
 
     hidden_size: int
     controller_size: int
-    train: Mapping[str, Any] = field(default_factory=dict)
+    train: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ class Profile:
     hidden_size: int
     controller_size: int
     roles: Mapping[str, Role]
-    train: Mapping[str, Any] = field(default_factory=dict)
+    train: Mapping[str, object] = field(default_factory=dict)
     grid: Grid | None = None
     initial: Initial | None = None
     ladder: Ladder | None = None
@@ -259,7 +259,7 @@ class Profile:
                     found += self._ladder(name, base, self.ladder)
         return found
 
-    def _initial(self, role: str, base: Mapping[str, Any], plan: Initial) -> list[PlannedRun]:
+    def _initial(self, role: str, base: Mapping[str, object], plan: Initial) -> list[PlannedRun]:
         found = []
         for init in plan.recurrent_init:
             options = {**base, **plan.train, "recurrent_init": init}
@@ -268,7 +268,7 @@ class Profile:
                 found.append(self._run(role, "initial", label, options, seed))
         return found
 
-    def _ladder(self, role: str, base: Mapping[str, Any], ladder: Ladder) -> list[PlannedRun]:
+    def _ladder(self, role: str, base: Mapping[str, object], ladder: Ladder) -> list[PlannedRun]:
         found, model = [], str(base["model"])
         for rung in ladder.rungs:
             n, g = rung.hidden_size, rung.controller_size
@@ -281,7 +281,7 @@ class Profile:
         return found
 
     def _transplants(
-        self, role: str, base: Mapping[str, Any], seeds: tuple[int, ...]
+        self, role: str, base: Mapping[str, object], seeds: tuple[int, ...]
     ) -> list[PlannedRun]:
         found = []
         for place, seed in enumerate(seeds):
@@ -291,7 +291,7 @@ class Profile:
             found.append(self._run(role, "transplant", label, options, seed, donor))
         return found
 
-    def _grid(self, role: str, base: Mapping[str, Any], grid: Grid) -> list[PlannedRun]:
+    def _grid(self, role: str, base: Mapping[str, object], grid: Grid) -> list[PlannedRun]:
         found = []
         for learn in (False, True):
             for n in grid.n:
@@ -309,7 +309,7 @@ class Profile:
         role: str,
         variant: str,
         label: str,
-        options: Mapping[str, Any],
+        options: Mapping[str, object],
         seed: int,
         donor: str = "",
     ) -> PlannedRun:

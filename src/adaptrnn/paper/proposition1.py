@@ -11,10 +11,18 @@ from adaptrnn.analysis.noise import noise_variance
 from adaptrnn.figure.noise import noise_error, trained_noise_error
 from adaptrnn.init import haar_
 from adaptrnn.paper.item import Item, RunData
-from adaptrnn.paper.note import along
+from adaptrnn.paper.note import means_along
 from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
 
-__all__ = ["ITEM", "TRAINED", "falling", "judge", "judge_trained", "measure", "measure_trained"]
+__all__ = [
+    "ITEM",
+    "TRAINED_NOISE",
+    "falling",
+    "judge",
+    "judge_trained_noise",
+    "measure",
+    "measure_trained_noise",
+]
 
 E28 = Claim(
     "E28",
@@ -148,9 +156,9 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     )
     if bool(within.notnull().any()):
         note += (
-            f" Largest sigma within 5%, median, by n: {along(by_gain, 'n')}; by mean current: "
-            f"{along(by_mean, 'mu')}. A saturated unit (s = 1 at mu = 5) is nearly silent and "
-            f"breaks first: at best after {float(last.sel(mu=5.0).max()):.2g}."
+            f" Largest sigma within 5%, median, by n: {means_along(by_gain, 'n')}; by mean "
+            f"current: {means_along(by_mean, 'mu')}. A saturated unit (s = 1 at mu = 5) is nearly "
+            f"silent and breaks first: at best after {float(last.sel(mu=5.0).max()):.2g}."
         )
     return [verdict(E28, parts, shown, note=note)]
 
@@ -170,7 +178,7 @@ def _rightly(data: xr.Dataset) -> float:
     return float(100 * right.where(clear).mean())
 
 
-def measure_trained(run: RunData) -> xr.Dataset:
+def measure_trained_noise(run: RunData) -> xr.Dataset:
     """Share of neurons within 5%, and the middle error, (mu, sigma)."""
     error = abs(run.analyses["noise"].relative_error)
     known = error.notnull()
@@ -183,7 +191,7 @@ def measure_trained(run: RunData) -> xr.Dataset:
     ).astype("float32")
 
 
-def judge_trained(data: xr.Dataset) -> list[Verdict]:
+def judge_trained_noise(data: xr.Dataset) -> list[Verdict]:
     """E28 with the (n, s) that a drive of size mu left."""
     arun = data.sel(role="psmnist", model="arun")
     inside = arun["share"].where(data.sigma <= 0.3, drop=True).min("sigma")
@@ -199,7 +207,7 @@ def judge_trained(data: xr.Dataset) -> list[Verdict]:
     ]
     notes = []
     for mu in data.mu.values.tolist():
-        course = along(100 * arun["share"].sel(mu=mu, drop=True), "sigma", ".0f")
+        course = means_along(100 * arun["share"].sel(mu=mu, drop=True), "sigma", ".0f")
         if course:
             notes.append(f"Percent of neurons within 5% by sigma, mean current {mu:g}: {course}.")
     notes.append("A random orthogonal matrix stands for W_hh, which after training is not one.")
@@ -224,7 +232,7 @@ ITEM = Item(
     tests=("tests/analysis/test_noise.py",),
 )
 
-TRAINED = Item(
+TRAINED_NOISE = Item(
     name="prop1-trained",
     title="Variance of noise behind the f-I curves of trained networks",
     caption=(
@@ -236,9 +244,9 @@ TRAINED = Item(
     roles=("psmnist",),
     models=("arun",),
     analyses=("noise",),
-    measure=measure_trained,
+    measure=measure_trained_noise,
     draw=trained_noise_error,
-    judge=judge_trained,
+    judge=judge_trained_noise,
     functions=("adaptrnn.analysis.noise.noise_variance",),
     tests=("tests/analysis/test_noise.py",),
 )

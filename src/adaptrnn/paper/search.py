@@ -49,7 +49,7 @@ def search(
     seeds: tuple[int, ...] = SEEDS,
     workers: int = 2,
     data_dir: Path | None = None,
-    train_options: Mapping[str, Any] | None = None,
+    train_options: Mapping[str, object] | None = None,
     console: Console | None = None,
 ) -> dict[tuple[str, str], dict[float, list[float]]]:
     """Validation accuracy of every model of a profile at each peak learning rate.
@@ -101,7 +101,7 @@ def keep(
     found: Mapping[tuple[str, str], Mapping[float, Sequence[float]]],
     seeds: Sequence[int],
     folder: Path,
-    about: Mapping[str, Any],
+    about: Mapping[str, object],
 ) -> xr.Dataset:
     """Write the table of a search, together with what an earlier one found.
 
@@ -133,7 +133,7 @@ def keep(
     return table
 
 
-def _own(options: Mapping[str, Any]) -> dict[str, Any]:
+def _own(options: Mapping[str, object]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name not in ("lr", "seeds")}
 
 

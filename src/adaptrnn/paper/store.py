@@ -141,7 +141,7 @@ def write_results(
     folder: Path,
     items: Mapping[str, xr.Dataset],
     runs: pd.DataFrame,
-    manifest: Mapping[str, Any],
+    manifest: Mapping[str, object],
 ) -> None:
     """Write results; the manifest last, so that a folder with one is complete.
 
@@ -162,7 +162,7 @@ def write_results(
     write_json(folder / "manifest.json", {**manifest, "sha256": sums})
 
 
-def write_alone(path: Path, data: xr.Dataset, about: Mapping[str, Any]) -> None:
+def write_alone(path: Path, data: xr.Dataset, about: Mapping[str, object]) -> None:
     """Write one table outside of collected results, with its checksum in a file next to it.
 
     Args:

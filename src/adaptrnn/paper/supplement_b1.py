@@ -6,9 +6,9 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from adaptrnn.analysis.statistic import unpaired_test
-from adaptrnn.figure.accuracy import accuracy
+from adaptrnn.figure.accuracy import accuracy_bars
 from adaptrnn.paper.item import ROLES, Item, RunData
-from adaptrnn.paper.ordering import TASKS, images, known, lead, listing
+from adaptrnn.paper.ordering import TASK_LABELS, drop_missing, image_note, lead, mean_note
 from adaptrnn.paper.verdict import Claim, Part, Verdict, part, verdict
 from adaptrnn.perturb import PAPER_PERTURBATIONS
 
@@ -35,7 +35,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     """E40 on psmnist and on sCIFAR10 with the linear encoder."""
     parts, shown, notes = [], [], []
     for role in data.role.values.tolist():
-        task = TASKS[role]
+        task = TASK_LABELS[role]
         percent = 100 * data.accuracy.sel(role=role, drop=True)
         clean = percent.sel(condition="clean", drop=True)
         judged, note = _compared(task, clean)
@@ -49,9 +49,9 @@ def judge(data: xr.Dataset) -> list[Verdict]:
                 left = percent.sel(condition=condition, drop=True)
                 what = f"{task}, accuracy left under {condition}"
                 shown.append(lead("gamma", "gamma-shared", left, max, what))
-        notes += [note, listing(f"{task}, mean accuracy (%)", clean, ".2f")]
+        notes += [note, mean_note(f"{task}, mean accuracy (%)", clean, ".2f")]
     notes.append("With few seeds a small difference cannot be significant.")
-    notes.append(images(data["images"]))
+    notes.append(image_note(data["images"]))
     return [verdict(E40, parts, shown, note=" ".join(note for note in notes if note))]
 
 
@@ -79,7 +79,7 @@ def _compared(task: str, clean: xr.DataArray) -> tuple[list[Part], str]:
 
 def draw(data: xr.Dataset) -> Figure:
     """Tasks that have any number."""
-    return accuracy(known(data))
+    return accuracy_bars(drop_missing(data))
 
 
 ITEM = Item(

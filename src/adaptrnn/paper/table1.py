@@ -9,28 +9,28 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from adaptrnn.analysis.statistic import paired_test
-from adaptrnn.figure.accuracy import accuracy
+from adaptrnn.figure.accuracy import accuracy_bars
 from adaptrnn.figure.style import label_of
 from adaptrnn.paper.item import ROLES, Item, RunData, Table
 from adaptrnn.paper.ordering import (
     GATED,
     OTHER,
     PLAIN,
-    TASKS,
-    best_of,
-    first,
-    images,
-    known,
+    TASK_LABELS,
+    best_model,
+    drop_missing,
+    image_note,
+    lead_over_next,
     leads,
-    listing,
-    minus,
+    mean_note,
+    paired_difference,
 )
 from adaptrnn.paper.verdict import Claim, Part, Verdict, part, verdict
 from adaptrnn.perturb import PAPER_PERTURBATIONS
 
-__all__ = ["ITEM", "MODELS", "judge", "measure", "table"]
+__all__ = ["COLUMNS", "ITEM", "judge", "measure", "table"]
 
-MODELS = ("relu", "linear", "gamma-shared", "gamma", "arun", "lstm", "gru")
+COLUMNS = ("relu", "linear", "gamma-shared", "gamma", "arun", "lstm", "gru")
 JUDGED = ("relu", "gamma", "arun", "lstm", "gru")
 """The models of the paper's table."""
 ALIKE = 2.0
@@ -92,7 +92,7 @@ def measure(run: RunData) -> xr.Dataset:
 
 def judge(data: xr.Dataset) -> list[Verdict]:
     """E03 to E08."""
-    percent = 100 * data.accuracy.reindex(model=list(MODELS))
+    percent = 100 * data.accuracy.reindex(model=list(COLUMNS))
     clean = percent.sel(condition="clean", drop=True)
     return [
         _clean(clean.sel(role="psmnist", drop=True), data),
@@ -108,7 +108,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 def _clean(clean: xr.DataArray, data: xr.Dataset) -> Verdict:
     what = "accuracy"
     parts = [*leads("gamma", ("relu", *GATED), clean, max, what), _alike(clean)]
-    difference = minus(clean, "arun", "gamma")
+    difference = paired_difference(clean, "arun", "gamma")
     shown = [
         *leads("gamma", OTHER, clean, max, what),
         part("accuracy, ARUN minus RNN+gamma", difference.values, " pp", "+.1f"),
@@ -127,7 +127,11 @@ def _clean(clean: xr.DataArray, data: xr.Dataset) -> Verdict:
 def _alike(clean: xr.DataArray) -> Part:
     """Either the paired t-test finds no difference, or the means are within 2 pp."""
     pair = clean.sel(model=["arun", "gamma"]).dropna("seed")
-    gap = abs(float(minus(pair, "arun", "gamma").mean())) if pair.sizes["seed"] else np.nan
+    gap = (
+        abs(float(paired_difference(pair, "arun", "gamma").mean()))
+        if pair.sizes["seed"]
+        else np.nan
+    )
     if pair.sizes["seed"] > 1:
         test = paired_test(*(pair.sel(model=m, drop=True) for m in ("arun", "gamma")))
         p = float(test.p_t)
@@ -141,11 +145,11 @@ def _alike(clean: xr.DataArray) -> Part:
 def _linear(clean: xr.DataArray, data: xr.Dataset) -> Verdict:
     what = "accuracy"
     others = [name for name in JUDGED if name != "gru"]
-    best = best_of(clean, others, max)
+    best = best_model(clean, others, max)
     far = part("accuracy, GRU against the next best", np.nan, least=3)
     if best is not None:
         text = f"accuracy, GRU minus {label_of(best)} (next best)"
-        far = part(text, minus(clean, "gru", best).values, " pp", "+.1f", least=3)
+        far = part(text, paired_difference(clean, "gru", best).values, " pp", "+.1f", least=3)
     parts = [far, *leads("gamma", ("relu", "lstm"), clean, max, what)]
     shown = [*leads("gru", OTHER, clean, max, what), *leads("gamma", OTHER, clean, max, what)]
     return verdict(E04, parts, shown, note=_note("scifar10", clean, data))
@@ -160,13 +164,13 @@ def _encoders(clean: xr.DataArray) -> Verdict:
     parts.append(part(text, mean.values, " pp", "+.1f", least=10))
     parts.append(_spread(conv, JUDGED, ""))
     shown = [_gain(gain, model) for model in OTHER]
-    shown.append(_spread(conv, [m for m in MODELS if m != "relu"], ", baseline RNN (linear)"))
+    shown.append(_spread(conv, [m for m in COLUMNS if m != "relu"], ", baseline RNN (linear)"))
     least = gain.sel(model=list(JUDGED)).min("model", skipna=False)
     text = "accuracy, conv minus linear, least over models in each seed"
     shown.append(part(text, least.values, " pp", "+.1f", least=10))
     notes = (
-        listing("conv, mean accuracy (%)", conv),
-        listing("conv minus linear, mean (pp)", gain, "+.1f"),
+        mean_note("conv, mean accuracy (%)", conv),
+        mean_note("conv minus linear, mean (pp)", gain, "+.1f"),
     )
     return verdict(E05, parts, shown, note=" ".join(word for word in notes if word))
 
@@ -178,13 +182,13 @@ def _gain(gain: xr.DataArray, model: str) -> Part:
 
 def _spread(conv: xr.DataArray, models: Sequence[str], label: str) -> Part:
     """Difference of the best and the worst of the models' means, over the seeds of both."""
-    best, worst = (best_of(conv, models, better) for better in (max, min))
+    best, worst = (best_model(conv, models, better) for better in (max, min))
     if best is None or worst is None:
         return part(f"accuracy with conv, best minus worst model{label}", np.nan, most=5)
     text = (
         f"accuracy with conv, best model ({label_of(best)}) minus worst ({label_of(worst)}){label}"
     )
-    return part(text, minus(conv, best, worst).values, " pp", "+.1f", most=5)
+    return part(text, paired_difference(conv, best, worst).values, " pp", "+.1f", most=5)
 
 
 def _perturbed(
@@ -195,15 +199,15 @@ def _perturbed(
     parts: list[Part] = []
     shown: list[Part] = []
     notes: list[str] = []
-    for role in known(data).role.values.tolist():
-        task = TASKS[role]
+    for role in drop_missing(data).role.values.tolist():
+        task = TASK_LABELS[role]
         drop, left = (values.sel(role=role, drop=True) for values in (drops, perturbed))
         what = {"drop": f"{task}, drop of accuracy", "left": f"{task}, accuracy left"}
         if claim is E08:
             others = (*PLAIN, *GATED)
             judged = [
-                first("arun", others, drop, min, what["drop"]),
-                first("gamma", ("relu", *GATED), drop, min, what["drop"]),
+                lead_over_next("arun", others, drop, min, what["drop"]),
+                lead_over_next("gamma", ("relu", *GATED), drop, min, what["drop"]),
             ]
             more = leads("arun", (*others, *OTHER), drop, min, what["drop"])
             more += leads("gamma", ("relu", *GATED, *OTHER), drop, min, what["drop"])
@@ -214,32 +218,36 @@ def _perturbed(
             if claim is E06:
                 halved = drop.where(drop.model == "arun", drop / 2)
                 text = f"{what['drop']}, the others' halved"
-                judged.append(first("arun", PLAIN, halved, min, text))
+                judged.append(lead_over_next("arun", PLAIN, halved, min, text))
                 more += leads("arun", (*PLAIN, *OTHER, *GATED), halved, min, text)
         if role == "psmnist":
             parts = judged
             shown = more + shown
         else:
             shown += judged
-        notes.append(listing(f"{task}: mean drop (pp)", drop))
-        notes.append(listing("Mean accuracy left (%)", left))
-    notes.append(images(data["images"].sel(role="psmnist")))
+        notes.append(mean_note(f"{task}: mean drop (pp)", drop))
+        notes.append(mean_note("Mean accuracy left (%)", left))
+    notes.append(image_note(data["images"].sel(role="psmnist")))
     return verdict(claim, parts, shown, note=" ".join(note for note in notes if note))
 
 
 def _note(role: str, clean: xr.DataArray, data: xr.Dataset, paper: str = "") -> str:
-    words = [listing("Mean accuracy (%)", clean), paper, images(data["images"].sel(role=role))]
+    words = [
+        mean_note("Mean accuracy (%)", clean),
+        paper,
+        image_note(data["images"].sel(role=role)),
+    ]
     return " ".join(word for word in words if word)
 
 
 def draw(data: xr.Dataset) -> Figure:
     """Tasks and models that have any number."""
-    return accuracy(known(data))
+    return accuracy_bars(drop_missing(data))
 
 
 def table(data: xr.Dataset) -> Table:
     """Accuracy of each model in each condition: mean over seeds, least to greatest."""
-    data, rows = known(data), []
+    data, rows = drop_missing(data), []
     for role in data.role.values:
         for model in data.model.values:
             cells = [str(role), label_of(str(model))]
@@ -272,7 +280,7 @@ ITEM = Item(
         "stimulus times 1 + 0.5 sin(2πt/T). Paper: Table 1."
     ),
     roles=ROLES,
-    models=MODELS,
+    models=COLUMNS,
     conditions=PAPER_PERTURBATIONS,
     measure=measure,
     draw=draw,

@@ -20,7 +20,7 @@ from sklearn.datasets import load_digits
 from adaptrnn.analysis.robustness import area
 from adaptrnn.figure import opening as figures
 from adaptrnn.figure.style import label_of
-from adaptrnn.paper.ordering import GATED, OTHER, PLAIN, TASKS
+from adaptrnn.paper.ordering import GATED, OTHER, PLAIN, TASK_LABELS
 from adaptrnn.paper.verdict import Part, Verdict
 
 __all__ = [
@@ -147,7 +147,7 @@ def task_name(role: str, task: str) -> str:
         >>> task_name("psmnist", "psmnist"), task_name("psmnist", "digits")
         ('psMNIST', '8x8 digits')
     """
-    return "8x8 digits" if task == "digits" else TASKS.get(role, role)
+    return "8x8 digits" if task == "digits" else TASK_LABELS.get(role, role)
 
 
 def in_words(verdicts: Verdicts, runs: pd.DataFrame) -> list[tuple[Verdict, str]]:
@@ -162,9 +162,9 @@ def in_words(verdicts: Verdicts, runs: pd.DataFrame) -> list[tuple[Verdict, str]
     """
     names = runs.groupby("role", sort=False).task.first() if len(runs) else pd.Series(dtype=str)
     other = {
-        TASKS[role]: task_name(role, task)
+        TASK_LABELS[role]: task_name(role, task)
         for role, task in names.items()
-        if role in TASKS and task_name(role, task) != TASKS[role]
+        if role in TASK_LABELS and task_name(role, task) != TASK_LABELS[role]
     }
     if not other:
         return list(verdicts)
@@ -259,7 +259,7 @@ def findings(results: Results, verdicts: Verdicts, runs: pd.DataFrame) -> list[F
     """
     tasks = task_words(runs)
     return [
-        _robust(results, verdicts, tasks.get("psmnist", TASKS["psmnist"]), _image(runs)),
+        _robust(results, verdicts, tasks.get("psmnist", TASK_LABELS["psmnist"]), _image(runs)),
         _adaptation(results, verdicts),
         _explanation(results, verdicts),
         _learned(results, verdicts),

@@ -46,7 +46,7 @@ def load(
     label_column: str | None = None,
     subset: str | None = None,
     revision: str | None = None,
-    parameters: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, object] | None = None,
 ) -> Any:
     """Load a task by name.
 

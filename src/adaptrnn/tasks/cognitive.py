@@ -298,7 +298,7 @@ def neurogym(
     validation_size: int = 500,
     test_size: int = 1000,
     seed: int = 0,
-    **parameters: Any,
+    **parameters: object,
 ) -> Task:
     """A supervised task of NeuroGym, each trial whole.
 

@@ -42,7 +42,7 @@ def is_file(name: str) -> bool:
     return _FILE.fullmatch(name) is not None
 
 
-def load_file(name: str, parameters: Mapping[str, Any]) -> Task:
+def load_file(name: str, parameters: Mapping[str, object]) -> Task:
     """Run a file of Python and take the task that a function of it returns.
 
     Args:

@@ -394,7 +394,7 @@ class Task(AbstractTask):
     outputs: int | None = None
     output_names: tuple[str, ...] | None = None
     condition: str | None = None
-    parameters: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, object] = field(default_factory=dict)
     seed: int = 0
     source: str = "made by a function"
     generator: Generator | None = field(default=None, init=False, repr=False)
