@@ -17,6 +17,7 @@ from torch.nn.utils.rnn import PackedSequence
 from adaptrnn._error import KindError, ShapeError, bad, choose
 from adaptrnn.init import kaiming_, recurrent_
 from adaptrnn.kernels.native import PRECISIONS
+from adaptrnn.kernels.readout import loss_of_rates
 
 State = tuple[Tensor, ...]
 Run = Callable[[Tensor, State], tuple[Tensor, State]]
@@ -168,6 +169,13 @@ class Recurrent(nn.Module):
         """
         raise NotImplementedError
 
+    def _layer_loss(
+        self, row: int, x: Tensor, state: State, *head: Any, **weights: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Loss and outputs of a readout: weight, bias, target and weights of the steps."""
+        output, (h, *_) = self._layer(row, **weights)(x, state)
+        return loss_of_rates(h if head[2].ndim == 1 else output, *head)
+
     def _layer_step(self, row: int, current: Tensor, state: State) -> State:
         """One time step of the layer, for any leading shape."""
         raise NotImplementedError
@@ -291,6 +299,69 @@ class Recurrent(nn.Module):
             fed, run = self._feed(x, row, xi, last_only=True)
             h = run(fed, tuple(part[row] for part in state))[1][0]
         return h if batched else h.squeeze(0)
+
+    @in_own_dtype
+    def loss(
+        self,
+        input: Tensor,
+        weight_out: Tensor,
+        bias_out: Tensor,
+        target: Tensor,
+        weights: Tensor | None = None,
+        hx: Any = None,
+        drive: Tensor | float | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Mean loss of a linear readout of the last layer's rates: the fastest way to train.
+
+            y_t = W_out h_t + b_out
+            L = sum_{t,b} w_tb l_tb / sum_{t,b} w_tb
+
+        with l the cross entropy of a class, or the squared error of real values, averaged over the
+        K outputs. It is the same as the call, a linear layer and a loss; the native kernel computes
+        the loss and its whole gradient in one visit, for one class a sample and for every step.
+
+        Args:
+            input: as in the call, batched, not packed.
+            weight_out: (K, directions * N).
+            bias_out: (K,).
+            target: classes 0 to K - 1 at the last step (B,) or at every step (T, B), int64; or real
+                values at every step (T, B, K). Time first, whatever `batch_first` says.
+            weights: (T, B) >= 0, how much a step counts in the mean; None for 1 everywhere, and
+                with one class a sample.
+            hx: as in the call.
+            drive: as in the call.
+
+        Returns:
+            The loss () and the outputs, (B, K) or (T, B, K); the outputs carry no gradient.
+
+        Raises:
+            InputError: shapes that do not fit, a class out of range.
+
+        Example:
+            >>> from adaptrnn import ARUN
+            >>> core, x = ARUN(1, 3, controller_size=4), torch.randn(5, 2, 1)
+            >>> readout, y = nn.Linear(3, 10), torch.randint(10, (5, 2))
+            >>> loss, _ = core.loss(x, readout.weight, readout.bias, y)
+            >>> scores = readout(core(x)[0])
+            >>> torch.allclose(loss, nn.functional.cross_entropy(scores.flatten(0, 1), y.flatten()))
+            True
+        """
+        if input.ndim != 3:
+            raise bad("input.ndim", input.ndim, "3: a loss is of a batch")
+        x, state, xi, _ = self._enter(input, hx, drive)
+        segments, row = [(0, x.shape[0], x.shape[1])], len(self._suffixes) - 1
+        head = (weight_out, bias_out, target, weights)
+        if self.bidirectional:
+            output, _ = self._stack(x, state, xi, segments)
+            return loss_of_rates(output[-1] if target.ndim == 1 else output, *head)
+        if row:
+            x, _ = self._stack(x, state, xi, segments, until=row)
+        rest, made = tuple(part[row] for part in state), dict[str, Any]()
+        if self._makes_currents():
+            x, made = self._made_of(x, row, xi)
+        else:
+            x = driven(self._input_currents(x, row), xi)
+        return self._layer_loss(row, x, rest, *head, **made)
 
     @torch.no_grad()
     @in_own_dtype

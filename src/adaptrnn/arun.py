@@ -17,13 +17,12 @@ from adaptrnn._recurrent import (
     Run,
     State,
     Trace,
-    in_own_dtype,
     reset_weights,
 )
 from adaptrnn.activation import gamma
 from adaptrnn.controller import AdaptationController
 from adaptrnn.init import RECURRENT
-from adaptrnn.kernels.arun import arun, arun_cross_entropy, arun_trace
+from adaptrnn.kernels.arun import arun, arun_loss, arun_trace
 from adaptrnn.kernels.native import MEMORY_BUDGET, zeros
 
 __all__ = ["ARUN", "ARUNState"]
@@ -198,59 +197,19 @@ class ARUN(Recurrent):
 
         return run
 
-    @in_own_dtype
-    def cross_entropy(
-        self,
-        input: Tensor,
-        weight_out: Tensor,
-        bias_out: Tensor,
-        target: Tensor,
-        hx: Any = None,
-        drive: Tensor | float | None = None,
+    def _layer_loss(
+        self, row: int, x: Tensor, state: State, *head: Any, **weights: Any
     ) -> tuple[Tensor, Tensor]:
-        """Mean cross entropy of a linear readout of the last rates: the fastest way to train.
-
-            loss = mean over the batch of -ln softmax(W_out h_T + b_out)[target]
-
-        The same as the call, a linear layer and cross_entropy; the native kernel computes loss
-        and gradient of a sample in one visit.
-
-        Args:
-            input: as in the call, batched, not packed.
-            weight_out: (K, N).
-            bias_out: (K,).
-            target: classes (B,), int64, 0 to K - 1.
-            hx: as in the call.
-            drive: as in the call.
-
-        Returns:
-            The loss () and the scores (B, K); the scores carry no gradient.
-
-        Raises:
-            InputError: shapes that do not fit, a class out of range.
-
-        Example:
-            >>> core, x = ARUN(1, 3, controller_size=4), torch.randn(5, 2, 1)
-            >>> readout, y = nn.Linear(3, 10), torch.tensor([3, 7])
-            >>> loss, scores = core.cross_entropy(x, readout.weight, readout.bias, y)
-            >>> torch.allclose(loss, nn.functional.cross_entropy(readout(core(x)[0][-1]), y))
-            True
-        """
-        native = self._native()
-        if len(self._suffixes) > 1 or native is None or input.ndim != 3:
-            scores = linear(self.last(input, hx, drive), weight_out, bias_out)
-            return nn.functional.cross_entropy(scores, target), scores.detach()
-        x, (h, g), xi, _ = self._enter(input, hx, drive)
-        x, weights = self._made_of(x, 0, xi)
-        return arun_cross_entropy(
+        (h, g), weight, native = state, self._parameter("weight_hh", row), self._native()
+        if native is None:
+            return super()._layer_loss(row, x, state, *head, **weights)
+        return arun_loss(
             x,
-            h[0],
-            g[0],
-            self._parameter("weight_hh", 0),
+            h,
+            g,
+            weight,
             *native,
-            weight_out,
-            bias_out,
-            target,
+            *head,
             **weights,
             backend=self.backend,
             memory_budget=self.memory_budget,

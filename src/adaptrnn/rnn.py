@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from adaptrnn._error import bad, choose
 from adaptrnn._recurrent import INITS, Recurrent, Run, State, Trace, reset_weights
 from adaptrnn.init import RECURRENT
-from adaptrnn.kernels.gamma_rnn import gamma_rnn, gamma_rnn_trace
+from adaptrnn.kernels.gamma_rnn import gamma_rnn, gamma_rnn_loss, gamma_rnn_trace
 from adaptrnn.kernels.gamma_rnn import reference as gamma_rnn_reference
 from adaptrnn.kernels.native import MEMORY_BUDGET, zeros
 
@@ -182,6 +182,28 @@ class RNN(Recurrent):
             return output, (h,)
 
         return run
+
+    def _layer_loss(
+        self, row: int, x: Tensor, state: State, *head: Any, **weights: Any
+    ) -> tuple[Tensor, Tensor]:
+        (h,), weight, (n, s, name) = state, self._parameter("weight_hh", row), self._curve(row)
+        weight_out, bias_out, target, shares = head
+        return gamma_rnn_loss(
+            x,
+            h,
+            weight,
+            n,
+            s,
+            weight_out,
+            bias_out,
+            target,
+            shares,
+            name,
+            **weights,
+            backend=self.backend,
+            memory_budget=self.memory_budget,
+            precision=self.precision,
+        )
 
     def _layer_step(self, row: int, current: Tensor, state: State) -> State:
         (h,), weight, (n, s, name) = state, self._parameter("weight_hh", row), self._curve(row)

@@ -201,14 +201,30 @@ def run(
 
 
 def arun_past(
-    steps: int, batch: int, size: int, units: int, dtype: torch.dtype, bf16: bool = False
+    steps: int,
+    batch: int,
+    size: int,
+    units: int,
+    dtype: torch.dtype,
+    bf16: bool = False,
+    outputs: int = 0,
 ) -> tuple[int, int]:
     """Numbers of the whole past of a call, and bytes one thread needs to keep its tile's."""
     if _module is None:
         raise RuntimeError(why_not())
     double = dtype == torch.float64
-    sizes = (int(steps), int(batch), int(size), int(units))
+    sizes = (int(steps), int(batch), int(size), int(units), int(outputs))
     return _module.arun_past(*sizes, double, bf16, _wanted())
+
+
+def rnn_past(
+    steps: int, batch: int, size: int, dtype: torch.dtype, bf16: bool, outputs: int
+) -> int:
+    """Bytes that one thread needs to keep the past of its tile of a fused call."""
+    if _module is None:
+        raise RuntimeError(why_not())
+    sizes = (int(steps), int(batch), int(size), int(outputs))
+    return _module.rnn_past(*sizes, dtype == torch.float64, bf16, _wanted())[1]
 
 
 def contiguous(tensors: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
