@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
@@ -18,6 +19,7 @@ from adaptrnn._error import KindError, ShapeError, bad, choose
 from adaptrnn.init import kaiming_, recurrent_
 from adaptrnn.kernels.native import PRECISIONS
 from adaptrnn.kernels.readout import loss_of_rates
+from adaptrnn.leak import Noise, check_times, raw_tau, share, tau_of
 
 State = tuple[Tensor, ...]
 Run = Callable[[Tensor, State], tuple[Tensor, State]]
@@ -125,6 +127,7 @@ class Recurrent(nn.Module):
         self.backend = backend
         self.memory_budget = memory_budget
         self.precision = choose("precision", precision, PRECISIONS)
+        self.dt, self.learn_tau, self.noise, self._leaks = 1.0, False, Noise(0.0), False
         directions = 2 if bidirectional else 1
         suffixes = ["", "_reverse"][:directions]
         self._suffixes = [f"_l{layer}{side}" for layer in range(num_layers) for side in suffixes]
@@ -139,6 +142,67 @@ class Recurrent(nn.Module):
             for name, shape in shapes.items():
                 empty = torch.empty(shape, device=device, dtype=dtype)
                 self.register_parameter(name + suffix, nn.Parameter(empty))
+
+    def _set_times(
+        self, dt: float, tau: float | Tensor | None, learn_tau: bool, noise: float
+    ) -> None:
+        """Keep the time constants and the noise; called when the weights are there."""
+        check_times(dt, tau, learn_tau, self.hidden_size)
+        self.dt, self.learn_tau, self.noise = float(dt), learn_tau, Noise(noise)
+        self._leaks = tau is not None and bool((torch.as_tensor(tau) != dt).any())
+        if not self._leaks:
+            return
+        for row, suffix in enumerate(self._suffixes):
+            like = self._parameter("weight_hh", row)
+            times = torch.as_tensor(tau).to(like).expand(self.hidden_size).clone()
+            if learn_tau:
+                self.register_parameter("raw_tau" + suffix, nn.Parameter(raw_tau(times, dt)))
+            else:
+                self.register_buffer("tau" + suffix, times)
+
+    def tau(self, row: int = 0) -> Tensor | None:
+        """Time constants in ms, (N,), of a layer and direction; None where tau = dt."""
+        if not self._leaks:
+            return None
+        if self.learn_tau:
+            return tau_of(self._parameter("raw_tau", row), self.dt)
+        return self._parameter("tau", row)
+
+    def _alpha(self, row: int) -> Tensor | None:
+        """Shares alpha = dt / tau, (N,), or None where each is 1."""
+        tau = self.tau(row)
+        return None if tau is None else share(self.dt, tau)
+
+    @contextlib.contextmanager
+    def noisy(self, *seed: int) -> Iterator[None]:
+        """Noise in evaluation too, from these integers, for the calls in a `with` block.
+
+        Example:
+            >>> from adaptrnn import RNN
+            >>> rnn, x = RNN(1, 3, noise=0.1).eval(), torch.zeros(4, 2, 1)
+            >>> with rnn.noisy(0):
+            ...     one = rnn(x)[0]
+            >>> with rnn.noisy(0):
+            ...     other = rnn(x)[0]
+            >>> torch.equal(one, other), torch.equal(one, rnn(x)[0])
+            (True, False)
+        """
+        noise, before = self.noise, (self.noise.seed, self.noise.drawn, self.noise.always)
+        noise.reseed(*seed)
+        noise.always = True
+        try:
+            yield
+        finally:
+            noise.seed, noise.drawn, noise.always = before
+
+    def _with_noise(
+        self, x: Tensor, row: int, drive: Tensor | float | None
+    ) -> Tensor | float | None:
+        """The drive and the noise in the current of one layer, (T, B, N); x is (T, B, ...)."""
+        if not self.noise.sigma or not (self.training or self.noise.always):
+            return drive
+        shape = (*x.shape[:2], self.hidden_size)
+        return driven(self.noise.draw(shape, self._alpha(row), x), drive)
 
     # What a layer is: defined by the subclasses. `row` counts layers and directions as h_n does.
 
@@ -198,6 +262,7 @@ class Recurrent(nn.Module):
         self, x: Tensor, row: int, drive: Tensor | float | None, last_only: bool = False
     ) -> tuple[Tensor, Run]:
         """What a layer is fed, and the layer as a function of that and of its state."""
+        drive = self._with_noise(x, row, drive)
         if not self._makes_currents():
             return driven(self._input_currents(x, row), drive), self._layer(row, last_only)
         x, weights = self._made_of(x, row, drive)
@@ -357,6 +422,7 @@ class Recurrent(nn.Module):
         if row:
             x, _ = self._stack(x, state, xi, segments, until=row)
         rest, made = tuple(part[row] for part in state), dict[str, Any]()
+        xi = self._with_noise(x, row, xi)
         if self._makes_currents():
             x, made = self._made_of(x, row, xi)
         else:
@@ -401,7 +467,7 @@ class Recurrent(nn.Module):
         below = layer // self.num_directions
         if below:
             x, _ = self._stack(x, state, xi, segments, until=below)
-        currents = driven(self._input_currents(x, layer), xi)
+        currents = driven(self._input_currents(x, layer), self._with_noise(x, layer, xi))
         reverse = self._suffixes[layer].endswith("_reverse")
         if reverse:
             currents = currents.flip(0)
@@ -416,7 +482,7 @@ class Recurrent(nn.Module):
 
     @in_own_dtype
     def step(self, x_t: Tensor, state: Any, drive: Tensor | float | None = None) -> Any:
-        """One time step as a pure function, with gradients; dropout is not applied.
+        """One time step as a pure function, with gradients; without dropout and noise.
 
         Args:
             x_t: input of one step, (B, D), or (D,) for one sample.
@@ -580,7 +646,9 @@ class Recurrent(nn.Module):
         for name, default in defaults:
             if getattr(self, name) != default:
                 text += f", {name}={getattr(self, name)!r}"
-        return text
+        if self._leaks:
+            text += f", dt={self.dt!r}, tau={'learned' if self.learn_tau else 'fixed'}"
+        return text + (f", noise={self.noise.sigma!r}" if self.noise.sigma else "")
 
 
 def reset_weights(core: Recurrent, init: str, recurrent_init: str) -> None:

@@ -19,7 +19,7 @@ from adaptrnn._recurrent import (
     Trace,
     reset_weights,
 )
-from adaptrnn.activation import gamma
+from adaptrnn.activation import gamma, leaky
 from adaptrnn.controller import AdaptationController
 from adaptrnn.init import RECURRENT
 from adaptrnn.kernels.arun import arun, arun_loss, arun_trace
@@ -73,6 +73,14 @@ class ARUN(Recurrent):
             "bf16" rounds their operands to bfloat16 and adds up in float32, on new processors up to
             twice as fast; "auto" does so if ``torch.get_float32_matmul_precision()`` is "medium"
             and the processor has instructions for it.
+        dt: length of a time step in ms, > 0.
+        tau: time constant of the neurons in ms, >= dt, a number or (N,): leaky neurons, whose rate
+            is h_t = (1 - dt/tau) h_{t-1} + (dt/tau) f(a_t). None for tau = dt, no leak. Plain torch
+            computes a leak: the native kernels and those for GPUs do not have it.
+        learn_tau: whether tau is trained, one for each neuron, as tau = dt + exp(raw_tau), so that
+            dt/tau stays between 0 and 1.
+        noise: sigma of Gaussian noise in the current, sigma sqrt(2 tau/dt) N(0, 1) in every step
+            (Yang et al. 2019), while the module is in training mode; see `noisy`.
 
     Attributes:
         controller: the controller, its parameters under `controller.` in the state_dict.
@@ -108,6 +116,10 @@ class ARUN(Recurrent):
         backend: str = "auto",
         memory_budget: int = MEMORY_BUDGET,
         precision: str = "auto",
+        dt: float = 1.0,
+        tau: float | Tensor | None = None,
+        learn_tau: bool = False,
+        noise: float = 0.0,
     ) -> None:
         super().__init__(
             input_size,
@@ -135,6 +147,7 @@ class ARUN(Recurrent):
                 "controller", controller, "a module with the attribute controller_size", advice
             )
         self.controller = controller
+        self._set_times(dt, tau, learn_tau, noise)
 
     @property
     def controller_size(self) -> int:
@@ -184,6 +197,7 @@ class ARUN(Recurrent):
                     weight_ih=weights.get("weight_ih"),
                     bias_ih=weights.get("bias_ih"),
                     last_only=last_only,
+                    alpha=self._alpha(row),
                     backend=self.backend,
                     memory_budget=self.memory_budget,
                     precision=self.precision,
@@ -211,6 +225,7 @@ class ARUN(Recurrent):
             *native,
             *head,
             **weights,
+            alpha=self._alpha(row),
             backend=self.backend,
             memory_budget=self.memory_budget,
             precision=self.precision,
@@ -221,7 +236,7 @@ class ARUN(Recurrent):
         h, g = state
         a = current + linear(h, self._parameter("weight_hh", row))
         g, n, s = self.controller(a, g)
-        return a, gamma(a, n, s), n, s, g
+        return a, leaky(h, gamma(a, n, s), self._alpha(row)), n, s, g
 
     def _layer_step(self, row: int, current: Tensor, state: State) -> State:
         _, h, _, _, g = self._signals(row, current, state)
@@ -230,8 +245,9 @@ class ARUN(Recurrent):
     def _layer_trace(self, row: int, currents: Tensor, state: State) -> Trace:
         (h, g), weight, native = state, self._parameter("weight_hh", row), self._native()
         if native is not None:
+            options: dict[str, Any] = {"backend": self.backend, "precision": self.precision}
             a, g, n, s, h = arun_trace(
-                currents, h, g, weight, *native, backend=self.backend, precision=self.precision
+                currents, h, g, weight, *native, alpha=self._alpha(row), **options
             )
             return Trace(a, h, n, s, g)
         signals = []

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from adaptrnn._error import InputError, bad, choose
+from adaptrnn.leak import Noise, check_times
 from adaptrnn.model import MODELS, OWN_MODEL
 from adaptrnn.preset import preset_of
 
@@ -84,6 +85,14 @@ class TrainConfig:
     """Run whose controller is transplanted and frozen (arun)."""
     recurrent_init: Literal["henaff", "haar", "uniform", "identity"] = "henaff"
     """Initial recurrent matrix (all but lstm and gru)."""
+    dt: float = 1.0
+    """Length of a time step in ms."""
+    tau: float | None = None
+    """Time constant of leaky neurons in ms, >= dt (all but lstm and gru); default: no leak."""
+    learn_tau: bool = False
+    """Whether each neuron's time constant is trained, from tau on."""
+    noise: float = 0.0
+    """Standard deviation of the noise in the currents while training (all but lstm and gru)."""
     epochs: int = 100
     """Passes over the training split."""
     batch_size: int = 100
@@ -146,6 +155,10 @@ class TrainConfig:
         if self.controller_from is not None and (kind is None or not kind.has_controller):
             raise bad("controller_from", str(self.controller_from), "used with model arun")
         self.initial_gain  # noqa: B018 - checks n
+        check_times(self.dt, self.tau, self.learn_tau, 1)
+        Noise(self.noise)
+        if self.times and (kind is None or "tau" not in kind.options):
+            raise bad("tau, noise", self.times, f"left out for {self.model}")
 
     @property
     def learning_rate(self) -> float:
@@ -164,6 +177,13 @@ class TrainConfig:
         if gain == 0 or not math.isfinite(gain):
             raise bad("n", self.n, "paper, code or a number other than 0")
         return gain
+
+    @property
+    def times(self) -> dict[str, Any]:
+        """Arguments of a layer for leak and noise; empty where there is neither."""
+        leak = {} if self.tau is None else {"tau": self.tau, "learn_tau": self.learn_tau}
+        found: dict[str, Any] = leak | ({"noise": self.noise} if self.noise else {})
+        return found | {"dt": self.dt} if found else {}
 
     @property
     def task_parameters(self) -> dict[str, Any]:
@@ -492,9 +512,9 @@ _KINDS = (
     | dict.fromkeys(("image_size", "train_size", "permutation_seed", "hidden_size"), _SIZE_OR_NONE)
     | dict.fromkeys(("controller_size", "epochs", "batch_size", "seed", "devices"), _SIZE)
     | {"memory_budget": _SIZE}
-    | dict.fromkeys(("s", "checkpoint_seconds"), _REAL)
-    | dict.fromkeys(("lr", "clip"), _REAL_OR_NONE)
-    | {"learn_curve": ((bool,), "true or false")}
+    | dict.fromkeys(("s", "dt", "noise", "checkpoint_seconds"), _REAL)
+    | dict.fromkeys(("lr", "clip", "tau"), _REAL_OR_NONE)
+    | dict.fromkeys(("learn_curve", "learn_tau"), ((bool,), "true or false"))
     | {"task_options": ((list,), "a list of texts")}
 )
 

@@ -206,6 +206,7 @@ def build_model(
         "learn_s": config.learn_curve,
         "controller": controller,
     }
+    options |= config.times
     taken = MODELS[config.model].options
     arguments = {name: value for name, value in options.items() if name in taken}
     with torch.random.fork_rng(devices=[]):

@@ -209,6 +209,8 @@ def freeze(network: nn.Module, n: Tensor, s: Tensor) -> nn.Module:
         s=s.to(weight),
         device=weight.device,
         dtype=weight.dtype,
+        dt=network.dt,
+        tau=network.tau(),
     )
     ours = network.state_dict()
     kept = {name: value for name, value in static.state_dict().items() if name not in ours}

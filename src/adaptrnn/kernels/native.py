@@ -126,6 +126,29 @@ def takes(backend: str, *tensors: Tensor | None) -> bool:
     return reason is None
 
 
+def without_leak(backend: str, alpha: Tensor | None, size: int) -> str:
+    """The backend of a call: plain torch where there is a leak, which no kernel has.
+
+    Args:
+        backend: a name in `BACKENDS`.
+        alpha: (N,), the leak, or None.
+        size: N.
+
+    Raises:
+        InputError: a backend that has no leak; alpha of another shape, or not in (0, 1].
+    """
+    if alpha is None:
+        return backend
+    if choose("backend", backend, BACKENDS) not in ("auto", "reference"):
+        advice = "Plain torch computes a leak; or take tau = dt, which has none."
+        raise bad("backend", backend, "'auto' or 'reference' with a leak, dt < tau", advice)
+    if tuple(alpha.shape) != (size,):
+        raise bad("alpha.shape", tuple(alpha.shape), f"(N,) = ({size},)")
+    if not torch.compiler.is_compiling() and not bool(((alpha > 0) & (alpha <= 1)).all()):
+        raise bad("alpha", alpha, "dt / tau, 0 < alpha <= 1")
+    return "reference"
+
+
 def given(
     backend: str,
     x: Tensor,

@@ -38,6 +38,7 @@ def arun(
     weight_gc: Tensor,
     bias_gc: Tensor,
     *,
+    alpha: Tensor | None = None,
     weight_ih: Tensor | None = None,
     bias_ih: Tensor | None = None,
     last_only: bool = False,
@@ -63,6 +64,8 @@ def arun(
         bias_g: (G,).
         weight_gc: (2, G), readout of n (row 0) and s (row 1).
         bias_gc: (2,).
+        alpha: (N,), dt / tau, 0 < alpha <= 1, of leaky neurons, whose rate is
+            (1 - alpha) h_{t-1} + alpha times the one above; None for 1. In plain torch only.
         weight_ih: (N, D), the input weights, or None where currents are given. The currents of few
             inputs (small D) are then never stored, unless the input's own gradient is wanted.
         bias_ih: (N,), all that is added to every current, or None for 0.
@@ -92,6 +95,7 @@ def arun(
         >>> torch.allclose(h, torch.nn.functional.softplus(torch.ones(5, 2, 3)))
         True
     """
+    backend = native.without_leak(backend, alpha, h0.shape[-1])
     others = (h0, g0, weight_hh, weight_ag, weight_gg, bias_g, weight_gc, bias_gc)
     wanted = [*others, currents, *(t for t in (weight_ih, bias_ih) if t is not None)]
     gradients = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in wanted)
@@ -103,7 +107,7 @@ def arun(
         options: dict[str, Any] = {"last_only": last_only, "backend": backend}
         return on_gpu.arun(*tensors, **options, memory_budget=memory_budget)
     if not native.takes(backend, *tensors):
-        output, h, g = _reference(*tensors, weight, bias)
+        output, h, g = _reference(*tensors, weight, bias, alpha=alpha)
         return (output[:0] if last_only else output), h, g
     segment, keep = 0, False
     if gradients:
@@ -129,6 +133,7 @@ def arun_loss(
     target: Tensor,
     weights: Tensor | None = None,
     *,
+    alpha: Tensor | None = None,
     weight_ih: Tensor | None = None,
     bias_ih: Tensor | None = None,
     backend: str = "auto",
@@ -163,6 +168,8 @@ def arun_loss(
             values at every step (T, B, K).
         weights: (T, B) >= 0, how much a step counts in the mean; None for 1 everywhere, and with
             one class a sample.
+        alpha: (N,), dt / tau, 0 < alpha <= 1, of leaky neurons, whose rate is
+            (1 - alpha) h_{t-1} + alpha times the one above; None for 1. In plain torch only.
         weight_ih: (N, D), the input weights, or None where currents are given.
         bias_ih: (N,), all that is added to every current, or None for 0.
         backend: as for `arun`.
@@ -184,6 +191,7 @@ def arun_loss(
         >>> float(loss), outputs.shape  # ln 10
         (2.302..., torch.Size([2, 10]))
     """
+    backend = native.without_leak(backend, alpha, h0.shape[-1])
     outward = weight_out, bias_out
     bf16 = native.bfloat16(precision, h0.dtype)
     currents, *given = native.given(backend, currents, weight_ih, bias_ih, h0, *outward)
@@ -207,7 +215,7 @@ def arun_loss(
         output, h, _ = on_gpu.arun(*tensors, **options, memory_budget=memory_budget)
         return readout.loss_of_rates(h if last_only else output, *head)
     if not readout.served(backend, target, weights, *tensors, *outward):
-        return _reference_loss(*tensors, *head, *given)
+        return _reference_loss(*tensors, *head, *given, alpha=alpha)
     readout.check_classes(target, weight_out.shape[0])
     needed = [t is not None and t.requires_grad for t in (*tensors, *outward, *given)]
     if not (torch.is_grad_enabled() and any(needed)):
@@ -230,6 +238,7 @@ def arun_trace(
     weight_gc: Tensor,
     bias_gc: Tensor,
     *,
+    alpha: Tensor | None = None,
     backend: str = "auto",
     precision: str = "auto",
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -260,12 +269,13 @@ def arun_trace(
         bias_gc,
     )
     _check(*tensors, memory_budget=0)
+    backend = native.without_leak(backend, alpha, h0.shape[-1])
     bf16 = native.bfloat16(precision, h0.dtype)
     gradients = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     if backend in native.ON_GPU and not gradients:
         return on_gpu.arun_trace(*tensors)
     if not native.takes(backend, *tensors) or gradients:
-        return reference.arun_trace(*tensors)
+        return reference.arun_trace(*tensors, alpha=alpha)
     return torch.ops.adaptrnn.arun_trace(*tensors, bf16)
 
 
@@ -275,11 +285,11 @@ _TENSORS = ", ".join(f"Tensor {name}" for name in NAMES)
 _GIVEN = f"{_TENSORS}, {native.INPUT}"
 
 
-def _reference(*tensors: Any) -> tuple[Tensor, Tensor, Tensor]:
+def _reference(*tensors: Any, alpha: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """The same eleven tensors to the reference."""
     x, *others, weight_ih, bias_ih = tensors
     currents = x if weight_ih is None else linear(x, weight_ih, bias_ih)
-    return reference.arun(currents, *others)
+    return reference.arun(currents, *others, alpha=alpha)
 
 
 def _results(count: int) -> str:
@@ -415,10 +425,10 @@ def _arun_loss_results(*inputs: Any) -> tuple[Tensor, ...]:
     return readout.results(len(NAMES), inputs)
 
 
-def _reference_loss(*inputs: Any) -> tuple[Tensor, Tensor]:
+def _reference_loss(*inputs: Any, alpha: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Loss and outputs by the reference; what comes after the fifteen tensors is not used."""
     tensors, (weight, bias, target, weights), given = inputs[:9], inputs[9:13], inputs[13:15]
-    output, h, _ = _reference(*tensors, *given)
+    output, h, _ = _reference(*tensors, *given, alpha=alpha)
     return readout.loss_of_rates(h if target.ndim == 1 else output, weight, bias, target, weights)
 
 

@@ -31,6 +31,7 @@ def gamma_rnn(
     s: Tensor | None = None,
     nonlinearity: str = "gamma",
     *,
+    alpha: Tensor | None = None,
     weight_ih: Tensor | None = None,
     bias_ih: Tensor | None = None,
     last_only: bool = False,
@@ -48,6 +49,8 @@ def gamma_rnn(
         n: gain, () shared or (N,) one per neuron; only for "gamma".
         s: saturation, as `n`.
         nonlinearity: "tanh", "relu", "linear", "softplus", "sigmoid" or "gamma".
+        alpha: (N,), dt / tau, 0 < alpha <= 1, of leaky neurons, whose rate is
+            (1 - alpha) h_{t-1} + alpha times the one above; None for 1. In plain torch only.
         weight_ih: (N, D), the input weights, or None where currents are given. The currents of few
             inputs (small D) are then never stored, unless the input's own gradient is wanted.
         bias_ih: (N,), all that is added to every current, or None for 0.
@@ -73,6 +76,7 @@ def gamma_rnn(
         >>> last[0]
         tensor([5., 5., 5.])
     """
+    backend = native.without_leak(backend, alpha, h0.shape[-1])
     bf16 = native.bfloat16(precision, h0.dtype)
     currents, *weights = native.given(backend, currents, weight_ih, bias_ih, h0, weight_hh, n, s)
     _check(currents, h0, weight_hh, n, s, nonlinearity, memory_budget, weights[0])
@@ -82,7 +86,7 @@ def gamma_rnn(
         )
     if not native.takes(backend, currents, h0, weight_hh, n, s):
         output, last = _reference(
-            currents, h0, weight_hh, n, s, *weights, nonlinearity=nonlinearity
+            currents, h0, weight_hh, n, s, *weights, nonlinearity=nonlinearity, alpha=alpha
         )
         return (output[:0] if last_only else output), last
     tensors = (currents, h0, weight_hh, _each(n, h0), _each(s, h0), *weights)
@@ -107,6 +111,7 @@ def gamma_rnn_loss(
     weights: Tensor | None = None,
     nonlinearity: str = "gamma",
     *,
+    alpha: Tensor | None = None,
     weight_ih: Tensor | None = None,
     bias_ih: Tensor | None = None,
     backend: str = "auto",
@@ -137,6 +142,8 @@ def gamma_rnn_loss(
         weights: (T, B) >= 0, how much a step counts in the mean; None for 1 everywhere, and with
             one class a sample.
         nonlinearity: as for `gamma_rnn`.
+        alpha: (N,), dt / tau, 0 < alpha <= 1, of leaky neurons, whose rate is
+            (1 - alpha) h_{t-1} + alpha times the one above; None for 1. In plain torch only.
         weight_ih: (N, D), the input weights, or None where currents are given.
         bias_ih: (N,), all that is added to every current, or None for 0.
         backend: as for `gamma_rnn`.
@@ -158,6 +165,7 @@ def gamma_rnn_loss(
         >>> float(loss), outputs.shape  # ln 10
         (2.302..., torch.Size([3, 2, 10]))
     """
+    backend = native.without_leak(backend, alpha, h0.shape[-1])
     outward = weight_out, bias_out
     bf16 = native.bfloat16(precision, h0.dtype)
     others = (h0, weight_hh, n, s, *outward)
@@ -172,7 +180,7 @@ def gamma_rnn_loss(
         return readout.loss_of_rates(h if last_only else output, *head)
     if not readout.served(backend, target, weights, currents, *others):
         plain = (currents, h0, weight_hh, n, s)
-        return _reference_loss(*plain, *head, *given, nonlinearity)
+        return _reference_loss(*plain, *head, *given, nonlinearity, alpha=alpha)
     readout.check_classes(target, weight_out.shape[0])
     tensors = (currents, h0, weight_hh, _each(n, h0), _each(s, h0))
     needed = [t is not None and t.requires_grad for t in (*tensors, *outward, *given)]
@@ -193,6 +201,7 @@ def gamma_rnn_trace(
     s: Tensor | None = None,
     nonlinearity: str = "gamma",
     *,
+    alpha: Tensor | None = None,
     backend: str = "auto",
     precision: str = "auto",
 ) -> tuple[Tensor, Tensor]:
@@ -207,6 +216,7 @@ def gamma_rnn_trace(
         True
     """
     _check(currents, h0, weight_hh, n, s, nonlinearity, 0)
+    backend = native.without_leak(backend, alpha, h0.shape[-1])
     bf16 = native.bfloat16(precision, h0.dtype)
     tensors = (currents, h0, weight_hh, n, s)
     gradients = torch.is_grad_enabled() and any(
@@ -215,7 +225,7 @@ def gamma_rnn_trace(
     if backend in native.ON_GPU and not gradients:
         return on_gpu.gamma_rnn_trace(*tensors, nonlinearity)
     if not native.takes(backend, *tensors) or gradients:
-        return reference.gamma_rnn_trace(*tensors, nonlinearity)
+        return reference.gamma_rnn_trace(*tensors, nonlinearity, alpha)
     return torch.ops.adaptrnn.gamma_rnn_trace(
         *tensors[:3], _each(n, h0), _each(s, h0), nonlinearity, bf16
     )
@@ -362,21 +372,23 @@ def _gamma_rnn_loss_results(*inputs: Any) -> tuple[Tensor, ...]:
     return readout.results(len(NAMES), inputs)
 
 
-def _reference_loss(*inputs: Any) -> tuple[Tensor, Tensor]:
+def _reference_loss(*inputs: Any, alpha: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Loss and outputs by the reference; what comes after `nonlinearity` is not used."""
     tensors, (weight, bias, target, weights), given = inputs[:5], inputs[5:9], inputs[9:11]
-    output, h = _reference(*tensors, *given, nonlinearity=inputs[11])
+    output, h = _reference(*tensors, *given, nonlinearity=inputs[11], alpha=alpha)
     return readout.loss_of_rates(h if target.ndim == 1 else output, weight, bias, target, weights)
 
 
 readout.differentiate(_gamma_rnn_loss, len(NAMES), lambda *inputs: _reference_loss(*inputs)[0])
 
 
-def _reference(*tensors: Any, nonlinearity: str) -> tuple[Tensor, Tensor]:
+def _reference(
+    *tensors: Any, nonlinearity: str, alpha: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """The same seven tensors to the reference."""
     x, h0, weight_hh, n, s, weight_ih, bias_ih = tensors
     currents = x if weight_ih is None else linear(x, weight_ih, bias_ih)
-    return reference.gamma_rnn(currents, h0, weight_hh, n, s, nonlinearity)
+    return reference.gamma_rnn(currents, h0, weight_hh, n, s, nonlinearity, alpha)
 
 
 def _each(value: Tensor | None, h0: Tensor) -> Tensor | None:
