@@ -16,6 +16,7 @@ from torch.nn.functional import linear
 from torch.nn.utils.rnn import PackedSequence
 
 from adaptrnn._error import KindError, ShapeError, bad, choose
+from adaptrnn.dale import balanced, neuron_signs, sign_weight
 from adaptrnn.init import kaiming_, recurrent_
 from adaptrnn.kernels.native import PRECISIONS
 from adaptrnn.kernels.readout import loss_of_rates
@@ -128,6 +129,7 @@ class Recurrent(nn.Module):
         self.memory_budget = memory_budget
         self.precision = choose("precision", precision, PRECISIONS)
         self.dt, self.learn_tau, self.noise, self._leaks = 1.0, False, Noise(0.0), False
+        self.excitatory: Tensor | None = None
         directions = 2 if bidirectional else 1
         suffixes = ["", "_reverse"][:directions]
         self._suffixes = [f"_l{layer}{side}" for layer in range(num_layers) for side in suffixes]
@@ -159,6 +161,15 @@ class Recurrent(nn.Module):
                 self.register_parameter("raw_tau" + suffix, nn.Parameter(raw_tau(times, dt)))
             else:
                 self.register_buffer("tau" + suffix, times)
+
+    def _set_signs(self, dale: bool | float | Tensor) -> None:
+        """Fix the sign of every neuron; called when the weights are there."""
+        if dale is False:
+            return
+        signs = neuron_signs(dale, self.hidden_size)
+        self.excitatory = signs > 0
+        for suffix in self._suffixes:
+            sign_weight(self, "weight_hh" + suffix, signs)
 
     def tau(self, row: int = 0) -> Tensor | None:
         """Time constants in ms, (N,), of a layer and direction; None where tau = dt."""
@@ -648,13 +659,17 @@ class Recurrent(nn.Module):
                 text += f", {name}={getattr(self, name)!r}"
         if self._leaks:
             text += f", dt={self.dt!r}, tau={'learned' if self.learn_tau else 'fixed'}"
-        return text + (f", noise={self.noise.sigma!r}" if self.noise.sigma else "")
+        if self.noise.sigma:
+            text += f", noise={self.noise.sigma!r}"
+        if self.excitatory is not None:
+            text += f", excitatory={int(self.excitatory.sum())}"
+        return text
 
 
 def reset_weights(core: Recurrent, init: str, recurrent_init: str) -> None:
     bound = 1 / math.sqrt(core.hidden_size)
     with torch.no_grad():
-        for weights in core.all_weights:
+        for suffix, weights in zip(core._suffixes, core.all_weights, strict=True):
             if init == "torch":
                 for weight in weights:
                     weight.uniform_(-bound, bound)
@@ -663,6 +678,9 @@ def reset_weights(core: Recurrent, init: str, recurrent_init: str) -> None:
                 recurrent_(weights[1], recurrent_init)
                 for bias in weights[2:]:
                     bias.zero_()
+            if core.excitatory is not None:
+                signs = torch.where(core.excitatory, 1.0, -1.0)
+                setattr(core, "weight_hh" + suffix, balanced(weights[1], signs))
 
 
 def driven(currents: Tensor, drive: Tensor | float | None) -> Tensor:

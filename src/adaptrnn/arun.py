@@ -81,6 +81,9 @@ class ARUN(Recurrent):
             dt/tau stays between 0 and 1.
         noise: sigma of Gaussian noise in the current, sigma sqrt(2 tau/dt) N(0, 1) in every step
             (Yang et al. 2019), while the module is in training mode; see `noisy`.
+        dale: whether each neuron's outgoing weights W_hh have one sign (Dale's law): True for
+            80% of excitatory neurons, which come first, a number for another share, or signs
+            1 and -1, (N,). See `adaptrnn.dale`.
 
     Attributes:
         controller: the controller, its parameters under `controller.` in the state_dict.
@@ -120,6 +123,7 @@ class ARUN(Recurrent):
         tau: float | Tensor | None = None,
         learn_tau: bool = False,
         noise: float = 0.0,
+        dale: bool | float | Tensor = False,
     ) -> None:
         super().__init__(
             input_size,
@@ -148,6 +152,7 @@ class ARUN(Recurrent):
             )
         self.controller = controller
         self._set_times(dt, tau, learn_tau, noise)
+        self._set_signs(dale)
 
     @property
     def controller_size(self) -> int:
@@ -299,6 +304,8 @@ class ARUN(Recurrent):
         Raises:
             InputError: more than one layer or direction, no biases, or another controller.
         """
-        if len(self._suffixes) > 1 or not self.bias or self._native() is None:
-            raise bad("self", self, "one layer, one direction, biases, an AdaptationController")
+        signed = self.excitatory is not None
+        if len(self._suffixes) > 1 or not self.bias or self._native() is None or signed:
+            allowed = "one layer, one direction, biases, an AdaptationController, no signs"
+            raise bad("self", self, allowed)
         return released.to_released(self.state_dict())

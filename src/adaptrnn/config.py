@@ -93,6 +93,10 @@ class TrainConfig:
     """Whether each neuron's time constant is trained, from tau on."""
     noise: float = 0.0
     """Standard deviation of the noise in the currents while training (all but lstm and gru)."""
+    dale: bool = False
+    """Whether each neuron's recurrent weights have one sign (all but lstm and gru)."""
+    excitatory: float = 0.8
+    """Share of excitatory neurons with --dale; they come first."""
     epochs: int = 100
     """Passes over the training split."""
     batch_size: int = 100
@@ -157,8 +161,10 @@ class TrainConfig:
         self.initial_gain  # noqa: B018 - checks n
         check_times(self.dt, self.tau, self.learn_tau, 1)
         Noise(self.noise)
-        if self.times and (kind is None or "tau" not in kind.options):
-            raise bad("tau, noise", self.times, f"left out for {self.model}")
+        if not 0 <= self.excitatory <= 1:
+            raise bad("excitatory", self.excitatory, "a share from 0 to 1")
+        if self.dynamics and (kind is None or "tau" not in kind.options):
+            raise bad("tau, noise, dale", self.dynamics, f"left out for {self.model}")
 
     @property
     def learning_rate(self) -> float:
@@ -179,11 +185,12 @@ class TrainConfig:
         return gain
 
     @property
-    def times(self) -> dict[str, Any]:
-        """Arguments of a layer for leak and noise; empty where there is neither."""
+    def dynamics(self) -> dict[str, Any]:
+        """Arguments of a layer for leak, noise and signs; empty where there is none of them."""
         leak = {} if self.tau is None else {"tau": self.tau, "learn_tau": self.learn_tau}
         found: dict[str, Any] = leak | ({"noise": self.noise} if self.noise else {})
-        return found | {"dt": self.dt} if found else {}
+        found = found | {"dt": self.dt} if found else found
+        return found | ({"dale": self.excitatory} if self.dale else {})
 
     @property
     def task_parameters(self) -> dict[str, Any]:
@@ -512,9 +519,9 @@ _KINDS = (
     | dict.fromkeys(("image_size", "train_size", "permutation_seed", "hidden_size"), _SIZE_OR_NONE)
     | dict.fromkeys(("controller_size", "epochs", "batch_size", "seed", "devices"), _SIZE)
     | {"memory_budget": _SIZE}
-    | dict.fromkeys(("s", "dt", "noise", "checkpoint_seconds"), _REAL)
+    | dict.fromkeys(("s", "dt", "noise", "excitatory", "checkpoint_seconds"), _REAL)
     | dict.fromkeys(("lr", "clip", "tau"), _REAL_OR_NONE)
-    | dict.fromkeys(("learn_curve", "learn_tau"), ((bool,), "true or false"))
+    | dict.fromkeys(("learn_curve", "learn_tau", "dale"), ((bool,), "true or false"))
     | {"task_options": ((list,), "a list of texts")}
 )
 

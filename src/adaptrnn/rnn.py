@@ -66,6 +66,9 @@ class RNN(Recurrent):
             dt/tau stays between 0 and 1.
         noise: sigma of Gaussian noise in the current, sigma sqrt(2 tau/dt) N(0, 1) in every step
             (Yang et al. 2019), while the module is in training mode; see `noisy`.
+        dale: whether each neuron's outgoing weights W_hh have one sign (Dale's law): True for
+            80% of excitatory neurons, which come first, a number for another share, or signs
+            1 and -1, (N,). See `adaptrnn.dale`.
 
     Attributes:
         weight_ih_l0: (N, D), and so on for each layer `l1`, ... and direction `_reverse`.
@@ -112,6 +115,7 @@ class RNN(Recurrent):
         tau: float | Tensor | None = None,
         learn_tau: bool = False,
         noise: float = 0.0,
+        dale: bool | float | Tensor = False,
     ) -> None:
         if proj_size is not None:
             advice = "Use torch.nn.LSTM if you need a projection."
@@ -143,6 +147,7 @@ class RNN(Recurrent):
                     self.register_parameter(name + suffix, nn.Parameter(empty, learn))
         self.reset_parameters()
         self._set_times(dt, tau, learn_tau, noise)
+        self._set_signs(dale)
 
     @torch.no_grad()
     def reset_parameters(self) -> None:

@@ -206,7 +206,7 @@ def build_model(
         "learn_s": config.learn_curve,
         "controller": controller,
     }
-    options |= config.times
+    options |= config.dynamics
     taken = MODELS[config.model].options
     arguments = {name: value for name, value in options.items() if name in taken}
     with torch.random.fork_rng(devices=[]):
@@ -410,7 +410,8 @@ class Run:
         readout = weights.get("readout.weight", torch.empty(0, 0))
         # looked at before anything of the size stated is allocated
         lacking = torch.empty(0, 0) if config.model in MODELS.built_in else readout
-        recurrent = weights.get("core.weight_hh_l0", lacking)
+        signed = "core.parametrizations.weight_hh_l0.original"
+        recurrent = weights.get(signed if config.dale else "core.weight_hh_l0", lacking)
         size = recurrent.shape[-1] if recurrent.ndim else 0
         if config.hidden_size not in (None, size) or readout.shape != (shape.output_size, size):
             raise InputError(

@@ -26,6 +26,7 @@ from adaptrnn.analysis._finite import finite
 from adaptrnn.analysis._fit import fit, fit_all
 from adaptrnn.analysis._record import UNITS, neuron_count, record
 from adaptrnn.analysis.system import as_system
+from adaptrnn.dale import plain_copy
 
 __all__ = ["fit_scaling", "freeze", "gain_scaling"]
 
@@ -212,7 +213,7 @@ def freeze(network: nn.Module, n: Tensor, s: Tensor) -> nn.Module:
         dt=network.dt,
         tau=network.tau(),
     )
-    ours = network.state_dict()
+    ours = plain_copy(network).state_dict()
     kept = {name: value for name, value in static.state_dict().items() if name not in ours}
     static.load_state_dict(
         kept | {name: ours[name] for name in static.state_dict() if name in ours}

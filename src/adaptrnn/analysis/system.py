@@ -26,7 +26,6 @@ Modules are copied, so an analysis neither changes a network nor notices later c
 
 from __future__ import annotations
 
-import copy
 import inspect
 import math
 from collections.abc import Callable
@@ -47,6 +46,7 @@ from adaptrnn.analysis._closed import CURVES, Curve, Push, Slope, Step, arun_pus
 from adaptrnn.analysis._finite import finite
 from adaptrnn.arun import ARUN
 from adaptrnn.controller import AdaptationController
+from adaptrnn.dale import plain_copy
 from adaptrnn.rnn import RNN
 
 __all__ = ["Network", "System", "as_system", "static_system"]
@@ -613,7 +613,7 @@ def _own_network(network: Any) -> System:
 
 def copied(network: Any, dtype: torch.dtype | None = None) -> Any:
     """A copy of a module for reading: no gradients, no dropout, finite, in `dtype`."""
-    network = copy.deepcopy(network).requires_grad_(False).eval()
+    network = plain_copy(network).requires_grad_(False).eval()
     for name, parameter in network.named_parameters():
         finite(name, parameter, "The network cannot be analysed.")
     return network if dtype is None else network.to(dtype)
