@@ -1,4 +1,7 @@
-"""What a loss at every step costs, next to one at the last step: interleaved, one thread.
+"""What a training step with a loss at every step costs, next to one with a loss at the last step.
+
+Runs are interleaved, on one thread; times are those of the processor, which other programs on the
+machine disturb less than those of a clock.
 
 python benchmarks/steps.py [--batch 100] [--repeats 15]
 """
@@ -12,6 +15,7 @@ import time
 import torch
 
 from adaptrnn import ARUN, RNN, Classifier, SequenceModel
+from adaptrnn.tasks import Trials
 
 
 def main() -> None:
@@ -25,6 +29,7 @@ def main() -> None:
     torch.manual_seed(0)
     x = torch.randn(given.steps, given.batch, 3)
     every = torch.randint(given.classes, (given.steps, given.batch))
+    trials = Trials(x, every)
     layers = {
         "arun": lambda: ARUN(3, given.neurons, controller_size=given.units),
         "gamma": lambda: RNN(3, given.neurons, nonlinearity="gamma"),
@@ -34,12 +39,13 @@ def main() -> None:
         steps = SequenceModel(layer(), given.classes)
         times: dict[str, list[float]] = {"last": [], "every": []}
         for repeat in range(given.repeats + 2):
-            for kind, model, target in (("last", last, every[-1]), ("every", steps, every)):
+            for kind, model in (("last", last), ("every", steps)):
                 model.zero_grad()
-                begin = time.perf_counter()
-                model.loss(x, target)[0].backward()
+                begin = time.process_time()
+                loss = last.loss(x, every[-1]) if kind == "last" else steps.trial_loss(trials)
+                loss[0].backward()
                 if repeat >= 2:
-                    times[kind].append(time.perf_counter() - begin)
+                    times[kind].append(time.process_time() - begin)
         ratios = [b / a for a, b in zip(times["last"], times["every"], strict=True)]
         middle, high = (1e3 * statistics.median(times[k]) for k in ("last", "every"))
         print(

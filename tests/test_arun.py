@@ -25,7 +25,7 @@ def data(golden):
 
 
 @pytest.mark.parametrize("layers", [1, 2])
-def test_cross_entropy_is_call_readout_and_loss(layers):
+def test_loss_is_call_readout_and_loss(layers):
     core, readout = (
         ARUN(2, 5, controller_size=3, num_layers=layers).double(),
         nn.Linear(5, 4).double(),
@@ -35,7 +35,7 @@ def test_cross_entropy_is_call_readout_and_loss(layers):
     scores = readout(core(x, drive=0.5)[0][-1])
     want = nn.functional.cross_entropy(scores, y)
     want_grad = torch.autograd.grad(want, weights)
-    loss, got = core.cross_entropy(x, readout.weight, readout.bias, y, drive=0.5)
+    loss, got = core.loss(x, readout.weight, readout.bias, y, drive=0.5)
     torch.testing.assert_close(loss, want, **CLOSE)
     torch.testing.assert_close(got, scores.detach(), **CLOSE)
     for grad, expected in zip(torch.autograd.grad(loss, weights), want_grad, strict=True):
@@ -50,7 +50,7 @@ def test_a_drive_of_any_shape_and_the_last_step(shape):
     weights = [*core.parameters(), *readout.parameters(), drive]
     last = core(x, drive=drive)[0][-1]
     want = nn.functional.cross_entropy(readout(last), y)
-    loss, _ = core.cross_entropy(x, readout.weight, readout.bias, y, drive=drive)
+    loss, _ = core.loss(x, readout.weight, readout.bias, y, drive=drive)
     torch.testing.assert_close(loss, want, **CLOSE)
     for got, expected in zip(
         torch.autograd.grad(loss, weights), torch.autograd.grad(want, weights), strict=True

@@ -78,7 +78,7 @@ def test_the_loss_of_a_classifier():
     assert features.dtype == torch.bfloat16
     assert loss.dtype == scores.dtype == torch.float32
     readout = network.readout.weight, network.readout.bias
-    assert torch.equal(loss, network.core.cross_entropy(features.float(), *readout, y)[0])
+    assert torch.equal(loss, network.core.loss(features.float(), *readout, y)[0])
     loss.backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar, cast
 
 import torch
@@ -15,8 +16,11 @@ from torch.nn.functional import linear
 from torch.nn.utils.rnn import PackedSequence
 
 from adaptrnn._error import KindError, ShapeError, bad, choose
+from adaptrnn.dale import balanced, neuron_signs, sign_weight
 from adaptrnn.init import kaiming_, recurrent_
 from adaptrnn.kernels.native import PRECISIONS
+from adaptrnn.kernels.readout import loss_of_rates
+from adaptrnn.leak import Noise, check_times, raw_tau, share, tau_of
 
 State = tuple[Tensor, ...]
 LayerRun = Callable[[Tensor, State], tuple[Tensor, State]]
@@ -124,6 +128,8 @@ class Recurrent(nn.Module):
         self.backend = backend
         self.memory_budget = memory_budget
         self.precision = choose("precision", precision, PRECISIONS)
+        self.dt, self.learn_tau, self.noise, self._leaks = 1.0, False, Noise(0.0), False
+        self.excitatory: Tensor | None = None
         directions = 2 if bidirectional else 1
         suffixes = ["", "_reverse"][:directions]
         self._suffixes = [f"_l{layer}{side}" for layer in range(num_layers) for side in suffixes]
@@ -138,6 +144,76 @@ class Recurrent(nn.Module):
             for name, shape in shapes.items():
                 empty = torch.empty(shape, device=device, dtype=dtype)
                 self.register_parameter(name + suffix, nn.Parameter(empty))
+
+    def _set_times(
+        self, dt: float, tau: float | Tensor | None, learn_tau: bool, noise: float
+    ) -> None:
+        """Keep the time constants and the noise; called when the weights are there."""
+        check_times(dt, tau, learn_tau, self.hidden_size)
+        self.dt, self.learn_tau, self.noise = float(dt), learn_tau, Noise(noise)
+        self._leaks = tau is not None and bool((torch.as_tensor(tau) != dt).any())
+        if not self._leaks:
+            return
+        for row, suffix in enumerate(self._suffixes):
+            like = self._parameter("weight_hh", row)
+            times = torch.as_tensor(tau).to(like).expand(self.hidden_size).clone()
+            if learn_tau:
+                self.register_parameter("raw_tau" + suffix, nn.Parameter(raw_tau(times, dt)))
+            else:
+                self.register_buffer("tau" + suffix, times)
+
+    def _set_signs(self, dale: bool | float | Tensor) -> None:
+        """Fix the sign of every neuron; called when the weights are there."""
+        if dale is False:
+            return
+        signs = neuron_signs(dale, self.hidden_size)
+        self.excitatory = signs > 0
+        for suffix in self._suffixes:
+            sign_weight(self, "weight_hh" + suffix, signs)
+
+    def tau(self, row: int = 0) -> Tensor | None:
+        """Time constants in ms, (N,), of a layer and direction; None where tau = dt."""
+        if not self._leaks:
+            return None
+        if self.learn_tau:
+            return tau_of(self._parameter("raw_tau", row), self.dt)
+        return self._parameter("tau", row)
+
+    def _alpha(self, row: int) -> Tensor | None:
+        """Shares alpha = dt / tau, (N,), or None where each is 1."""
+        tau = self.tau(row)
+        return None if tau is None else share(self.dt, tau)
+
+    @contextlib.contextmanager
+    def noisy(self, *seed: int) -> Iterator[None]:
+        """Noise in evaluation too, from these integers, for the calls in a `with` block.
+
+        Example:
+            >>> from adaptrnn import RNN
+            >>> rnn, x = RNN(1, 3, noise=0.1).eval(), torch.zeros(4, 2, 1)
+            >>> with rnn.noisy(0):
+            ...     one = rnn(x)[0]
+            >>> with rnn.noisy(0):
+            ...     other = rnn(x)[0]
+            >>> torch.equal(one, other), torch.equal(one, rnn(x)[0])
+            (True, False)
+        """
+        noise, before = self.noise, (self.noise.seed, self.noise.drawn, self.noise.always)
+        noise.reseed(*seed)
+        noise.always = True
+        try:
+            yield
+        finally:
+            noise.seed, noise.drawn, noise.always = before
+
+    def _with_noise(
+        self, x: Tensor, row: int, drive: Tensor | float | None
+    ) -> Tensor | float | None:
+        """The drive and the noise in the current of one layer, (T, B, N); x is (T, B, ...)."""
+        if not self.noise.sigma or not (self.training or self.noise.always):
+            return drive
+        shape = (*x.shape[:2], self.hidden_size)
+        return driven(self.noise.draw(shape, self._alpha(row), x), drive)
 
     # What a layer is: defined by the subclasses. `row` counts layers and directions as h_n does.
 
@@ -168,6 +244,13 @@ class Recurrent(nn.Module):
         """
         raise NotImplementedError
 
+    def _layer_loss(
+        self, row: int, x: Tensor, state: State, *head: Any, **weights: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Loss and outputs of a readout: weight, bias, target and weights of the steps."""
+        output, (h, *_) = self._layer(row, **weights)(x, state)
+        return loss_of_rates(h if head[2].ndim == 1 else output, *head)
+
     def _layer_step(self, row: int, current: Tensor, state: State) -> State:
         """One time step of the layer, for any leading shape."""
         raise NotImplementedError
@@ -190,6 +273,7 @@ class Recurrent(nn.Module):
         self, x: Tensor, row: int, drive: Tensor | float | None, last_only: bool = False
     ) -> tuple[Tensor, LayerRun]:
         """What a layer is fed, and the layer as a function of that and of its state."""
+        drive = self._with_noise(x, row, drive)
         if not self._makes_currents():
             return driven(self._input_currents(x, row), drive), self._layer(row, last_only)
         x, weights = self._made_of(x, row, drive)
@@ -292,6 +376,70 @@ class Recurrent(nn.Module):
             h = run(fed, tuple(part[row] for part in state))[1][0]
         return h if batched else h.squeeze(0)
 
+    @in_own_dtype
+    def loss(
+        self,
+        input: Tensor,
+        weight_out: Tensor,
+        bias_out: Tensor,
+        target: Tensor,
+        weights: Tensor | None = None,
+        hx: Any = None,
+        drive: Tensor | float | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Mean loss of a linear readout of the last layer's rates: the fastest way to train.
+
+            y_t = W_out h_t + b_out
+            L = sum_{t,b} w_tb l_tb / sum_{t,b} w_tb
+
+        with l the cross entropy of a class, or the squared error of real values, averaged over the
+        K outputs. It is the same as the call, a linear layer and a loss; the native kernel computes
+        the loss and its whole gradient in one visit, for one class a sample and for every step.
+
+        Args:
+            input: as in the call, batched, not packed.
+            weight_out: (K, directions * N).
+            bias_out: (K,).
+            target: classes 0 to K - 1 at the last step (B,) or at every step (T, B), int64; or real
+                values at every step (T, B, K). Time first, whatever `batch_first` says.
+            weights: (T, B) >= 0, how much a step counts in the mean; None for 1 everywhere, and
+                with one class a sample.
+            hx: as in the call.
+            drive: as in the call.
+
+        Returns:
+            The loss () and the outputs, (B, K) or (T, B, K); the outputs carry no gradient.
+
+        Raises:
+            InputError: shapes that do not fit, a class out of range.
+
+        Example:
+            >>> from adaptrnn import ARUN
+            >>> core, x = ARUN(1, 3, controller_size=4), torch.randn(5, 2, 1)
+            >>> readout, y = nn.Linear(3, 10), torch.randint(10, (5, 2))
+            >>> loss, _ = core.loss(x, readout.weight, readout.bias, y)
+            >>> scores = readout(core(x)[0])
+            >>> torch.allclose(loss, nn.functional.cross_entropy(scores.flatten(0, 1), y.flatten()))
+            True
+        """
+        if input.ndim != 3:
+            raise bad("input.ndim", input.ndim, "3: a loss is of a batch")
+        x, state, xi, _ = self._enter(input, hx, drive)
+        segments, row = [(0, x.shape[0], x.shape[1])], len(self._suffixes) - 1
+        head = (weight_out, bias_out, target, weights)
+        if self.bidirectional:
+            output, _ = self._stack(x, state, xi, segments)
+            return loss_of_rates(output[-1] if target.ndim == 1 else output, *head)
+        if row:
+            x, _ = self._stack(x, state, xi, segments, until=row)
+        rest, made = tuple(part[row] for part in state), dict[str, Any]()
+        xi = self._with_noise(x, row, xi)
+        if self._makes_currents():
+            x, made = self._made_of(x, row, xi)
+        else:
+            x = driven(self._input_currents(x, row), xi)
+        return self._layer_loss(row, x, rest, *head, **made)
+
     @torch.no_grad()
     @in_own_dtype
     def trace(
@@ -330,7 +478,7 @@ class Recurrent(nn.Module):
         below = layer // self.num_directions
         if below:
             x, _ = self._stack(x, state, xi, segments, until=below)
-        currents = driven(self._input_currents(x, layer), xi)
+        currents = driven(self._input_currents(x, layer), self._with_noise(x, layer, xi))
         reverse = self._suffixes[layer].endswith("_reverse")
         if reverse:
             currents = currents.flip(0)
@@ -345,7 +493,7 @@ class Recurrent(nn.Module):
 
     @in_own_dtype
     def step(self, x_t: Tensor, state: Any, drive: Tensor | float | None = None) -> Any:
-        """One time step as a pure function, with gradients; dropout is not applied.
+        """One time step as a pure function, with gradients; without dropout and noise.
 
         Args:
             x_t: input of one step, (B, D), or (D,) for one sample.
@@ -509,13 +657,19 @@ class Recurrent(nn.Module):
         for name, default in defaults:
             if getattr(self, name) != default:
                 text += f", {name}={getattr(self, name)!r}"
+        if self._leaks:
+            text += f", dt={self.dt!r}, tau={'learned' if self.learn_tau else 'fixed'}"
+        if self.noise.sigma:
+            text += f", noise={self.noise.sigma!r}"
+        if self.excitatory is not None:
+            text += f", excitatory={int(self.excitatory.sum())}"
         return text
 
 
 def reset_weights(core: Recurrent, init: str, recurrent_init: str) -> None:
     bound = 1 / math.sqrt(core.hidden_size)
     with torch.no_grad():
-        for weights in core.all_weights:
+        for suffix, weights in zip(core._suffixes, core.all_weights, strict=True):
             if init == "torch":
                 for weight in weights:
                     weight.uniform_(-bound, bound)
@@ -524,6 +678,9 @@ def reset_weights(core: Recurrent, init: str, recurrent_init: str) -> None:
                 recurrent_(weights[1], recurrent_init)
                 for bias in weights[2:]:
                     bias.zero_()
+            if core.excitatory is not None:
+                signs = torch.where(core.excitatory, 1.0, -1.0)
+                setattr(core, "weight_hh" + suffix, balanced(weights[1], signs))
 
 
 def driven(currents: Tensor, drive: Tensor | float | None) -> Tensor:

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from adaptrnn._error import bad
 
-__all__ = ["Gamma", "gamma", "gamma_dn", "gamma_ds", "gamma_dx", "gamma_sup_slope"]
+__all__ = ["Gamma", "gamma", "gamma_dn", "gamma_ds", "gamma_dx", "gamma_sup_slope", "leaky"]
 
 
 def gamma(x: Tensor, n: Tensor | float, s: Tensor | float) -> Tensor:
@@ -259,3 +259,18 @@ def _slope_n(x: Tensor, n: Tensor, s: Tensor) -> Tensor:
 def _slope_s(x: Tensor, n: Tensor, s: Tensor) -> Tensor:
     u = n * x
     return torch.sigmoid(u) - torch.where(u > 0, x, torch.zeros_like(x)) - _log1p_exp(u) / n
+
+
+def leaky(before: Tensor, rate: Tensor, alpha: Tensor | None) -> Tensor:
+    """The rate of a leaky neuron, h_t = (1 - alpha) h_{t-1} + alpha f(a_t), with alpha = dt / tau.
+
+    Args:
+        before: h_{t-1}, (..., N).
+        rate: f(a_t), (..., N).
+        alpha: (N,), 0 < alpha <= 1, or None for no leak, alpha = 1.
+
+    Example:
+        >>> leaky(torch.tensor([1.0]), torch.tensor([0.0]), torch.tensor([0.1]))
+        tensor([0.9000])
+    """
+    return rate if alpha is None else (1 - alpha) * before + alpha * rate

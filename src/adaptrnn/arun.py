@@ -17,13 +17,12 @@ from adaptrnn._recurrent import (
     Recurrent,
     State,
     Trace,
-    in_own_dtype,
     reset_weights,
 )
-from adaptrnn.activation import gamma
+from adaptrnn.activation import gamma, leaky
 from adaptrnn.controller import AdaptationController
 from adaptrnn.init import RECURRENT
-from adaptrnn.kernels.arun import arun, arun_cross_entropy, arun_trace
+from adaptrnn.kernels.arun import arun, arun_loss, arun_trace
 from adaptrnn.kernels.native import MEMORY_BUDGET, zeros
 
 __all__ = ["ARUN", "ARUNState"]
@@ -74,6 +73,17 @@ class ARUN(Recurrent):
             "bf16" rounds their operands to bfloat16 and adds up in float32, on new processors up to
             twice as fast; "auto" does so if ``torch.get_float32_matmul_precision()`` is "medium"
             and the processor has instructions for it.
+        dt: length of a time step in ms, > 0.
+        tau: time constant of the neurons in ms, >= dt, a number or (N,): leaky neurons, whose rate
+            is h_t = (1 - dt/tau) h_{t-1} + (dt/tau) f(a_t). None for tau = dt, no leak. Plain torch
+            computes a leak: the native kernels and those for GPUs do not have it.
+        learn_tau: whether tau is trained, one for each neuron, as tau = dt + exp(raw_tau), so that
+            dt/tau stays between 0 and 1.
+        noise: sigma of Gaussian noise in the current, sigma sqrt(2 tau/dt) N(0, 1) in every step
+            (Yang et al. 2019), while the module is in training mode; see `noisy`.
+        dale: whether each neuron's outgoing weights W_hh have one sign (Dale's law): True for
+            80% of excitatory neurons, which come first, a number for another share, or signs
+            1 and -1, (N,). See `adaptrnn.dale`.
 
     Attributes:
         controller: the controller, its parameters under `controller.` in the state_dict.
@@ -109,6 +119,11 @@ class ARUN(Recurrent):
         backend: str = "auto",
         memory_budget: int = MEMORY_BUDGET,
         precision: str = "auto",
+        dt: float = 1.0,
+        tau: float | Tensor | None = None,
+        learn_tau: bool = False,
+        noise: float = 0.0,
+        dale: bool | float | Tensor = False,
     ) -> None:
         super().__init__(
             input_size,
@@ -136,6 +151,8 @@ class ARUN(Recurrent):
                 "controller", controller, "a module with the attribute controller_size", advice
             )
         self.controller = controller
+        self._set_times(dt, tau, learn_tau, noise)
+        self._set_signs(dale)
 
     @property
     def controller_size(self) -> int:
@@ -185,6 +202,7 @@ class ARUN(Recurrent):
                     weight_ih=weights.get("weight_ih"),
                     bias_ih=weights.get("bias_ih"),
                     last_only=last_only,
+                    alpha=self._alpha(row),
                     backend=self.backend,
                     memory_budget=self.memory_budget,
                     precision=self.precision,
@@ -198,60 +216,21 @@ class ARUN(Recurrent):
 
         return run
 
-    @in_own_dtype
-    def cross_entropy(
-        self,
-        input: Tensor,
-        weight_out: Tensor,
-        bias_out: Tensor,
-        target: Tensor,
-        hx: Any = None,
-        drive: Tensor | float | None = None,
+    def _layer_loss(
+        self, row: int, x: Tensor, state: State, *head: Any, **weights: Any
     ) -> tuple[Tensor, Tensor]:
-        """Mean cross entropy of a linear readout of the last rates: the fastest way to train.
-
-            loss = mean over the batch of -ln softmax(W_out h_T + b_out)[target]
-
-        The same as the call, a linear layer and cross_entropy; the native kernel computes loss
-        and gradient of a sample in one visit.
-
-        Args:
-            input: as in the call, batched, not packed.
-            weight_out: (K, N).
-            bias_out: (K,).
-            target: classes (B,), int64, 0 to K - 1.
-            hx: as in the call.
-            drive: as in the call.
-
-        Returns:
-            The loss () and the scores (B, K); the scores carry no gradient.
-
-        Raises:
-            InputError: shapes that do not fit, a class out of range.
-
-        Example:
-            >>> core, x = ARUN(1, 3, controller_size=4), torch.randn(5, 2, 1)
-            >>> readout, y = nn.Linear(3, 10), torch.tensor([3, 7])
-            >>> loss, scores = core.cross_entropy(x, readout.weight, readout.bias, y)
-            >>> torch.allclose(loss, nn.functional.cross_entropy(readout(core(x)[0][-1]), y))
-            True
-        """
-        native = self._native()
-        if len(self._suffixes) > 1 or native is None or input.ndim != 3:
-            scores = linear(self.last(input, hx, drive), weight_out, bias_out)
-            return nn.functional.cross_entropy(scores, target), scores.detach()
-        x, (h, g), xi, _ = self._enter(input, hx, drive)
-        x, weights = self._made_of(x, 0, xi)
-        return arun_cross_entropy(
+        (h, g), weight, native = state, self._parameter("weight_hh", row), self._native()
+        if native is None:
+            return super()._layer_loss(row, x, state, *head, **weights)
+        return arun_loss(
             x,
-            h[0],
-            g[0],
-            self._parameter("weight_hh", 0),
+            h,
+            g,
+            weight,
             *native,
-            weight_out,
-            bias_out,
-            target,
+            *head,
             **weights,
+            alpha=self._alpha(row),
             backend=self.backend,
             memory_budget=self.memory_budget,
             precision=self.precision,
@@ -262,7 +241,7 @@ class ARUN(Recurrent):
         h, g = state
         a = current + linear(h, self._parameter("weight_hh", row))
         g, n, s = self.controller(a, g)
-        return a, gamma(a, n, s), n, s, g
+        return a, leaky(h, gamma(a, n, s), self._alpha(row)), n, s, g
 
     def _layer_step(self, row: int, current: Tensor, state: State) -> State:
         _, h, _, _, g = self._signals(row, current, state)
@@ -271,8 +250,9 @@ class ARUN(Recurrent):
     def _layer_trace(self, row: int, currents: Tensor, state: State) -> Trace:
         (h, g), weight, native = state, self._parameter("weight_hh", row), self._native()
         if native is not None:
+            options: dict[str, Any] = {"backend": self.backend, "precision": self.precision}
             a, g, n, s, h = arun_trace(
-                currents, h, g, weight, *native, backend=self.backend, precision=self.precision
+                currents, h, g, weight, *native, alpha=self._alpha(row), **options
             )
             return Trace(a, h, n, s, g)
         signals = []
@@ -324,6 +304,8 @@ class ARUN(Recurrent):
         Raises:
             InputError: more than one layer or direction, no biases, or another controller.
         """
-        if len(self._suffixes) > 1 or not self.bias or self._native() is None:
-            raise bad("self", self, "one layer, one direction, biases, an AdaptationController")
+        signed = self.excitatory is not None
+        if len(self._suffixes) > 1 or not self.bias or self._native() is None or signed:
+            allowed = "one layer, one direction, biases, an AdaptationController, no signs"
+            raise bad("self", self, allowed)
         return released.to_released(self.state_dict())

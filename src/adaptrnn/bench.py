@@ -30,7 +30,7 @@ from adaptrnn._error import require
 from adaptrnn.classifier import match_parameters
 from adaptrnn.config import BenchConfig
 from adaptrnn.kernels import native
-from adaptrnn.kernels.arun import arun, arun_cross_entropy
+from adaptrnn.kernels.arun import arun, arun_loss
 from adaptrnn.kernels.gamma_rnn import gamma_rnn
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def our_loss(
         core = (x, h0, g0, p["weight_hh"], *(p[name] for name in _CONTROLLER))
         if fused:
             readout = (p["weight_out"], p["bias_out"], p["target"])
-            return arun_cross_entropy(*(*core, *readout), **more)[0]
+            return arun_loss(*(*core, *readout), **more)[0]
         h = arun(*core, last_only=True, **more)[1]
         return cross_entropy(linear(h, p["weight_out"], p["bias_out"]), p["target"])
 

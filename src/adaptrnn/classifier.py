@@ -148,8 +148,8 @@ class Classifier(nn.Module):
     ) -> Any:
         """Scores of the classes; with targets, the loss and the scores, for training.
 
-        An `ARUN` computes loss, scores and gradient in one visit of its kernel
-        (`ARUN.cross_entropy`). A network that is wrapped in DistributedDataParallel is trained by
+        A layer of this package computes loss, scores and gradient in one visit of its kernel (see
+        `RNN.loss`). A network that is wrapped in DistributedDataParallel is trained by
         ``loss, scores = ddp(x, target=y)``: only a call of the wrapper averages gradients.
 
         Args:
@@ -164,9 +164,9 @@ class Classifier(nn.Module):
         x = self.encoder(input)
         if target is None:
             return self.scores(x, drive)
-        if isinstance(self.core, ARUN):
+        if isinstance(self.core, RNN | ARUN):
             weight, bias = self.readout.weight, self.readout.bias
-            return self.core.cross_entropy(x, weight, bias, target, None, drive)
+            return self.core.loss(x, weight, bias, target, drive=drive)
         scores = self.scores(x, drive)
         return nn.functional.cross_entropy(scores, target), scores.detach()
 

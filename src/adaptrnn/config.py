@@ -18,6 +18,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from adaptrnn._error import InputError, bad, choose
+from adaptrnn.leak import Noise, check_times
 from adaptrnn.model import MODELS, OWN_MODEL
 from adaptrnn.preset import preset_of
 
@@ -84,6 +85,18 @@ class TrainConfig:
     """Run whose controller is transplanted and frozen (arun)."""
     recurrent_init: Literal["henaff", "haar", "uniform", "identity"] = "henaff"
     """Initial recurrent matrix (all but lstm and gru)."""
+    dt: float = 1.0
+    """Length of a time step in ms."""
+    tau: float | None = None
+    """Time constant of leaky neurons in ms, >= dt (all but lstm and gru); default: no leak."""
+    learn_tau: bool = False
+    """Whether each neuron's time constant is trained, from tau on."""
+    noise: float = 0.0
+    """Standard deviation of the noise in the currents while training (all but lstm and gru)."""
+    dale: bool = False
+    """Whether each neuron's recurrent weights have one sign (all but lstm and gru)."""
+    excitatory: float = 0.8
+    """Share of excitatory neurons with --dale; they come first."""
     epochs: int = 100
     """Passes over the training split."""
     batch_size: int = 100
@@ -146,6 +159,12 @@ class TrainConfig:
         if self.controller_from is not None and (kind is None or not kind.has_controller):
             raise bad("controller_from", str(self.controller_from), "used with model arun")
         self.initial_gain  # noqa: B018 - checks n
+        check_times(self.dt, self.tau, self.learn_tau, 1)
+        Noise(self.noise)
+        if not 0 <= self.excitatory <= 1:
+            raise bad("excitatory", self.excitatory, "a share from 0 to 1")
+        if self.dynamics and (kind is None or "tau" not in kind.options):
+            raise bad("tau, noise, dale", self.dynamics, f"left out for {self.model}")
 
     @property
     def learning_rate(self) -> float:
@@ -164,6 +183,18 @@ class TrainConfig:
         if gain == 0 or not math.isfinite(gain):
             raise bad("n", self.n, "paper, code or a number other than 0")
         return gain
+
+    @property
+    def dynamics(self) -> dict[str, object]:
+        """Arguments of a layer for leak, noise and signs; empty where there is none of them."""
+        found: dict[str, object] = {}
+        if self.tau is not None:
+            found |= {"tau": self.tau, "learn_tau": self.learn_tau}
+        if self.noise:
+            found["noise"] = self.noise
+        if found:
+            found["dt"] = self.dt
+        return found | ({"dale": self.excitatory} if self.dale else {})
 
     @property
     def task_parameters(self) -> dict[str, object]:
@@ -492,9 +523,9 @@ _KINDS = (
     | dict.fromkeys(("image_size", "train_size", "permutation_seed", "hidden_size"), _SIZE_OR_NONE)
     | dict.fromkeys(("controller_size", "epochs", "batch_size", "seed", "devices"), _SIZE)
     | {"memory_budget": _SIZE}
-    | dict.fromkeys(("s", "checkpoint_seconds"), _REAL)
-    | dict.fromkeys(("lr", "clip"), _REAL_OR_NONE)
-    | {"learn_curve": ((bool,), "true or false")}
+    | dict.fromkeys(("s", "dt", "noise", "excitatory", "checkpoint_seconds"), _REAL)
+    | dict.fromkeys(("lr", "clip", "tau"), _REAL_OR_NONE)
+    | dict.fromkeys(("learn_curve", "learn_tau", "dale"), ((bool,), "true or false"))
     | {"task_options": ((list,), "a list of texts")}
 )
 

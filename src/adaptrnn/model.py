@@ -20,7 +20,8 @@ __all__ = ["MODELS", "OPTIONS", "OWN_MODEL", "Model", "name_of", "register_model
 OWN_MODEL = "own"
 """Stands for a network that was given to `adaptrnn.train` in Python, not by a model's name."""
 
-_LAYER = frozenset({"recurrent_init", "backend", "memory_budget", "precision"})
+_TIMES = frozenset({"dt", "tau", "learn_tau", "noise", "dale"})
+_LAYER = frozenset({"recurrent_init", "backend", "memory_budget", "precision"}) | _TIMES
 _CURVE = frozenset({"n", "s", "learn_n", "learn_s"})
 _CONTROLLER = frozenset({"controller_size", "controller"})
 OPTIONS = _LAYER | _CURVE | _CONTROLLER

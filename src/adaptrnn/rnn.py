@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from adaptrnn._error import bad, choose
 from adaptrnn._recurrent import INITS, LayerRun, Recurrent, State, Trace, reset_weights
 from adaptrnn.init import RECURRENT
-from adaptrnn.kernels.gamma_rnn import gamma_rnn, gamma_rnn_trace
+from adaptrnn.kernels.gamma_rnn import gamma_rnn, gamma_rnn_loss, gamma_rnn_trace
 from adaptrnn.kernels.gamma_rnn import reference as gamma_rnn_reference
 from adaptrnn.kernels.native import MEMORY_BUDGET, zeros
 
@@ -58,6 +58,17 @@ class RNN(Recurrent):
             "bf16" rounds their operands to bfloat16 and adds up in float32, on new processors up to
             twice as fast; "auto" does so if ``torch.get_float32_matmul_precision()`` is "medium"
             and the processor has instructions for it.
+        dt: length of a time step in ms, > 0.
+        tau: time constant of the neurons in ms, >= dt, a number or (N,): leaky neurons, whose rate
+            is h_t = (1 - dt/tau) h_{t-1} + (dt/tau) f(a_t). None for tau = dt, no leak. Plain torch
+            computes a leak: the native kernels and those for GPUs do not have it.
+        learn_tau: whether tau is trained, one for each neuron, as tau = dt + exp(raw_tau), so that
+            dt/tau stays between 0 and 1.
+        noise: sigma of Gaussian noise in the current, sigma sqrt(2 tau/dt) N(0, 1) in every step
+            (Yang et al. 2019), while the module is in training mode; see `noisy`.
+        dale: whether each neuron's outgoing weights W_hh have one sign (Dale's law): True for
+            80% of excitatory neurons, which come first, a number for another share, or signs
+            1 and -1, (N,). See `adaptrnn.dale`.
 
     Attributes:
         weight_ih_l0: (N, D), and so on for each layer `l1`, ... and direction `_reverse`.
@@ -100,6 +111,11 @@ class RNN(Recurrent):
         memory_budget: int = MEMORY_BUDGET,
         proj_size: None = None,
         precision: str = "auto",
+        dt: float = 1.0,
+        tau: float | Tensor | None = None,
+        learn_tau: bool = False,
+        noise: float = 0.0,
+        dale: bool | float | Tensor = False,
     ) -> None:
         if proj_size is not None:
             advice = "Use torch.nn.LSTM if you need a projection."
@@ -130,6 +146,8 @@ class RNN(Recurrent):
                     empty = torch.empty(shape, device=device, dtype=dtype)
                     self.register_parameter(name + suffix, nn.Parameter(empty, learn))
         self.reset_parameters()
+        self._set_times(dt, tau, learn_tau, noise)
+        self._set_signs(dale)
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
@@ -175,6 +193,7 @@ class RNN(Recurrent):
                 weight_ih=weights.get("weight_ih"),
                 bias_ih=weights.get("bias_ih"),
                 last_only=last_only,
+                alpha=self._alpha(row),
                 backend=self.backend,
                 memory_budget=self.memory_budget,
                 precision=self.precision,
@@ -183,15 +202,37 @@ class RNN(Recurrent):
 
         return run
 
+    def _layer_loss(
+        self, row: int, x: Tensor, state: State, *head: Any, **weights: Any
+    ) -> tuple[Tensor, Tensor]:
+        (h,), weight, (n, s, name) = state, self._parameter("weight_hh", row), self._curve(row)
+        weight_out, bias_out, target, shares = head
+        return gamma_rnn_loss(
+            x,
+            h,
+            weight,
+            n,
+            s,
+            weight_out,
+            bias_out,
+            target,
+            shares,
+            name,
+            **weights,
+            alpha=self._alpha(row),
+            backend=self.backend,
+            memory_budget=self.memory_budget,
+            precision=self.precision,
+        )
+
     def _layer_step(self, row: int, current: Tensor, state: State) -> State:
         (h,), weight, (n, s, name) = state, self._parameter("weight_hh", row), self._curve(row)
-        return (gamma_rnn_reference.step(current, h, weight, n, s, name)[1],)
+        return (gamma_rnn_reference.step(current, h, weight, n, s, name, self._alpha(row))[1],)
 
     def _layer_trace(self, row: int, currents: Tensor, state: State) -> Trace:
         (h,), weight, (n, s, name) = state, self._parameter("weight_hh", row), self._curve(row)
-        a, h = gamma_rnn_trace(
-            currents, h, weight, n, s, name, backend=self.backend, precision=self.precision
-        )
+        options: dict[str, Any] = {"backend": self.backend, "precision": self.precision}
+        a, h = gamma_rnn_trace(currents, h, weight, n, s, name, alpha=self._alpha(row), **options)
         if n is None or s is None:
             return Trace(a, h, None, None, None)
         return Trace(a, h, n.expand_as(a), s.expand_as(a), None)

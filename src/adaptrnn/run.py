@@ -206,6 +206,7 @@ def build_model(
         "learn_s": config.learn_curve,
         "controller": controller,
     }
+    options |= config.dynamics
     taken = MODELS[config.model].options
     arguments = {name: value for name, value in options.items() if name in taken}
     with torch.random.fork_rng(devices=[]):
@@ -409,6 +410,8 @@ class Run:
         readout = weights.get("readout.weight", torch.empty(0, 0))
         # looked at before anything of the size stated is allocated
         name = MODELS[config.model].recurrent
+        if name and config.dale:
+            name = f"parametrizations.{name}.original"
         recurrent = weights.get(f"core.{name}", torch.empty(0, 0)) if name else readout
         size = recurrent.shape[-1] if recurrent.ndim else 0
         if config.hidden_size not in (None, size) or readout.shape != (shape.output_size, size):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from adaptrnn._error import bad
+from adaptrnn.arun import ARUN
+from adaptrnn.rnn import RNN
 from adaptrnn.tasks.task import Trials, trial_loss
 
 __all__ = ["SequenceModel"]
@@ -76,7 +78,8 @@ class SequenceModel(nn.Module):
         """Mean loss over the steps, each counted by its weight, and the outputs; for training.
 
         The cross entropy of classes, the squared error of real values; see
-        `adaptrnn.tasks.trial_loss`. The layers' native kernels take the gradient of every step.
+        `adaptrnn.tasks.trial_loss`. A layer of this package computes loss, outputs and the gradient
+        of every step in one visit of its kernel (see `RNN.loss`).
 
         Args:
             input: a sequence (T, B, D).
@@ -93,6 +96,10 @@ class SequenceModel(nn.Module):
         self, trials: Trials, drive: Tensor | float | None = None
     ) -> tuple[Tensor, Tensor]:
         """`loss` of trials, whose parts are not checked again."""
+        if isinstance(self.core, RNN | ARUN) and trials.inputs.ndim == 3:
+            weight, bias = self.readout.weight, self.readout.bias
+            x, y = self.encoder(trials.inputs), trials.targets
+            return self.core.loss(x, weight, bias, y, trials.weights, drive=drive)
         outputs = self(trials.inputs, drive)
         return trial_loss(outputs, trials), outputs.detach()
 

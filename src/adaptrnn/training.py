@@ -35,6 +35,7 @@ from adaptrnn.arun import ARUN
 from adaptrnn.config import TrainConfig, to_dict
 from adaptrnn.gated import GRU, LSTM
 from adaptrnn.kernels import native
+from adaptrnn.leak import Noise
 from adaptrnn.lock import alone
 from adaptrnn.model import OWN_MODEL, name_of
 from adaptrnn.run import Run, build_model, donor_of, load_task, with_readout
@@ -217,6 +218,9 @@ class _Module(pl.LightningModule):
         return self.model(trials.inputs, target=trials.targets)
 
     def training_step(self, batch: Trials, index: int) -> Tensor:
+        noise = getattr(self.model.core, "noise", None)
+        if isinstance(noise, Noise):  # the same after a training run was resumed
+            noise.reseed(self.config.seed, self.global_step, self.global_rank)
         loss, outputs = self._loss(batch)
         self._batch = index
         if _looked_at(loss, index) and not np.isfinite(value := float(loss.detach())):

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, linear
 
 from adaptrnn._error import InputError
 from adaptrnn.kernels import native
-from adaptrnn.kernels.arun import arun, arun_cross_entropy, arun_trace, reference
+from adaptrnn.kernels.arun import arun, arun_loss, arun_trace, reference
 
 pytestmark = pytest.mark.skipif(native.why_not() is not None, reason="not built")
 
@@ -82,7 +82,7 @@ def test_fused_loss_equals_layer_and_cross_entropy(
     instruction_set, dtype, shape, memory_budget, wanted, relative
 ):
     tensors, target, values = wanted(dtype, shape)[1]
-    loss, scores = arun_cross_entropy(*tensors, target, backend="cpu", memory_budget=memory_budget)
+    loss, scores = arun_loss(*tensors, target, backend="cpu", memory_budget=memory_budget)
     assert not scores.requires_grad
     slopes = torch.autograd.grad(3 * loss, tensors)
     for got, want in zip((loss, scores, *slopes), values, strict=True):
@@ -120,7 +120,7 @@ def test_currents_made_in_the_kernel_equal_a_linear_layer(
     wanted = (loss, scores, *torch.autograd.grad(3 * loss, exact))
 
     made = {"weight_ih": tensors[8], "bias_ih": tensors[9], "backend": "cpu"}
-    loss, scores = arun_cross_entropy(
+    loss, scores = arun_loss(
         x, *tensors[:8], *tensors[10:], target, **made, memory_budget=memory_budget
     )
     found = (loss, scores, *torch.autograd.grad(3 * loss, tensors))
@@ -128,7 +128,7 @@ def test_currents_made_in_the_kernel_equal_a_linear_layer(
         assert got.dtype == dtype and got.shape == want.shape
         assert relative(got, want) < TOLERANCE[dtype]
     with torch.no_grad():
-        quick = arun_cross_entropy(x, *tensors[:8], *tensors[10:], target, **made)
+        quick = arun_loss(x, *tensors[:8], *tensors[10:], target, **made)
     for got, want in zip(quick, wanted, strict=False):
         assert relative(got, want) < TOLERANCE[dtype]
 
@@ -158,15 +158,15 @@ def test_input_weights_without_the_kernel(arun_inputs):
     for inputs in (2, native.FEW_INPUTS + 1):
         x, weight = normal(6, 3, inputs), normal(5, inputs)
         leaves = [x, *tensors, weight]
-        loss = arun_cross_entropy(linear(x, weight), *tensors, *readout, target)[0]
+        loss = arun_loss(linear(x, weight), *tensors, *readout, target)[0]
         wanted = torch.autograd.grad(loss, leaves)
         for backend in ("cpu", "reference"):
             options = {"weight_ih": weight, "backend": backend}
-            found = arun_cross_entropy(x, *tensors, *readout, target, **options)[0]
+            found = arun_loss(x, *tensors, *readout, target, **options)[0]
             assert torch.allclose(found, loss, rtol=1e-12)
             for got, want in zip(torch.autograd.grad(found, leaves), wanted, strict=True):
                 assert torch.allclose(got, want, rtol=1e-10, atol=1e-14)
-            fixed = arun_cross_entropy(x.detach(), *tensors, *readout, target, **options)[0]
+            fixed = arun_loss(x.detach(), *tensors, *readout, target, **options)[0]
             slopes = torch.autograd.grad(fixed, leaves[1:])
             for got, want in zip(slopes, wanted[1:], strict=True):
                 assert torch.allclose(got, want, rtol=1e-10, atol=1e-14)
@@ -180,7 +180,7 @@ def test_memory_modes_give_the_same_bits(arun_inputs):
     for budget in (0, LARGE):
         output, h, g = arun(*tensors, memory_budget=budget)
         found = torch.autograd.grad((output * output).sum() + h.sum() + g.sum(), tensors)
-        loss, scores = arun_cross_entropy(*tensors, *readout, target, memory_budget=budget)
+        loss, scores = arun_loss(*tensors, *readout, target, memory_budget=budget)
         again = torch.autograd.grad(loss, tensors)
         results.append((output, h, g, *found, loss, scores, *again))
     assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
@@ -215,21 +215,19 @@ def test_gradcheck_to_second_order(arun_inputs):
             lambda *t, budget=budget: arun(*t, backend="cpu", memory_budget=budget), tensors
         )
         assert torch.autograd.gradcheck(
-            lambda *t, budget=budget: arun_cross_entropy(*t, target, memory_budget=budget)[0],
+            lambda *t, budget=budget: arun_loss(*t, target, memory_budget=budget)[0],
             [*tensors, *readout],
         )
     short = arun_inputs(2, 1, 2, 2)
     readout[0] = torch.randn(3, 2, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradgradcheck(lambda *t: arun(*t, backend="cpu"), short)
-    assert torch.autograd.gradgradcheck(
-        lambda *t: arun_cross_entropy(*t, target[:1])[0], [*short, *readout]
-    )
+    assert torch.autograd.gradgradcheck(lambda *t: arun_loss(*t, target[:1])[0], [*short, *readout])
     made = [torch.randn(*shape).double().requires_grad_() for shape in ((2, 1), (2,))]
     x = torch.ones(2, 1, 1).double()
     for check in (torch.autograd.gradcheck, torch.autograd.gradgradcheck):
         assert check(lambda w, b, *t: arun(x, *t, weight_ih=w, bias_ih=b), [*made, *short[1:]])
         assert check(
-            lambda w, b, *t: arun_cross_entropy(x, *t, target[:1], weight_ih=w, bias_ih=b)[0],
+            lambda w, b, *t: arun_loss(x, *t, target[:1], weight_ih=w, bias_ih=b)[0],
             [*made, *short[1:], *readout],
         )
 
@@ -257,14 +255,34 @@ def test_torch_accepts_the_operations(keep, arun_inputs):
     readout = [torch.randn(10, 5).double().requires_grad_(), torch.zeros(10).double()]
     target = torch.tensor([0, 9, 4])
     torch.library.opcheck(
-        operations.arun_cross_entropy.default,
-        (*tensors, *readout, target, None, None, LARGE * keep, False, [True] * 11 + [False] * 2),
+        operations.arun_loss.default,
+        (
+            *tensors,
+            *readout,
+            target,
+            None,
+            None,
+            None,
+            LARGE * keep,
+            False,
+            [True] * 11 + [False] * 2,
+        ),
     )
     x = torch.randn(20, 3, 2).double()
     made = [torch.randn(5, 2).double().requires_grad_(), torch.zeros(5).double()]
     torch.library.opcheck(
-        operations.arun_cross_entropy.default,
-        (x, *tensors[1:], *readout, target, *made, LARGE * keep, False, [False] + [True] * 12),
+        operations.arun_loss.default,
+        (
+            x,
+            *tensors[1:],
+            *readout,
+            target,
+            None,
+            *made,
+            LARGE * keep,
+            False,
+            [False] + [True] * 12,
+        ),
     )
     options = (False, segment, keep, False)
     torch.library.opcheck(operations.arun.default, (x, *tensors[1:], *made, *options))
@@ -279,11 +297,11 @@ def test_compile_keeps_one_graph_and_the_same_numbers(arun_inputs):
         return arun(*tensors)[0].square().sum()
 
     def fused(*tensors):
-        return 2 * arun_cross_entropy(*tensors, *readout, target)[0]
+        return 2 * arun_loss(*tensors, *readout, target)[0]
 
     def made(currents, *tensors):
         weights = {"weight_ih": currents[0].T, "bias_ih": currents[0, 0]}
-        loss = arun_cross_entropy(x, *tensors, *readout, target, **weights)[0]
+        loss = arun_loss(x, *tensors, *readout, target, **weights)[0]
         return loss + 0 * currents.sum()
 
     x = torch.randn(20, 3, 3).double()
@@ -396,7 +414,7 @@ def test_single_precision_over_the_papers_length(arun_inputs, relative):
         for name, value in (
             ("reference", loss(reference.arun, tensors)),
             ("autograd", loss(arun, tensors)),
-            ("fused", arun_cross_entropy(*tensors, *readout, target)[0]),
+            ("fused", arun_loss(*tensors, *readout, target)[0]),
         ):
             found = torch.autograd.grad(value, tensors)
             errors[name].append([relative(*pair) for pair in zip(found, wanted, strict=True)])
@@ -450,11 +468,11 @@ def test_errors_name_the_argument(arun_inputs):
     with pytest.raises(InputError, match=r"h0.shape=\(2, 6\)"):
         arun(tensors[0], torch.zeros(2, 6).double(), *tensors[2:])
     with pytest.raises(InputError, match=r"target=.*0 to K-1 = 9"):
-        arun_cross_entropy(*tensors, *readout, target + 10)
+        arun_loss(*tensors, *readout, target + 10)
     with pytest.raises(InputError, match=r"target.shape"):
-        arun_cross_entropy(*tensors, *readout, target[:1])
+        arun_loss(*tensors, *readout, target[:1])
     with pytest.raises(InputError, match=r"weight_out.shape"):
-        arun_cross_entropy(*tensors, readout[0][:, :4], readout[1], target)
+        arun_loss(*tensors, readout[0][:, :4], readout[1], target)
     with pytest.raises(InputError, match=r"weight_ih.shape=\(5, 4\).*\(N, D\) = \(N, 5\)"):
         arun(*tensors, weight_ih=torch.zeros(5, 4).double())
     with pytest.raises(InputError, match=r"bias_ih.shape=\(4,\).*\(N,\) = \(5,\)"):
@@ -464,4 +482,4 @@ def test_errors_name_the_argument(arun_inputs):
     with pytest.raises(InputError, match=r"h0.shape=\(2, 5\).*\(2, 6\)"):
         arun(*tensors, weight_ih=torch.zeros(6, 5).double(), last_only=True)
     with pytest.raises(InputError, match=r"bias_out.shape"):
-        arun_cross_entropy(*tensors, readout[0], readout[1][:3], target)
+        arun_loss(*tensors, readout[0], readout[1][:3], target)

@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from adaptrnn._error import InputError
 from adaptrnn.kernels import native
-from adaptrnn.kernels.arun import arun, arun_cross_entropy, reference
+from adaptrnn.kernels.arun import arun, arun_loss, reference
 from adaptrnn.kernels.gamma_rnn import gamma_rnn
 
 built = pytest.mark.skipif(native.why_not() is not None, reason="not built")
@@ -26,9 +26,9 @@ def step(tensors):
     readout = [torch.ones(3, tensors[1].shape[1], dtype=tensors[0].dtype)]
     readout.append(torch.zeros(3, dtype=tensors[0].dtype))
     target = torch.arange(tensors[1].shape[0]) % 3
-    loss, scores = arun_cross_entropy(*tensors, *readout, target, backend="cpu")
+    loss, scores = arun_loss(*tensors, *readout, target, backend="cpu")
     x, weights = tensors[0].detach()[..., :2], tensors[3][:, :2]  # currents made in the kernel
-    made = arun_cross_entropy(
+    made = arun_loss(
         x, *tensors[1:], *readout, target, weight_ih=weights, bias_ih=weights[:, 0], backend="cpu"
     )[0]
     h = arun(*tensors, backend="cpu", memory_budget=0)[1]

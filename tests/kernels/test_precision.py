@@ -15,7 +15,7 @@ from adaptrnn import ARUN, RNN
 from adaptrnn._error import InputError
 from adaptrnn.activation import gamma
 from adaptrnn.kernels import native
-from adaptrnn.kernels.arun import arun, arun_cross_entropy, arun_trace
+from adaptrnn.kernels.arun import arun, arun_loss, arun_trace
 from adaptrnn.kernels.gamma_rnn import gamma_rnn, gamma_rnn_trace
 from adaptrnn.kernels.gamma_rnn.reference import ACTIVATIONS
 
@@ -149,7 +149,7 @@ def test_adaptive_layer_equals_the_model(any_set, shape, memory_budget, arun_inp
     scores = linear(wanted[1], *(tensor.double() for tensor in readout))
     loss = cross_entropy(scores, target)
     slopes = torch.autograd.grad(loss, exact)
-    value = arun_cross_entropy(*tensors, *readout, target, **options, memory_budget=memory_budget)
+    value = arun_loss(*tensors, *readout, target, **options, memory_budget=memory_budget)
     found = torch.autograd.grad(value[0], tensors)
     for got, want in zip((*value, *found), (loss, scores, *slopes), strict=True):
         assert relative(got, want) < TOLERANCE
@@ -246,7 +246,7 @@ def everything(tensors, precision, memory_budget=LARGE):
     options = {"precision": precision, "backend": "cpu", "memory_budget": memory_budget}
     readout = [torch.ones(3, tensors[1].shape[1]), torch.zeros(3)]
     target = torch.arange(tensors[1].shape[0]) % 3
-    loss, scores = arun_cross_entropy(*tensors, *readout, target, **options)
+    loss, scores = arun_loss(*tensors, *readout, target, **options)
     output, h, g = arun(*tensors, **options)
     static = (*tensors[:2], tensors[3])
     rates, last = gamma_rnn(*static, nonlinearity="tanh", **options)
@@ -343,8 +343,8 @@ def test_torch_accepts_the_operations(arun_inputs):
     target = torch.tensor([0, 9, 4])
     needed = [True] * 11 + [False] * 2
     torch.library.opcheck(
-        operations.arun_cross_entropy.default,
-        (*tensors, *readout, target, None, None, LARGE, True, needed),
+        operations.arun_loss.default,
+        (*tensors, *readout, target, None, None, None, LARGE, True, needed),
     )
     torch.library.opcheck(operations.arun_trace.default, [*(t.detach() for t in tensors), True])
 

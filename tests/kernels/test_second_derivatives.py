@@ -20,7 +20,7 @@ from torch.nn.utils.rnn import pack_padded_sequence
 
 from adaptrnn import ARUN, GRU, LSTM, RNN
 from adaptrnn.kernels import native
-from adaptrnn.kernels.arun import arun, arun_cross_entropy
+from adaptrnn.kernels.arun import arun, arun_loss
 from adaptrnn.kernels.gamma_rnn import gamma_rnn
 
 pytestmark = pytest.mark.skipif(native.why_not() is not None, reason="not built")
@@ -150,7 +150,7 @@ def test_gradgradcheck_of_losses_that_are_not_linear(arun_inputs):
     for check in (torch.autograd.gradcheck, torch.autograd.gradgradcheck):
         assert check(lambda *t: square(arun(*t, backend="cpu")), tensors)
         assert check(lambda *t: square(arun(*t, backend="cpu", last_only=True)), tensors)
-        assert check(lambda *t: arun_cross_entropy(*t, target)[0] ** 2, [*tensors, *readout])
+        assert check(lambda *t: arun_loss(*t, target)[0] ** 2, [*tensors, *readout])
         for kind in ("tanh", "gamma"):
             rest = tensors[:2] + tensors[3:4]
             gains = [torch.full((2,), 2.0).double().requires_grad_() for _ in range(2)]
@@ -187,7 +187,7 @@ def test_tensors_that_depend_on_each_other(arun_inputs):
     leaves = [currents, h0, weights[-1], *weights]
     for function in (
         lambda *t: (arun(*tied(*t), backend="cpu")[0] ** 2).sum(),
-        lambda *t: arun_cross_entropy(*tied(*t), *readout, target)[0],
+        lambda *t: arun_loss(*tied(*t), *readout, target)[0],
     ):
         assert torch.autograd.gradgradcheck(function, leaves[:3] + [w.detach() for w in weights])
         assert torch.autograd.gradgradcheck(
@@ -271,7 +271,7 @@ def once(network):
     loss = (network(x)[0] ** 2).mean()
     if isinstance(network, ARUN):
         readout = network.weight_hh_l0[:3]
-        loss = loss + network.cross_entropy(x, readout, readout[:, 0], target)[0]
+        loss = loss + network.loss(x, readout, readout[:, 0], target)[0]
     slopes = torch.autograd.grad(loss, leaves, create_graph=True)
     sum((slope ** 2).sum() for slope in slopes).backward()
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
-from adaptrnn.activation import gamma, gamma_dn, gamma_ds, gamma_dx
+from adaptrnn.activation import gamma, gamma_dn, gamma_ds, gamma_dx, leaky
 
 Step = Callable[[Tensor | None, Tensor, Tensor | None], Tensor]
 Push = Callable[[Tensor | None, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor]]
@@ -42,11 +42,12 @@ def arun_push(network: Any) -> Push:
 
     With dh (B, k, N) and dg (B, k, N, G), and q = g_t:
     da = W_hh dh, dq = tanh'(...)(W_ag da + W_gg dg), [dn, ds] = W_gc dq,
-    dh' = gamma_x da + gamma_n dn + gamma_s ds.
+    dh' = gamma_x da + gamma_n dn + gamma_s ds, of leaky neurons (1 - alpha) dh + alpha times this.
     """
     weight_ag, weight_gg, bias_g, weight_gc, bias_gc = network.controller.weights()
     weight_hh, neurons, units = network.weight_hh_l0, network.hidden_size, len(bias_g)
     bias = network.bias_ih_l0 + network.bias_hh_l0 if network.bias else None
+    alpha = network._alpha(0)
 
     def push(x: Tensor | None, z: Tensor, v: Tensor, drive: Tensor | None) -> tuple[Tensor, Tensor]:
         h, g = z[:, :neurons], z[:, neurons:].unflatten(1, (neurons, units))
@@ -66,7 +67,9 @@ def arun_push(network: Any) -> Push:
         dh = gamma_dx(a, n, s).unsqueeze(1) * da
         dh += gamma_dn(a, n, s).unsqueeze(1) * dn
         dh += gamma_ds(a, n, s).unsqueeze(1) * ds
-        state = torch.cat([gamma(a, n, s), q.flatten(1)], 1)
+        if alpha is not None:
+            dh = (1 - alpha) * rows[..., :neurons] + alpha * dh
+        state = torch.cat([leaky(h, gamma(a, n, s), alpha), q.flatten(1)], 1)
         return state, torch.cat([dh, dq.flatten(2)], 2).mT
 
     return push

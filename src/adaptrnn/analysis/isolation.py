@@ -7,7 +7,6 @@ and its self-connection. In an isolated network the state of neuron i never depe
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from adaptrnn._error import bad
 from adaptrnn.analysis._type import State
 from adaptrnn.analysis.system import Network, System, as_system
+from adaptrnn.dale import plain_copy
 
 __all__ = ["isolate"]
 
@@ -63,7 +63,7 @@ def isolate(network: Network, state: State | None = None, *, input_size: int | N
 
 
 def _by_weights(network: nn.Module, suffix: str) -> nn.Module:
-    alone = copy.deepcopy(network)
+    alone = plain_copy(network)
     with torch.no_grad():
         hidden = getattr(alone, f"weight_hh{suffix}")
         into = getattr(alone, f"weight_ih{suffix}")

@@ -59,6 +59,7 @@ from adaptrnn.analysis.system import (
 )
 from adaptrnn.arun import ARUN
 from adaptrnn.controller import AdaptationController
+from adaptrnn.rnn import RNN
 
 __all__ = ["DEFINITIONS", "ConvergenceWarning", "lyapunov", "system_of"]
 
@@ -260,6 +261,8 @@ def system_of(
         if n is not None or s is not None:
             raise bad("n, s", "values", 'None with definition="full", where the network sets them')
         return whole, z
+    if definition == "paper" and isinstance(network, RNN | ARUN) and network.tau() is not None:
+        raise bad("definition", definition, "'full' of leaky neurons", "The paper's has no leak.")
     adaptive = isinstance(network, ARUN) and network.num_layers == 1
     if not adaptive and whole.weight is None:
         advice = 'Use definition="full", which works for every network.'

@@ -28,6 +28,7 @@ from adaptrnn.analysis._record import UNITS, neuron_count, record_signals
 from adaptrnn.analysis._type import State
 from adaptrnn.analysis.system import Network, as_system
 from adaptrnn.arun import ARUN
+from adaptrnn.dale import plain_copy
 from adaptrnn.rnn import RNN
 
 __all__ = ["fit_scaling", "freeze", "gain_scaling"]
@@ -208,8 +209,10 @@ def freeze(network: nn.Module, n: Annotated[Tensor, "N"], s: Annotated[Tensor, "
         s=s.to(weight),
         device=weight.device,
         dtype=weight.dtype,
+        dt=network.dt,
+        tau=network.tau(),
     )
-    ours = network.state_dict()
+    ours = plain_copy(network).state_dict()
     kept = {name: value for name, value in static.state_dict().items() if name not in ours}
     static.load_state_dict(
         kept | {name: ours[name] for name in static.state_dict() if name in ours}

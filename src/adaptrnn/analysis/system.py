@@ -26,7 +26,6 @@ Modules are copied, so an analysis neither changes a network nor notices later c
 
 from __future__ import annotations
 
-import copy
 import inspect
 import math
 from collections.abc import Callable
@@ -42,11 +41,13 @@ from torch.utils import _pytree as pytree
 
 from adaptrnn._error import InputError, bad
 from adaptrnn._recurrent import Recurrent
+from adaptrnn.activation import leaky
 from adaptrnn.analysis._closed import CURVES, Curve, Push, Slope, Step, arun_push, gamma_curve
 from adaptrnn.analysis._finite import finite
 from adaptrnn.analysis._type import State
 from adaptrnn.arun import ARUN
 from adaptrnn.controller import AdaptationController
+from adaptrnn.dale import plain_copy
 from adaptrnn.rnn import RNN
 
 __all__ = ["Network", "System", "as_system", "static_system"]
@@ -383,8 +384,12 @@ def static_system(
     bias: Tensor | None = None,
     *,
     takes_drive: bool = True,
+    alpha: Tensor | None = None,
 ) -> System:
     """The map h -> f(W_ih x + b + W_hh h + drive), whose Jacobian is diag(f') W_hh.
+
+    Of leaky neurons it is h -> (1 - alpha) h + alpha f(...), and the Jacobian 1 - alpha on the
+    diagonal and alpha diag(f') W_hh.
 
     Args:
         name: of the network.
@@ -393,6 +398,7 @@ def static_system(
         weight_ih: (N, D), or None for a network without input.
         bias: (N,) or None.
         takes_drive: whether a drive is allowed.
+        alpha: (N,), dt / tau of leaky neurons, or None.
 
     Returns:
         The `System`; its state is h, (B, N).
@@ -406,11 +412,20 @@ def static_system(
         return curve(a if drive is None else a + drive)
 
     def step(x: Tensor | None, z: Tensor, drive: Tensor | None = None) -> Tensor:
-        return slope(x, z, drive)[0]
+        return leaky(z, slope(x, z, drive)[0], alpha)
 
+    def push(x: Tensor | None, z: Tensor, v: Tensor, drive: Tensor | None) -> tuple[Tensor, Tensor]:
+        rate, steepness = slope(x, z, drive)
+        assert alpha is not None
+        share = alpha.unsqueeze(-1)
+        turned = (v.mT @ weight_hh.mT).mT * steepness.unsqueeze(-1)
+        return leaky(z, rate, alpha), (1 - share) * v + share * turned
+
+    leaks = alpha is not None
     return System(
         name=name,
         step=step,
+        push=push if leaks else None,
         size=neurons,
         neurons=neurons,
         input_size=None if weight_ih is None else weight_ih.shape[1],
@@ -419,9 +434,9 @@ def static_system(
         device=weight_hh.device,
         pack=lambda state: state,
         unpack=lambda z: z,
-        weight=weight_hh,
-        slope=slope,
-        curve=curve,
+        weight=None if leaks else weight_hh,
+        slope=None if leaks else slope,
+        curve=None if leaks else curve,
     )
 
 
@@ -633,7 +648,7 @@ def _own_network(network: Any) -> System:
 
 def copied(network: Module, dtype: torch.dtype | None = None) -> Module:
     """A copy of a module for reading: no gradients, no dropout, finite, in `dtype`."""
-    network = copy.deepcopy(network).requires_grad_(False).eval()
+    network = plain_copy(network).requires_grad_(False).eval()
     for name, parameter in network.named_parameters():
         finite(name, parameter, "The network cannot be analysed.")
     return network if dtype is None else network.to(dtype)
@@ -655,4 +670,4 @@ def layer_of(network: Any, curve: Curve | None = None) -> System:
         curve = CURVES[network.nonlinearity]
     bias = network.bias_ih_l0 + network.bias_hh_l0 if network.bias else None
     name, weight = type(network).__name__, network.weight_hh_l0
-    return static_system(name, curve, weight, network.weight_ih_l0, bias)
+    return static_system(name, curve, weight, network.weight_ih_l0, bias, alpha=network._alpha(0))

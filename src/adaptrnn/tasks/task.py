@@ -13,9 +13,9 @@ from typing import Any, ClassVar, Literal, Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from adaptrnn._error import bad
+from adaptrnn.kernels.readout import mean_loss
 
 __all__ = [
     "AbstractTask",
@@ -222,17 +222,7 @@ def trial_loss(outputs: Tensor, trials: Trials) -> Tensor:
         >>> round(trial_loss(torch.zeros(2, 1, 4), trials).item(), 4)  # ln 4
         1.3863
     """
-    y = trials.targets
-    if trials.answers == "last":
-        return F.cross_entropy(outputs, y)
-    weights = trials.weights
-    assert weights is not None
-    if trials.answers == "values":
-        each = (outputs - y).square().mean(-1)
-    else:
-        flat = F.cross_entropy(outputs.flatten(0, 1), y.flatten(), reduction="none")
-        each = flat.view(y.shape)
-    return (each * weights.to(each.dtype)).sum() / weights.sum().to(each.dtype)
+    return mean_loss(outputs, trials.targets, trials.weights)
 
 
 def trial_scores(outputs: Tensor, trials: Trials) -> Tensor:

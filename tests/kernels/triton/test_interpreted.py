@@ -9,7 +9,7 @@ import torch
 from torch.nn.functional import cross_entropy, linear
 
 from adaptrnn import ARUN, RNN
-from adaptrnn.kernels.arun import arun, arun_cross_entropy, arun_trace
+from adaptrnn.kernels.arun import arun, arun_loss, arun_trace
 from adaptrnn.kernels.arun import reference as arun_reference
 from adaptrnn.kernels.gamma_rnn import gamma_rnn, gamma_rnn_trace
 from adaptrnn.kernels.gamma_rnn import reference as gamma_reference
@@ -236,7 +236,7 @@ def test_fused_loss_is_layer_readout_and_cross_entropy(arun_inputs, relative):
     scores = linear(arun_reference.arun(*exact[:9])[1], *exact[9:])
     loss = cross_entropy(scores, target)
     tensors = narrow(exact)
-    results = arun_cross_entropy(*tensors, target, backend="triton")
+    results = arun_loss(*tensors, target, backend="triton")
     assert not results[1].requires_grad
     slopes = torch.autograd.grad(results[0], tensors)
     close(relative, (*results, *slopes), (loss, scores, *torch.autograd.grad(loss, exact)))

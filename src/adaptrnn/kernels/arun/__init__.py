@@ -1,5 +1,5 @@
 """A layer of adaptive recurrent units over a whole sequence."""
 
-from adaptrnn.kernels.arun.op import arun, arun_cross_entropy, arun_trace
+from adaptrnn.kernels.arun.op import arun, arun_loss, arun_trace
 
-__all__ = ["arun", "arun_cross_entropy", "arun_trace"]
+__all__ = ["arun", "arun_loss", "arun_trace"]

@@ -57,18 +57,20 @@ template <class M> struct Packed {
   using T = typename M::T;
   typename M::Word *hh, *hh_t, *gg, *gg_t;
   T *ih, *ag, *bg, *gn, *gs;  // of the units, padded to whole words
+  PackedHead<T> head;
   void layout(Arena& arena, const Arun<T>& a) {
     const Panels<T> panels(a.size);
     const int units = words<M>(a.units) * M::numbers;
     const size_t square = size_t(units) * words<M>(a.units);
     ih = input_layout(arena, a.input, a.size);
-    hh = arena.take<typename M::Word>(packed_square<M>(panels));
+    hh = arena.take<typename M::Word>(packed_numbers<M>(panels));
     gg = arena.take<typename M::Word>(square);
     const bool both = a.mode != Mode::forward;
-    hh_t = both ? arena.take<typename M::Word>(packed_square<M>(panels)) : nullptr;
+    hh_t = both ? arena.take<typename M::Word>(packed_numbers<M>(panels)) : nullptr;
     gg_t = both ? arena.take<typename M::Word>(square) : nullptr;
     ag = arena.take<T>(units), bg = arena.take<T>(units);
     gn = arena.take<T>(units), gs = arena.take<T>(units);
+    head.layout(arena, a.head, a.size);
   }
 };
 
@@ -100,10 +102,11 @@ template <class M> void pack(const Arun<typename M::T>& a, char* memory) {
   const Panels<typename M::T> panels(a.size);
   const int most = rows_at_once(block_width<M>(tile_samples<M>(a) * a.size));
   pack_input(a.input, a.size, p.ih);
-  pack_square<M>(panels, a.weight_hh, false, p.hh);
+  p.head.pack(a.head, a.size);
+  pack_weight<M>(panels, a.weight_hh, false, p.hh);
   pack_units<M>(a.units, most, a.weight_gg, false, p.gg);
   if (p.hh_t) {
-    pack_square<M>(panels, a.weight_hh, true, p.hh_t);
+    pack_weight<M>(panels, a.weight_hh, true, p.hh_t);
     pack_units<M>(a.units, most, a.weight_gg, true, p.gg_t);
   }
   for (int i = 0; i < words<M>(a.units) * M::numbers; ++i) {
@@ -115,20 +118,19 @@ template <class M> void pack(const Arun<typename M::T>& a, char* memory) {
 
 template <class T> GradientLayout gradient_layout(const Arun<T>& a) {
   const Panels<T> panels(a.size);
-  const size_t g = a.units, k = a.head.classes;
+  const size_t g = a.units;
   return {size_t(a.size) * panels.pitch, size_t(panels.pitch),
-          g * g + 2 * g + g + g + 2 + k * a.size + k +
+          g * g + 2 * g + g + g + 2 + head_numbers(a.head, a.size) +
               InputGradient<T>::numbers(a.input, a.size)};
 }
 
 // Views of the doubles of Gradients, in this order.
 struct Small {
-  double *gg, *gc, *ag, *bg, *bgc, *head_weight, *head_bias, *ih;
+  double *gg, *gc, *ag, *bg, *bgc, *head, *ih;
   template <class T> Small(double* p, const Arun<T>& a) {
-    const size_t g = a.units, n = a.size, k = a.head.classes;
+    const size_t g = a.units;
     gg = p, gc = gg + g * g, ag = gc + 2 * g, bg = ag + g, bgc = bg + g;
-    head_weight = bgc + 2, head_bias = head_weight + k * n;
-    ih = head_bias + k;
+    head = bgc + 2, ih = head + head_numbers(a.head, a.size);
   }
 };
 
@@ -161,6 +163,7 @@ template <class M, int P> struct Tile {
   Word *dz, *rounded, *left, *right;
   Outer<M> outer;
   InputGradient<T> input;
+  HeadTile<T> head;
 
   Tile(const Arun<T>& c_, int samples_)
       : c(c_),
@@ -172,7 +175,8 @@ template <class M, int P> struct Tile {
         blocks((lanes + wide - 1) / wide),
         padded(blocks * wide),
         rows(states, R),
-        sides(units, kSide) {
+        sides(units, kSide),
+        head(c_.head, c_.time, c_.size, samples_) {
     keep_all = c.past || (c.mode == Mode::fused && c.segment >= c.time);
     const int length = c.segment < c.time ? c.segment : c.time;
     slots = c.mode == Mode::forward ? 2 : length + 1;
@@ -201,6 +205,7 @@ template <class M, int P> struct Tile {
     sum_small = arena.take<T>(size_t(states) * K * 4 * L + 2 * L);
     input.layout(arena, c.input, c.size);
     outer.layout(arena, panels, kChunk * samples);
+    head.layout(arena);
   }
 
   Slot<M> slot(int k) const {
@@ -537,6 +542,7 @@ template <class M, int P> struct Tile {
       outer.push(slope, before.h + size_t(s) * c.size);
     }
     product<M>(panels, samples, operands<M>(samples, c.size, da, rounded), w.hh_t, sums);
+    head.backward(w.head, t - 1, sums);
     const T* more = t && c.grad_output
                         ? c.grad_output + (size_t(t - 1) * c.batch + first) * c.size
                         : nullptr;
@@ -552,6 +558,14 @@ template <class M, int P> struct Tile {
     }
     if (t % kChunk == 0) outer.flush(out.weight_hh);
     if (t % steps_in_sums == 0) flush(out);
+  }
+
+  // dh of the last step, where the loss is all there is
+  void last_slopes() const {
+    std::memset(sums, 0, sizeof(T) * samples * panels.pitch);
+    head.backward(w.head, c.time - 1, sums);
+    for (int s = 0; s < samples; ++s)
+      std::memcpy(dh + size_t(s) * c.size, sums + size_t(s) * panels.pitch, sizeof(T) * c.size);
   }
 
   // State before step t = k segment, k >= 1.
@@ -591,21 +605,21 @@ template <class M, int P> struct Tile {
     const int last_segment = (c.time - 1) / c.segment;
     if (c.mode != Mode::backward) {
       restore(0, first, slot(0));
+      head.begin(first);
       Slot<M> now = slot(0);
       for (int t = 0; t < c.time; ++t) {
         if (t && t % c.segment == 0) keep(t / c.segment, first, now);
         const Slot<M> next = slot(keep_all ? t + 1 : (t + 1) & 1);
         forward_step(t, first, now, next);
         write_step(t, first, next);
+        head.forward(w.head, t, c.batch, first, next.h, Small(out.small, c).head);
         now = next;
       }
       if (c.h_last) std::memcpy(c.h_last + at, now.h, sizeof(T) * lanes);
       if (c.g_last) export_units(now.g, c.g_last + at * units);
       if (c.mode == Mode::forward) return;
-      const Small small(out.small, c);
       std::memset(dh, 0, sizeof(T) * padded);
-      cross_entropy(c.head, c.batch, c.size, first, samples, now.h, dh, small.head_weight,
-                    small.head_bias);
+      last_slopes();
       std::memset(dg, 0, sizeof(T) * states * K * padded);
     } else {
       std::memset(dh, 0, sizeof(T) * padded);

@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, linear
+from torch.nn.functional import linear
 
 from adaptrnn._error import bad
-from adaptrnn.kernels import native
+from adaptrnn.kernels import native, readout
 from adaptrnn.kernels.arun import reference
 from adaptrnn.kernels.triton import arun as on_gpu
 
@@ -38,6 +38,7 @@ def arun(
     weight_gc: Tensor,
     bias_gc: Tensor,
     *,
+    alpha: Tensor | None = None,
     weight_ih: Tensor | None = None,
     bias_ih: Tensor | None = None,
     last_only: bool = False,
@@ -63,6 +64,8 @@ def arun(
         bias_g: (G,).
         weight_gc: (2, G), readout of n (row 0) and s (row 1).
         bias_gc: (2,).
+        alpha: (N,), dt / tau, 0 < alpha <= 1, of leaky neurons, whose rate is
+            (1 - alpha) h_{t-1} + alpha times the one above; None for 1. In plain torch only.
         weight_ih: (N, D), the input weights, or None where currents are given. The currents of few
             inputs (small D) are then never stored, unless the input's own gradient is wanted.
         bias_ih: (N,), all that is added to every current, or None for 0.
@@ -92,6 +95,7 @@ def arun(
         >>> torch.allclose(h, torch.nn.functional.softplus(torch.ones(5, 2, 3)))
         True
     """
+    backend = native.without_leak(backend, alpha, h0.shape[-1])
     others = (h0, g0, weight_hh, weight_ag, weight_gg, bias_g, weight_gc, bias_gc)
     wanted = [*others, currents, *(t for t in (weight_ih, bias_ih) if t is not None)]
     gradients = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in wanted)
@@ -103,7 +107,7 @@ def arun(
         options: dict[str, Any] = {"last_only": last_only, "backend": backend}
         return on_gpu.arun(*tensors, **options, memory_budget=memory_budget)
     if not native.takes(backend, *tensors):
-        output, h, g = _reference(*tensors, weight, bias)
+        output, h, g = _reference(*tensors, weight, bias, alpha=alpha)
         return (output[:0] if last_only else output), h, g
     segment, keep = 0, False
     if gradients:
@@ -114,7 +118,7 @@ def arun(
     return torch.ops.adaptrnn.arun(*tensors, weight, bias, last_only, segment, keep, bf16)[:3]
 
 
-def arun_cross_entropy(
+def arun_loss(
     currents: Tensor,
     h0: Tensor,
     g0: Tensor,
@@ -127,20 +131,25 @@ def arun_cross_entropy(
     weight_out: Tensor,
     bias_out: Tensor,
     target: Tensor,
+    weights: Tensor | None = None,
     *,
+    alpha: Tensor | None = None,
     weight_ih: Tensor | None = None,
     bias_ih: Tensor | None = None,
     backend: str = "auto",
     memory_budget: int = native.MEMORY_BUDGET,
     precision: str = "auto",
 ) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy of a linear readout of the last rates, the fastest way to train.
+    """Mean loss of a linear readout of the rates, the fastest way to train.
 
-        loss = mean over b of -ln softmax(W_out h_T + b_out)[target]
+        y_t = W_out h_t + b_out
+        L = sum_{t,b} w_tb l_tb / sum_{t,b} w_tb
 
-    The same as `arun`, a linear layer and cross_entropy. The native kernel computes loss and
-    gradient of a few samples in one visit: it keeps their whole past, while that fits in the
-    memory budget, and computes nothing twice.
+    with l the cross entropy of a class, -ln softmax(y_tb)[target], or the squared error of real
+    values, averaged over the K outputs; at every step, or of one class a sample at the last step.
+    It is the same as `arun`, a linear layer and `adaptrnn.kernels.readout.mean_loss`. The native
+    kernel computes loss and gradient of a few samples in one visit: it keeps their whole past,
+    while that fits in the memory budget, and computes nothing twice.
 
     Args:
         currents: (T, B, N), and so on to `bias_gc` as for `arun`. With `weight_ih`, the input x
@@ -155,7 +164,12 @@ def arun_cross_entropy(
         bias_gc: (2,).
         weight_out: (K, N), the readout.
         bias_out: (K,).
-        target: (B,), int64, the classes, 0 to K-1.
+        target: classes 0 to K-1 at the last step (B,) or at every step (T, B), int64; or real
+            values at every step (T, B, K).
+        weights: (T, B) >= 0, how much a step counts in the mean; None for 1 everywhere, and with
+            one class a sample.
+        alpha: (N,), dt / tau, 0 < alpha <= 1, of leaky neurons, whose rate is
+            (1 - alpha) h_{t-1} + alpha times the one above; None for 1. In plain torch only.
         weight_ih: (N, D), the input weights, or None where currents are given.
         bias_ih: (N,), all that is added to every current, or None for 0.
         backend: as for `arun`.
@@ -163,23 +177,24 @@ def arun_cross_entropy(
         precision: as for `arun`.
 
     Returns:
-        The loss () and the scores W_out h_T + b_out (B, K); the scores carry no gradient.
+        The loss () and the outputs y, (B, K) or (T, B, K); the outputs carry no gradient.
 
     Raises:
         InputError: as `arun`; a class outside 0 to K-1.
 
     Example:
         >>> zero = torch.zeros
-        >>> loss, scores = arun_cross_entropy(
+        >>> loss, outputs = arun_loss(
         ...     torch.ones(5, 2, 3), zero(2, 3), zero(2, 3, 4), zero(3, 3), zero(4), zero(4, 4),
         ...     zero(4), zero(2, 4), torch.tensor([1.0, 0.0]), zero(10, 3), zero(10),
         ...     torch.tensor([3, 7]))
-        >>> float(loss), scores.shape  # ln 10
+        >>> float(loss), outputs.shape  # ln 10
         (2.302..., torch.Size([2, 10]))
     """
-    readout = weight_out, bias_out
+    backend = native.without_leak(backend, alpha, h0.shape[-1])
+    outward = weight_out, bias_out
     bf16 = native.bfloat16(precision, h0.dtype)
-    currents, *given = native.given(backend, currents, weight_ih, bias_ih, h0, *readout)
+    currents, *given = native.given(backend, currents, weight_ih, bias_ih, h0, *outward)
     tensors = (
         currents,
         h0,
@@ -192,35 +207,24 @@ def arun_cross_entropy(
         bias_gc,
     )
     _check(*tensors, memory_budget=memory_budget, weight_ih=given[0])
-    (_, batch, _), (size, _), classes = currents.shape, weight_hh.shape, weight_out.shape[0]
-    if weight_out.ndim != 2 or classes < 1 or weight_out.shape[1] != size:
-        raise bad("weight_out.shape", tuple(weight_out.shape), f"(K, N) = (K, {size})")
-    if bias_out.shape != (classes,):
-        raise bad("bias_out.shape", tuple(bias_out.shape), f"(K,) = ({classes},)")
-    if target.shape != (batch,) or target.dtype != torch.int64:
-        shown = f"{tuple(target.shape)} of {target.dtype}"
-        raise bad("target.shape", shown, f"(B,) = ({batch},) of torch.int64")
+    steps, batch, size = *currents.shape[:2], weight_hh.shape[0]
+    readout.check(steps, batch, size, weight_out, bias_out, target, weights)
+    last_only, head = target.ndim == 1, (weight_out, bias_out, target, weights)
     if backend in native.ON_GPU:
-        options: dict[str, Any] = {"last_only": True, "backend": backend}
-        h = on_gpu.arun(*tensors, **options, memory_budget=memory_budget)[1]
-        scores = linear(h, *readout)
-        return cross_entropy(scores, target), scores.detach()
-    if not native.takes(backend, *tensors, *readout) or target.device.type != "cpu":
-        return _reference_loss(*tensors, *readout, target, *given)
-    if (
-        not torch.compiler.is_compiling()
-        and not 0 <= int(target.min()) <= int(target.max()) < classes
-    ):
-        raise bad("target", target, f"classes from 0 to K-1 = {classes - 1}")
-    needed = [t is not None and t.requires_grad for t in (*tensors, *readout, *given)]
+        options: dict[str, Any] = {"last_only": last_only, "backend": backend}
+        output, h, _ = on_gpu.arun(*tensors, **options, memory_budget=memory_budget)
+        return readout.loss_of_rates(h if last_only else output, *head)
+    if not readout.served(backend, target, weights, *tensors, *outward):
+        return _reference_loss(*tensors, *head, *given, alpha=alpha)
+    readout.check_classes(target, weight_out.shape[0])
+    needed = [t is not None and t.requires_grad for t in (*tensors, *outward, *given)]
     if not (torch.is_grad_enabled() and any(needed)):
-        h = torch.ops.adaptrnn.arun(*tensors, *given, True, 0, False, bf16)[1]
-        scores = linear(h, *readout)
-        return cross_entropy(scores, target), scores
-    loss, scores = torch.ops.adaptrnn.arun_cross_entropy(
-        *tensors, *readout, target, *given, memory_budget, bf16, needed
-    )[:2]
-    return loss, scores.detach()
+        plan = (last_only, 0, False, bf16)
+        output, h, *_ = torch.ops.adaptrnn.arun(*tensors, *given, *plan)
+        return readout.loss_of_rates(h if last_only else output, *head)
+    last = (memory_budget, bf16, needed)
+    loss, outputs = torch.ops.adaptrnn.arun_loss(*tensors, *head, *given, *last)[:2]
+    return loss, outputs.detach()
 
 
 def arun_trace(
@@ -234,6 +238,7 @@ def arun_trace(
     weight_gc: Tensor,
     bias_gc: Tensor,
     *,
+    alpha: Tensor | None = None,
     backend: str = "auto",
     precision: str = "auto",
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -264,12 +269,13 @@ def arun_trace(
         bias_gc,
     )
     _check(*tensors, memory_budget=0)
+    backend = native.without_leak(backend, alpha, h0.shape[-1])
     bf16 = native.bfloat16(precision, h0.dtype)
     gradients = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
     if backend in native.ON_GPU and not gradients:
         return on_gpu.arun_trace(*tensors)
     if not native.takes(backend, *tensors) or gradients:
-        return reference.arun_trace(*tensors)
+        return reference.arun_trace(*tensors, alpha=alpha)
     return torch.ops.adaptrnn.arun_trace(*tensors, bf16)
 
 
@@ -279,11 +285,11 @@ _TENSORS = ", ".join(f"Tensor {name}" for name in NAMES)
 _GIVEN = f"{_TENSORS}, {native.INPUT}"
 
 
-def _reference(*tensors: Any) -> tuple[Tensor, Tensor, Tensor]:
+def _reference(*tensors: Any, alpha: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """The same eleven tensors to the reference."""
     x, *others, weight_ih, bias_ih = tensors
     currents = x if weight_ih is None else linear(x, weight_ih, bias_ih)
-    return reference.arun(currents, *others)
+    return reference.arun(currents, *others, alpha=alpha)
 
 
 def _results(count: int) -> str:
@@ -401,72 +407,32 @@ def _arun_trace_results(*inputs: Any) -> tuple[Tensor, ...]:
 
 
 @torch.library.custom_op(
-    "adaptrnn::arun_cross_entropy",
+    "adaptrnn::arun_loss",
     mutates_args=(),
-    schema=f"({_TENSORS}, Tensor weight_out, Tensor bias_out, Tensor target, {native.INPUT}, "
-    f"SymInt memory_budget, bool bf16, bool[] needed) -> {_results(15)}",
+    schema=f"({_TENSORS}, {readout.SCHEMA}, {native.INPUT}, SymInt memory_budget, bool bf16, "
+    f"bool[] needed) -> {_results(15)}",
 )
-def _arun_cross_entropy(*inputs: Any) -> tuple[Tensor, ...]:
-    """The mean loss, the scores, and the loss's gradients of the thirteen tensors."""
-    currents, g0, budget, bf16 = inputs[0], inputs[2], *inputs[14:16]
-    (steps, batch, _), (_, size, units) = currents.shape, g0.shape
-    _, scores, *gradients = _arun_cross_entropy_results(*inputs)
-    losses = currents.new_empty(batch, dtype=torch.float64)
-    arrays = native.named(NAMES, (*inputs[:9], *inputs[12:14]))
-    readout = ("weight_out", "bias_out")
-    arrays |= zip((*readout, "target"), native.contiguous(inputs[9:12]), strict=True)
-    names = (*NAMES, *readout, "weight_ih", "bias_ih")
-    arrays |= {f"grad_{n}": g for n, g in zip(names, gradients, strict=True)}
-    arrays |= {"loss": losses, "logits": scores}
-    _, each = native.arun_past(steps, batch, size, units, currents.dtype, bf16)
-    fits = each * min(torch.get_num_threads(), batch) <= budget
-    segment = steps if fits else native.segment_length(steps, 10)
-    native.run("arun", "fused", arrays=arrays, segment=segment, bf16=bf16)
-    return losses.mean().to(currents.dtype), scores, *gradients
+def _arun_loss(*inputs: Any) -> tuple[Tensor, ...]:
+    """The mean loss, the outputs, and the loss's gradients of the thirteen tensors."""
+    (steps, batch, _), (_, size, units) = inputs[0].shape, inputs[2].shape
+    bf16, outputs = inputs[-2], inputs[9].shape[0]
+    each = native.arun_past(steps, batch, size, units, inputs[0].dtype, bf16, outputs)[1]
+    return readout.fused("arun", NAMES, inputs, each=each)
 
 
-@_arun_cross_entropy.register_fake
-def _arun_cross_entropy_results(*inputs: Any) -> tuple[Tensor, ...]:
-    currents, weight_out = inputs[0], inputs[9]
-    scores = currents.new_empty(currents.shape[1], weight_out.shape[0])
-    gradients = native.empty_gradients((*inputs[:11], *inputs[12:14]), inputs[-1])
-    return currents.new_empty(()), scores, *gradients
+@_arun_loss.register_fake
+def _arun_loss_results(*inputs: Any) -> tuple[Tensor, ...]:
+    return readout.results(len(NAMES), inputs)
 
 
-def _loss_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    ctx.set_materialize_grads(False)
-    ctx.mark_non_differentiable(*output[1:])
-    ctx.save_for_backward(*inputs[:14], *output[2:])
+def _reference_loss(*inputs: Any, alpha: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Loss and outputs by the reference; what comes after the fifteen tensors is not used."""
+    tensors, (weight, bias, target, weights), given = inputs[:9], inputs[9:13], inputs[13:15]
+    output, h, _ = _reference(*tensors, *given, alpha=alpha)
+    return readout.loss_of_rates(h if target.ndim == 1 else output, weight, bias, target, weights)
 
 
-def _loss_gradient(ctx: Any, grad: Tensor | None, *_: Tensor | None) -> tuple[Any, ...]:
-    needed = [ctx.needs_input_grad[k] for k in (*range(11), 12, 13)]
-    if grad is None:
-        return (None,) * 17
-    saved: tuple[Tensor, ...] = ctx.saved_tensors
-    tensors, gradients = saved[:14], saved[14:]
-    if torch.is_grad_enabled():  # the gradient is to be differentiated again
-        inputs = native.separate((*tensors[:11], *tensors[12:]))
-        loss = _reference_loss(*inputs[:11], tensors[11], *inputs[11:])[0]
-        wanted = [x for x, need in zip(inputs, needed, strict=True) if need and x is not None]
-        again = iter(torch.autograd.grad(loss, wanted, grad, create_graph=True))
-        found = [next(again) if need else None for need in needed]
-    else:
-        # a value can be looked at only outside of a graph being traced
-        one = type(grad) is Tensor and float(grad) == 1
-        pairs = zip(gradients, needed, strict=True)
-        found = [(g if one else g * grad) if need else None for g, need in pairs]
-    return (*found[:11], None, *found[11:], None, None, None)
-
-
-_arun_cross_entropy.register_autograd(_loss_gradient, setup_context=_loss_context)
-
-
-def _reference_loss(*tensors: Any) -> tuple[Tensor, Tensor]:
-    *inputs, weight_out, bias_out, target, weight_ih, bias_ih = tensors
-    _, h, _ = _reference(*inputs, weight_ih, bias_ih)
-    scores = linear(h, weight_out, bias_out)
-    return cross_entropy(scores, target), scores.detach()
+readout.differentiate(_arun_loss, len(NAMES), lambda *inputs: _reference_loss(*inputs)[0])
 
 
 def _check(

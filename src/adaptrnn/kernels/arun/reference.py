@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import linear
 
-from adaptrnn.activation import gamma
+from adaptrnn.activation import gamma, leaky
 
 
 def control(
@@ -30,11 +30,12 @@ def step(
     g: Tensor,  # (..., N, G)
     weight_hh: Tensor,  # (N, N)
     *controller: Tensor,
+    alpha: Tensor | None = None,  # (N,)
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # a, g, n, s, h
-    """One time step: a = current + W_hh h, the controller, h = gamma(a; n, s)."""
+    """One time step: a = current + W_hh h, the controller, h = gamma(a; n, s), and the leak."""
     a = current + linear(h, weight_hh)
     g, n, s = control(a, g, *controller)
-    return a, g, n, s, gamma(a, n, s)
+    return a, g, n, s, leaky(h, gamma(a, n, s), alpha)
 
 
 def arun(
@@ -43,11 +44,12 @@ def arun(
     g0: Tensor,  # (B, N, G)
     weight_hh: Tensor,  # (N, N)
     *controller: Tensor,
+    alpha: Tensor | None = None,  # (N,)
 ) -> tuple[Tensor, Tensor, Tensor]:  # h (T, B, N), last h (B, N), last g (B, N, G)
     """All time steps. The input is unbound once: indexing it in the loop costs O(T^2) backward."""
     h, g, outputs = h0, g0, []
     for current in currents.unbind(0):
-        _, g, _, _, h = step(current, h, g, weight_hh, *controller)
+        _, g, _, _, h = step(current, h, g, weight_hh, *controller, alpha=alpha)
         outputs.append(h)
     return torch.stack(outputs), h, g
 
@@ -58,11 +60,12 @@ def arun_trace(
     g0: Tensor,  # (B, N, G)
     weight_hh: Tensor,  # (N, N)
     *controller: Tensor,
+    alpha: Tensor | None = None,  # (N,)
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # a, g, n, s, h, each (T, B, N[, G])
     """All time steps and every internal signal."""
     h, g, signals = h0, g0, []
     for current in currents.unbind(0):
-        signals.append(step(current, h, g, weight_hh, *controller))
+        signals.append(step(current, h, g, weight_hh, *controller, alpha=alpha))
         _, g, _, _, h = signals[-1]
     a, g, n, s, h = (torch.stack(signal) for signal in zip(*signals, strict=True))
     return a, g, n, s, h

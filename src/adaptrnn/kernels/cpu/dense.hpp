@@ -11,39 +11,41 @@ namespace ADAPTRNN_ISA {
 constexpr int kMaxSamples = kManyRegisters ? 5 : 4;  // rows of a register block
 constexpr int kMaxWidth = kManyRegisters ? 5 : 3;    // vectors of a register block
 
-// `size` columns in the fewest vectors, and these in panels of nearly equal width.
+// `size` columns in the fewest vectors, and these in panels of nearly equal width; `depth` numbers
+// meet in each sum of a product, as many as there are columns unless said otherwise.
 template <class T> struct Panels {
-  int size, pitch;
+  int size, depth, pitch;
   Split vectors;
-  explicit Panels(int size_)
-      : size(size_), pitch((size_ + kLanes<T> - 1) / kLanes<T> * kLanes<T>),
+  explicit Panels(int size_, int depth_ = 0)
+      : size(size_), depth(depth_ ? depth_ : size_),
+        pitch((size_ + kLanes<T> - 1) / kLanes<T> * kLanes<T>),
         vectors(pitch / kLanes<T>, kMaxWidth) {}
   int count() const { return vectors.parts; }
   int width(int panel) const { return vectors.begin(panel + 1) - vectors.begin(panel); }
   int first(int panel) const { return vectors.begin(panel) * kLanes<T>; }  // column
 };
 
-template <class M> size_t packed_square(const Panels<typename M::T>& c) {
-  return size_t(c.pitch) * words<M>(c.size);
+template <class M> size_t packed_numbers(const Panels<typename M::T>& c) {
+  return size_t(c.pitch) * words<M>(c.depth);
 }
 
 // packed[panel][word of j][column] = weight[column][j], or weight[j][column] if transposed.
 template <class M>
-void pack_square(const Panels<typename M::T>& c, const typename M::T* weight, bool transposed,
+void pack_weight(const Panels<typename M::T>& c, const typename M::T* weight, bool transposed,
                  typename M::Word* packed) {
   const auto at = [&](int j, int column) {
-    if (j >= c.size || column >= c.size) return typename M::T(0);
-    return transposed ? weight[size_t(j) * c.size + column] : weight[size_t(column) * c.size + j];
+    if (j >= c.depth || column >= c.size) return typename M::T(0);
+    return transposed ? weight[size_t(j) * c.size + column] : weight[size_t(column) * c.depth + j];
   };
   for (int panel = 0; panel < c.count(); ++panel)
-    for (int j = 0; j < c.size; j += M::numbers)
+    for (int j = 0; j < c.depth; j += M::numbers)
       for (int column = c.first(panel); column < c.first(panel + 1); ++column, ++packed)
         *packed = M::word(at(j, column), at(j + 1, column));
 }
 
 template <class M, int S, int W>
 ADAPTRNN_INLINE void product_block(const typename M::Word* in, int in_pitch,
-                                   const typename M::Word* packed, int from, int to,
+                                   const typename M::Word* packed, int from, int to, bool more,
                                    typename M::T* out, int out_pitch) {
   using T = typename M::T;
   Vec<T> acc[S][W];
@@ -51,7 +53,7 @@ ADAPTRNN_INLINE void product_block(const typename M::Word* in, int in_pitch,
   for (int s = 0; s < S; ++s)
 #pragma GCC unroll 5
     for (int w = 0; w < W; ++w)
-      acc[s][w] = from ? load<T>(out + s * out_pitch + w * kLanes<T>) : Vec<T>{};
+      acc[s][w] = from || more ? load<T>(out + s * out_pitch + w * kLanes<T>) : Vec<T>{};
   const typename M::Word* row = packed + size_t(from) * W * kLanes<T>;
   for (int j = from; j < to; ++j, row += W * kLanes<T>) {
     typename M::V wide[W];
@@ -77,23 +79,23 @@ ADAPTRNN_INLINE void product_block(const typename M::Word* in, int in_pitch,
 
 template <class M, int W>
 ADAPTRNN_INLINE void product_panel(int samples, const typename M::Word* in, int in_pitch,
-                                   const typename M::Word* packed, int from, int to,
+                                   const typename M::Word* packed, int from, int to, bool more,
                                    typename M::T* out, int out_pitch) {
   switch (samples) {
-    case 1: return product_block<M, 1, W>(in, in_pitch, packed, from, to, out, out_pitch);
-    case 2: return product_block<M, 2, W>(in, in_pitch, packed, from, to, out, out_pitch);
-    case 3: return product_block<M, 3, W>(in, in_pitch, packed, from, to, out, out_pitch);
-    case 4: return product_block<M, 4, W>(in, in_pitch, packed, from, to, out, out_pitch);
+    case 1: return product_block<M, 1, W>(in, in_pitch, packed, from, to, more, out, out_pitch);
+    case 2: return product_block<M, 2, W>(in, in_pitch, packed, from, to, more, out, out_pitch);
+    case 3: return product_block<M, 3, W>(in, in_pitch, packed, from, to, more, out, out_pitch);
+    case 4: return product_block<M, 4, W>(in, in_pitch, packed, from, to, more, out, out_pitch);
     case 5:
       if constexpr (kMaxSamples >= 5)
-        return product_block<M, 5, W>(in, in_pitch, packed, from, to, out, out_pitch);
+        return product_block<M, 5, W>(in, in_pitch, packed, from, to, more, out, out_pitch);
   }
 }
 
 template <class M, int W>
 void product_groups(const Panels<typename M::T>& c, int samples, const typename M::Word* in,
-                    const typename M::Word* packed, typename M::T* out) {
-  const int size = words<M>(c.size);
+                    const typename M::Word* packed, bool more, typename M::T* out) {
+  const int size = words<M>(c.depth);
   const Split groups(samples, kMaxSamples);
   // several groups share a piece of a panel that stays in the first-level cache
   const int step = groups.parts == 1 ? size : 64;
@@ -102,35 +104,36 @@ void product_groups(const Panels<typename M::T>& c, int samples, const typename 
     for (int group = 0; group < groups.parts; ++group) {
       const int s = groups.begin(group);
       product_panel<M, W>(groups.begin(group + 1) - s, in + size_t(s) * size, size, packed, from, to,
-                          out + size_t(s) * c.pitch, c.pitch);
+                          more, out + size_t(s) * c.pitch, c.pitch);
     }
   }
 }
 
-// out[s][column] = sum over j of in[s][j] packed[j][column]; rows of `in` have words<M>(c.size) words,
-// rows of `out` c.pitch numbers.
+// out[s][column] = sum over j of in[s][j] packed[j][column]; rows of `in` have words<M>(c.depth) words,
+// rows of `out` c.pitch numbers. With `more` the sums are added to what is there.
 template <class M>
 void product(const Panels<typename M::T>& c, int samples, const typename M::Word* in,
-             const typename M::Word* packed, typename M::T* out) {
+             const typename M::Word* packed, typename M::T* out, bool more = false) {
   for (int panel = 0; panel < c.count(); ++panel) {
     const int first = c.first(panel);
-    const typename M::Word* from = packed + size_t(first) * words<M>(c.size);
+    const typename M::Word* from = packed + size_t(first) * words<M>(c.depth);
     switch (c.width(panel)) {
-      case 1: product_groups<M, 1>(c, samples, in, from, out + first); break;
-      case 2: product_groups<M, 2>(c, samples, in, from, out + first); break;
-      case 3: product_groups<M, 3>(c, samples, in, from, out + first); break;
+      case 1: product_groups<M, 1>(c, samples, in, from, more, out + first); break;
+      case 2: product_groups<M, 2>(c, samples, in, from, more, out + first); break;
+      case 3: product_groups<M, 3>(c, samples, in, from, more, out + first); break;
       case 4:
         if constexpr (kMaxWidth >= 4)
-          product_groups<M, 4>(c, samples, in, from, out + first);
+          product_groups<M, 4>(c, samples, in, from, more, out + first);
         break;
       case 5:
         if constexpr (kMaxWidth >= 5)
-          product_groups<M, 5>(c, samples, in, from, out + first);
+          product_groups<M, 5>(c, samples, in, from, more, out + first);
     }
   }
 }
 
-// The gradient of the recurrent weights, out[i][j] += sum over rows k of left[k][i] right[k][j].
+// The gradient of weights, out[i][j] += sum over rows k of left[k][i] right[k][j], with i < c.depth and
+// j < c.size; two numbers in a word are for square weights only.
 // Rows are collected (`push`) until the buffers are full, then multiplied at once (`flush`), as many
 // in a word as it has numbers.
 template <class M> struct Outer {
@@ -147,7 +150,7 @@ template <class M> struct Outer {
     c = &panels;
     capacity = words<M>(capacity_);
     rows = 0;
-    left = arena.take<Word>(size_t(capacity) * panels.size);
+    left = arena.take<Word>(size_t(capacity) * panels.depth);
     right = arena.take<Word>(size_t(capacity) * panels.pitch);
     if (M::numbers > 1) waiting = arena.take<T>(size_t(4) * panels.size);
   }
@@ -182,7 +185,7 @@ template <class M> struct Outer {
   }
   // left is stored [block of rows of `out`][row][i in block], right [panel][row][column]
   void add(const Word* l, const Word* r) {
-    const int whole = c->size / high * high, rest = c->size - whole;
+    const int whole = c->depth / high * high, rest = c->depth - whole;
     for (int i = 0; i < whole; i += high)
       std::memcpy(left + size_t(capacity) * i + size_t(rows) * high, l + i, sizeof(Word) * high);
     for (int k = 0; k < rest; ++k)
@@ -221,10 +224,10 @@ template <class M> struct Outer {
   }
   template <int W> void flush_panel(int first, T* out) {
     const Word* r = right + size_t(capacity) * first;
-    for (int i = 0; i < c->size; i += high) {
+    for (int i = 0; i < c->depth; i += high) {
       const Word* l = left + size_t(capacity) * i;
       T* to = out + size_t(i) * c->pitch + first;
-      switch (c->size - i) {
+      switch (c->depth - i) {
         case 1: block<1, W>(l, r, to); break;
         case 2: block<2, W>(l, r, to); break;
         case 3: block<3, W>(l, r, to); break;
@@ -238,7 +241,7 @@ template <class M> struct Outer {
       }
     }
   }
-  // out: c.size rows of c.pitch numbers
+  // out: c.depth rows of c.pitch numbers
   void flush(T* out) {
     if constexpr (M::numbers > 1)
       if (odd) {

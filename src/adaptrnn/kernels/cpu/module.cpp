@@ -111,19 +111,25 @@ class Arrays {
 };
 
 template <class T>
-Head<T> head(Arrays& arrays, Mode mode, int batch, int size) {
+Head<T> head(Arrays& arrays, Mode mode, int time, int batch, int size) {
   Head<T> head = {};
   if (mode != Mode::fused) return head;
-  const int classes = arrays.shape("weight_out", 2)[0];
-  head.classes = classes;
-  head.weight = arrays.get<T>("weight_out", {classes, size}, true);
-  head.bias = arrays.get<T>("bias_out", {classes}, true);
-  head.target = arrays.get<int64_t>("target", {batch}, true);
-  head.logits = arrays.get<T>("logits", {batch, classes}, true);
+  const int outputs = arrays.shape("weight_out", 2)[0], steps = arrays.shape("scores", 3)[0];
+  if (steps != 1 && steps != time) throw std::invalid_argument("scores: of 1 or of T steps");
+  head.outputs = outputs, head.steps = steps;
+  head.weight = arrays.get<T>("weight_out", {outputs, size}, true);
+  head.bias = arrays.get<T>("bias_out", {outputs}, true);
+  head.target = arrays.get<int64_t>("target", {steps, batch});
+  head.values = arrays.get<T>("values", {steps, batch, outputs}, !head.target);
+  head.counts = arrays.get<T>("counts", {steps, batch});
+  head.scores = arrays.get<T>("scores", {steps, batch, outputs}, true);
   head.loss = arrays.get<double>("loss", {batch}, true);
-  for (int b = 0; b < batch; ++b)
-    if (head.target[b] < 0 || head.target[b] >= classes)
+  const size_t rows = size_t(steps) * batch;
+  for (size_t row = 0; row < rows; ++row) {
+    head.total += head.counts ? double(head.counts[row]) : 1.0;
+    if (head.target && (head.target[row] < 0 || head.target[row] >= outputs))
       throw std::invalid_argument("target: a class outside 0 <= class < K");
+  }
   return head;
 }
 
@@ -219,8 +225,8 @@ void arun_as(const Kernel<T, Arun<T>>& kernel, Arrays& arrays, Mode mode, int se
   p.grad_currents = arrays.fresh<T>("grad_currents", {t, b, n});
   p.grad_h0 = arrays.get<T>("grad_h0", {b, n});
   p.grad_g0 = arrays.get<T>("grad_g0", {b, n, g});
-  p.head = head<T>(arrays, mode, int(b), int(n));
-  const int64_t classes = p.head.classes;
+  p.head = head<T>(arrays, mode, int(t), int(b), int(n));
+  const int64_t outputs = p.head.outputs;
   T* weight_hh = arrays.get<T>("grad_weight_hh", {n, n});
   const std::vector<Piece<T>> pieces = {
       {arrays.get<T>("grad_weight_gg", {g, g}), size_t(g * g)},
@@ -228,8 +234,8 @@ void arun_as(const Kernel<T, Arun<T>>& kernel, Arrays& arrays, Mode mode, int se
       {arrays.get<T>("grad_weight_ag", {g}), size_t(g)},
       {arrays.get<T>("grad_bias_g", {g}), size_t(g)},
       {arrays.get<T>("grad_bias_gc", {2}), 2},
-      {arrays.get<T>("grad_weight_out", {classes, n}), size_t(classes * n)},
-      {arrays.get<T>("grad_bias_out", {classes}), size_t(classes)},
+      {arrays.get<T>("grad_weight_out", {outputs, n}), size_t(outputs * n)},
+      {arrays.get<T>("grad_bias_out", {outputs}), size_t(outputs)},
       {arrays.get<T>("grad_weight_ih", {n, d}), size_t(n * d)},
       {arrays.get<T>("grad_bias_ih", {n}), size_t(d ? n : 0)}};
   const nb::gil_scoped_release release;
@@ -261,7 +267,6 @@ void rnn_as(const Kernel<T, Rnn<T>>& kernel, Arrays& arrays, Mode mode, int nonl
   Rnn<T> p = {};
   p.mode = mode, p.nonlinearity = Nonlinearity(nonlinearity);
   p.time = int(t), p.batch = int(b), p.size = int(n), p.segment = segment;
-  if (mode == Mode::fused) throw std::invalid_argument("mode: must be forward or backward");
   const bool gamma = p.nonlinearity == Nonlinearity::gamma;
   p.input = input<T>(arrays, lengths);
   p.currents = arrays.get<T>("currents", {t, b, n}, !d);
@@ -278,11 +283,16 @@ void rnn_as(const Kernel<T, Rnn<T>>& kernel, Arrays& arrays, Mode mode, int nonl
   p.grad_h_last = arrays.get<T>("grad_h_last", {b, n});
   p.grad_currents = arrays.fresh<T>("grad_currents", {t, b, n});
   p.grad_h0 = arrays.get<T>("grad_h0", {b, n});
+  p.head = head<T>(arrays, mode, int(t), int(b), int(n));
+  const int64_t outputs = p.head.outputs;
   T* weight_hh = arrays.get<T>("grad_weight_hh", {n, n});
-  const std::vector<Piece<T>> pieces = {{arrays.get<T>("grad_n", {n}), size_t(n)},
-                                        {arrays.get<T>("grad_s", {n}), size_t(n)},
-                                        {arrays.get<T>("grad_weight_ih", {n, d}), size_t(n * d)},
-                                        {arrays.get<T>("grad_bias_ih", {n}), size_t(d ? n : 0)}};
+  const std::vector<Piece<T>> pieces = {
+      {arrays.get<T>("grad_n", {n}), size_t(n)},
+      {arrays.get<T>("grad_s", {n}), size_t(n)},
+      {arrays.get<T>("grad_weight_out", {outputs, n}), size_t(outputs * n)},
+      {arrays.get<T>("grad_bias_out", {outputs}), size_t(outputs)},
+      {arrays.get<T>("grad_weight_ih", {n, d}), size_t(n * d)},
+      {arrays.get<T>("grad_bias_ih", {n}), size_t(d ? n : 0)}};
   const nb::gil_scoped_release release;
   Total total;
   run_tiles(kernel, p, threads, total);
@@ -302,24 +312,36 @@ void rnn(const std::string& mode, int nonlinearity, const nb::dict& dict, int se
 
 // Numbers in the whole past of a call, the array `past` that forward fills for backward; and the
 // bytes that one thread needs in a fused call that keeps its tile's whole past.
-template <class T>
-std::pair<int64_t, int64_t> past_as(const Kernel<T, Arun<T>>& kernel, int time, int batch, int size,
-                                    int units) {
-  Arun<T> p = {};
-  p.time = time, p.batch = batch, p.size = size, p.units = units, p.segment = time;
+template <class T, class Problem>
+std::pair<int64_t, int64_t> past_as(const Kernel<T, Problem>& kernel, Problem p, int time, int batch,
+                                    int size, int outputs) {
+  if (time < 1 || batch < 1 || size < 1 || outputs < 0)
+    throw std::invalid_argument("sizes must be at least 1");
+  p.time = time, p.batch = batch, p.size = size, p.segment = time;
   const int64_t numbers = int64_t(past_offsets(kernel, p).back());
   p.mode = Mode::fused;
+  p.head.outputs = outputs, p.head.steps = time;
   return {numbers, int64_t(kernel.workspace_bytes(p, plan(batch, kernel.tile(p))[0].samples))};
 }
 
-std::pair<int64_t, int64_t> arun_past(int time, int batch, int size, int units, bool is_double,
-                                      bool bfloat16, const std::string& instruction_set) {
-  if (time < 1 || batch < 1 || size < 1 || units < 1)
-    throw std::invalid_argument("sizes must be at least 1");
+std::pair<int64_t, int64_t> arun_past(int time, int batch, int size, int units, int outputs,
+                                      bool is_double, bool bfloat16,
+                                      const std::string& instruction_set) {
+  if (units < 1) throw std::invalid_argument("sizes must be at least 1");
   const Table& table = choose(instruction_set);
-  return is_double ? past_as<double>(table.arun_double, time, batch, size, units)
-                   : past_as<float>(bfloat16 ? table.arun_bfloat16 : table.arun_float, time, batch,
-                                    size, units);
+  Arun<double> p = {};
+  Arun<float> q = {};
+  p.units = q.units = units;
+  if (is_double) return past_as(table.arun_double, p, time, batch, size, outputs);
+  return past_as(bfloat16 ? table.arun_bfloat16 : table.arun_float, q, time, batch, size, outputs);
+}
+
+std::pair<int64_t, int64_t> rnn_past(int time, int batch, int size, int outputs, bool is_double,
+                                     bool bfloat16, const std::string& instruction_set) {
+  const Table& table = choose(instruction_set);
+  if (is_double) return past_as(table.rnn_double, Rnn<double>{}, time, batch, size, outputs);
+  return past_as(bfloat16 ? table.rnn_bfloat16 : table.rnn_float, Rnn<float>{}, time, batch, size,
+                 outputs);
 }
 
 // Multiply-adds of float32 per second, all threads together.
@@ -351,9 +373,11 @@ NB_MODULE(_cpu, m) {
         "instruction_set"_a = "");
   m.def("rnn", &adaptrnn::rnn, "mode"_a, "nonlinearity"_a, "arrays"_a, "segment"_a, "bfloat16"_a,
         "threads"_a, "instruction_set"_a = "");
-  m.def("arun_past", &adaptrnn::arun_past, "time"_a, "batch"_a, "size"_a, "units"_a, "double"_a,
-        "bfloat16"_a, "instruction_set"_a = "",
+  m.def("arun_past", &adaptrnn::arun_past, "time"_a, "batch"_a, "size"_a, "units"_a, "outputs"_a,
+        "double"_a, "bfloat16"_a, "instruction_set"_a = "",
         "Numbers of the whole past of a call, and bytes of a thread of a fused call that keeps it.");
+  m.def("rnn_past", &adaptrnn::rnn_past, "time"_a, "batch"_a, "size"_a, "outputs"_a, "double"_a,
+        "bfloat16"_a, "instruction_set"_a = "", "As arun_past.");
   m.def("peak", &adaptrnn::peak, "threads"_a, "seconds"_a, "instruction_set"_a = "",
         "Multiply-adds of float32 per second.");
 }

@@ -9,17 +9,22 @@ namespace adaptrnn {
 
 enum class Nonlinearity : int { tanh, relu, linear, softplus, sigmoid, gamma };
 
-// What a call is for. `fused` does the loss of the last step and the whole gradient in one visit.
+// What a call is for. `fused` does the loss and the whole gradient in one visit.
 enum class Mode : int { forward, backward, fused };
 
-// Linear readout of the last rates and mean cross-entropy; null pointers and 0 where unused.
+// Linear readout of the rates of the last S steps (1 or all) and mean loss: cross-entropy of classes
+// or squared error of values. Null pointers and 0 where unused.
 template <class T> struct Head {
-  int classes;
+  int outputs;            // K
+  int steps;              // S
   const T* weight;        // (K, N)
   const T* bias;          // (K,)
-  const int64_t* target;  // (B,)
-  T* logits;              // (B, K)
-  double* loss;           // (B,), of each sample
+  const int64_t* target;  // (S, B), classes; null: `values` are the targets
+  const T* values;        // (S, B, K)
+  const T* counts;        // (S, B), how much a step counts in the mean; null: 1
+  double total;           // their sum
+  T* scores;              // (S, B, K)
+  double* loss;           // (B,), share of each sample
 };
 
 // What currents are made of; count 0: they are given.
@@ -48,7 +53,7 @@ template <class T> struct Rnn {
   Mode mode;
   Nonlinearity nonlinearity;
   int time, batch, size;
-  int segment;
+  int segment;  // fused and >= time: the whole past is kept
   const T *currents, *h0, *weight_hh, *n, *s;  // n, s (N,), only gamma
   Input<T> input;  // in place of currents
   T *output, *h_last;
@@ -57,6 +62,7 @@ template <class T> struct Rnn {
   T* past;             // unused
   const T *grad_output, *grad_h_last;
   T *grad_currents, *grad_h0;
+  Head<T> head;
 };
 
 // Gradients of the weights: of one tile, or summed over all tiles. One block of numbers each, so

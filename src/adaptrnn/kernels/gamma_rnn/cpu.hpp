@@ -8,6 +8,7 @@
 #pragma once
 
 #include "../cpu/dense.hpp"
+#include "../cpu/head.hpp"
 #include "../cpu/input.hpp"
 #include "../cpu/problem.hpp"
 #include "../cpu/simd.hpp"
@@ -26,12 +27,14 @@ template <class M> struct Packed {
   using T = typename M::T;
   typename M::Word *hh, *hh_t;
   T* ih;
+  PackedHead<T> head;
   void layout(Arena& arena, const Rnn<T>& a) {
     const Panels<T> panels(a.size);
     ih = input_layout(arena, a.input, a.size);
-    hh = arena.take<typename M::Word>(packed_square<M>(panels));
+    hh = arena.take<typename M::Word>(packed_numbers<M>(panels));
     const bool both = a.mode != Mode::forward;
-    hh_t = both ? arena.take<typename M::Word>(packed_square<M>(panels)) : nullptr;
+    hh_t = both ? arena.take<typename M::Word>(packed_numbers<M>(panels)) : nullptr;
+    head.layout(arena, a.head, a.size);
   }
 };
 
@@ -47,16 +50,25 @@ template <class M> void pack(const Rnn<typename M::T>& a, char* memory) {
   p.layout(arena, a);
   const Panels<typename M::T> panels(a.size);
   pack_input(a.input, a.size, p.ih);
-  pack_square<M>(panels, a.weight_hh, false, p.hh);
-  if (p.hh_t) pack_square<M>(panels, a.weight_hh, true, p.hh_t);
+  p.head.pack(a.head, a.size);
+  pack_weight<M>(panels, a.weight_hh, false, p.hh);
+  if (p.hh_t) pack_weight<M>(panels, a.weight_hh, true, p.hh_t);
 }
 
 template <class T> GradientLayout gradient_layout(const Rnn<T>& a) {
   const Panels<T> panels(a.size);
   const size_t size = a.size;
   return {size * panels.pitch, size_t(panels.pitch),
-          2 * size + InputGradient<T>::numbers(a.input, a.size)};
+          2 * size + head_numbers(a.head, a.size) + InputGradient<T>::numbers(a.input, a.size)};
 }
+
+// Views of the doubles of Gradients, in this order.
+struct Small {
+  double *n, *s, *head, *ih;
+  template <class T> Small(double* p, const Rnn<T>& a) {
+    n = p, s = n + a.size, head = s + a.size, ih = head + head_numbers(a.head, a.size);
+  }
+};
 
 template <class T> ADAPTRNN_INLINE Vec<T> value(Nonlinearity f, Vec<T> a) {
   const Vec<T> zero = {}, one = splat<T>(1);
@@ -95,29 +107,36 @@ template <class M> struct Tile {
   const Panels<T> panels;
   Packed<M> w;
   int samples, lanes, padded, slots;
-  bool curve, recompute;
+  bool curve, keep_all, recompute;
   size_t slot_size;
-  T *past, *sums, *n, *s, *dh, *da, *sum_n, *sum_s;
+  T *past, *kept, *sums, *n, *s, *dh, *da, *sum_n, *sum_s;
   typename M::Word* rounded;
   Outer<M> outer;
   InputGradient<T> input;
+  HeadTile<T> head;
 
   struct Step {
     T *h, *a;
   };
 
   Tile(const Rnn<T>& c_, int samples_)
-      : c(c_), panels(c_.size), samples(samples_), lanes(samples_ * c_.size) {
+      : c(c_), panels(c_.size), samples(samples_), lanes(samples_ * c_.size),
+        head(c_.head, c_.time, c_.size, samples_) {
     padded = (lanes + L - 1) / L * L;
     curve = c.nonlinearity == Nonlinearity::gamma;
-    recompute = c.mode == Mode::backward && (!c.past_h || (curve && !c.past_a));
+    const bool fused = c.mode == Mode::fused;
+    keep_all = fused && c.segment >= c.time;
+    recompute = fused ? !keep_all
+                      : c.mode == Mode::backward && (!c.past_h || (curve && !c.past_a));
     const int length = c.segment < c.time ? c.segment : c.time;
-    slots = recompute ? length + 1 : 2;
+    slots = recompute || fused ? length + 1 : 2;
     slot_size = 2 * size_t(padded);
   }
 
   void layout(Arena& arena) {
     past = arena.take<T>(slot_size * slots);
+    const bool fused = c.mode == Mode::fused;
+    kept = fused && !keep_all ? arena.take<T>(size_t(padded) * ((c.time - 1) / c.segment)) : nullptr;
     sums = arena.take<T>(size_t(samples) * panels.pitch);
     const size_t words_in = M::numbers > 1 ? size_t(samples) * words<M>(c.size) : 0;
     rounded = words_in ? arena.take<typename M::Word>(words_in) : nullptr;
@@ -130,6 +149,7 @@ template <class M> struct Tile {
     sum_s = arena.take<T>(padded);
     input.layout(arena, c.input, c.size);
     outer.layout(arena, panels, kChunk * samples);
+    head.layout(arena);
   }
 
   Step slot(int k) const { return {past + slot_size * k, past + slot_size * k + padded}; }
@@ -197,6 +217,7 @@ template <class M> struct Tile {
       outer.push(slope, h_before + size_t(k) * c.size);
     }
     product<M>(panels, samples, operands<M>(samples, c.size, da, rounded), w.hh_t, sums);
+    head.backward(w.head, t - 1, sums);
     const T* more = t && c.grad_output ? c.grad_output + at(t - 1, first) : nullptr;
     for (int k = 0; k < samples; ++k) {
       T* to = dh + size_t(k) * c.size;
@@ -212,11 +233,12 @@ template <class M> struct Tile {
   }
   void flush(Gradients<T> out) {
     outer.flush(out.weight_hh);
-    input.flush(out.small + 2 * c.size);
+    const Small small(out.small, c);
+    input.flush(small.ih);
     if (!curve) return;
     for (int lane = 0, i = 0; lane < lanes; ++lane, i = i + 1 == c.size ? 0 : i + 1) {
-      out.small[i] += double(sum_n[lane]);
-      out.small[c.size + i] += double(sum_s[lane]);
+      small.n[i] += double(sum_n[lane]);
+      small.s[i] += double(sum_s[lane]);
     }
     clear();
   }
@@ -226,9 +248,18 @@ template <class M> struct Tile {
     input.clear();
   }
 
+  // dh of the last step, where the loss is all there is
+  void last_slopes() const {
+    std::memset(sums, 0, sizeof(T) * samples * panels.pitch);
+    head.backward(w.head, c.time - 1, sums);
+    for (int k = 0; k < samples; ++k)
+      std::memcpy(dh + size_t(k) * c.size, sums + size_t(k) * panels.pitch, sizeof(T) * c.size);
+  }
+
   // h before step k segment
   void restore(int k, int first, T* h) const {
     const T* from = k == 0     ? c.h0 + at(0, first)
+                    : kept     ? kept + size_t(padded) * (k - 1)
                     : c.past_h ? c.past_h + at(k * c.segment - 1, first)
                                : c.kept_h + at(k - 1, first);
     std::memcpy(h, from, sizeof(T) * lanes);
@@ -243,32 +274,41 @@ template <class M> struct Tile {
       n[lane] = curve && lane < lanes ? c.n[lane % c.size] : T(1);
       s[lane] = curve && lane < lanes ? c.s[lane % c.size] : T(0);
     }
-    if (c.mode == Mode::forward) {
+    if (c.mode != Mode::backward) {
       Step now = slot(0);
       restore(0, first, now.h);
+      head.begin(first);
       for (int t = 0; t < c.time; ++t) {
-        if (c.kept_h && t && t % c.segment == 0)
-          std::memcpy(c.kept_h + at(t / c.segment - 1, first), now.h, bytes);
-        const Step next = slot((t + 1) & 1);
+        if ((kept || c.kept_h) && t && t % c.segment == 0) {
+          const int k = t / c.segment - 1;
+          std::memcpy(kept ? kept + size_t(padded) * k : c.kept_h + at(k, first), now.h, bytes);
+        }
+        const Step next = slot(keep_all ? t + 1 : (t + 1) & 1);
         forward_step(t, first, now.h, next);
         if (c.output) std::memcpy(c.output + at(t, first), next.h, bytes);
         if (c.past_h) std::memcpy(c.past_h + at(t, first), next.h, bytes);
         if (c.past_a) std::memcpy(c.past_a + at(t, first), next.a, bytes);
+        head.forward(w.head, t, c.batch, first, next.h, Small(out.small, c).head);
         now = next;
       }
       if (c.h_last) std::memcpy(c.h_last + at(0, first), now.h, bytes);
-      return;
+      if (c.mode == Mode::forward) return;
     }
     std::memset(dh, 0, sizeof(T) * padded);
-    for (int l = 0; l < lanes; ++l)
-      dh[l] = (c.grad_output ? c.grad_output[at(c.time - 1, first) + l] : 0) +
-              (c.grad_h_last ? c.grad_h_last[at(0, first) + l] : 0);
+    if (c.mode == Mode::fused) last_slopes();
+    else
+      for (int l = 0; l < lanes; ++l)
+        dh[l] = (c.grad_output ? c.grad_output[at(c.time - 1, first) + l] : 0) +
+                (c.grad_h_last ? c.grad_h_last[at(0, first) + l] : 0);
     clear();
-    if (recompute) {
+    if (recompute || keep_all) {
       for (int k = (c.time - 1) / c.segment; k >= 0; --k) {
         const int from = k * c.segment, to = c.time < from + c.segment ? c.time : from + c.segment;
-        restore(k, first, slot(0).h);
-        for (int t = from; t < to; ++t) forward_step(t, first, slot(t - from).h, slot(t - from + 1));
+        if (recompute) {
+          restore(k, first, slot(0).h);
+          for (int t = from; t < to; ++t)
+            forward_step(t, first, slot(t - from).h, slot(t - from + 1));
+        }
         for (int t = to - 1; t >= from; --t) {
           const Step now = slot(t - from + 1);
           backward_step(t, first, slot(t - from).h, now.h, now.a, out);

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from adaptrnn._error import bad, choose
-from adaptrnn.kernels import native
+from adaptrnn.kernels import native, readout
 from adaptrnn.kernels.gamma_rnn import reference
 from adaptrnn.kernels.triton import gamma_rnn as on_gpu
 
@@ -31,6 +31,7 @@ def gamma_rnn(
     s: Tensor | None = None,
     nonlinearity: str = "gamma",
     *,
+    alpha: Tensor | None = None,
     weight_ih: Tensor | None = None,
     bias_ih: Tensor | None = None,
     last_only: bool = False,
@@ -48,6 +49,8 @@ def gamma_rnn(
         n: gain, () shared or (N,) one per neuron; only for "gamma".
         s: saturation, as `n`.
         nonlinearity: "tanh", "relu", "linear", "softplus", "sigmoid" or "gamma".
+        alpha: (N,), dt / tau, 0 < alpha <= 1, of leaky neurons, whose rate is
+            (1 - alpha) h_{t-1} + alpha times the one above; None for 1. In plain torch only.
         weight_ih: (N, D), the input weights, or None where currents are given. The currents of few
             inputs (small D) are then never stored, unless the input's own gradient is wanted.
         bias_ih: (N,), all that is added to every current, or None for 0.
@@ -73,6 +76,7 @@ def gamma_rnn(
         >>> last[0]
         tensor([5., 5., 5.])
     """
+    backend = native.without_leak(backend, alpha, h0.shape[-1])
     bf16 = native.bfloat16(precision, h0.dtype)
     currents, *weights = native.given(backend, currents, weight_ih, bias_ih, h0, weight_hh, n, s)
     _check(currents, h0, weight_hh, n, s, nonlinearity, memory_budget, weights[0])
@@ -82,7 +86,7 @@ def gamma_rnn(
         )
     if not native.takes(backend, currents, h0, weight_hh, n, s):
         output, last = _reference(
-            currents, h0, weight_hh, n, s, *weights, nonlinearity=nonlinearity
+            currents, h0, weight_hh, n, s, *weights, nonlinearity=nonlinearity, alpha=alpha
         )
         return (output[:0] if last_only else output), last
     tensors = (currents, h0, weight_hh, _each(n, h0), _each(s, h0), *weights)
@@ -95,6 +99,100 @@ def gamma_rnn(
     return torch.ops.adaptrnn.gamma_rnn(*tensors, *options)[:2]
 
 
+def gamma_rnn_loss(
+    currents: Tensor,
+    h0: Tensor,
+    weight_hh: Tensor,
+    n: Tensor | None,
+    s: Tensor | None,
+    weight_out: Tensor,
+    bias_out: Tensor,
+    target: Tensor,
+    weights: Tensor | None = None,
+    nonlinearity: str = "gamma",
+    *,
+    alpha: Tensor | None = None,
+    weight_ih: Tensor | None = None,
+    bias_ih: Tensor | None = None,
+    backend: str = "auto",
+    memory_budget: int = native.MEMORY_BUDGET,
+    precision: str = "auto",
+) -> tuple[Tensor, Tensor]:
+    """Mean loss of a linear readout of the rates, the fastest way to train.
+
+        y_t = W_out h_t + b_out
+        L = sum_{t,b} w_tb l_tb / sum_{t,b} w_tb
+
+    with l the cross entropy of a class, -ln softmax(y_tb)[target], or the squared error of real
+    values, averaged over the K outputs; at every step, or of one class a sample at the last step.
+    It is the same as `gamma_rnn`, a linear layer and `adaptrnn.kernels.readout.mean_loss`, loss
+    and gradient in one visit of the native kernel.
+
+    Args:
+        currents: (T, B, N), and so on to `s` as for `gamma_rnn`. With `weight_ih`, the input x
+            (T, B, D) instead: currents_t = W_ih x_t + b_ih.
+        h0: (B, N).
+        weight_hh: (N, N).
+        n: () or (N,); only for "gamma".
+        s: () or (N,); only for "gamma".
+        weight_out: (K, N), the readout.
+        bias_out: (K,).
+        target: classes 0 to K-1 at the last step (B,) or at every step (T, B), int64; or real
+            values at every step (T, B, K).
+        weights: (T, B) >= 0, how much a step counts in the mean; None for 1 everywhere, and with
+            one class a sample.
+        nonlinearity: as for `gamma_rnn`.
+        alpha: (N,), dt / tau, 0 < alpha <= 1, of leaky neurons, whose rate is
+            (1 - alpha) h_{t-1} + alpha times the one above; None for 1. In plain torch only.
+        weight_ih: (N, D), the input weights, or None where currents are given.
+        bias_ih: (N,), all that is added to every current, or None for 0.
+        backend: as for `gamma_rnn`.
+        memory_budget: bytes that all threads together may use to keep the past; what does not fit
+            is computed again from a state every ~sqrt(T) steps: the same numbers.
+        precision: as for `gamma_rnn`.
+
+    Returns:
+        The loss () and the outputs y, (B, K) or (T, B, K); the outputs carry no gradient.
+
+    Raises:
+        InputError: as `gamma_rnn`; a class outside 0 to K-1.
+
+    Example:
+        >>> zero, y = torch.zeros, torch.tensor([[0, 1], [2, 3], [4, 5]])
+        >>> loss, outputs = gamma_rnn_loss(
+        ...     torch.ones(3, 2, 4), zero(2, 4), zero(4, 4), None, None, zero(10, 4), zero(10), y,
+        ...     nonlinearity="tanh")
+        >>> float(loss), outputs.shape  # ln 10
+        (2.302..., torch.Size([3, 2, 10]))
+    """
+    backend = native.without_leak(backend, alpha, h0.shape[-1])
+    outward = weight_out, bias_out
+    bf16 = native.bfloat16(precision, h0.dtype)
+    others = (h0, weight_hh, n, s, *outward)
+    currents, *given = native.given(backend, currents, weight_ih, bias_ih, *others)
+    _check(currents, h0, weight_hh, n, s, nonlinearity, memory_budget, given[0])
+    steps, batch = currents.shape[:2]
+    readout.check(steps, batch, h0.shape[-1], *outward, target, weights)
+    last_only, head = target.ndim == 1, (*outward, target, weights)
+    if backend in native.ON_GPU:
+        options: dict[str, Any] = {"last_only": last_only, "backend": backend}
+        output, h = on_gpu.gamma_rnn(currents, h0, weight_hh, n, s, nonlinearity, **options)
+        return readout.loss_of_rates(h if last_only else output, *head)
+    if not readout.served(backend, target, weights, currents, *others):
+        plain = (currents, h0, weight_hh, n, s)
+        return _reference_loss(*plain, *head, *given, nonlinearity, alpha=alpha)
+    readout.check_classes(target, weight_out.shape[0])
+    tensors = (currents, h0, weight_hh, _each(n, h0), _each(s, h0))
+    needed = [t is not None and t.requires_grad for t in (*tensors, *outward, *given)]
+    if not (torch.is_grad_enabled() and any(needed)):
+        plan = (nonlinearity, last_only, 0, False, bf16)
+        output, h, *_ = torch.ops.adaptrnn.gamma_rnn(*tensors, *given, *plan)
+        return readout.loss_of_rates(h if last_only else output, *head)
+    last = (nonlinearity, memory_budget, bf16, needed)
+    loss, outputs = torch.ops.adaptrnn.gamma_rnn_loss(*tensors, *head, *given, *last)[:2]
+    return loss, outputs.detach()
+
+
 def gamma_rnn_trace(
     currents: Tensor,
     h0: Tensor,
@@ -103,6 +201,7 @@ def gamma_rnn_trace(
     s: Tensor | None = None,
     nonlinearity: str = "gamma",
     *,
+    alpha: Tensor | None = None,
     backend: str = "auto",
     precision: str = "auto",
 ) -> tuple[Tensor, Tensor]:
@@ -117,6 +216,7 @@ def gamma_rnn_trace(
         True
     """
     _check(currents, h0, weight_hh, n, s, nonlinearity, 0)
+    backend = native.without_leak(backend, alpha, h0.shape[-1])
     bf16 = native.bfloat16(precision, h0.dtype)
     tensors = (currents, h0, weight_hh, n, s)
     gradients = torch.is_grad_enabled() and any(
@@ -125,7 +225,7 @@ def gamma_rnn_trace(
     if backend in native.ON_GPU and not gradients:
         return on_gpu.gamma_rnn_trace(*tensors, nonlinearity)
     if not native.takes(backend, *tensors) or gradients:
-        return reference.gamma_rnn_trace(*tensors, nonlinearity)
+        return reference.gamma_rnn_trace(*tensors, nonlinearity, alpha)
     return torch.ops.adaptrnn.gamma_rnn_trace(
         *tensors[:3], _each(n, h0), _each(s, h0), nonlinearity, bf16
     )
@@ -252,11 +352,43 @@ def _gamma_rnn_trace_results(*inputs: Any) -> tuple[Tensor, ...]:
     return inputs[0].new_empty(shape), inputs[0].new_empty(shape)
 
 
-def _reference(*tensors: Any, nonlinearity: str) -> tuple[Tensor, Tensor]:
+@torch.library.custom_op(
+    "adaptrnn::gamma_rnn_loss",
+    mutates_args=(),
+    schema=f"({_TENSORS}, {readout.SCHEMA}, {native.INPUT}, str nonlinearity, "
+    "SymInt memory_budget, bool bf16, bool[] needed) -> (Tensor, Tensor, Tensor, Tensor, Tensor, "
+    "Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+)
+def _gamma_rnn_loss(*inputs: Any) -> tuple[Tensor, ...]:
+    """The mean loss, the outputs, and the loss's gradients of the nine tensors."""
+    currents, h0, *_, nonlinearity, _, bf16, _ = inputs
+    steps, (batch, size), outputs = currents.shape[0], h0.shape, inputs[5].shape[0]
+    each = native.rnn_past(steps, batch, size, currents.dtype, bf16, outputs)
+    return readout.fused("rnn", NAMES, inputs, _NUMBERS[nonlinearity], each=each)
+
+
+@_gamma_rnn_loss.register_fake
+def _gamma_rnn_loss_results(*inputs: Any) -> tuple[Tensor, ...]:
+    return readout.results(len(NAMES), inputs)
+
+
+def _reference_loss(*inputs: Any, alpha: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Loss and outputs by the reference; what comes after `nonlinearity` is not used."""
+    tensors, (weight, bias, target, weights), given = inputs[:5], inputs[5:9], inputs[9:11]
+    output, h = _reference(*tensors, *given, nonlinearity=inputs[11], alpha=alpha)
+    return readout.loss_of_rates(h if target.ndim == 1 else output, weight, bias, target, weights)
+
+
+readout.differentiate(_gamma_rnn_loss, len(NAMES), lambda *inputs: _reference_loss(*inputs)[0])
+
+
+def _reference(
+    *tensors: Any, nonlinearity: str, alpha: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """The same seven tensors to the reference."""
     x, h0, weight_hh, n, s, weight_ih, bias_ih = tensors
     currents = x if weight_ih is None else linear(x, weight_ih, bias_ih)
-    return reference.gamma_rnn(currents, h0, weight_hh, n, s, nonlinearity)
+    return reference.gamma_rnn(currents, h0, weight_hh, n, s, nonlinearity, alpha)
 
 
 def _each(value: Tensor | None, h0: Tensor) -> Tensor | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from adaptrnn.activation import gamma
+from adaptrnn.activation import gamma, leaky
 
 ACTIVATIONS: dict[str, Callable[[Tensor, Tensor | None, Tensor | None], Tensor]] = {
     "tanh": lambda a, n, s: torch.tanh(a),
@@ -28,10 +28,11 @@ def step(
     n: Tensor | None,  # () or (N,)
     s: Tensor | None,  # () or (N,)
     nonlinearity: str,
+    alpha: Tensor | None = None,  # (N,)
 ) -> tuple[Tensor, Tensor]:  # a, h: (..., N)
-    """One time step: a = current + W_hh h, h = f(a; n, s)."""
+    """One time step: a = current + W_hh h, h = f(a; n, s), and the leak."""
     a = current + torch.nn.functional.linear(h, weight_hh)
-    return a, ACTIVATIONS[nonlinearity](a, n, s)
+    return a, leaky(h, ACTIVATIONS[nonlinearity](a, n, s), alpha)
 
 
 def gamma_rnn(
@@ -41,11 +42,12 @@ def gamma_rnn(
     n: Tensor | None,  # () or (N,)
     s: Tensor | None,  # () or (N,)
     nonlinearity: str,
+    alpha: Tensor | None = None,  # (N,)
 ) -> tuple[Tensor, Tensor]:  # h of all steps (T, B, N), the last (B, N)
     """All time steps. The input is unbound once: indexing it in the loop costs O(T^2) backward."""
     h, outputs = h0, []
     for current in currents.unbind(0):
-        _, h = step(current, h, weight_hh, n, s, nonlinearity)
+        _, h = step(current, h, weight_hh, n, s, nonlinearity, alpha)
         outputs.append(h)
     return torch.stack(outputs), h
 
@@ -57,8 +59,9 @@ def gamma_rnn_trace(
     n: Tensor | None,  # () or (N,)
     s: Tensor | None,  # () or (N,)
     nonlinearity: str,
+    alpha: Tensor | None = None,  # (N,)
 ) -> tuple[Tensor, Tensor]:  # a, h of all steps (T, B, N)
     """All time steps: activations and rates."""
-    h, _ = gamma_rnn(currents, h0, weight_hh, n, s, nonlinearity)
+    h, _ = gamma_rnn(currents, h0, weight_hh, n, s, nonlinearity, alpha)
     before = torch.cat([h0.unsqueeze(0), h[:-1]])
     return currents + torch.nn.functional.linear(before, weight_hh), h
