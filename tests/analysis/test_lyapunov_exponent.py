@@ -359,6 +359,19 @@ def test_gains_are_frozen_at_the_state_of_the_controller():
         np.testing.assert_allclose(one.lyapunov[0].sum(), total, rtol=0, atol=10 * rounding)
 
 
+@pytest.mark.parametrize("definition", ["paper", "frozen", "full"])
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_a_system_is_for_reading(adaptive, definition):
+    """No gradient comes out of it."""
+    network = ARUN(1, 3, controller_size=2) if adaptive else RNN(1, 3, nonlinearity="gamma")
+    whole = as_system(network)
+    model, state = system_of(network, definition, torch.rand(2, whole.size))
+    assert not model.step(None, state, None).requires_grad
+    if not adaptive:
+        model, state = system_of(network, "frozen", torch.rand(2, 3), n=2.0)
+        assert not model.step(None, state, None).requires_grad
+
+
 def test_float32_agrees():
     network = RNN(1, 48, nonlinearity="gamma", n=3.0, s=0.3)
     x = torch.rand(300, 1)
