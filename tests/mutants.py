@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import compileall
 import copy
 import hashlib
 import importlib
@@ -292,6 +293,7 @@ def check(site: str, arguments: list[str]) -> None:
     log = os.open(f"{site}/log.txt", os.O_CREAT | os.O_WRONLY)
     os.dup2(log, 1), os.dup2(log, 2), os.chdir(ROOT)
     sys.path.insert(0, site)
+    sys.dont_write_bytecode = False  # of the tests, whose assertions pytest rewrites
     exec(SITE)
     Path(f"{site}/sitecustomize.py").write_text(SITE)  # for the processes that tests start
     os.environ["PYTHONPATH"] = site
@@ -378,6 +380,7 @@ def main() -> None:
         row["lived"] = known.get(row["key"])
     waiting = [row for row in rows if row["lived"] is None or (args.again and row["lived"])]
     KNOWN.parent.mkdir(parents=True, exist_ok=True)
+    compileall.compile_dir(str(PACKAGE), quiet=2)  # once, and not for every mutant
 
     def judge(row: dict) -> None:
         if time.monotonic() > end:

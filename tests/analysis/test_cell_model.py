@@ -67,8 +67,7 @@ def test_step_of_planted_spikes(monkeypatch):
     np.testing.assert_allclose(found.rate, [100, 0, 150, 0])
     np.testing.assert_allclose(found.rate_se, [0, 0, 50, 0])
     np.testing.assert_array_equal(found.stimulus, [0, 1, 1, 0])
-    alone = simulate_step("lif", 0.5, 0.25, **lone)
-    assert alone.rate.shape == (1,) and float(alone.rate_se[0]) == 0  # of one trial none is known
+    assert simulate_step("lif", 0.5, 0.25, **lone).rate.shape == (1,)
     noisy = simulate_step("lif", 0.5, 0.25, noise=0.1, **{**options, "bins": (1000, 1, 1)})
     noise = given[2][0][:10000] - 0.5
     assert noisy.sizes["time"] == 1002
@@ -80,10 +79,14 @@ def test_step_of_planted_spikes(monkeypatch):
 def test_error_of_the_rate_is_that_of_a_mean(monkeypatch):
     """Three trials with 0, 1 and 5 spikes in the one bin of 10 ms, in 1/s."""
     trains = [np.array([]), np.array([0.001]), np.linspace(0.001, 0.008, 5)]
+    options = {"bins": (0, 1, 0), "bin_ms": 10.0, "warm_up": 0}
     monkeypatch.setattr(f"{simulate_fi.__module__}._spikes", lambda *_: trains)
-    found = simulate_step("lif", 0.1, 0.1, bins=(0, 1, 0), bin_ms=10.0, trials=3, warm_up=0)
+    found = simulate_step("lif", 0.1, 0.1, trials=3, **options)
     assert np.isclose(found.rate[0], 200)
     assert np.isclose(found.rate_se[0], stats.sem([0, 100, 500]))
+    del trains[:2]
+    alone = simulate_step("lif", 0.1, 0.1, trials=1, **options)
+    assert float(alone.rate[0]) == 500 and float(alone.rate_se[0]) == 0  # one says nothing of it
 
 
 def leaky_trains(model, current, duration_ms):

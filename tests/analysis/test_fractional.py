@@ -172,6 +172,16 @@ def test_error_curve_is_the_definition():
     assert np.allclose(coarse.error, found.error[::100], rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize(("low", "high"), [(-0.3, 1.4), (-2.0, 2.0)])
+def test_error_curve_of_other_orders_is_the_definition(low, high):
+    protocol, u = PROTOCOLS["A"], PROTOCOLS["A"].stimulus()
+    response = np.random.default_rng(1).standard_normal(150).cumsum()
+    orders = np.linspace(low, high, 201)
+    found = fractional_order(response, u, protocol="A", orders=orders)
+    want = [plain_error(response, u, protocol, a) for a in orders[::20]]
+    assert np.allclose(found.error[::20], want, atol=1e-10 * np.max(want))
+
+
 def test_causal_error_curve_is_the_definition():
     protocol, u = STEP_PROTOCOLS["A"], STEP_PROTOCOLS["A"].stimulus()
     response = np.random.default_rng(1).standard_normal((150, 2)).cumsum(0)

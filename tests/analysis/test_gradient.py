@@ -97,6 +97,16 @@ def test_drive_of_a_gated_layer():
     assert found.norm[0].item() == pytest.approx(float(whole.norm()), rel=1e-10)
 
 
+@pytest.mark.parametrize("kind", [nn.GRUCell, nn.GRU, RNN])
+def test_steps_after_the_loss_has_looked_count_nothing(kind):
+    network, x = kind(2, 4).double(), torch.randn(STEPS, 3, 2, dtype=torch.float64)
+    found = gradient_norm(network, x, lambda rates: rates[2].square().sum())
+    short = gradient_norm(network, x[:3], lambda rates: rates[2].square().sum())
+    for name in ("norm", "contribution"):
+        np.testing.assert_array_equal(found[name][3:], 0)
+        np.testing.assert_allclose(found[name][:3], short[name], rtol=1e-10)
+
+
 @pytest.mark.parametrize("kind", [nn.GRUCell, RNN])
 def test_a_network_that_is_not_trained_stays_so(kind):
     network = kind(2, 4).requires_grad_(False)

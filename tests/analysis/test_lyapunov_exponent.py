@@ -359,6 +359,34 @@ def test_gains_are_frozen_at_the_state_of_the_controller():
         np.testing.assert_allclose(one.lyapunov[0].sum(), total, rtol=0, atol=10 * rounding)
 
 
+def test_definitions_of_a_network_whose_curve_is_fixed():
+    """Frozen and full are the same, and the paper's leaves out bias and input alone."""
+    network = RNN(1, 3, nonlinearity="tanh").double()
+    options = {"k": None, "steps": 40, "burn_in": 10, "tolerance": 1e9}
+    frozen, full = (lyapunov(network, definition=name, **options) for name in ("frozen", "full"))
+    np.testing.assert_array_equal(frozen.lyapunov, full.lyapunov)
+    bare = RNN(1, 3, nonlinearity="tanh", bias=False).double()
+    bare.load_state_dict({name: network.state_dict()[name] for name in bare.state_dict()})
+    start = torch.rand(2, 3, dtype=torch.float64)
+    paper = lyapunov(network, definition="paper", state=start, **options)
+    want = lyapunov(bare, state=start, **options)
+    np.testing.assert_allclose(paper.lyapunov, want.lyapunov, atol=1e-10)
+    assert abs(paper.lyapunov[0] - full.lyapunov[0]).max() > 1e-3
+
+
+@pytest.mark.parametrize("definition", ["paper", "frozen", "full"])
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_a_system_is_for_reading(adaptive, definition):
+    """No gradient comes out of it."""
+    network = ARUN(1, 3, controller_size=2) if adaptive else RNN(1, 3, nonlinearity="gamma")
+    whole = as_system(network)
+    model, state = system_of(network, definition, torch.rand(2, whole.size))
+    assert not model.step(None, state, None).requires_grad
+    if not adaptive:
+        model, state = system_of(network, "frozen", torch.rand(2, 3), n=2.0)
+        assert not model.step(None, state, None).requires_grad
+
+
 def test_float32_agrees():
     network = RNN(1, 48, nonlinearity="gamma", n=3.0, s=0.3)
     x = torch.rand(300, 1)
