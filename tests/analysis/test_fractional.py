@@ -174,7 +174,7 @@ def test_error_curve_is_the_definition():
 
 @pytest.mark.parametrize(("low", "high"), [(-0.3, 1.4), (-2.0, 2.0)])
 def test_error_curve_of_other_orders_is_the_definition(low, high):
-    protocol, u = PROTOCOLS["A"], PROTOCOLS["A"].stimulus()
+    protocol, u = STEP_PROTOCOLS["A"], STEP_PROTOCOLS["A"].stimulus()
     response = np.random.default_rng(1).standard_normal(150).cumsum()
     orders = np.linspace(low, high, 201)
     found = fractional_order(response, u, protocol="A", orders=orders)

@@ -8,6 +8,7 @@ import yaml
 from adaptrnn._error import InputError
 from adaptrnn.paper.plan import Plan
 from adaptrnn.paper.profile import PROFILES, load_profile
+from adaptrnn.perturb import StepDrive
 
 GOOD = {
     "summary": "a test",
@@ -107,8 +108,9 @@ def test_what_a_profile_may_do_without_asks_nothing_of_its_other_runs():
     night, laptop = Plan.of("night"), Plan.of("laptop")
     assert "fractional" in night.analyses("psmnist-gamma-seed0")
     assert "fractional" not in laptop.analyses("psmnist-gamma-seed0")
-    assert "step:xi=30" in night.conditions("psmnist-relu-seed0")
-    assert "step:xi=30" not in laptop.conditions("psmnist-relu-seed0")
+    thirty = StepDrive(30.0)
+    assert thirty in night.conditions("psmnist-relu-seed0").values()
+    assert thirty not in laptop.conditions("psmnist-relu-seed0").values()
 
 
 @pytest.mark.parametrize(

@@ -118,17 +118,20 @@ def drawn(draw: Callable[[], Figure], dark: bool = False) -> Callable[[str], byt
         dark: for a dark page.
 
     Returns:
-        What gives the content of a file of a format.
+        What gives the content of a file of a format, of one format always the same.
     """
+    kept: dict[str, bytes] = {}  # saving again would lay the figure out again
     undated: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     with style(dark):
         figure = draw()
 
     def save(format: str) -> bytes:
-        content = io.BytesIO()
-        with style(dark):
-            figure.savefig(content, format=format, dpi=200, metadata=undated.get(format))
-        return content.getvalue()
+        if format not in kept:
+            content = io.BytesIO()
+            with style(dark):
+                figure.savefig(content, format=format, dpi=200, metadata=undated.get(format))
+            kept[format] = content.getvalue()
+        return kept[format]
 
     return save
 

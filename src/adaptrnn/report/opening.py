@@ -419,20 +419,21 @@ def _explanation(results: Results, verdicts: Verdicts) -> Finding:
     size = None
     if exponents is not None:
         paper = abs(exponents.lyapunov.sel(definition="paper"))
-        own = [
-            paper.sel(model=m, condition="adaptive" if m == "arun" else "fixed", drop=True)
-            for m in exponents.model.values
-        ]
-        size = xr.concat(own, exponents.model, coords="minimal", compat="override").rename("size")
-        last = size.isel(xi=-1).mean("seed")
-        each = [
-            f"{float(last.sel(model=m)):.2g} for {label_of(m)}"
-            for m in ("arun", *PLAIN[::-1])
-            if m in last.model and np.isfinite(float(last.sel(model=m)))
-        ]
-        if each:
-            drive = float(size.xi[-1])
-            said.append(f"the largest exponent at ξ = {drive:g} has a size of {_list(each)}")
+        condition = {m: "adaptive" if m == "arun" else "fixed" for m in exponents.model.values}
+        held = [m for m, name in condition.items() if name in paper.condition]
+        own = [paper.sel(model=m, condition=condition[m], drop=True) for m in held]
+        if own:
+            over = xr.DataArray(held, dims="model", name="model")
+            size = xr.concat(own, over, coords="minimal", compat="override").rename("size")
+            last = size.isel(xi=-1).mean("seed")
+            each = [
+                f"{float(last.sel(model=m)):.2g} for {label_of(m)}"
+                for m in ("arun", *PLAIN[::-1])
+                if m in last.model and np.isfinite(float(last.sel(model=m)))
+            ]
+            if each:
+                drive = float(size.xi[-1])
+                said.append(f"the largest exponent at ξ = {drive:g} has a size of {_list(each)}")
     words = _sentence("; ".join(said)) if said else _NONE.format("controllers or exponents")
     absent = [] if size is None else [label_of(m) for m in PLAIN if not _has(size, m)]
     if absent:
