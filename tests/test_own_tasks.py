@@ -302,7 +302,7 @@ def test_commands_for_trials(match, capsys):
     )
     assert (match.folder / "analysis" / "robustness.png").exists()
     assert main(["analyze", "transfer", folder]) == 2
-    from adaptrnn.explore.network import load as explored
+    from adaptrnn.explore.network import load_network as explored
 
     assert explored(match.folder).core.hidden_size == 6
 

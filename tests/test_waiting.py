@@ -57,7 +57,7 @@ def module_for(model, encoder=None, **options):
         TrainConfig("digits", model=model), network, task, types.SimpleNamespace()
     )
     optimiser = torch.optim.Adam(network.parameters())
-    module._trainer = types.SimpleNamespace(optimizers=[optimiser])
+    module._trainer = types.SimpleNamespace(optimizers=[optimiser], global_step=0, global_rank=0)
     module.log = lambda *_, **__: None
     return module, optimiser
 
