@@ -32,6 +32,25 @@ def test_norm_is_the_largest_slope_for_orthogonal_weights():
     assert float(found.norm.sel(n=5, s=-0.2)) > 1.19
 
 
+def test_standard_error_is_that_of_the_mean_over_samples():
+    """A line's norm is the same for every h; of samples of a curve it spreads as numbers do."""
+    weight = 0.3 * torch.randn(6, 6, dtype=torch.float64)
+    line = jacobian_norm(weight, [1e-9], [0.0])
+    assert float(line.standard_error[0, 0]) < 1e-6
+    few, many = (jacobian_norm(weight, [2.0], [0.3], samples=count) for count in (50, 5000))
+    spread = [
+        float(found.standard_error[0, 0]) * found.attrs["samples"] ** 0.5 for found in (few, many)
+    ]
+    # the standard deviation of 50 norms is right within 10%, 3 of them
+    assert np.isclose(*spread, rtol=0.35)
+    means = [
+        float(jacobian_norm(weight, [2.0], [0.3], samples=50, seed=k).norm[0, 0])
+        for k in range(200)
+    ]
+    # and the means of 50 vary by their standard error, here known within 5%
+    assert np.isclose(np.std(means), spread[1] / 50**0.5, rtol=0.2)
+
+
 def test_scaled_weights_scale_linear_norms():
     """At n -> 0 the slope is (1-s)/2 everywhere, so the norm is that of W times it."""
     weight = torch.randn(30, 30, dtype=torch.float64)
