@@ -84,7 +84,7 @@ def _(mo):
 
 @app.cell
 def _(isolate, network):
-    core = network.load(network.SHIPPED).core
+    core = network.load_network(network.SHIPPED).core
     alone = isolate(core)  # of the recurrence only each neuron's weight onto itself
     return alone, core
 
@@ -92,7 +92,7 @@ def _(isolate, network):
 @app.cell
 def _(core, mo, neuron):
     which = mo.ui.slider(0, core.hidden_size - 1, 1, value=20, label="neuron", include_input=True)
-    kind = mo.ui.radio(list(neuron.DRIVES), value="step", label="drive", inline=True)
+    kind = mo.ui.radio(list(neuron.DRIVE_KINDS), value="step", label="drive", inline=True)
     size = mo.ui.slider(0.25, 30, 0.25, value=5, label="size ξ", include_input=True)
     mo.hstack([which, kind, size], wrap=True, justify="start")
     return kind, size, which
@@ -105,9 +105,11 @@ def _(alone, kind, mo, neuron, page, picture, size, which):
         picture.OrderPicture(),
         picture.StatePicture(),
     )
-    every = neuron.respond(alone, neuron.drive(kind.value, size.value), range(alone.hidden_size))
+    every = neuron.neuron_signals(
+        alone, neuron.drive(kind.value, size.value), range(alone.hidden_size)
+    )
     seen = every.sel(neuron=[which.value])
-    orders = neuron.orders(seen)
+    orders = neuron.order_curves(seen)
     for estimator in orders.estimator.values:
         print(f"order, {estimator}: {float(orders.order.sel(estimator=estimator)[0]):.3f}")
     mo.vstack(

@@ -45,7 +45,9 @@ def _():
 
 @app.cell
 def _(gain_scaling, network):
-    core = network.load(network.SHIPPED).core  # or network.load("runs/psmnist-arun-seed0").core
+    core = network.load_network(
+        network.SHIPPED
+    ).core  # or network.load_network("runs/psmnist-arun-seed0").core
     found = gain_scaling(core, trials=10, seed=0)  # an xarray.Dataset
     return (found,)
 

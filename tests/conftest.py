@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,14 @@ def _seed_and_guard_torch():
     yield
     after = (torch.get_default_dtype(), torch.get_num_threads(), torch.is_grad_enabled())
     assert before == after, f"the test changed torch's global state: {before} -> {after}"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _first_use_of_forward_derivatives():
+    """torch warns at the first one, which is no matter of whichever test comes first."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.func.jvp(torch.sin, (torch.zeros(()),), (torch.ones(()),))
 
 
 @pytest.fixture(scope="session", autouse=True)

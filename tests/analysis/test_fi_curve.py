@@ -150,7 +150,15 @@ def least(i, f, width, found, name, value):
 
 @pytest.mark.parametrize(
     ("n", "s", "noise", "width"),
-    [(8.0, 0.2, 0.02, None), (8.0, 0.2, 1.0, None), (6.0, 0.3, 0.5, 1.0), (6.0, 0.0, 0.5, None)],
+    [
+        *(
+            (8.0, 0.2, 0.02, None),
+            (8.0, 0.2, 1.0, None),
+            (6.0, 0.3, 0.5, 1.0),
+            (6.0, 0.0, 0.5, None),
+        ),
+        (20.0, 0.8, 4.0, None),  # so noisy that the ends of s are far from a normal interval's
+    ],
 )
 def test_intervals_are_where_the_sum_of_squares_says(n, s, noise, width):
     """A value is inside if the best curve that has it fits well enough, by scipy's own search."""

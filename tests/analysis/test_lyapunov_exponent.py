@@ -401,7 +401,7 @@ def test_float32_agrees():
 def test_convergence():
     model = as_system(lambda x, h: 4 * h * (1 - h), torch.zeros(1, 1, dtype=torch.float64))
     start = torch.full((1, 1), 0.3, dtype=torch.float64)
-    with pytest.warns(ConvergenceWarning, match="give more steps than 40"):
+    with pytest.warns(ConvergenceWarning, match=r"to 0\.01 .*give more steps than 40"):
         few = lyapunov(model, steps=40, burn_in=0, state=start)
     assert not few.converged.any()
     many = lyapunov(model, steps=4000, state=start, tolerance=0.05)

@@ -299,3 +299,10 @@ def test_replicates_that_are_not_finite_are_left_out_and_counted():
     assert int(found.n_a) == int(found.n_b) == 6
     xr.testing.assert_allclose(found, alone)
     xr.testing.assert_allclose(interval(holes_a[:6]), interval(a))
+
+
+def test_no_p_is_below_that_of_all_rearrangements():
+    """9,999 are drawn and the one seen counts too; of groups far apart two sides of 1 / 10,000."""
+    groups = np.arange(15.0), 1000 + np.arange(15.0)
+    assert float(unpaired_test(*groups).p_permutation) == 2 / 10_000
+    assert float(unpaired_test(*groups, resamples=499).p_permutation) == 2 / 500
