@@ -290,3 +290,18 @@ def test_rounding_is_followed_alike_in_a_closed_layer_and_in_a_step():
     # where an error comes near 1%, the two may decide differently: one of 20 at most
     assert (both[0] != both[1]).mean() <= 0.05
     assert both[0].mean() > 0.8
+
+
+def test_some_of_the_exponents_are_right_where_they_are_said_to_be():
+    """With fewer than all, by a bound over four steps in turn, against 300 digits."""
+    steps, digits, first, seen = 20, 300, 1000 * torch.initial_seed(), 0
+    least = -math.log(10) * (digits - 60) / steps
+    for seed in range(6):
+        torch.manual_seed(first + seed)
+        network = ARUN(1, 3, controller_size=4).double()
+        want = exact(network, steps, 10.0, digits)[:14]
+        found = lyapunov(network, k=14, steps=steps, burn_in=0, drive=10.0, tolerance=1e9)
+        told = found.resolved.values[0] & (want > least)
+        np.testing.assert_allclose(found.lyapunov.values[0][told], want[told], atol=0.01)
+        seen += told.sum()
+    assert seen > 12
