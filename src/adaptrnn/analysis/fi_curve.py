@@ -61,8 +61,10 @@ def fit_fi(
     Intervals are those of the profile likelihood: all values with which a curve still fits, that is
     with a sum of squares of at most 1 + t^2 / (points - 4) times the least. They take in both
     twins where both fit. A linearised interval around one of them would hold a small s in half of
-    the cases. An end that the data do not bound is infinite, or 0 for n_low: with a jump between
-    two currents n_high is, and nearly straight curves have no threshold.
+    the cases. Of a very sharp curve, n = 20 with 40 currents, they hold n in 84% and s in 91% of
+    experiments (docs/explanation/seeds.md). An end that the data do not bound is infinite, or 0
+    for n_low: with a jump between two currents n_high is, and nearly straight curves have no
+    threshold.
 
     Args:
         current: I, at least 6 values of which 5 differ.
