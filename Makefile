@@ -14,7 +14,7 @@ help:
 	@echo "make reproduce     train, evaluate, analyse, draw, write report/index.html (minutes)"
 	@echo "make test          the tests (minutes); test-slow: the long ones"
 	@echo "make test-variants the weakest instruction sets, and a random order (minutes)"
-	@echo "make test-machines the tests as on other machines, to docs/reliability.md (an hour)"
+	@echo "make test-machines the tests as on other machines, to docs/reference/reliability.md (an hour)"
 	@echo "make test-pythons  the tests in every Python that is here"
 	@echo "make test-slurm    the workflow on a one-node Slurm (root on Debian; installs it)"
 	@echo "make test-browser  the explorer in a real browser (apt install chromium)"
@@ -48,7 +48,7 @@ test-variants: $(INSTALLED)
 	  -p randomly --randomly-seed=$(ORDER)
 
 test-machines: $(INSTALLED)
-	$(BIN)/python tests/machines.py --workers $(WORKERS) --page docs/reliability.md
+	$(BIN)/python tests/machines.py --workers $(WORKERS) --page docs/reference/reliability.md
 
 test-pythons: $(INSTALLED)
 	for version in 3.10 3.11 3.12 3.13; do $(BIN)/mypy --python-version $$version || exit 1; done

@@ -1,10 +1,10 @@
 """Our layers next to every other implementation, their growth, targets, and the page of them.
 
-    python benchmarks/layers.py --write docs/benchmarks.md
+    python benchmarks/layers.py --write docs/reference/benchmarks.md
 
 times what `adaptrnn bench` does and more: JAX, other allocators, autocast; how time and memory
 grow with the size; and whether the project's targets are met. The page is written with --write, its
-plot to images/benchmark.png next to it.
+plot to ../images/benchmark.png, seen from it.
 """
 
 from __future__ import annotations
@@ -385,12 +385,13 @@ def write(
     text = [
         "# Benchmarks",
         "",
-        "This page is written by `python benchmarks/layers.py --write docs/benchmarks.md`.",
+        "This page is written by `python benchmarks/layers.py --write "
+        "docs/reference/benchmarks.md`.",
         *page,
         f"float32, {', '.join(versions)}; {machine.peak / 1e9:.0f} G multiply-adds per second in "
         f"registers, {machine.product / 1e9:.0f} in torch's product of 2048 x 2048 matrices.",
         "",
-        "![Microseconds per sample and step](images/benchmark.png)",
+        "![Microseconds per sample and step](../images/benchmark.png)",
         "",
         "Every row is a process of its own, one after another. Times are microseconds per sample",
         "and step, the median of all calls in some seconds, at least three, after one that does",
@@ -432,8 +433,9 @@ def write(
         *_table(("", "values", "measured", "relative to the law", ""), growth),
     ]
     text += ["", *(f"- {note}" for note in notes)] if notes else []
-    (path.parent / "images").mkdir(exist_ok=True)
-    _plot(path.parent / "images" / "benchmark.png", found)
+    images = path.parent.parent / "images"
+    images.mkdir(exist_ok=True)
+    _plot(images / "benchmark.png", found)
     _, _, kept = path.read_text().partition(BY_HAND) if path.exists() else ("", "", "")
     path.write_text("\n".join(text) + "\n" + (f"\n{BY_HAND}{kept}" if kept else ""))
 

@@ -1,6 +1,6 @@
-"""The numbers of docs/tutorial.md, each of three seeds, written into the page, and its pictures.
+"""The numbers of the tutorial, each of three seeds, written into the page, and its pictures.
 
-    OMP_NUM_THREADS=1 python benchmarks/tutorial.py --page docs/tutorial.md
+    OMP_NUM_THREADS=1 python benchmarks/tutorial.py --page docs/tutorial/train-perturb-probe.md
 
 The networks are trained, evaluated and analysed with the page's own commands and `--seed`; the
 pictures are what the page's own Python blocks draw of seed 0. What is trained already in the folder
@@ -111,7 +111,7 @@ def write(page: Path, name: str, text: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--page", type=Path, default=Path("docs/tutorial.md"))
+    parser.add_argument("--page", type=Path, default=Path("docs/tutorial/train-perturb-probe.md"))
     parser.add_argument("--runs", type=Path, default=Path("build/tutorial"), help="folder")
     parser.add_argument("--seeds", type=int, default=3, help="how many (default 3)")
     options = parser.parse_args()
@@ -123,7 +123,7 @@ def main() -> None:
     for name, text in texts.items():
         print(text)
         write(page, name, text)
-    pictures(page, page.parent / "images")
+    pictures(page, page.parent.parent / "images")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Run the test suite as other machines would: other instruction sets, libraries, threads, seeds.
 
     python tests/machines.py                          the covering set, the whole suite in each run
-    python tests/machines.py --page docs/reliability.md      the same, and write its table there
+    python tests/machines.py --page docs/reference/reliability.md     the same, with its table there
     python tests/machines.py --only OMP_NUM_THREADS tests/analysis     one variable at a time
     python tests/machines.py --run 3 tests/kernels -k golden          one run of the set again
     python tests/machines.py --list                   what would be run

@@ -129,8 +129,9 @@ def test_the_report_is_made_of_the_tables_alone(done, tmp_path, monkeypatch):
     monkeypatch.setattr("adaptrnn.reproduce.report", lambda config, console: asked.append(config))
     reproduce(ReproduceConfig(from_results=results, report=tmp_path / "again"), Console(quiet=True))
     assert asked == [ReportConfig(results, tmp_path / "again")]
-    text = (tmp_path / "docs" / "results.md").read_text()
-    assert "E14" in text and "| claim |" in (tmp_path / "docs" / "paper-map.md").read_text()
+    pages = tmp_path / "docs" / "reference"
+    assert "E14" in (pages / "results.md").read_text()
+    assert "| claim |" in (pages / "paper-map.md").read_text()
 
 
 def test_a_failed_job_is_named_and_takes_no_other_with_it(tmp_path, monkeypatch):

@@ -1,4 +1,4 @@
-"""The quick workflow on a real Slurm: one node, this machine; as root on Debian (docs/cluster.md).
+"""The quick workflow on a real Slurm: one node, this machine; as root on Debian.
 
 Installs slurm-wlm and munge where they are missing, writes /etc/slurm/slurm.conf (kept aside and
 put back), starts munged, slurmctld and slurmd, and stops them at the end.

@@ -2,7 +2,8 @@
 
 The cases (arguments, inputs, references, wrong inputs) are those of torch's test suite, which its
 wheel ships: `torch.testing._internal.common_modules`. What is asked of each case is what torch's
-test/test_modules.py asks of every module. docs/layers.md has the table of what differs on purpose.
+test/test_modules.py asks of every module. docs/howto/layers.md has the table of
+what differs on purpose.
 """
 
 from __future__ import annotations

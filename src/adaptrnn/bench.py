@@ -2,7 +2,8 @@
 
 Every peer trains the same network on the same numbers: input (T, B, 1), currents W x + b, the layer
 from a zero state, a linear readout of the last rates, cross entropy, all gradients. Their losses
-must agree. benchmarks/layers.py has more peers, growth and targets, and writes docs/benchmarks.md.
+must agree. benchmarks/layers.py has more peers, growth and targets, and writes
+docs/reference/benchmarks.md.
 """
 
 from __future__ import annotations

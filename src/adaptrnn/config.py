@@ -409,7 +409,8 @@ class ReportConfig:
     out: Path = Path("report")
     """Folder of the report."""
     docs: Path | None = None
-    """Folder of the documentation: results.md and paper-map.md are written there too."""
+    """Folder of the documentation: results.md and paper-map.md are written
+    into its part reference/ too."""
 
 
 @dataclass(frozen=True)

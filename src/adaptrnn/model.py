@@ -54,8 +54,8 @@ class Model:
             checked by it before a network of the size that it states is built. Empty for none.
         multiply_adds: of one time step of one sample, forward, a function of N, G and D, for
             estimates of cost; by default N (N + D).
-        rate: multiply-adds a second on one core, forward and backward (docs/benchmarks.md, small
-            networks, half of what two cores do).
+        rate: multiply-adds a second on one core, forward and backward
+            (docs/reference/benchmarks.md, small networks, half of what two cores do).
 
     Raises:
         InputError: an option that does not exist.

@@ -384,8 +384,8 @@ def _show(plan: Plan, config: ReproduceConfig, console: Console) -> None:
         f"{jobs} jobs, {hours(total)} of one processor, about {hours(wall)} on {cores} of them; "
         f"{disk / 1000:.1f} GB of disk.",
         f"One processor would take, with {more}.",
-        "An estimate from the speeds in docs/benchmarks.md, good to a factor of two; a GPU is not "
-        "in it.",
+        "An estimate from the speeds in docs/reference/benchmarks.md, good to a factor of two; a "
+        "GPU is not in it.",
         "Nothing was done. The jobs one by one: adaptrnn reproduce ... --snakemake=--dry-run",
     )
     for line in lines:

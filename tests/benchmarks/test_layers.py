@@ -62,7 +62,7 @@ def test_what_is_written_by_hand_stays(tmp_path):
         return bench.Result(peer, size, 2.0, 5.0, 10**6, 1.0)
 
     found = {title: [row("adaptrnn fused"), row("torch loop")] for title in ("a", "b", "c")}
-    path, machine = tmp_path / "page.md", bench.Machine("a machine", 1e9, 1e9)
+    path, machine = tmp_path / "part" / "page.md", bench.Machine("a machine", 1e9, 1e9)
     layers.write(path, ["One."], machine, found, [("T", "1, 2", "3 us", "1.00, 1.00", "met")], [])
     first = path.read_text()
     by_hand = f"\n{layers.BY_HAND}\n## Mine\n"

@@ -179,7 +179,7 @@ def test_a_mark_stands_under_its_figure(tmp_path):
         results, chosen, runs, manifest | {"marks": {"prop1": "Made with a wrong ruler."}}
     )
     write_docs(results, tmp_path / "docs")
-    text = (tmp_path / "docs" / "results.md").read_text()
+    text = (tmp_path / "docs" / "reference" / "results.md").read_text()
     before, after = text.split("Made with a wrong ruler.")
     assert before.rindex("###") == before.rindex(f"### {ITEMS['prop1'].title}")
     assert "wrong ruler" not in after

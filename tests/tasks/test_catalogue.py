@@ -11,7 +11,8 @@ import torch
 from adaptrnn._error import InputError
 from adaptrnn.tasks import PERMUTATION_SEED, load
 
-# Published in docs/tasks.md. NumPy freezes the stream of RandomState, so they hold everywhere.
+# Published in docs/reference/built-in-tasks.md. NumPy freezes the stream of
+# RandomState, so they hold everywhere.
 DIGITS_SPLIT = "8fa60eb765044ce1a32f87da06324612976ae4fbe039ae7e9fe6c7ce42ce1b3e"
 PSMNIST_SPLIT = "6d47a01ec64ac86b7b59198e762c02a8fe8f9c8245d63464d0d2403ffd18d4f5"
 CIFAR10_SPLIT = "fb30dd44055a2a24b7a40292ca115122b142dba3f73a1b8b1605e47aa96f165e"

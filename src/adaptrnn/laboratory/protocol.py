@@ -2,7 +2,7 @@
 
 An analysis answers one question about any network. A protocol is that analysis with the paper's
 stimuli and numbers, on one trained classifier and its task; it returns one labelled data set. The
-rows E10 to E43 are those of the paper's figures and of docs/laboratory.md.
+rows E10 to E43 are those of the paper's figures and of docs/howto/laboratory.md.
 """
 
 from __future__ import annotations

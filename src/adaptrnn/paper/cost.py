@@ -1,4 +1,4 @@
-"""Estimates of what a job takes, from the measured speeds of docs/benchmarks.md.
+"""Estimates of what a job takes, from the measured speeds of docs/reference/benchmarks.md.
 
 Good to a factor of about two: enough to see whether a profile is for a laptop, a night or a
 cluster, and to ask a cluster for enough.

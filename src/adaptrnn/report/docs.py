@@ -1,7 +1,7 @@
 """Pages of the documentation written from results: what came out, and where each claim is computed.
 
-docs/results.md     every claim, the number, its spread, the verdict
-docs/paper-map.md   equation, figure, claim -> function -> test -> command -> number
+docs/reference/results.md     every claim, the number, its spread, the verdict
+docs/reference/paper-map.md   equation, figure, claim -> function -> test -> command -> number
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ __all__ = ["write_docs"]
 
 
 def write_docs(results: Path, docs: Path) -> list[Path]:
-    """Write results.md, with its figures, and paper-map.md.
+    """Write reference/results.md, with its figures, and reference/paper-map.md.
 
     Args:
         results: folder of the results, see `adaptrnn.paper.store`.
@@ -67,8 +67,8 @@ def write_docs(results: Path, docs: Path) -> list[Path]:
     for one in opening:
         write_atomic(figures / f"opening-{one.name}.png", _small(drawn(one.draw)("png")))
     pages = {
-        "results.md": _results(tables, runs, manifest, verdicts, opening),
-        "paper-map.md": _map(manifest["profile"], verdicts),
+        "reference/results.md": _results(tables, runs, manifest, verdicts, opening),
+        "reference/paper-map.md": _map(manifest["profile"], verdicts),
     }
     for name, text in pages.items():
         write_atomic(docs / name, text.encode())
@@ -166,7 +166,7 @@ def _results(
         if name not in tables:
             continue
         lines += [f'<a id="{name}"></a>', "", f"### {item.title}", ""]
-        lines += [f"![{item.title}](images/results/{name}.png)", "", item.caption, ""]
+        lines += [f"![{item.title}](../images/results/{name}.png)", "", item.caption, ""]
         if name in manifest.get("marks", {}):
             lines += [f"**Not to be trusted as it is.** {manifest['marks'][name]}", ""]
         if item.table is not None:
@@ -181,7 +181,11 @@ _SQUARES = {"reproduced": "🟦", "partly": "🟨", "not": "🟥"} | dict.fromke
 
 def _finding(one: Finding) -> list[str]:
     """One of the four findings: what the paper says, a picture, a sentence and its numbers."""
-    lines = [f"### {one.claim}", "", f"![{_cell(one.alt)}](images/results/opening-{one.name}.png)"]
+    lines = [
+        f"### {one.claim}",
+        "",
+        f"![{_cell(one.alt)}](../images/results/opening-{one.name}.png)",
+    ]
     lines += ["", one.sentence, ""]
     for number in one.numbers:
         part = number.part

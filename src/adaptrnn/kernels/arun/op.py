@@ -78,7 +78,7 @@ def arun(
             numbers are the same, bit by bit.
         precision: of the native kernels' products. "float32"; "bf16" rounds their operands to
             bfloat16, with float32 sums, twice as fast on processors that have instructions for it
-            (see docs/kernels.md); "auto" does so where torch's own float32 products may.
+            (docs/explanation/kernels.md); "auto" does so where torch's own float32 products may.
 
     Returns:
         Rates of all steps (T, B, N), or (0, B, N) if `last_only`; of the last (B, N); and the last

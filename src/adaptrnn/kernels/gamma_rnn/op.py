@@ -62,7 +62,7 @@ def gamma_rnn(
             fits, else computed again from a state every ~sqrt(T) steps: the same numbers.
         precision: of the native kernels' products. "float32"; "bf16" rounds their operands to
             bfloat16, with float32 sums, twice as fast on processors that have instructions for it
-            (see docs/kernels.md); "auto" does so where torch's own float32 products may.
+            (docs/explanation/kernels.md); "auto" does so where torch's own float32 products may.
 
     Returns:
         Rates of all steps (T, B, N), or (0, B, N) if `last_only`; and of the last (B, N).

@@ -1,6 +1,6 @@
 """What becomes of the kernels on chips that are not here: registers, spills, shared memory.
 
-    python -m adaptrnn.kernels.triton.compiled docs/gpu-kernels.md
+    python -m adaptrnn.kernels.triton.compiled docs/reference/gpu-kernels.md
 
 Triton's compiler and NVIDIA's assembler need no GPU, driver or CUDA toolkit: they come with triton.
 """
@@ -230,8 +230,8 @@ def page(reports: Sequence[Report]) -> str:
         "# Kernels for GPUs, as compiled",
         "",
         "This page is written by `python -m adaptrnn.kernels.triton.compiled",
-        f"docs/gpu-kernels.md`, with triton {triton.__version__} and no GPU.",
-        "[The how-to](howto/gpu.md) says what it shows and what it does not.",
+        f"docs/reference/gpu-kernels.md`, with triton {triton.__version__} and no GPU.",
+        "[The how-to](../howto/gpu.md) says what it shows and what it does not.",
         "",
         f"{len(reports)} programs for {len(CHIPS)} chips were compiled, and {len(faults)} faults",
         "were found in them. A fault is a byte of stack or of spilled registers, an access of",
