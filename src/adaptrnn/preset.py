@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["PRESETS", "Preset", "preset_of"]
+__all__ = ["PRESETS", "Preset", "preset_of", "task_in_words"]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,9 @@ _MNIST = {"train": 60_000, "test": 10_000}
 _CIFAR10 = {"train": 50_000, "test": 10_000}
 
 PRESETS = {
-    "digits": Preset("digits", None, permuted=True, steps=64, train=1079, validation=359, test=359),
+    "digits": Preset(
+        "8x8 digits", None, permuted=True, steps=64, train=1079, validation=359, test=359
+    ),
     "psmnist": Preset(
         "psMNIST",
         "ylecun/mnist",
@@ -87,3 +89,17 @@ def preset_of(task: str) -> Preset:
         (784, 0.0001)
     """
     return PRESETS.get(task) or Preset(task, task)
+
+
+def task_in_words(task: str, steps: int | None) -> str:
+    """A task as it is named in titles.
+
+    Args:
+        task: its name.
+        steps: of a sequence; None or 0 for images that an encoder reads as a whole.
+
+    Example:
+        >>> task_in_words("psmnist", 196), task_in_words("digits", 64)
+        ('psMNIST, 196 steps', '8x8 digits, 64 steps')
+    """
+    return f"{preset_of(task).label}, {steps} steps" if steps else preset_of(task).label

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from adaptrnn.figure.style import label_of
 from adaptrnn.paper.plan import Plan
-from adaptrnn.report.opening import task_name
+from adaptrnn.preset import preset_of
 from adaptrnn.run import Run
 
 __all__ = ["Board", "duration"]
@@ -119,7 +119,7 @@ class Board:
         seed = str(run.config.seed) if len(members) == 1 else f"{len(members)} networks"
         model = label_of(run.config.model)
         variant = f", {run.variant}" if run.variant else ""
-        return task_name(run.role, run.config.task), model + variant, seed
+        return preset_of(run.config.task).label, model + variant, seed
 
     def _learned(self, job: str) -> tuple[str, str]:
         """Epoch, and best validation accuracy or least error so far, of a training."""

@@ -144,3 +144,60 @@ def test_formats():
     assert style.render(draw, data(), "png")[1:4] == b"PNG"
     with pytest.raises(InputError, match="Did you mean 'svg'"):
         style.render(draw, data(), "svgz")
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_colours_of_models_are_reserved_for_models(dark):
+    rgb = matplotlib.colors.to_rgb
+    with style.style(dark):
+        models = [rgb(style.colour(model)) for model in MODELS.built_in]
+        others = [*style.shades(10), *style.accents(), style.muted(), style.ink()]
+    # a tenth of full scale in some channel is seen side by side, as between the models
+    for other in others:
+        assert min(np.abs(np.subtract(rgb(other), one)).max() for one in models) > 0.1, other
+
+
+def test_a_task_is_called_by_its_own_name_and_length():
+    words = {"psmnist": "8x8 digits, 64 steps"}
+    data = curves().assign_coords(role=("role", ["psmnist"], words))
+    assert style.task_title(data) == words["psmnist"]
+    assert style.task_title(data.isel(role=0)) == words["psmnist"]
+    assert style.task_title(curves()) == "psMNIST"
+
+
+def test_one_network_is_a_seed_dimension_of_length_one():
+    one = xr.Dataset({"a": ("xi", [1.0, 2.0]), "text": ("xi", ["x", "y"])}, {"xi": [0.0, 1.0]})
+    whole = style.as_seeds(one, "arun", "psMNIST, 196 steps", 7)
+    assert whole.a.dims == ("role", "model", "seed", "xi") and "text" not in whole
+    assert style.task_title(whole) == "psMNIST, 196 steps" and whole.seed.values.tolist() == [7]
+
+
+def test_the_line_is_the_mean_and_no_seed_is_hidden():
+    values = curves().accuracy.isel(role=0, model=0)
+    holed = xr.concat([values, values.isel(seed=[0]).assign_coords(seed=[9]) * np.nan], "seed")
+    _figure, axes = style.subplots(1, 1)
+    _x, mean = style.mean_and_seeds(axes[0, 0], holed, "xi", color="k")
+    np.testing.assert_allclose(mean, values.mean("seed"), rtol=1e-12)
+    *hairs, line = axes[0, 0].lines
+    assert len(hairs) == 2 and line.get_linewidth() > 2 * hairs[0].get_linewidth()
+    style.count_seeds(axes[0, 0], holed)
+    assert axes[0, 0].get_title("right") == "n = 2 networks"
+
+
+@pytest.mark.parametrize(
+    ("values", "limits"),
+    [([12.0, 38.0], (10, 40)), ([93.0, 100.0], (90, 100)), ([0.0, 99.5], (0, 100)), ([], (0, 100))],
+)
+def test_an_axis_of_percentages_spans_what_there_is(values, limits):
+    _, axes = style.subplots(1, 1)
+    style.percent_axis(axes[0, 0], [*values, np.nan])
+    assert axes[0, 0].get_ylim() == limits
+
+
+def test_names_at_lines_do_not_touch_and_stay_in_the_panel():
+    _, axes = style.subplots(1, 1)
+    axis = axes[0, 0]
+    axis.set_ylim(0, 1)
+    style.name_lines(axis, [(0.5, "a", "k"), (0.5, "b", "k"), (0.99, "c", "k"), (np.nan, "d", "k")])
+    heights = sorted(text.get_position()[1] for text in axis.texts)
+    assert len(heights) == 3 and min(np.diff(heights)) >= 0.11 - 1e-9 and heights[-1] <= 1

@@ -3,6 +3,10 @@
 Figures are made without pyplot, so that nothing global is changed:
 
     svg = render(gamma_family, data, "svg", dark=True)
+
+One colour has one meaning. `colour` is of a model, in every figure. `shades` are steps of a size,
+such as a drive. `accents` are for anything else, such as tasks. The state of a model, such as
+before and after training, is a filled or hollow marker, a full or dashed line, never a colour.
 """
 
 from __future__ import annotations
@@ -17,24 +21,38 @@ import matplotlib
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.colors import Colormap, LinearSegmentedColormap
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import BoundaryNorm, Colormap, LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
 
 from adaptrnn._error import choose
 from adaptrnn.model import MODELS
+from adaptrnn.preset import preset_of
 
 __all__ = [
     "FORMATS",
+    "accents",
+    "as_seeds",
     "colour",
+    "count_seeds",
     "drawn",
+    "drive_axis",
     "ink",
+    "key",
     "label_of",
     "letters",
     "marker",
+    "mean_and_seeds",
+    "muted",
+    "name_lines",
+    "paper_value",
+    "percent_axis",
     "render",
+    "shade_bar",
     "shades",
     "style",
     "subplots",
+    "task_title",
 ]
 
 FORMATS = ("svg", "pdf", "png")
@@ -157,7 +175,7 @@ def subplots(
 
 def colour(model: str) -> str:
     """Colour of a model on the page of the present style."""
-    return MODELS[model].colours[1 if ink() == _DARK["text"] else 0]
+    return MODELS[model].colours[1 if _is_dark() else 0]
 
 
 def marker(model: str) -> str:
@@ -175,11 +193,217 @@ def ink() -> str:
     return str(matplotlib.rcParams["text.color"])
 
 
+def muted() -> str:
+    """A grey between page and text: what an eye should pass over."""
+    return "#8d949e"
+
+
+def accents() -> list[str]:
+    """Colours that are of no model and no size."""
+    return ["#b48ef0", "#e56a8f", "#a9b83c"] if _is_dark() else ["#6f42c1", "#b3123f", "#6b7500"]
+
+
+def _is_dark() -> bool:
+    return ink() == _DARK["text"]
+
+
+def _scale() -> Colormap:
+    """Pale blue to violet: a hue of no model."""
+    tones = ["#cfe0f1", "#9fb8dd", "#8c86c6", "#87489f", "#4d004b"]
+    whole = LinearSegmentedColormap.from_list("", tones)
+    return LinearSegmentedColormap.from_list(
+        "", whole(np.linspace(*((0.0, 0.72) if _is_dark() else (0.25, 1.0)), 64))
+    )
+
+
 def shades(count: int) -> list[Any]:
-    """Colours of an ordered quantity, each step lighter (darker on a dark page)."""
-    scale: Colormap = LinearSegmentedColormap.from_list("", ["#fde0b5", "#e8743b", "#7a1f5c"])
-    low, high = (0.1, 0.72) if ink() == _DARK["text"] else (0.3, 1.0)
-    return [scale(value) for value in np.linspace(low, high, count)]
+    """Colours of an ordered quantity, each step darker."""
+    scale = _scale()
+    return [scale(value) for value in np.linspace(0, 1, count)]
+
+
+def shade_bar(
+    figure: Figure, axes: Axes | Sequence[Axes] | np.ndarray, values: Sequence[float], label: str
+) -> None:
+    """A colour bar with a step for each of the `shades` of some values, in place of a legend.
+
+    Args:
+        figure: the figure.
+        axes: those that the bar belongs to; it stands right of them.
+        values: of the ordered quantity, one for each shade.
+        label: the quantity.
+    """
+    count = len(values)
+    norm = BoundaryNorm(np.arange(count + 1) - 0.5, count)
+    shown = ScalarMappable(norm, ListedColormap(shades(count)))
+    bar = figure.colorbar(shown, ax=axes, label=label, aspect=30, pad=0.02)
+    every = max(1, -(-count // 10))
+    bar.set_ticks(range(0, count, every), labels=[f"{v:.3g}" for v in values[::every]])
+    bar.ax.minorticks_off()
+    bar.outline.set_visible(False)
+
+
+def task_title(data: xr.Dataset | xr.DataArray, role: str | None = None) -> str:
+    """A task in words, such as "psMNIST, 196 steps".
+
+    Args:
+        data: has a coordinate `role`, whose attributes say what each role's task is.
+        role: one of the paper's tasks; by default the only one of the data.
+
+    Returns:
+        The words; the paper's name of the task if the data do not say more.
+
+    Example:
+        >>> words = {"psmnist": "8x8 digits, 64 steps"}
+        >>> data = xr.Dataset(coords={"role": ("role", ["psmnist", "scifar10"], words)})
+        >>> task_title(data, "psmnist"), task_title(data, "scifar10")
+        ('8x8 digits, 64 steps', 'sCIFAR10')
+    """
+    name = str(np.ravel(data.role.values)[0]) if role is None else role
+    return str(data.role.attrs.get(name) or preset_of(name).label)
+
+
+def as_seeds(data: xr.Dataset, model: str, task: str, seed: int) -> xr.Dataset:
+    """The data of one network as those of several: with dimensions role, model and seed.
+
+    Args:
+        data: of one network.
+        model: its name.
+        task: of the network, in words.
+        seed: of its training.
+
+    Returns:
+        Numbers over (role, model, seed, ...), each of these of length one; so what is drawn of one
+        network and what is drawn of many is the same function.
+    """
+    numbers = data[[name for name, values in data.items() if values.dtype.kind in "fiub"]]
+    return numbers.expand_dims(role=["task"], model=[model], seed=[seed]).assign_coords(
+        role=("role", ["task"], {"task": task})
+    )
+
+
+def count_seeds(axis: Axes, data: xr.Dataset | xr.DataArray, noun: str = "network") -> None:
+    """Write into the corner above a panel how many networks it shows.
+
+    Args:
+        axis: the panel.
+        data: what it shows; seeds without any number do not count.
+        noun: what a seed is one of.
+    """
+    whole = data.to_dataarray() if isinstance(data, xr.Dataset) else data
+    known = whole.notnull().any([dim for dim in whole.dims if dim != "seed"])
+    count = int(known.sum()) if "seed" in whole.dims else 1
+    text = f"n = {count} {noun}{'' if count == 1 else 's'}"
+    axis.set_title(text, loc="right", fontsize=7, color=muted())
+
+
+def mean_and_seeds(axis: Axes, values: xr.DataArray, x: str, **line: Any) -> tuple[Any, Any]:
+    """Draw the mean over seeds as a line, and each seed as a hair that does not hide other lines.
+
+    Args:
+        axis: where.
+        values: over seed and x; seeds without any number are left out.
+        x: the dimension along the axis.
+        **line: of matplotlib's `plot`, for the mean.
+
+    Returns:
+        x and the mean over seeds.
+    """
+    known = values.dropna("seed", how="all").transpose(x, "seed")
+    mean = known.mean("seed")
+    settings = {"lw": 1.8, **line}
+    if known.sizes["seed"] > 1:
+        tone = {key: settings[key] for key in ("color", "ls", "clip_on") if key in settings}
+        axis.plot(known[x], known.values, lw=0.6, alpha=0.5, **tone)
+    axis.plot(mean[x], mean, **settings)
+    return mean[x].values, mean.values
+
+
+def name_lines(
+    axis: Axes, ends: Sequence[tuple[float, str, Any]], inside: bool = False, gap: float = 0.11
+) -> None:
+    """Put names at the right ends of lines, moved apart where they would touch.
+
+    Args:
+        axis: the panel, with its limits and scales set.
+        ends: for each line the height of its end (data), its name and its colour.
+        inside: left of the right edge in place of right of it.
+        gap: least distance of two names, a share of the panel's height.
+    """
+    scale, x = axis.transAxes.inverted(), axis.get_xlim()[1]
+    shown = [end for end in ends if np.isfinite(end[0])]
+    heights = [scale.transform(axis.transData.transform((x, end[0])))[1] for end in shown]
+    placed, least = [0.0] * len(shown), 0.02
+    for k in np.argsort(heights):
+        placed[k] = least = max(heights[k], least)
+        least += gap
+    over = max([0.0, *(height - 0.98 for height in placed)])
+    side = (0.99, "right", "bottom") if inside else (1.02, "left", "center")
+    place: dict[str, Any] = {"transform": axis.transAxes, "ha": side[1], "va": side[2]}
+    for (_, name, tone), height in zip(shown, placed, strict=True):
+        axis.text(side[0], height - over, name, color=tone, fontsize=8, **place)
+
+
+def drive_axis(axis: Axes, xi: np.ndarray | xr.DataArray, label: str = "drive ξ") -> None:
+    """A scale of drives from 0 up that shows small ones and large ones: linear to 1, then in logs.
+
+    Args:
+        axis: the panel.
+        xi: the drives.
+        label: of the axis.
+    """
+    values = np.asarray(xi, float)
+    axis.set_xscale("symlog", linthresh=1, linscale=0.5)
+    ticks = [t for t in (0, 1, 3, 10, 30, 100) if values.min() <= t <= values.max()]
+    axis.set_xticks(ticks, [str(tick) for tick in ticks])
+    axis.minorticks_off()
+    axis.set(xlabel=label, xlim=(values.min(), values.max()))
+
+
+def percent_axis(axis: Axes, values: Any, low: float = 0, high: float = 100) -> None:
+    """Limits of a vertical axis of percentages: the tens around the values, not 0 to 100.
+
+    Args:
+        axis: the panel.
+        values: percentages; those that are not finite do not count.
+        low: the axis does not go below.
+        high: the axis does not go above.
+    """
+    flat = np.ravel(np.asarray(values, float))
+    flat = flat[np.isfinite(flat)]
+    if not flat.size:
+        axis.set_ylim(low, high)
+        return
+    bottom = max(low, 10 * np.floor((flat.min() - 1) / 10))
+    top = min(high, 10 * np.ceil((flat.max() + 1) / 10))
+    axis.set_ylim(bottom, top)
+
+
+def paper_value(
+    axis: Axes, x: Any = None, y: Any = None, text: str = "paper", **settings: Any
+) -> None:
+    """Mark the paper's own number: a star at a point, or a line of dots and dashes at a height.
+
+    Args:
+        axis: the panel.
+        x: where it stands, a number or several; None for a line across.
+        y: the paper's number or numbers.
+        text: in the legend, or at the line's right end.
+        **settings: of matplotlib's `plot` or `axhline`.
+    """
+    if x is None:
+        axis.axhline(y, color=ink(), **{"lw": 0.9, "ls": "-.", **settings})
+        place: dict[str, Any] = {"transform": axis.get_yaxis_transform(), "fontsize": 7}
+        axis.text(0.99, y, text, ha="right", va="bottom", color=ink(), **place)
+        return
+    looks = {"marker": "*", "ms": 10, "mfc": "none", "mec": ink(), "ls": "", "zorder": 5}
+    axis.plot(x, y, label=text, **{**looks, **settings})
+
+
+def key(axis: Axes, **settings: Any) -> None:
+    """A legend on the page's ground, so that lines behind it do not cross its words."""
+    looks = {"fontsize": 7, "frameon": True, "framealpha": 0.85, "edgecolor": "none"}
+    axis.legend(**{**looks, **settings})
 
 
 def letters(axes: Sequence[Axes] | np.ndarray) -> None:

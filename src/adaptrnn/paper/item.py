@@ -25,6 +25,7 @@ from adaptrnn.laboratory.command import read_analysis
 from adaptrnn.model import MODELS
 from adaptrnn.paper.verdict import Verdict
 from adaptrnn.perturb import Perturbation
+from adaptrnn.preset import task_in_words
 from adaptrnn.run import Run
 
 __all__ = ["ROLES", "Item", "RunData", "Table", "combine", "drop_empty", "read_runs"]
@@ -69,6 +70,12 @@ class RunData:
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     name: str = "RUN"
 
+    @property
+    def task_in_words(self) -> str:
+        """The task and its length, such as "psMNIST, 196 steps"."""
+        steps = self.record.get("task", {}).get("sequence_length")
+        return task_in_words(self.config.task, steps)
+
 
 @dataclass(frozen=True)
 class Item:
@@ -96,6 +103,7 @@ class Item:
         functions: dotted names of the functions that compute what is shown.
         tests: the test files, from the project's root, that hold those functions to a ground truth.
         table: a table of the measures, or None.
+        alt: what is seen in the figure, in one or two sentences, for readers who cannot see it.
     """
 
     name: str
@@ -116,6 +124,7 @@ class Item:
     functions: tuple[str, ...] = ()
     tests: tuple[str, ...] = ()
     table: Callable[[xr.Dataset], Table] | None = None
+    alt: str = ""
 
     def needs(self, role: str, model: str, variant: str) -> bool:
         """Whether it needs such a run."""
@@ -160,19 +169,21 @@ def combine(item: Item, data: Iterable[tuple[str, RunData]]) -> xr.Dataset | Non
 
     Returns:
         The data set, over all roles and models that the item names, NaN where a run is missing;
-        None if there is no run.
+        None if there is no run. The attributes of its coordinate `role` say what each task is.
     """
     if not item.roles:
         return item.measure()
-    parts = [
-        item.measure(run).expand_dims(role=[role], model=[run.config.model], seed=[run.config.seed])
-        for role, run in data
-    ]
+    parts, words = [], dict[str, str]()
+    for role, run in data:
+        place = {"role": [role], "model": [run.config.model], "seed": [run.config.seed]}
+        parts.append(item.measure(run).expand_dims(place))
+        words.setdefault(role, run.task_in_words)
     if not parts:
         return None
     whole = xr.merge(parts, join="outer", compat="no_conflicts", combine_attrs="drop_conflicts")
     order = {"role": list(item.roles), "model": [m for m in MODELS if m in item.models]}
-    return whole.reindex(order).transpose("role", "model", "seed", ...)
+    whole = whole.reindex(order).transpose("role", "model", "seed", ...)
+    return whole.assign_coords(role=("role", order["role"], words))
 
 
 def drop_empty(data: xr.Dataset, dim: str) -> xr.Dataset:

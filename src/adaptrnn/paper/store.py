@@ -25,9 +25,18 @@ import xarray as xr
 from pyarrow import parquet
 
 from adaptrnn._error import InputError
+from adaptrnn.preset import task_in_words
 from adaptrnn.storage import write_atomic, write_json
 
-__all__ = ["from_table", "read_alone", "read_results", "to_table", "write_alone", "write_results"]
+__all__ = [
+    "from_table",
+    "read_alone",
+    "read_results",
+    "task_words",
+    "to_table",
+    "write_alone",
+    "write_results",
+]
 
 _KEY = b"adaptrnn"
 
@@ -208,7 +217,8 @@ def read_results(folder: Path) -> tuple[dict[str, xr.Dataset], pd.DataFrame, dic
         folder: what `write_results` wrote.
 
     Returns:
-        The measures by item, the networks, and the manifest.
+        The measures by item, the networks, and the manifest. The attributes of a coordinate `role`
+        say what each task is, in words; see `task_words`.
 
     Raises:
         InputError: there is no manifest; a table is missing or not what the manifest says.
@@ -241,4 +251,26 @@ def read_results(folder: Path) -> tuple[dict[str, xr.Dataset], pd.DataFrame, dic
             )
         tables[name] = parquet.read_table(io.BytesIO(content))
     runs = tables.pop("runs").to_pandas()
-    return {name: from_table(table) for name, table in tables.items()}, runs, manifest
+    found = {name: from_table(table) for name, table in tables.items()}
+    words = task_words(runs)
+    for data in found.values():
+        if "role" in data.coords:
+            data.role.attrs.update({k: v for k, v in words.items() if k not in data.role.attrs})
+    return found, runs, manifest
+
+
+def task_words(runs: pd.DataFrame) -> dict[str, str]:
+    """What each task is, in words, by its role.
+
+    Args:
+        runs: the networks, a row for each.
+
+    Returns:
+        Words such as "psMNIST, 196 steps" or "8x8 digits, 64 steps".
+    """
+    if not {"role", "task", "steps"} <= set(runs.columns):
+        return {}
+    firsts = runs.groupby("role", sort=False)[["task", "steps"]].first()
+    return {
+        str(role): task_in_words(str(one.task), int(one.steps)) for role, one in firsts.iterrows()
+    }

@@ -21,7 +21,9 @@ from adaptrnn.analysis.robustness import area
 from adaptrnn.figure import opening as figures
 from adaptrnn.figure.style import label_of
 from adaptrnn.paper.ordering import GATED, OTHER, PLAIN, TASK_LABELS
+from adaptrnn.paper.store import task_words
 from adaptrnn.paper.verdict import Part, Verdict
+from adaptrnn.preset import preset_of
 
 __all__ = [
     "SIGNS",
@@ -34,8 +36,6 @@ __all__ = [
     "in_words",
     "lead",
     "row_number",
-    "task_name",
-    "task_words",
 ]
 
 Verdicts = Sequence[tuple[Verdict, str]]
@@ -119,37 +119,6 @@ def lead(verdicts: Verdicts, runs: pd.DataFrame) -> tuple[str, str]:
     return first, second
 
 
-def task_words(runs: pd.DataFrame) -> dict[str, str]:
-    """What each task is, in words, by its role.
-
-    Args:
-        runs: the networks.
-
-    Returns:
-        Words such as "psMNIST, 196 steps" or "8x8 digits, 64 steps".
-    """
-    found = {}
-    for role, group in runs.groupby("role", sort=False):
-        name = task_name(str(role), str(group.task.iloc[0]))
-        steps = int(group.steps.iloc[0])
-        found[str(role)] = f"{name}, {steps} steps" if steps else name
-    return found
-
-
-def task_name(role: str, task: str) -> str:
-    """The name of a task: digits are called digits, even where they stand for psMNIST.
-
-    Args:
-        role: which of the paper's tasks it stands for.
-        task: the task that is trained.
-
-    Example:
-        >>> task_name("psmnist", "psmnist"), task_name("psmnist", "digits")
-        ('psMNIST', '8x8 digits')
-    """
-    return "8x8 digits" if task == "digits" else TASK_LABELS.get(role, role)
-
-
 def in_words(verdicts: Verdicts, runs: pd.DataFrame) -> list[tuple[Verdict, str]]:
     """Verdicts whose quantities name the task that was trained, not the one that it stands for.
 
@@ -162,9 +131,9 @@ def in_words(verdicts: Verdicts, runs: pd.DataFrame) -> list[tuple[Verdict, str]
     """
     names = runs.groupby("role", sort=False).task.first() if len(runs) else pd.Series(dtype=str)
     other = {
-        TASK_LABELS[role]: task_name(role, task)
+        TASK_LABELS[role]: preset_of(task).label
         for role, task in names.items()
-        if role in TASK_LABELS and task_name(role, task) != TASK_LABELS[role]
+        if role in TASK_LABELS and preset_of(task).label != TASK_LABELS[role]
     }
     if not other:
         return list(verdicts)

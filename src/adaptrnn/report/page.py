@@ -34,7 +34,7 @@ from adaptrnn.paper.change import RULE, changes
 from adaptrnn.paper.cost import hours
 from adaptrnn.paper.gate import in_order
 from adaptrnn.paper.item import Item, Table
-from adaptrnn.paper.store import read_results
+from adaptrnn.paper.store import read_results, task_words
 from adaptrnn.paper.verdict import OUTCOMES, Verdict
 from adaptrnn.report.differences import differences
 from adaptrnn.report.opening import (
@@ -46,7 +46,6 @@ from adaptrnn.report.opening import (
     in_words,
     lead,
     row_number,
-    task_words,
 )
 from adaptrnn.report.picture import Picture, embed
 from adaptrnn.storage import write_atomic
