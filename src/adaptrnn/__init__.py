@@ -1,4 +1,4 @@
-"""Recurrent networks whose neurons learn, and adapt in real time, their own f-I curves.
+"""Recurrent networks whose neurons learn their own f-I curves and adapt them in real time.
 
 After Geadah, Horoi, Kerg, Wolf, Lajoie, PLOS Computational Biology 2024,
 doi 10.1371/journal.pcbi.1012567. The public names are imported when first used, so that the

@@ -20,15 +20,15 @@ class InputError(ValueError):
 
 
 class NotFiniteError(InputError):
-    """A value is NaN or infinite: one that was given, or the state that a network reached."""
+    """A value is NaN or infinite, either a given one or the state that a network reached."""
 
 
 class ShapeError(InputError, RuntimeError):
-    """A tensor does not fit; also a RuntimeError, which is what torch.nn.RNN raises then."""
+    """A tensor does not fit; also a RuntimeError, as torch.nn.RNN raises for such a tensor."""
 
 
 class KindError(InputError, TypeError):
-    """A value is of a wrong type; also a TypeError, which is what torch.nn.RNN raises then."""
+    """A value is of a wrong type; also a TypeError, as torch.nn.RNN raises for such a value."""
 
 
 class MissingExtraError(ImportError):

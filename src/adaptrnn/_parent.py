@@ -1,4 +1,4 @@
-"""A process that ends when the one that started it does, however that one ended."""
+"""A process that ends when the process that started it has ended, for whatever reason."""
 
 from __future__ import annotations
 

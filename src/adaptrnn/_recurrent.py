@@ -1,4 +1,4 @@
-"""What recurrent layers share: layers, directions, layouts, packed sequences, as torch.nn.RNN."""
+"""What recurrent layers share with torch.nn.RNN: layers, directions, layouts, packed sequences."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 def in_own_dtype(method: _Method) -> _Method:
-    """A method of a layer that computes in the dtype of its parameters under `torch.autocast` too.
+    """Make a method compute in the dtype of the layer's parameters under `torch.autocast` too.
 
     Rounding would add up over the steps of a recurrence, and the kernels have no shorter floats.
     Tensors that autocast made shorter, here or in modules before, are widened again.
@@ -54,7 +54,7 @@ def in_own_dtype(method: _Method) -> _Method:
 
 
 def widened(value: Any, dtype: torch.dtype) -> Any:
-    """Tensors, packed sequences and states with their 16-bit floats in another dtype."""
+    """Return tensors, packed sequences and states with their 16-bit floats in another dtype."""
     if isinstance(value, Tensor):
         return value.to(dtype) if value.dtype in (torch.float16, torch.bfloat16) else value
     if isinstance(value, PackedSequence):
@@ -83,7 +83,7 @@ class Trace(NamedTuple):
 
 
 class Recurrent(nn.Module):
-    """Layers, directions, layouts and packed sequences, as torch.nn.RNN has them."""
+    """The base of recurrent layers: directions, layouts and packed sequences as torch.nn.RNN."""
 
     def __init__(
         self,
@@ -172,7 +172,7 @@ class Recurrent(nn.Module):
             sign_weight(self, "weight_hh" + suffix, signs)
 
     def tau(self, row: int = 0) -> Tensor | None:
-        """Time constants in ms, (N,), of a layer and direction; None where tau = dt."""
+        """Return the time constants of a layer and direction in ms, (N,); None where tau = dt."""
         if not self._leaks:
             return None
         if self.learn_tau:
@@ -186,7 +186,7 @@ class Recurrent(nn.Module):
 
     @contextlib.contextmanager
     def noisy(self, *seed: int) -> Iterator[None]:
-        """Noise in evaluation too, from these integers, for the calls in a `with` block.
+        """Add noise in evaluation too, drawn from these integers, in a `with` block.
 
         Example:
             >>> from adaptrnn import RNN
@@ -293,17 +293,17 @@ class Recurrent(nn.Module):
 
     @property
     def num_directions(self) -> int:
-        """2 if bidirectional, else 1."""
+        """The number of directions: 2 if the layer is bidirectional, else 1."""
         return 2 if self.bidirectional else 1
 
     @property
     def all_weights(self) -> list[list[nn.Parameter]]:
-        """Weights and biases of every layer and direction, in torch.nn.RNN's order."""
+        """The weights and biases of every layer and direction, in torch.nn.RNN's order."""
         names = ["weight_ih", "weight_hh"] + (["bias_ih", "bias_hh"] if self.bias else [])
         return [[getattr(self, name + suffix) for name in names] for suffix in self._suffixes]
 
     def flatten_parameters(self) -> None:
-        """Nothing to do: here so that code written for torch.nn.RNN runs unchanged."""
+        """Do nothing; code that was written for torch.nn.RNN calls this method."""
 
     @in_own_dtype
     def forward(
@@ -312,7 +312,7 @@ class Recurrent(nn.Module):
         hx: Any = None,
         drive: Tensor | float | None = None,
     ) -> tuple[Any, Any]:
-        """Run over a whole sequence.
+        """Run the layer over a whole sequence.
 
         Args:
             input: (T, B, D), with `batch_first` (B, T, D), unbatched (T, D), or packed.
@@ -345,7 +345,7 @@ class Recurrent(nn.Module):
 
     @in_own_dtype
     def last(self, input: Tensor, hx: Any = None, drive: Tensor | float | None = None) -> Tensor:
-        """Rates of the last layer at the last step, without keeping all others where it can.
+        """Return the last layer's rates at the last step, without keeping the others if possible.
 
         Args:
             input: as in the call, not packed.
@@ -387,7 +387,7 @@ class Recurrent(nn.Module):
         hx: Any = None,
         drive: Tensor | float | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Mean loss of a linear readout of the last layer's rates: the fastest way to train.
+        """Return the mean loss of a linear readout of the rates; this is the fastest way to train.
 
             y_t = W_out h_t + b_out
             L = sum_{t,b} w_tb l_tb / sum_{t,b} w_tb
@@ -449,7 +449,7 @@ class Recurrent(nn.Module):
         drive: Tensor | float | None = None,
         layer: int = 0,
     ) -> Trace:
-        """Every internal signal over a sequence, without gradients.
+        """Record every internal signal over a sequence, without gradients.
 
         Args:
             input: as in the call, not packed.
@@ -493,7 +493,7 @@ class Recurrent(nn.Module):
 
     @in_own_dtype
     def step(self, x_t: Tensor, state: Any, drive: Tensor | float | None = None) -> Any:
-        """One time step as a pure function, with gradients; without dropout and noise.
+        """Compute one time step as a pure function, with gradients, without dropout and noise.
 
         Args:
             x_t: input of one step, (B, D), or (D,) for one sample.
@@ -649,7 +649,7 @@ class Recurrent(nn.Module):
         return x, tuple(torch.stack(part) for part in zip(*last, strict=True))
 
     def extra_repr(self) -> str:
-        """Sizes and what differs from the defaults, for printing."""
+        """Return the sizes and what differs from the defaults, for printing."""
         text = f"{self.input_size}, {self.hidden_size}"
         defaults: tuple[tuple[str, Any], ...]
         defaults = (("num_layers", 1), ("bias", True), ("batch_first", False), ("dropout", 0.0))

@@ -1,4 +1,4 @@
-"""What is known by name: the package's own, what was registered, what other packages bring."""
+"""Registries of what has a name: in this package, registered by the user, or in other packages."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from adaptrnn._error import InputError, bad, choose
 
 @cache
 def installed(group: str) -> dict[str, EntryPoint]:
-    """The entry points of a group by name; packages are looked through once in a process."""
+    """Return the entry points of a group by name; packages are searched once in a process."""
     return {point.name: point for point in entry_points(group=group)}
 
 
 class Named(Protocol):
-    """Anything that says its own name."""
+    """Anything that has a name."""
 
     @property
     def name(self) -> str:
@@ -99,7 +99,7 @@ class Registry(Mapping[str, T], Generic[T]):
         return entry
 
     def get(self, name: str, default: Any = None) -> Any:
-        """The entry of a name, or another value where there is none."""
+        """Return the entry of a name, or another value where there is none."""
         if name in self:
             return self[name]
         return default

@@ -26,7 +26,7 @@ __all__ = ["Gamma", "gamma", "gamma_dn", "gamma_ds", "gamma_dx", "gamma_sup_slop
 
 
 def gamma(x: Tensor, n: Tensor | float, s: Tensor | float) -> Tensor:
-    """The f-I curve with gain n and saturation s.
+    """Compute the f-I curve with gain n and saturation s.
 
         gamma(x; n, s) = (1-s) ln(1+exp(n x))/n + s/(1+exp(-n x))
 
@@ -59,7 +59,7 @@ def gamma(x: Tensor, n: Tensor | float, s: Tensor | float) -> Tensor:
 
 
 def gamma_dx(x: Tensor, n: Tensor | float, s: Tensor | float) -> Tensor:
-    """Slope of the f-I curve, d gamma/dx = (1-s) g2 + s n g2 (1-g2).
+    """Compute the slope of the f-I curve, d gamma/dx = (1-s) g2 + s n g2 (1-g2).
 
     Args:
         x: currents, (..., N).
@@ -77,7 +77,7 @@ def gamma_dx(x: Tensor, n: Tensor | float, s: Tensor | float) -> Tensor:
 
 
 def gamma_dn(x: Tensor, n: Tensor | float, s: Tensor | float) -> Tensor:
-    """Derivative by the gain, d gamma/dn = ((1-s)/n)(x g2 - g1) + s x g2 (1-g2).
+    """Compute the derivative by the gain, d gamma/dn = ((1-s)/n)(x g2 - g1) + s x g2 (1-g2).
 
     Args:
         x: currents, (..., N).
@@ -95,7 +95,7 @@ def gamma_dn(x: Tensor, n: Tensor | float, s: Tensor | float) -> Tensor:
 
 
 def gamma_ds(x: Tensor, n: Tensor | float, s: Tensor | float) -> Tensor:
-    """Derivative by the saturation, d gamma/ds = g2 - g1.
+    """Compute the derivative by the saturation, d gamma/ds = g2 - g1.
 
     Args:
         x: currents, (..., N).
@@ -113,7 +113,7 @@ def gamma_ds(x: Tensor, n: Tensor | float, s: Tensor | float) -> Tensor:
 
 
 def gamma_sup_slope(n: Tensor | float, s: Tensor | float) -> Tensor:
-    """Largest slope of the f-I curve for n > 0: sup over x of d gamma/dx.
+    """Compute the largest slope of the f-I curve for n > 0: sup over x of d gamma/dx.
 
     It is 1-s if s <= 1/(n+1), else (1 + s(n-1))^2 / (4 n s): the slope is the parabola
     (1-s) p + s n p (1-p) in p = g2, whose top is inside (0, 1) only in the second case. For s < 0
@@ -187,13 +187,13 @@ class Gamma(nn.Module):
         self.s = nn.Parameter(torch.full(shape, float(s), device=device, dtype=dtype), learn_s)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Rates gamma(x; n, s) of currents `x` (..., N)."""
+        """Compute the rates gamma(x; n, s) of currents `x` (..., N)."""
         if self.n.ndim == 1 and (x.ndim == 0 or x.shape[-1] != self.n.shape[0]):
             raise bad("x.shape", tuple(x.shape), f"(..., {self.n.shape[0]}), one current a neuron")
         return gamma(x, self.n, self.s)
 
     def extra_repr(self) -> str:
-        """Number of neurons, for printing."""
+        """Return the number of neurons, for printing."""
         return "shared" if self.n.ndim == 0 else f"{self.n.shape[0]}"
 
 
@@ -262,7 +262,7 @@ def _slope_s(x: Tensor, n: Tensor, s: Tensor) -> Tensor:
 
 
 def leaky(before: Tensor, rate: Tensor, alpha: Tensor | None) -> Tensor:
-    """The rate of a leaky neuron, h_t = (1 - alpha) h_{t-1} + alpha f(a_t), with alpha = dt / tau.
+    """Compute a leaky neuron's rate, h_t = (1 - alpha) h_{t-1} + alpha f(a_t), alpha = dt / tau.
 
     Args:
         before: h_{t-1}, (..., N).

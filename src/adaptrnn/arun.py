@@ -156,12 +156,12 @@ class ARUN(Recurrent):
 
     @property
     def controller_size(self) -> int:
-        """G, the length of one neuron's controller state."""
+        """The length G of one neuron's controller state."""
         return int(self.controller.controller_size)  # type: ignore[arg-type]
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Draw the initial values again, the controller's too where it is trained."""
+        """Draw the initial values again, also those of a controller that is trained."""
         reset_weights(self, self._init, self._recurrent_init)
         if any(parameter.requires_grad for parameter in self.controller.parameters()):
             self.controller.reset_parameters()  # type: ignore[operator]
@@ -264,7 +264,7 @@ class ARUN(Recurrent):
 
     @classmethod
     def from_released(cls, weights: Mapping[str, Tensor], **arguments: Any) -> ARUN:
-        """Build from a state_dict in the layout of the authors' checkpoints.
+        """Build a layer from a state_dict in the layout of the authors' checkpoints.
 
         The names of that layout are described in `adaptrnn.released`.
 
@@ -296,7 +296,7 @@ class ARUN(Recurrent):
         return core
 
     def to_released(self) -> dict[str, Tensor]:
-        """The weights in the layout of the authors' checkpoints; see `from_released`.
+        """Return the weights in the layout of the authors' checkpoints; see `from_released`.
 
         Returns:
             A state_dict with copies of the weights.

@@ -1,4 +1,4 @@
-"""Time and memory of the layers next to torch's: one process each, one after another.
+"""Time and memory of our layers and torch's, each in a process of its own, one after another.
 
 Every peer trains the same network on the same numbers: input (T, B, 1), currents W x + b, the layer
 from a zero state, a linear readout of the last rates, cross entropy, all gradients. Their losses
@@ -77,7 +77,7 @@ class Size:
 
     @property
     def multiply_adds(self) -> int:
-        """Of one sample and step, forward: products of matrices and vectors, nothing else.
+        """The multiply-adds of one sample and step, forward, of matrix and vector products.
 
         Example:
             >>> Size(784, 100, 400, 50).multiply_adds
@@ -106,7 +106,7 @@ class Result:
 
 
 def numbers_of(size: Size) -> dict[str, np.ndarray]:
-    """Weights, input and classes; the same for every peer."""
+    """Return weights, input and classes; they are the same for every peer."""
     rng = np.random.default_rng(0)
     n, g = size.neurons, max(size.units, 1)
     numbers = {
@@ -146,7 +146,7 @@ def our_loss(
     backend: str = "auto",
     precision: str = "float32",
 ) -> Loss:
-    """The network by our operations; `fused` with the readout and loss in the same call."""
+    """Compute the loss by our operations; `fused` has the readout and loss in the same call."""
 
     def loss(p: dict[str, Tensor], x: Tensor) -> Tensor:
         shape = (x.shape[1], size.neurons)
@@ -170,7 +170,7 @@ def our_loss(
 
 
 def loop_loss(size: Size, compiled: bool) -> Loss:
-    """The network as one would write it in torch."""
+    """Compute the loss of the network as one would write it in torch."""
     softplus, sigmoid = nn.functional.softplus, torch.sigmoid
 
     def curve(a: Tensor, n: Tensor, s: Tensor) -> Tensor:
@@ -203,7 +203,7 @@ def loop_loss(size: Size, compiled: bool) -> Loss:
 def layer_loss(
     size: Size, make: Callable[..., nn.RNNBase], **options: Any
 ) -> tuple[Loss, list[Tensor]]:
-    """The network with a layer of torch in place of ours, and that layer's weights."""
+    """Return the network with a layer of torch in place of ours, and that layer's weights."""
     layer = make(1, **options)
 
     def loss(p: dict[str, Tensor], x: Tensor) -> Tensor:
@@ -217,7 +217,7 @@ def layer_loss(
 
 
 def torch_peer(peer: str, size: Size) -> tuple[Callable[[], float], Callable[[], float]]:
-    """Forward and training step of a torch peer, called once on two time steps."""
+    """Return forward and training step of a torch peer, called once on two time steps."""
     p = {name: torch.from_numpy(value) for name, value in numbers_of(size).items()}
     trained: list[Tensor] = []
     if peer.startswith("nn."):
@@ -260,7 +260,7 @@ def torch_peer(peer: str, size: Size) -> tuple[Callable[[], float], Callable[[],
 
 
 def matched_size(kind: str, size: Size) -> int:
-    """Width of a layer with as many parameters as the network of this size."""
+    """Return the width of a layer with as many parameters as the network of this size."""
     if kind == "RNN" and not size.units:
         return size.neurons
     name = {"RNN": "relu"}.get(kind, kind.lower())
@@ -301,7 +301,7 @@ Steps = tuple[Callable[[], float], Callable[[], float]]
 def measure(
     peer: str, size: Size, seconds: float, build: Callable[[str, Size], Steps] | None = None
 ) -> Result:
-    """Time and memory of a peer in this process.
+    """Measure time and memory of a peer in this process.
 
     Args:
         peer: its name, as `bench` prints it.
@@ -381,7 +381,7 @@ class Machine:
 
 
 def machine() -> Machine:
-    """This machine, measured in some seconds."""
+    """Measure this machine, for some seconds."""
     name = platform.processor() or platform.machine()
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
@@ -406,7 +406,7 @@ def machine() -> Machine:
 
 
 def cases(config: BenchConfig) -> dict[str, list[tuple[str, Size]]]:
-    """Title and (peer, size) of every table."""
+    """Return title and (peer, size) of every table."""
     bf16 = native.instruction_sets()[:1] in [[name] for name in native.BFLOAT16_SETS]
     paper, small, static = Size(784, 100, 400, 50), Size(196, 100, 100, 20), Size(784, 100, 400)
     if config.quick:
@@ -492,7 +492,7 @@ def compare(
 
 
 def agree(title: str, results: list[Result]) -> None:
-    """Peers of the same network, steps and samples have the same loss, to its precision."""
+    """Check that peers of the same network, steps and samples have the same loss."""
     groups: dict[Size, list[Result]] = {}
     for result in results:
         if not result.peer.startswith("nn.") and "relu" not in result.peer:
@@ -510,7 +510,7 @@ HEAD = ("peer", "T", "forward us", "training us", "memory MB", "of FMA peak")
 
 
 def row(result: Result, machine: Machine) -> tuple[str, ...]:
-    """A result as the cells of a table under `HEAD`."""
+    """Return a result as the cells of a table under `HEAD`."""
     share = "-"
     if not result.peer.startswith("nn."):
         done = 3 * result.size.multiply_adds / (result.training * 1e-6)

@@ -1,4 +1,4 @@
-"""Time, memory and errors of the layers on a GPU, in a file that a user can send.
+"""Time, memory and errors of the layers on a GPU, in a file that a user can send us.
 
 The networks and numbers are those of `adaptrnn.bench`. Times are CUDA events around whole calls,
 so what the host needs to launch the kernels counts where the device waits for it.
@@ -53,7 +53,7 @@ class Row:
 
 
 def peers(compile: bool = True) -> list[str]:
-    """Everything that is timed, in order.
+    """Return everything that is timed, in order.
 
     Example:
         >>> peers(compile=False)[:2]
@@ -64,7 +64,7 @@ def peers(compile: bool = True) -> list[str]:
 
 
 def sizes(quick: bool) -> list[Size]:
-    """An `ARUN` and a gamma RNN of the paper's size, for each batch."""
+    """Return an `ARUN` and a gamma RNN of the paper's size, for each batch."""
     steps, size, units = (8, 6, 3) if quick else (784, 400, 50)
     batches = BATCHES[:2] if quick else BATCHES
     return [Size(steps, batch, size, g) for g in (units, 0) for batch in batches]
@@ -73,7 +73,7 @@ def sizes(quick: bool) -> list[Size]:
 def build(
     peer: str, size: Size, where: torch.device, dtype: torch.dtype = torch.float32
 ) -> tuple[Callable[[], Tensor], dict[str, Tensor]]:
-    """A peer's loss as a function of nothing, and its trained tensors by name."""
+    """Return a peer's loss as a function of nothing, and its trained tensors by name."""
     arrays = {name: torch.from_numpy(value) for name, value in numbers_of(size).items()}
     p = {n: (v if n == "target" else v.to(dtype)).to(where) for n, v in arrays.items()}
     used = {n: v for n, v in p.items() if n not in ("x", "target")}
@@ -93,7 +93,7 @@ def build(
 
 
 def gradients(loss: Callable[[], Tensor], trained: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The loss and its gradients by name, in float64 on the CPU."""
+    """Return the loss and its gradients by name, in float64 on the CPU."""
     value = loss()
     found = torch.autograd.grad(value, list(trained.values()), allow_unused=True)
     pairs = zip(("loss", *trained), (value, *found), strict=True)
@@ -101,7 +101,7 @@ def gradients(loss: Callable[[], Tensor], trained: dict[str, Tensor]) -> dict[st
 
 
 def milliseconds(call: Callable[[], object], where: torch.device, seconds: float) -> float:
-    """Median of at least three calls, after two that do not count."""
+    """Return the median of at least three calls, after two that do not count."""
     for _ in range(2):
         call()
     times: list[float] = []
@@ -123,7 +123,7 @@ def milliseconds(call: Callable[[], object], where: torch.device, seconds: float
 def measure(
     peer: str, size: Size, where: torch.device, seconds: float, exact: dict[str, Tensor] | None
 ) -> Row:
-    """Time, memory and errors of one peer; what goes wrong is kept as text.
+    """Measure time, memory and errors of one peer; what goes wrong is kept as text.
 
     Args:
         peer: its name in `peers`.
@@ -170,7 +170,7 @@ def measure(
 
 
 def machine(where: torch.device) -> dict[str, object]:
-    """Chip, driver and versions."""
+    """Return chip, driver and versions."""
     found: dict[str, object] = {**facts(), "platform": platform.platform()}
     found |= {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
     found["cudnn allows tf32"] = torch.backends.cudnn.allow_tf32
@@ -196,7 +196,7 @@ def _driver() -> str:
 
 
 def write(path: Path, found: dict[str, object], rows: list[Row]) -> None:
-    """Write the file: layout, machine, one entry for each peer and size."""
+    """Write the file: its layout, the machine, one entry for each peer and size."""
     entries = [dataclasses.asdict(row) for row in rows]
     text = json.dumps({"format": FORMAT, "machine": found, "rows": entries}, indent=1)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -98,7 +98,7 @@ class ConvEncoder(nn.Module):
         self.layers = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor) -> Tensor:
-        """Features (T, B, 256) of images (B, C, H, W)."""
+        """Compute the features (T, B, 256) of images (B, C, H, W)."""
         if images.ndim != 4 or images.shape[1] != self.channels:
             raise bad("images.shape", tuple(images.shape), f"(B, {self.channels}, H, W)")
         if images.shape[2] % 4 or images.shape[3] % 4:
@@ -146,7 +146,7 @@ class Classifier(nn.Module):
         drive: Tensor | float | None = None,
         target: Tensor | None = None,
     ) -> Any:
-        """Scores of the classes; with targets, the loss and the scores, for training.
+        """Return the scores of the classes; with targets, the loss and the scores.
 
         A layer of this package computes loss, scores and gradient in one visit of its kernel (see
         `RNN.loss`). A network that is wrapped in DistributedDataParallel is trained by
@@ -171,7 +171,7 @@ class Classifier(nn.Module):
         return nn.functional.cross_entropy(scores, target), scores.detach()
 
     def scores(self, x: Tensor, drive: Tensor | float | None = None) -> Tensor:
-        """Scores of the classes, (B, K), from what the encoder gives: for several drives at once.
+        """Return the class scores (B, K) of features, so that several drives share an encoding.
 
         Args:
             x: a sequence of features (T, B, D).
@@ -185,7 +185,7 @@ class Classifier(nn.Module):
     def loss(
         self, input: Tensor, targets: Tensor, drive: Tensor | float | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Mean cross entropy at the last step, and the scores: the call with targets.
+        """Return the mean cross entropy at the last step, and the scores.
 
         Args:
             input: as in the call.

@@ -1,4 +1,4 @@
-"""The command line, thin: parse, call, print. Nothing heavy is imported before it is used."""
+"""The command line, a thin layer that parses, calls and prints. Heavy imports wait until needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The configuration of every command: frozen, validated, plain values.
+"""The configuration of every command: frozen and validated, made of plain values.
 
 The command line is made from them. Nothing heavy is imported here, so that help is shown at once.
 """
@@ -168,12 +168,12 @@ class TrainConfig:
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate, the paper's where none is given."""
+        """The learning rate, which is the paper's where none is given."""
         return self.lr or preset_of(self.task).learning_rate
 
     @property
     def initial_gain(self) -> str | float:
-        """`n` as a name or a number."""
+        """The option `n` as a name or a number."""
         if self.n in ("paper", "code"):
             return self.n
         try:
@@ -186,7 +186,7 @@ class TrainConfig:
 
     @property
     def dynamics(self) -> dict[str, object]:
-        """Arguments of a layer for leak, noise and signs; empty where there is none of them."""
+        """The arguments of a layer for leak, noise and signs; empty where there are none."""
         found: dict[str, object] = {}
         if self.tau is not None:
             found |= {"tau": self.tau, "learn_tau": self.learn_tau}
@@ -217,7 +217,7 @@ class TrainConfig:
 
     @property
     def folder(self) -> Path:
-        """Where the run is kept."""
+        """The folder in which the run is kept."""
         if self.out is not None:
             return self.out
         task = self.task.replace("/", "-")
@@ -461,7 +461,7 @@ class ExploreConfig:
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """A configuration as plain values (JSON).
+    """Return a configuration as plain values (JSON).
 
     Example:
         >>> to_dict(TrainConfig("digits"))["batch_size"]

@@ -48,10 +48,10 @@ class AbstractController(nn.Module, ABC):
     ) -> tuple[
         Annotated[Tensor, "... N G"], Annotated[Tensor, "... N"], Annotated[Tensor, "... N"]
     ]:
-        """One time step: ``(a, g) -> (g, n, s)``."""
+        """Compute one time step, ``(a, g) -> (g, n, s)``."""
 
     def frozen(self: Controller) -> Controller:
-        """A copy whose parameters are not trained: for transplanting into another network.
+        """Return a copy that is not trained, to be transplanted into another network.
 
         Returns:
             A deep copy with ``requires_grad = False`` everywhere.
@@ -129,7 +129,7 @@ class AdaptationController(AbstractController):
         self.bias_gc[0].uniform_(5.0, 7.0)
 
     def weights(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """The weights as the operation takes them: W_ag (G,), W_gg, b_g (G,), W_gc, b_gc."""
+        """Return the weights in the operation's order: W_ag, W_gg, b_g, W_gc, b_gc."""
         bias = self.bias_ag + self.bias_gg
         return self.weight_ag[:, 0], self.weight_gg, bias, self.weight_gc, self.bias_gc
 
@@ -138,9 +138,9 @@ class AdaptationController(AbstractController):
     ) -> tuple[
         Annotated[Tensor, "... N G"], Annotated[Tensor, "... N"], Annotated[Tensor, "... N"]
     ]:
-        """One time step: activations (..., N) and states (..., N, G) -> states, n, s."""
+        """Compute one time step: activations (..., N), states (..., N, G) -> g, n, s."""
         return reference.control(a, g, *self.weights())
 
     def extra_repr(self) -> str:
-        """Number of units, for printing."""
+        """Return the number of units, for printing."""
         return f"{self.controller_size}"

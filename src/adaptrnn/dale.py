@@ -20,7 +20,7 @@ EXCITATORY = 0.8
 
 
 def neuron_signs(excitatory: bool | float | Tensor, size: int) -> Tensor:
-    """Signs of N neurons: 1 for those that excite, -1 for those that inhibit.
+    """Return the signs of N neurons: 1 for those that excite, -1 for those that inhibit.
 
     Args:
         excitatory: their share, from 0 to 1, of which the first neurons are; True for `EXCITATORY`;
@@ -50,7 +50,7 @@ def neuron_signs(excitatory: bool | float | Tensor, size: int) -> Tensor:
 
 
 def balanced(weight: Tensor, signs: Tensor) -> Tensor:
-    """Signed weights in which excitation and inhibition balance in the mean.
+    """Return signed weights in which excitation and inhibition balance in the mean.
 
     The magnitudes are those of `weight`, those of the few inhibitory neurons larger by the ratio of
     the counts (Song, Yang and Wang 2016); all are scaled to the spectral radius of `weight`.

@@ -32,7 +32,7 @@ SPLITS = ("test", "validation", "train")
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Result on a whole split.
+    """The result on a whole split.
 
     Attributes:
         accuracy: fraction of trials answered rightly, 0 to 1; NaN where real values are answered.
@@ -102,7 +102,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class TrialEvaluation:
-    """Result of every trial of a split.
+    """The result of every trial of a split.
 
     Attributes:
         score: (n,) float64, accuracy or error of each trial, see `adaptrnn.tasks.trial_scores`.
@@ -126,7 +126,7 @@ def evaluate_trials(
     *,
     keep_outputs: bool = True,
 ) -> TrialEvaluation:
-    """What `evaluate` does, trial by trial.
+    """Evaluate a network like `evaluate`, trial by trial.
 
     Args:
         model: as there.
@@ -244,7 +244,7 @@ def evaluate_run(
 def kept_evaluations(
     run: Run, perturbations: Mapping[str, Perturbation], split: str = "test"
 ) -> pd.DataFrame:
-    """The rows of perturbations that a run's folder holds; nothing is computed.
+    """Return the rows of perturbations that a run's folder holds; nothing is computed.
 
     Args:
         run: the run.
@@ -277,7 +277,7 @@ def kept_evaluations(
 
 
 def read_evaluations(run: Run) -> pd.DataFrame:
-    """The rows that a run's folder holds already, perhaps none."""
+    """Read the rows that a run's folder already holds, perhaps none."""
     path, columns = run.evaluation_path, list(_COLUMNS)
     if not path.exists():
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in _COLUMNS.items()})

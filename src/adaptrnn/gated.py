@@ -1,4 +1,4 @@
-"""LSTM and GRU of torch with a drive and a pure time step: to be perturbed and probed."""
+"""LSTM and GRU of torch with an external drive and a pure time step, for tests and analyses."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class LSTM(nn.LSTM):
         hx: tuple[Tensor, Tensor] | None = None,
         drive: Tensor | float | None = None,
     ) -> tuple[Any, tuple[Tensor, Tensor]]:
-        """As torch.nn.LSTM; `drive` is a number or broadcastable to (T, B, N) as the input lies."""
+        """Run like torch.nn.LSTM; `drive` is a number or broadcasts to (T, B, N) like the input."""
         if drive is None:
             return super().forward(input, hx)
         if isinstance(input, PackedSequence):
@@ -146,7 +146,7 @@ class LSTM(nn.LSTM):
     def step(
         self, x_t: Tensor, state: tuple[Tensor, Tensor], drive: Tensor | float | None = None
     ) -> tuple[Tensor, Tensor]:
-        """One time step as a pure function: x_t (..., D), state a pair (1, ..., N) -> state.
+        """Compute one time step of x_t (..., D) and a state, a pair of (1, ..., N).
 
         Example:
             >>> core, zero = LSTM(1, 4), torch.zeros(1, 2, 4)
@@ -175,7 +175,7 @@ class LSTM(nn.LSTM):
         hx: tuple[Tensor, Tensor] | None = None,
         drive: Tensor | float | None = None,
     ) -> LSTMTrace:
-        """Every internal signal over a sequence, without gradients; arguments as the call.
+        """Record every internal signal over a sequence, without gradients; called like the layer.
 
         Example:
             >>> core, x = LSTM(1, 4), torch.randn(5, 2, 1)
@@ -210,7 +210,7 @@ class GRU(nn.GRU):
         hx: Tensor | None = None,
         drive: Tensor | float | None = None,
     ) -> tuple[Any, Tensor]:
-        """As torch.nn.GRU; `drive` is a number or broadcastable to (T, B, N) as the input lies."""
+        """Run like torch.nn.GRU; `drive` is a number or broadcasts to (T, B, N) like the input."""
         if drive is None:
             return super().forward(input, hx)
         if isinstance(input, PackedSequence):
@@ -226,7 +226,7 @@ class GRU(nn.GRU):
         return output, h
 
     def step(self, x_t: Tensor, state: Tensor, drive: Tensor | float | None = None) -> Tensor:
-        """One time step as a pure function: x_t (..., D), state (1, ..., N) -> state.
+        """Compute one time step as a pure function of x_t (..., D) and a state (1, ..., N).
 
         Example:
             >>> core = GRU(1, 4)
@@ -249,7 +249,7 @@ class GRU(nn.GRU):
     def trace(
         self, input: Tensor, hx: Tensor | None = None, drive: Tensor | float | None = None
     ) -> GRUTrace:
-        """Every internal signal over a sequence, without gradients; arguments as the call.
+        """Record every internal signal over a sequence, without gradients; called like the layer.
 
         Example:
             >>> core, x = GRU(1, 4), torch.randn(5, 2, 1)

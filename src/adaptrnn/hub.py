@@ -1,4 +1,4 @@
-"""Sharing a network of one's own on the Hugging Face hub, with a card that says how well it does.
+"""Sharing a network of your own on the Hugging Face hub, with a card that says how well it does.
 
 A run is shared by `Run.push_to_hub`. A module of the user's own is shared by the hub's own mixin,
 to which `Shared` adds the card.
@@ -46,7 +46,7 @@ class Shared(  # type: ignore[call-arg]
     tags=["adaptrnn", "recurrent-neural-network"],
     model_card_template=_TEMPLATE,
 ):
-    """Mixin that lets a module of your own be pushed to the hub and read back, with a card.
+    """A mixin that lets a module of your own be pushed to the hub and read back, with a card.
 
     It is huggingface_hub's `PyTorchModelHubMixin`: the arguments of your class, if they are plain
     values, are kept as config.json, the weights as safetensors. Give the licence with the class,
@@ -81,7 +81,7 @@ def card_facts(
     task: AbstractTask,
     perturbations: Mapping[str, Perturbation] = PAPER_PERTURBATIONS,
 ) -> dict[str, object]:
-    """What the card of a network says: its task, and how well it does, clean and perturbed.
+    """Return what the card of a network says: its task and its accuracy, clean and perturbed.
 
     Args:
         network: the trained module, called as ``network(x, drive)``.

@@ -20,7 +20,7 @@ __all__ = ["facts", "info"]
 
 
 def facts() -> dict[str, str]:
-    """What `adaptrnn info` prints, by name.
+    """Return what `adaptrnn info` prints, by name.
 
     Where there is a GPU, the self-check of the Triton kernels runs there.
 
@@ -90,7 +90,7 @@ def _version() -> str:
 
 
 def info(config: InfoConfig, console: Console) -> None:
-    """Print versions, the backend and why it was chosen, and threads.
+    """Print versions, the backend and why it was chosen, and the number of threads.
 
     Args:
         config: no options.

@@ -1,4 +1,4 @@
-"""Continuous time: the share of a step that a neuron's rate takes up, and noise in its current."""
+"""Continuous time: which share of a step a neuron's rate takes up, and noise in its current."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def check_times(dt: float, tau: float | Tensor | None, learn_tau: bool, size: in
 
 
 def raw_tau(tau: Tensor, dt: float) -> Tensor:
-    """The free parameter of a learned time constant, ln(tau - dt)."""
+    """Return the free parameter of a learned time constant, ln(tau - dt)."""
     return torch.log(tau - dt)
 
 
 def tau_of(raw: Tensor, dt: float) -> Tensor:
-    """A learned time constant, tau = dt + exp(raw): always longer than dt.
+    """Return a learned time constant, tau = dt + exp(raw), which is always longer than dt.
 
     Example:
         >>> tau_of(raw_tau(torch.tensor(100.0), 20.0), 20.0).round()
@@ -46,12 +46,12 @@ def tau_of(raw: Tensor, dt: float) -> Tensor:
 
 
 def share(dt: float, tau: Tensor) -> Tensor:
-    """The share alpha = dt / tau of the rate that is new in a step, 0 < alpha <= 1."""
+    """Return the share alpha = dt / tau of the rate that is new in a step, 0 < alpha <= 1."""
     return dt / tau
 
 
 class Noise:
-    """Gaussian white noise in the current, as the field writes it.
+    """Gaussian white noise in the current, scaled as is usual for networks in neuroscience.
 
         xi_t = sigma sqrt(2 / alpha) eta_t,  eta_t ~ N(0, 1),  alpha = dt / tau
 
@@ -78,11 +78,11 @@ class Noise:
         self.drawn = 0
 
     def reseed(self, *seed: int) -> None:
-        """Draw from these integers from now on, not from torch's default generator."""
+        """Draw from these integers from now on, and not from torch's default generator."""
         self.seed, self.drawn = list(seed), 0
 
     def draw(self, shape: tuple[int, ...], alpha: Tensor | None, like: Tensor) -> Tensor:
-        """Noise of a shape (..., N), in the dtype and on the device of `like`."""
+        """Draw noise of a shape (..., N), in the dtype and on the device of `like`."""
         if self.seed is None:
             eta = torch.randn(shape, dtype=like.dtype, device=like.device)
         else:

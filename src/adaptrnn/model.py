@@ -1,4 +1,4 @@
-"""The models by name: what is built, what it can do, and how it is drawn; the only such list.
+"""The models by name: what is built, what it can do, and how it is drawn. This is the only list.
 
 Nothing here imports torch before a network is built, so that a command line starts fast.
 """
@@ -225,7 +225,7 @@ packages with an entry point in the group "adaptrnn.models"."""
 
 
 def name_of(core: nn.Module) -> str | None:
-    """The name of the model of adaptrnn that a core is; None for any other module.
+    """Return the name of the model that a core is; None for a module that is not adaptrnn's.
 
     Example:
         >>> from adaptrnn import RNN
@@ -243,7 +243,7 @@ def name_of(core: nn.Module) -> str | None:
 
 
 def register_model(model: Model) -> Model:
-    """Make a model known by its name, for this process.
+    """Make a model known by its name in this process.
 
     It is then trained, evaluated, analysed, drawn and matched in size like the models of adaptrnn.
     To make it known to every process and to the command line, install it as a package whose entry

@@ -48,7 +48,7 @@ STOP = 400 / 784
 
 
 class Perturbation:
-    """What every perturbation can do; by itself it changes nothing."""
+    """The base of all perturbations; by itself it changes nothing."""
 
     name: ClassVar[str]
 
@@ -61,7 +61,7 @@ class Perturbation:
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> Tensor | None:
-        """The external drive xi_t onto the currents of a core, for its argument ``drive=``.
+        """Return the external drive xi_t that is added to the currents of a core.
 
         Args:
             T: number of time steps, >= 1.
@@ -78,7 +78,7 @@ class Perturbation:
         return None
 
     def stimulus(self, x: Tensor) -> Tensor:
-        """The stimulus as the network gets it.
+        """Return the stimulus as the network gets it.
 
         Args:
             x: input sequence (T, B, D), in presented order; it is not changed.
@@ -89,7 +89,7 @@ class Perturbation:
         return x
 
     def stimulus_image(self, images: Tensor) -> Tensor:
-        """As `stimulus`, for a network that reads images: t counts the pixels in raster order.
+        """Return the stimulus of images, where t counts the pixels in raster order.
 
         Args:
             images: images (B, C, H, W); the pixel in row i and column j has t = i W + j of T = H W.
@@ -120,7 +120,7 @@ class Perturbation:
 
 @dataclass(frozen=True)
 class Sum(Perturbation):
-    """Several perturbations together; with none of them, the clean condition.
+    """Several perturbations together; without any part it is the clean condition.
 
     Args:
         parts: the perturbations, in the order in which they change the stimulus.
@@ -144,7 +144,7 @@ class Sum(Perturbation):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> Tensor | None:
-        """The sum of the parts' drives, or None if none of them has one."""
+        """Return the sum of the parts' drives, or None if none of them has one."""
         total = None
         for part in self.parts:
             drive = part.drive(T, B, N, first, device, dtype)
@@ -153,7 +153,7 @@ class Sum(Perturbation):
         return total
 
     def stimulus(self, x: Tensor) -> Tensor:
-        """The stimulus changed by each part in turn."""
+        """Return the stimulus after each part has changed it in turn."""
         for part in self.parts:
             x = part.stimulus(x)
         return x
@@ -165,7 +165,7 @@ class Sum(Perturbation):
 
 @dataclass(frozen=True)
 class StepDrive(Perturbation):
-    """The same constant onto every neuron during a window: a_t += xi.
+    """The same constant current into every neuron during a window: a_t += xi.
 
     Args:
         xi: size of the step, any finite number; the paper's is 1.
@@ -199,7 +199,7 @@ class StepDrive(Perturbation):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> Tensor:
-        """The step, (T, 1, 1): xi inside the window, 0 outside. See `Perturbation.drive`."""
+        """Return the step, (T, 1, 1): xi in the window, 0 outside. See `Perturbation.drive`."""
         _check_sizes(T, B, N, first)
         begin, end = _window(self.start, self.stop, T)
         drive = torch.zeros(T, 1, 1, device=device, dtype=dtype)
@@ -209,7 +209,7 @@ class StepDrive(Perturbation):
 
 @dataclass(frozen=True)
 class NoisyDrive(Perturbation):
-    """Gaussian noise onto every neuron during a window: a_t += eta_t, eta_t ~ N(mean, variance).
+    """Gaussian noise into every neuron during a window: a_t += eta_t, eta_t ~ N(mean, variance).
 
     Independent for each sample, neuron and time step. The noise of sample i of a data set depends
     only on (seed, i) and the sizes of window and network, not on how the set is cut into batches:
@@ -258,7 +258,7 @@ class NoisyDrive(Perturbation):
         device: torch.device | str | None = None,
         dtype: torch.dtype | None = None,
     ) -> Tensor:
-        """The noise, (T, B, N): 0 outside the window. See `Perturbation.drive`."""
+        """Return the noise, (T, B, N): 0 outside the window. See `Perturbation.drive`."""
         _check_sizes(T, B, N, first)
         begin, end = _window(self.start, self.stop, T)
         window = np.empty((end - begin, B, N), np.float32)
@@ -300,7 +300,7 @@ class SinusoidalContrast(Perturbation):
         _finite(self, "amplitude", "frequency", "phase")
 
     def stimulus(self, x: Tensor) -> Tensor:
-        """The modulated sequence, (T, B, D). See `Perturbation.stimulus`."""
+        """Return the modulated sequence, (T, B, D). See `Perturbation.stimulus`."""
         if x.ndim != 3 or not x.is_floating_point():
             shown = f"{x.dtype} {tuple(x.shape)}"
             raise bad("x", shown, "of a floating dtype and of shape (T, B, D)")

@@ -1,4 +1,4 @@
-"""What is known of the named image tasks before their data are read; the only such list.
+"""What is known of the named image tasks before their data are read. This is the only list.
 
 Nothing here imports torch, so that a command line starts fast.
 """
@@ -82,7 +82,7 @@ PRESETS = {
 
 
 def preset_of(task: str) -> Preset:
-    """What is known of a task; of one without a preset, such as a data set of the hub, a guess.
+    """Return what is known of a task, or a guess for a task without a preset.
 
     Example:
         >>> preset_of("psmnist").steps, preset_of("owner/name").learning_rate

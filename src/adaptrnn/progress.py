@@ -61,11 +61,11 @@ class Board:
         }
 
     def start(self, job: str) -> None:
-        """A job has started."""
+        """Note that a job has started."""
         self._running[job] = self.now()
 
     def end(self, job: str, failed: bool = False) -> str:
-        """A job has ended.
+        """Note that a job has ended.
 
         Args:
             job: its name.
@@ -88,7 +88,7 @@ class Board:
         return f"{self.done:>4}/{self.total} {job}{more}{left}"
 
     def left(self) -> float:
-        """Seconds until all is done: the plan's estimate, scaled by what jobs took so far."""
+        """Return the seconds until all is done: the plan's estimate, scaled by the jobs so far."""
         pace = self._measured / self._estimated
         each = {}
         for job, cost in list(self._waiting.items()):  # another thread asks too
@@ -98,7 +98,7 @@ class Board:
         return max(sum(each.values()) / self.cores, max(each.values(), default=0.0)) + last
 
     def table(self) -> Group:
-        """The jobs that run, and a line on all of them."""
+        """Return the table of the jobs that run, and a line on all jobs."""
         table = Table("job", "task", "model", "seed", "epoch", "accuracy so far", "time", box=None)
         for job, begin in list(self._running.items()):
             step, _, name = job.partition(" ")
@@ -141,7 +141,7 @@ class Board:
 
 
 def duration(seconds: float) -> str:
-    """A short duration.
+    """Return a duration in a few words.
 
     Example:
         >>> duration(8.2), duration(95.0), duration(7300.0)

@@ -38,7 +38,7 @@ def psychometric(
     perturbations: Mapping[str, Perturbation] | None = None,
     condition: str | None = None,
 ) -> xr.Dataset:
-    """How well test trials are answered at each value of a condition.
+    """Measure how well test trials are answered at each value of a condition.
 
     Args:
         model: the trained network.
@@ -108,7 +108,7 @@ def psychometric(
 
 
 def run_psychometric(config: PsychometricConfig, console: Console) -> None:
-    """Measure and draw the curves of runs; the command `adaptrnn psychometric`."""
+    """Measure and draw the curves of runs, for the command `adaptrnn psychometric`."""
     from rich.table import Table
 
     from adaptrnn.figure.psychometric import draw_psychometric

@@ -1,4 +1,4 @@
-"""Recording: every internal signal of a network over trials, labelled, and as NWB.
+"""Recordings: every internal signal of a network over trials, labelled, and as NWB.
 
 A recording holds, for each trial, time step and neuron, the current a, the rate h, and where the
 network has them the gain n, the saturation s and the controller's state g, with input, target and
@@ -268,7 +268,7 @@ def write_nwb(
 
 
 def run_record(config: RecordConfig, console: Console) -> None:
-    """Record runs; the command `adaptrnn record`."""
+    """Record runs, for the command `adaptrnn record`."""
     if not config.runs:
         raise bad("runs", [], "at least one folder of a run")
     perturbation = parse(config.perturb)

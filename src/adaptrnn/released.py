@@ -1,4 +1,4 @@
-"""The layout of the authors' checkpoints: their names of an ARUN's weights, and ours.
+"""The layout of the authors' checkpoints: their names for the weights of an ARUN, and ours.
 
 Theirs are Uxh (input to neurons), Whh (with the biases of the recurrent network), and of the
 controller Uag, Wgg, Wgn (gain) and Wgs (saturation), each with `.weight` and `.bias`. Ours are the
@@ -33,7 +33,7 @@ NAMES = {
 
 
 def from_released(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of one ARUN layer under our names.
+    """Return the weights of one ARUN layer under our names.
 
     Args:
         weights: a state_dict in the authors' layout; other entries are left out.
@@ -60,7 +60,7 @@ def from_released(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def to_released(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The weights of one ARUN layer in the authors' layout, copied.
+    """Return copies of the weights of one ARUN layer in the authors' layout.
 
     Args:
         weights: the state_dict of an `adaptrnn.ARUN` with one layer and biases.

@@ -1,4 +1,4 @@
-"""The paper from one command: a workflow of jobs, run by Snakemake; then tables and the report."""
+"""The paper from one command: Snakemake runs a workflow of jobs, then come tables and report."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ FREE_OPTIONS = frozenset(
 
 
 class Shape(Protocol):
-    """What of a task a network is made for."""
+    """What a network has to know of the task that it is made for."""
 
     @property
     def kind(self) -> str:
@@ -98,7 +98,7 @@ class _Shape:
 
 
 def runs_in(folders: Iterable[Path]) -> list[Run]:
-    """The runs in some folders, each that of a run or one with folders of runs.
+    """Return the runs in some folders, each the folder of a run or a folder of runs.
 
     Args:
         folders: as on a command line; one that has no runs is given back as a run, whose methods
@@ -114,7 +114,7 @@ def runs_in(folders: Iterable[Path]) -> list[Run]:
 
 
 def read_config(path: Path) -> TrainConfig:
-    """The configuration in a file, such as the config.json of a run.
+    """Read the configuration in a file, such as the config.json of a run.
 
     Args:
         path: a JSON file of the options of `TrainConfig`; those it lacks have their default.
@@ -130,7 +130,7 @@ def read_config(path: Path) -> TrainConfig:
 
 
 def load_task(config: TrainConfig) -> Any:
-    """The task of a configuration, see `adaptrnn.tasks.load`; a file that it names is run."""
+    """Load the task of a configuration (`adaptrnn.tasks.load`); a file that it names is run."""
     return load(
         config.task,
         data_dir=config.data_dir,
@@ -142,7 +142,7 @@ def load_task(config: TrainConfig) -> Any:
 
 
 def donor_of(config: TrainConfig) -> AbstractController | None:
-    """The controller that a configuration transplants, frozen, read from its run; None if none.
+    """Read the frozen controller that a configuration transplants from its run; None if none.
 
     Raises:
         InputError: that run has no controller, or no weights yet.
@@ -159,7 +159,7 @@ def donor_of(config: TrainConfig) -> AbstractController | None:
 def build_model(
     config: TrainConfig, task: Shape, controller: AbstractController | None = None
 ) -> Classifier | SequenceModel:
-    """The untrained network of a configuration, its weights drawn from the configuration's seed.
+    """Build the untrained network of a configuration, with weights drawn from its seed.
 
     Nothing but the arguments counts: no file is read.
 
@@ -219,14 +219,14 @@ def build_model(
 def with_readout(
     core: torch.nn.Module, task: Shape, encoder: torch.nn.Module | None = None
 ) -> Classifier | SequenceModel:
-    """A core with the linear readout that a task asks for, its weights drawn by torch."""
+    """Return a core with the linear readout that a task asks for, drawn by torch."""
     if task.answers == "last":
         return Classifier(core, task.output_size, encoder)
     return SequenceModel(core, task.output_size)
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that results depend on."""
+    """Return the versions of Python and of the libraries that results depend on."""
     found = {"python": platform.python_version()}
     for name in ("adaptrnn", "torch", "numpy", "scipy", "pytorch-lightning", "datasets"):
         try:
@@ -262,37 +262,37 @@ class Run:
 
     @property
     def config_path(self) -> Path:
-        """config.json, which makes a folder a run."""
+        """The path of config.json, the file that makes a folder a run."""
         return self.folder / "config.json"
 
     @property
     def weights_path(self) -> Path:
-        """weights.safetensors."""
+        """The path of weights.safetensors."""
         return self.folder / "weights.safetensors"
 
     @property
     def initial_path(self) -> Path:
-        """initial.safetensors, of a network given in Python."""
+        """The path of initial.safetensors, of a network that was given in Python."""
         return self.folder / "initial.safetensors"
 
     @property
     def checkpoint_path(self) -> Path:
-        """checkpoint.ckpt."""
+        """The path of checkpoint.ckpt."""
         return self.folder / "checkpoint.ckpt"
 
     @property
     def previous_checkpoint_path(self) -> Path:
-        """checkpoint.previous.ckpt, used where the last one is damaged."""
+        """The path of checkpoint.previous.ckpt, used if the last one is damaged."""
         return self.folder / "checkpoint.previous.ckpt"
 
     @property
     def metrics_path(self) -> Path:
-        """metrics.parquet."""
+        """The path of metrics.parquet."""
         return self.folder / "metrics.parquet"
 
     @property
     def evaluation_path(self) -> Path:
-        """evaluation.parquet."""
+        """The path of evaluation.parquet."""
         return self.folder / "evaluation.parquet"
 
     def _json(self, name: str) -> Any:
@@ -306,18 +306,18 @@ class Run:
             ) from None
 
     def config(self) -> TrainConfig:
-        """The resolved configuration."""
+        """Read the resolved configuration."""
         return from_dict(self._json("config.json"), str(self.config_path))
 
     def record(self) -> dict[str, Any]:
-        """Task, hashes, sizes, versions, hardware and state."""
+        """Read the record: task, hashes, sizes, versions, hardware and state."""
         record = self._json("record.json")
         if not isinstance(record, dict):
             raise bad(str(self.folder / "record.json"), record, "a mapping")
         return record
 
     def on_task(self, name: str | None) -> Run:
-        """The same run with the task of a file that the user names, FILE.py:FUNCTION.
+        """Return the same run with the task of a file that the user names, FILE.py:FUNCTION.
 
         Args:
             name: the file and its function, whose code is run; None changes nothing.
@@ -334,7 +334,7 @@ class Run:
         )
 
     def task(self) -> Any:
-        """The task, checked to have the split that the run was trained on.
+        """Load the task and check that it has the split that the run was trained on.
 
         Raises:
             InputError: other data than then; a task of the user's own, which must be named: no code
@@ -355,7 +355,7 @@ class Run:
         return task
 
     def metrics(self) -> pd.DataFrame:
-        """A row for each epoch: losses, accuracies, learning rate, seconds."""
+        """Read a row for each epoch: losses, accuracies, learning rate, seconds."""
         return read_table(
             self.metrics_path,
             ("epoch", "train_loss", "validation_loss"),
@@ -363,14 +363,14 @@ class Run:
         )
 
     def evaluation(self) -> pd.DataFrame | None:
-        """A row for each perturbation that was evaluated; None before any was."""
+        """Read a row for each perturbation that was evaluated; None before any was."""
         if not self.evaluation_path.exists():
             return None
         columns = ("name", "perturbation", "split", "accuracy")
         return read_table(self.evaluation_path, columns, "Delete it and evaluate again.")
 
     def weights(self) -> dict[str, Tensor]:
-        """The trained weights by name, checked against their hash.
+        """Read the trained weights by name, checked against their hash.
 
         Raises:
             InputError: no weights yet, or a damaged file.
@@ -383,7 +383,7 @@ class Run:
             ) from None
 
     def model(self, task: AbstractTask | None = None) -> Any:
-        """The trained network, in evaluation mode, on the CPU.
+        """Return the trained network, in evaluation mode, on the CPU.
 
         Args:
             task: the run's task; None takes what the run's record says of it, so that no data is
@@ -439,7 +439,7 @@ class Run:
         return with_readout(copy.deepcopy(self.given_core), shape)
 
     def initial(self, task: AbstractTask) -> Any:
-        """The network with its first weights, in evaluation mode, on the CPU."""
+        """Return the network with its first weights, in evaluation mode, on the CPU."""
         config = self.config()
         if not self.initial_path.exists():
             return build_model(config, task, donor_of(config)).eval()
@@ -513,7 +513,7 @@ class Run:
         write_json(self.config_path, values, hashed=True)
 
     def same_options(self, there: Mapping[str, Any], config: TrainConfig) -> None:
-        """Check that options kept in the folder are those of a configuration, but for free ones."""
+        """Check that the options kept in the folder are those of a configuration."""
         values = to_dict(config)
         there = to_dict(TrainConfig(config.task)) | dict(there)  # an option younger than the run
         changed = [k for k in values if k not in FREE_OPTIONS and values[k] != there.get(k)]
@@ -542,7 +542,7 @@ class Run:
     def save_pretrained(
         self, folder: str | os.PathLike[str], *, licence: str | None = None
     ) -> Path:
-        """Copy what others need of a finished run, without paths of this machine.
+        """Copy the files of a finished run that others need, without local paths.
 
         Args:
             folder: where to; it is made if need be.
@@ -611,7 +611,7 @@ class Run:
         token: str | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
     ) -> Run:
-        """Fetch a run from the Hugging Face hub, or take one in a folder; no code is ever run.
+        """Fetch a run from the Hugging Face hub, or take one in a folder; no code is run.
 
         Only JSON, safetensors, parquet and a text are fetched, `adaptrnn.sharing.SHARED_FILES`.
 

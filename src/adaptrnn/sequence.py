@@ -56,7 +56,7 @@ class SequenceModel(nn.Module):
         )
 
     def forward(self, input: Tensor, drive: Tensor | float | None = None) -> Tensor:
-        """Outputs of every step, (T, B, K).
+        """Return the outputs of every step, (T, B, K).
 
         Args:
             input: a sequence (T, B, D).
@@ -65,7 +65,7 @@ class SequenceModel(nn.Module):
         return self.scores(self.encoder(input), drive)
 
     def scores(self, x: Tensor, drive: Tensor | float | None = None) -> Tensor:
-        """The same as the call: there is no encoder."""
+        """Return the same as the call, because there is no encoder."""
         return self.readout(run_core(self.core, x, drive))
 
     def loss(
@@ -75,7 +75,7 @@ class SequenceModel(nn.Module):
         weights: Tensor | None = None,
         drive: Tensor | float | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Mean loss over the steps, each counted by its weight, and the outputs; for training.
+        """Return the mean loss over the steps, each counted by its weight, and the outputs.
 
         The cross entropy of classes, the squared error of real values; see
         `adaptrnn.tasks.trial_loss`. A layer of this package computes loss, outputs and the gradient
@@ -95,7 +95,7 @@ class SequenceModel(nn.Module):
     def trial_loss(
         self, trials: Trials, drive: Tensor | float | None = None
     ) -> tuple[Tensor, Tensor]:
-        """`loss` of trials, whose parts are not checked again."""
+        """Return the `loss` of trials, whose parts are not checked again."""
         if isinstance(self.core, RNN | ARUN) and trials.inputs.ndim == 3:
             weight, bias = self.readout.weight, self.readout.bias
             x, y = self.encoder(trials.inputs), trials.targets
@@ -105,7 +105,7 @@ class SequenceModel(nn.Module):
 
 
 def run_core(core: nn.Module, x: Tensor, drive: Tensor | float | None = None) -> Tensor:
-    """Rates (T, B, N) of a core; it is given a drive only if there is one."""
+    """Return the rates (T, B, N) of a core; it is given a drive only if there is one."""
     if drive is None:
         return core(x)[0]
     try:

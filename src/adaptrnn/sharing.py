@@ -31,7 +31,7 @@ SHARED_FILES = (
 def upload(
     folder: Path, repo_id: str, message: str, *, private: bool = False, token: str | None = None
 ) -> str:
-    """Upload the shared files of a folder to a repository, which is made if need be.
+    """Upload the shared files of a folder to a repository, which is created if it does not exist.
 
     Args:
         folder: with the files.
@@ -110,7 +110,7 @@ def card(
     evaluation: pd.DataFrame | None,
     licence: str | None,
 ) -> str:
-    """The model card of a finished run, README.md.
+    """Return the text of the model card of a finished run, README.md.
 
     Args:
         config: of the run.

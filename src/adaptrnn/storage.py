@@ -95,7 +95,7 @@ def write_atomic(path: Path, data: bytes, previous: Path | None = None) -> None:
 
 
 def hash_file(path: Path) -> str:
-    """SHA-256 of a file's content, in hexadecimal digits."""
+    """Return the SHA-256 of a file's content, in hexadecimal digits."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -113,7 +113,7 @@ def write_json(path: Path, value: Any, *, hashed: bool = False) -> None:
 
 
 def read_json(path: Path, advice: str = "") -> Any:
-    """Read JSON, checked against the entry sha256 where there is one.
+    """Read JSON and check it against the entry sha256, where there is one.
 
     Args:
         path: the file.
@@ -155,7 +155,7 @@ def write_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read weights, checked against the hash that `write_weights` put beside them.
+    """Read weights and check them against the hash that `write_weights` stored with them.
 
     Args:
         path: a safetensors file; one without a hash is taken as it is.
@@ -204,7 +204,7 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 
 
 def read_table(path: Path, columns: Sequence[str] = (), advice: str = "") -> pd.DataFrame:
-    """Read a table, checked against the hash that `write_table` put beside it.
+    """Read a table and check it against the hash that `write_table` stored with it.
 
     Args:
         path: a parquet file; one without a hash is taken as it is.
@@ -240,7 +240,7 @@ _TRAILER = b"\nadaptrnn sha256 "  # and 64 hexadecimal digits, after what HDF5 r
 
 
 def write_dataset(path: Path, data: xr.Dataset) -> None:
-    """Write a data set as netCDF with the hash of the file behind it, atomically."""
+    """Write a data set as netCDF, with the hash of the file at its end, atomically."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "data.nc"  # HDF5 writes here and there in its file
         data.to_netcdf(file, engine="h5netcdf")
@@ -249,7 +249,7 @@ def write_dataset(path: Path, data: xr.Dataset) -> None:
 
 
 def read_dataset(path: Path, advice: str = "") -> xr.Dataset:
-    """Read a netCDF file, checked against the hash that `write_dataset` put behind it.
+    """Read a netCDF file and check it against the hash that `write_dataset` stored.
 
     Args:
         path: the file.
@@ -288,7 +288,7 @@ def write_checkpoint(path: Path, state: Any, previous: Path | None = None) -> No
 
 
 def read_checkpoint(path: Path) -> Any:
-    """Read a checkpoint onto the CPU, every part of it checked; torch ignores the checksums.
+    """Read a checkpoint onto the CPU and check every part of it, which torch does not.
 
     Raises:
         InputError: the file is damaged, or holds code.
@@ -308,5 +308,5 @@ def read_checkpoint(path: Path) -> Any:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an error's text, or the name of its type."""
+    """Return the first line of an error's text, or the name of its type."""
     return (str(error).splitlines() or [type(error).__name__])[0]

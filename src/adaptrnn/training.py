@@ -1,4 +1,4 @@
-"""One training run, start to finish, by PyTorch Lightning; killed and started again, it goes on.
+"""One training run, from start to finish, by PyTorch Lightning; after a kill it can be resumed.
 
 Interrupted equals uninterrupted, bit for bit: a checkpoint holds the weights, the best weights so
 far, the optimiser, the schedule, the position in the epoch's order of images and the sums of the
@@ -59,11 +59,11 @@ _WRITTEN = (
 
 
 class TrainingError(RuntimeError):
-    """Training cannot go on; the message says where it stopped and what to do."""
+    """Training cannot continue; the message says where it stopped and what to do."""
 
 
 class Batches:
-    """Batches of a split as the network reads them; remembers its place.
+    """Batches of a split as the network reads them; the object remembers its place.
 
     The order of an epoch is ``RandomState([seed, epoch]).permutation(n)``: it depends on nothing
     else. New trials of a task that makes them depend on seed, epoch and number of the batch. With
@@ -104,12 +104,12 @@ class Batches:
 
     @property
     def sampler(self) -> Batches:
-        """Where Lightning looks for `set_epoch`."""
+        """This object, because Lightning looks here for `set_epoch`."""
         return self
 
     @property
     def batch_sampler(self) -> None:
-        """Looked for by Lightning too."""
+        """This object, because Lightning looks here too."""
         return None
 
     def set_epoch(self, epoch: int) -> None:
@@ -146,11 +146,11 @@ class Batches:
         return chosen[self.rank :: self.world]
 
     def state_dict(self) -> dict[str, int]:
-        """The place: epoch and number of batches given."""
+        """Return the place: the epoch and the number of batches that were given."""
         return {"epoch": self.epoch, "position": self.position}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on from a place; a finished epoch is not given again."""
+        """Continue from a place; a finished epoch is not given again."""
         self.epoch, self.position = state["epoch"], state["position"]
         self._resumed = self.position < len(self)
 
@@ -336,7 +336,7 @@ class _Module(pl.LightningModule):
 
 
 def best_of(history: list[dict[str, float]], task: AbstractTask) -> float | None:
-    """The best validation accuracy, or error, of some epochs; None without any."""
+    """Return the best validation accuracy, or error, of some epochs; None without any epoch."""
     values = [row[f"validation_{task.metric}"] for row in history]
     return (min if task.metric == "error" else max)(values, default=None)
 
@@ -386,14 +386,14 @@ class _Checkpoint(pl.callbacks.Checkpoint):
 
 
 def show_score(row: Mapping[str, object], *, name: bool = False) -> str:
-    """The validation accuracy, or error, of an epoch or of a run's record, in words."""
+    """Return the validation accuracy, or error, of an epoch or of a run's record, in words."""
     if "validation_error" in row:
         return f"{'error ' if name else ''}{row['validation_error']:.4g}"
     return f"{'accuracy ' if name else ''}{row['validation_accuracy']:.{2 if name else 1}%}"
 
 
 def what_is_trained(module: Any) -> str:
-    """One line: the network, its size, the task, where it runs and where it is kept.
+    """Return one line: the network, its size, the task, the device and the folder.
 
     Args:
         module: the Lightning module of a run.
@@ -516,7 +516,7 @@ def train(
     console: Console | None = None,
     **options: Any,
 ) -> Run:
-    """Train a network, or go on with a run that was interrupted.
+    """Train a network, or resume a run that was interrupted.
 
     Args:
         task: a configuration, which names task and network; or a task, with a `core`.

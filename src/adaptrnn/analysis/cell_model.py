@@ -180,7 +180,7 @@ def simulate_fi(
     *,
     duration: float = 1.0,
 ) -> xr.Dataset:
-    """f-I curve of a simulated neuron under constant currents, from rest, by Brian2.
+    """Simulate the f-I curve of a neuron under constant currents, from rest, by Brian2.
 
     Args:
         neuron: a name in `CELL_MODELS`, or a `CellModel`.
@@ -239,7 +239,7 @@ def simulate_step(
     warm_up: int = 40,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Rate over time of a simulated neuron under a step of current, averaged over noisy trials.
+    """Simulate a neuron's rate under a step of current, averaged over noisy trials.
 
     The defaults have the times of fractional protocol "B" (102 bins before, 100 of step, 98
     after), so that the response goes into `fractional_order` and `describe_step` as it is.
@@ -356,7 +356,7 @@ def neurons_in_plane(
     bootstrap: int = 500,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Simulated neurons in the (n, s) plane, and what they do under a step of current.
+    """Place simulated neurons in the (n, s) plane, and measure their answer to a step.
 
     Each f-I curve is simulated and fitted by `fit_fi`; the response to the noisy step of
     `CellModel.step`, averaged over trials, goes into `fractional_order` (scale-free) and

@@ -1,4 +1,4 @@
-"""Read f-I tables: currents and rates of recorded cells, from CSV or NWB files.
+"""f-I tables of recorded cells: currents and rates are read from CSV or NWB files.
 
 NWB files need the extra "neurons" (pynwb).
 """

@@ -28,7 +28,7 @@ def activation_parameters(
     drive: Tensor | float | None = None,
     layer: int = 0,
 ) -> xr.Dataset:
-    """Gain and saturation of every neuron of one network.
+    """Return the gain and the saturation of every neuron of one network.
 
     Args:
         network: an `RNN` with nonlinearity "gamma" or "gamma-shared", or an `ARUN`.
@@ -81,7 +81,7 @@ def heterogeneity(
     *,
     confidence: float = 0.95,
 ) -> xr.Dataset:
-    """Spread of (n_i, s_i) over neurons (E14).
+    """Measure the spread of (n_i, s_i) over neurons (E14).
 
     Args:
         parameters: n and s with a dimension "neuron" (see `activation_parameters`), and "seed" if

@@ -22,7 +22,7 @@ __all__ = ["spectrum"]
 def spectrum(
     networks: Network | Tensor | Mapping[str, Network | Tensor],
 ) -> xr.Dataset:
-    """Eigenvalues of W_hh, of one network or of several of the same size under their names.
+    """Compute the eigenvalues of W_hh, of one network or of several of one size by their names.
 
     Args:
         networks: a network with a square W_hh, or the matrix itself, or a mapping from names, such

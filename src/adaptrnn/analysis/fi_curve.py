@@ -1,4 +1,4 @@
-"""Where do real neurons sit? Fits of the f-I curve gamma to tables of currents and rates.
+"""Where do real neurons lie? Fits of the f-I curve gamma to tables of currents and rates.
 
 A measured table of currents I and rates f is fitted by
 
@@ -163,7 +163,7 @@ def fit_fi(
 def fit_fi_table(
     table: xr.Dataset, *, input_scale: float | None = None, confidence: float = 0.95
 ) -> xr.Dataset:
-    """`fit_fi` for every neuron of a table.
+    """Apply `fit_fi` to every neuron of a table.
 
     Args:
         table: current, rate and neuron along "point", as `read_fi_table` returns them.
@@ -191,7 +191,7 @@ def fit_fi_table(
 
 
 def standardise(n: Numbers, s: Numbers, span: Numbers) -> tuple[Numbers, Numbers]:
-    """Gain and saturation of a unit gamma(x; n, s) in the convention of `fit_fi`.
+    """Bring gain and saturation of a unit gamma(x; n, s) into the convention of `fit_fi`.
 
     With currents from the threshold 0 to `span` = S, x/S runs from 0 to 1 and
     gamma(x; n, s) = R gamma(x/S; n', s'),  n' = n S,  s' = s / (s + (1 - s) S).
@@ -222,7 +222,7 @@ def standardise(n: Numbers, s: Numbers, span: Numbers) -> tuple[Numbers, Numbers
 def units_in_plane(
     network: RNN | ARUN, x: Tensor, drive: Tensor | float | None = None, layer: int = 0
 ) -> xr.Dataset:
-    """A network's units in the (n, s) plane of `fit_fi`, beside measured and simulated neurons.
+    """Place a network's units in the (n, s) plane of `fit_fi`, next to real neurons.
 
     Args:
         network: an `RNN` with nonlinearity "gamma" or "gamma-shared", or an `ARUN`, whose n and s

@@ -113,7 +113,7 @@ class StepProtocol:
             raise bad("noise", self.noise, ">= 0")
 
     def stimulus(self, amplitude: float = 1.0) -> Array:
-        """The step, (T,)."""
+        """Return the step, (T,)."""
         step = np.zeros(self.steps)
         step[self.drive[0] : self.drive[1]] = amplitude
         return step
@@ -129,7 +129,7 @@ STEP_PROTOCOLS = {
 def fractional_derivative(
     signal: ArrayLike, alpha: float, method: str = "fft", dt: float = 1.0
 ) -> Array:
-    """Fractional derivative D^alpha of a signal over time (integral for alpha < 0), real part.
+    """Compute the fractional derivative D^alpha of a signal (integral for alpha < 0).
 
     "fft": ifft((2 i pi f)^alpha fft(r)), principal branch, H(0) = 0: the signal is taken as
     periodic and loses its mean; nothing else is lost for any alpha. The paper's choice.
@@ -179,7 +179,7 @@ def fractional_order(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Fractional order of responses to a stimulus, with its error curve and an interval.
+    """Estimate the fractional order of responses to a stimulus, with an interval.
 
     The sign is stated at the top of this module: order > 0 integrates, order < 0 differentiates.
     All orders of all neurons at once: the error is a smooth (entire) function of the order, so it
@@ -298,7 +298,7 @@ def memoryless_null(
     method: str | None = None,
     orders: Sequence[float] | Array = ORDERS,
 ) -> xr.Dataset:
-    """The order that the estimator gives a memoryless unit r = c u, which should be 0.
+    """Return the order that the estimator gives a memoryless unit r = c u; it should be 0.
 
     The paper's estimator gives 0 only for c = 1: it takes a small response for a derivative and a
     large one for an integral. Compare every order found with this.
@@ -341,7 +341,7 @@ def respond(
     input_size: int | None = None,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Activity under the protocol's noisy step, averaged over trials (E20 to E24, E37).
+    """Record the activity under the protocol's noisy step, averaged over trials (E20-E24, E37).
 
     The network starts at rest with no other input. The noise is Gaussian, independent for each
     neuron, time and trial, and added to the step.
@@ -406,7 +406,7 @@ def respond(
 
 
 def group_means(order: xr.DataArray, dim: str = "neuron") -> xr.Dataset:
-    """Means of the integrating and of the differentiating neurons (E20 to E23).
+    """Average the orders of the integrating and of the differentiating neurons (E20-E23).
 
     Args:
         order: orders, as `fractional_order` returns them.

@@ -39,7 +39,7 @@ def gradient_norm(
     state: State | None = None,
     drive: Tensor | float | None = None,
 ) -> xr.Dataset:
-    """Norm of dL/dW_hh accumulated from t_0 to T, for all t_0, in one backward pass (E43).
+    """Compute the norm of dL/dW_hh accumulated from t_0 to T, for all t_0 at once (E43).
 
     Args:
         network: an RNN or ARUN; a cell or network of torch.nn; any layer that is called as these

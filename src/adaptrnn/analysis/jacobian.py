@@ -32,7 +32,7 @@ __all__ = ["jacobian_norm", "jacobian_product", "recurrent_weight"]
 
 
 def recurrent_weight(network: Network | Tensor) -> Annotated[Tensor, "N N"]:
-    """W_hh (N, N) of a network of one state per neuron, or the matrix itself.
+    """Return W_hh (N, N) of a network with one state per neuron, or the matrix itself.
 
     Args:
         network: an RNN, ARUN, torch.nn.RNN or RNNCell (of several layers the first), or a matrix.
@@ -66,7 +66,7 @@ def jacobian_norm(
     samples: int = 20,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Mean spectral norm of diag(gamma'(W_hh h; n, s)) W_hh over random rates h (E32).
+    """Average the spectral norm of diag(gamma'(W_hh h; n, s)) W_hh over random rates (E32).
 
     Args:
         network: an RNN, ARUN, torch.nn.RNN or RNNCell, or W_hh (N, N) itself.
@@ -150,7 +150,7 @@ def jacobian_product(
     every: int = 1,
     dtype: torch.dtype | None = torch.float64,
 ) -> xr.Dataset:
-    """Singular values of the Jacobians of one step and of their products P_T along a trajectory.
+    """Compute singular values of one-step Jacobians and of their products P_T.
 
     Args:
         network: any recurrent network; a step function as the `System` made of it.

@@ -98,7 +98,7 @@ def lyapunov(
     dtype: torch.dtype | None = torch.float64,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Lyapunov exponents of an autonomous or input-driven network, with errors and convergence.
+    """Compute Lyapunov exponents of an autonomous or driven network, with errors and convergence.
 
     Args:
         network: any recurrent network; a step function as the `System` that
@@ -232,7 +232,7 @@ def system_of(
     s: Tensor | float | None = None,
     dtype: torch.dtype | None = None,
 ) -> tuple[System, Tensor | None]:
-    """The dynamical system that one of the three definitions means (`DEFINITIONS`).
+    """Return the dynamical system that one of the three definitions means (`DEFINITIONS`).
 
     Args:
         network: any recurrent network.

@@ -32,7 +32,7 @@ def controller_manifold(
     components: int = 3,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Trajectories and steady states of a controller under constant currents, in their own PCA.
+    """Follow a controller's states under constant currents, in their own PCA (E26).
 
     Args:
         controller: an ARUN, or its controller: (a, g) -> (g, n, s).

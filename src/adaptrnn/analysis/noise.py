@@ -43,7 +43,7 @@ def noise_variance(
     samples: int = 100_000,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Variance behind the f-I curve by Monte Carlo, beside what Proposition 1 predicts (E28).
+    """Compare the variance behind the f-I curve, simulated, with Proposition 1 (E28).
 
     Rates h = W^T mu + sigma z, z standard normal, give currents W h of mean mu and, W being
     unitary, of independent components of variance sigma^2. Predicted: Var gamma(W h)_i =
@@ -138,7 +138,7 @@ def noise_variance(
 def level_set(
     xi: Sequence[float] | float, n: Sequence[float], epsilon: float = 0.013
 ) -> xr.DataArray:
-    """The curve Lambda(xi) as s over n: the saturation at which gamma'(xi; n, s) = 1 - eps.
+    """Return the saturation at which gamma'(xi; n, s) = 1 - eps: the curve Lambda(xi), s over n.
 
     Args:
         xi: drives, a number or several.
@@ -184,7 +184,7 @@ def level_residual(
     epsilon: float | None = None,
     fit_at: float = 10.0,
 ) -> xr.Dataset:
-    """How far gains and saturations lie from Lambda(xi) (E27).
+    """Measure how far gains and saturations lie from Lambda(xi) (E27).
 
     Args:
         n: gains reached under each drive, (xi, neuron) or (xi,), an array or DataArray.

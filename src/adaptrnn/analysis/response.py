@@ -43,7 +43,7 @@ def step_response(
     input_size: int | None = None,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Responses of every neuron to steps of drive, and what `describe_step` says of them (E19).
+    """Record the responses of every neuron to steps of drive, and describe them (E19).
 
     The network starts at rest and gets no other input.
 
@@ -117,7 +117,7 @@ def describe_step(
     delay: int = 0,
     confidence: float = 0.95,
 ) -> xr.Dataset:
-    """Onset, steady state, exponential fit and adaptation of any responses to a step.
+    """Measure onset, steady state, exponential fit and adaptation of responses to a step.
 
     The definitions stand at the top of this module. The exponential is fitted by least squares
     over the whole step; the interval of tau comes from that of the rate b (t times the standard

@@ -34,7 +34,7 @@ def sweep(
     *,
     replicate: str = "seed",
 ) -> xr.Dataset:
-    """Accuracy and loss at every point of a grid of perturbations, and the areas under them.
+    """Compute accuracy and loss at every point of a grid of perturbations, and their areas.
 
     Args:
         evaluate: perturbation -> (accuracy, loss), two numbers, or two arrays (seed,), or a
@@ -105,7 +105,7 @@ def sweep(
 
 
 def area(values: xr.DataArray, dims: str | Sequence[str]) -> xr.DataArray:
-    """Normalised area under a curve or a map: trapezoids, divided by the width of each axis.
+    """Compute the normalised area under a curve or a map by trapezoids: a mean over its axes.
 
     Args:
         values: with increasing coordinates along `dims`. A curve or map that is NaN throughout is a
@@ -141,7 +141,7 @@ def area(values: xr.DataArray, dims: str | Sequence[str]) -> xr.DataArray:
 def compare(
     values: xr.DataArray, model: str, *, dim: str = "model", better: str = "higher"
 ) -> xr.Dataset:
-    """One model against all others over a grid of perturbations (E39).
+    """Compare one model with all others over a grid of perturbations (E39).
 
     Args:
         values: with a dimension `dim` whose coordinate names the models; every other dimension is

@@ -50,7 +50,7 @@ def gain_scaling(
     input_size: int | None = None,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Noise-variance switching: steady gain, saturation and output variance against xi.
+    """Measure steady gain, saturation and output variance under noise of deviation xi.
 
     Args:
         network: any recurrent network (see `adaptrnn.analysis.system`).
@@ -149,7 +149,7 @@ def gain_scaling(
 
 
 def fit_scaling(steady: xr.DataArray, confidence: float = 0.95) -> xr.Dataset:
-    """Power law a xi^-b + c, exponential a exp(-b xi) + c and line a xi + c, with AIC (E16, E17).
+    """Fit a xi^-b + c, a exp(-b xi) + c and a xi + c, and compare them by AIC (E16, E17).
 
     Args:
         steady: steady values with a dimension "xi", at least 4 of them, all > 0.
@@ -174,7 +174,7 @@ def fit_scaling(steady: xr.DataArray, confidence: float = 0.95) -> xr.Dataset:
 
 
 def freeze(network: nn.Module, n: Annotated[Tensor, "N"], s: Annotated[Tensor, "N"]) -> nn.Module:
-    """A copy of a one-layer `ARUN` in which every neuron keeps one gain and one saturation.
+    """Copy a one-layer `ARUN` so that every neuron keeps one gain and one saturation.
 
     The result is the static network h_t = gamma(W_xh x_t + W_hh h_{t-1} + b + xi_t; n_i, s_i).
 

@@ -38,7 +38,7 @@ def interval(
     statistic: str = "mean",
     confidence: float = 0.95,
 ) -> xr.Dataset:
-    """Mean or median over seeds with an interval that holds what it says at every number of seeds.
+    """Compute a mean or median over seeds, with an interval that allows for few seeds.
 
     The interval of a mean is Student's, estimate +- t standard errors with n - 1 degrees of
     freedom. It holds a mean of normal values in 95 of 100 experiments from 2 replicates on; of
@@ -113,7 +113,7 @@ def paired_test(
     resamples: int = 9999,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Does a differ from b, measured on the same seeds?
+    """Test whether a differs from b, both measured on the same seeds.
 
     Three tests of the differences a - b: Student's paired t, Wilcoxon's signed ranks, and a
     permutation test that flips signs; the last goes through all 2^n sign patterns if these are
@@ -195,7 +195,7 @@ def unpaired_test(
     resamples: int = 9999,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Does a differ from b, measured on different seeds?
+    """Test whether a differs from b, measured on different seeds.
 
     Welch's t (unequal variances), Mann-Whitney's U, and a permutation test of the difference of
     means, exact where all ways to divide the replicates are 10,000 at most.
@@ -276,7 +276,7 @@ def correlation(
     resamples: int = 9999,
     seed: int = 0,
 ) -> xr.Dataset:
-    """Correlation of two quantities over replicates, with an interval and a permutation test.
+    """Correlate two quantities over replicates, with an interval and a permutation test.
 
     The interval is Fisher's: artanh r +- z standard errors, with variance 1 / (n - 3) for
     Pearson's correlation, right for normal pairs, and (1 + r^2 / 2) / (n - 3) for Spearman's
@@ -355,7 +355,7 @@ def correlation(
 
 
 def holm(p: ArrayLike) -> Array:
-    """Holm's adjustment of p values of one family of tests, in any shape; NaN stays out.
+    """Adjust the p-values of one family of tests by Holm's method; NaN is left out.
 
     Args:
         p: p values.
@@ -385,7 +385,7 @@ def holm(p: ArrayLike) -> Array:
 
 
 def stars(p: float, n: int) -> str:
-    """Stars of a p value, with the n they stand on: never one without the other.
+    """Write the stars of a p-value together with the number n of replicates.
 
     Args:
         p: p value.

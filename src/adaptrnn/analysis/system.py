@@ -101,11 +101,11 @@ class System:
     curve: Curve | None = None
 
     def start(self, batch: int = 1) -> Annotated[Tensor, "B S"]:
-        """Zero states (B, S), the paper's h_0 = 0, g_0 = 0."""
+        """Return zero states (B, S), the paper's h_0 = 0, g_0 = 0."""
         return torch.zeros(batch, self.size, dtype=self.dtype, device=self.device)
 
     def states(self, state: State) -> Annotated[Tensor, "B S"]:
-        """Flat states (B, S) from the network's own state, or from flat states.
+        """Return flat states (B, S) from the network's own state, or from flat states.
 
         Raises:
             InputError: the state has neither form.
@@ -118,7 +118,7 @@ class System:
         return finite("state", state.detach().to(self.device, self.dtype))
 
     def activity(self, z: Annotated[Tensor, "... S"]) -> Annotated[Tensor, "... N"]:
-        """Rates h (..., N) in flat states (..., S); of the last layer if there are several."""
+        """Return the rates h (..., N) in flat states (..., S); of the last layer."""
         return z[..., self.first_rate : self.first_rate + self.neurons]
 
     def signals(
@@ -232,7 +232,7 @@ class System:
         *,
         steps: int | None = None,
     ) -> Annotated[Tensor, "T B S"]:
-        """States after each step, without gradients.
+        """Compute the states after each step, without gradients.
 
         Args:
             x: input, (T, B, D), or (T, D) given to every sample, or None.
@@ -262,7 +262,7 @@ class System:
         v: Annotated[Tensor, "B S k"],
         drive: Annotated[Tensor, "B N"] | None = None,
     ) -> tuple[Annotated[Tensor, "B S"], Annotated[Tensor, "B S k"]]:
-        """Next state and Jacobian times tangents, exact: F(x, z) and D_z F(x, z) v.
+        """Compute the next state and the Jacobian times tangents: F(x, z) and D_z F(x, z) v.
 
         Args:
             x: input (B, D) or None.
@@ -291,7 +291,7 @@ class System:
         z: Annotated[Tensor, "B S"],
         drive: Annotated[Tensor, "B N"] | None = None,
     ) -> tuple[Annotated[Tensor, "B S"], Annotated[Tensor, "B S S"]]:
-        """Next states (B, S) and Jacobians D_z F (B, S, S)."""
+        """Compute the next states (B, S) and the Jacobians D_z F (B, S, S)."""
         eye = torch.eye(self.size, dtype=z.dtype, device=z.device).expand(z.shape[0], -1, -1)
         return self.jvp(x, z, eye, drive)
 
@@ -355,7 +355,7 @@ def as_system(
 
 
 def is_layer(network: Any) -> bool:
-    """Whether a module is a layer: called with whole sequences, and with a time step besides."""
+    """Return whether a module is a layer: called with whole sequences, and with a time step."""
     names = ("step", "input_size", "hidden_size")
     return isinstance(network, nn.Module) and all(hasattr(network, name) for name in names)
 
@@ -386,7 +386,7 @@ def static_system(
     takes_drive: bool = True,
     alpha: Tensor | None = None,
 ) -> System:
-    """The map h -> f(W_ih x + b + W_hh h + drive), whose Jacobian is diag(f') W_hh.
+    """Return the map h -> f(W_ih x + b + W_hh h + drive), whose Jacobian is diag(f') W_hh.
 
     Of leaky neurons it is h -> (1 - alpha) h + alpha f(...), and the Jacobian 1 - alpha on the
     diagonal and alpha diag(f') W_hh.
@@ -647,7 +647,7 @@ def _own_network(network: Any) -> System:
 
 
 def copied(network: Module, dtype: torch.dtype | None = None) -> Module:
-    """A copy of a module for reading: no gradients, no dropout, finite, in `dtype`."""
+    """Copy a module for reading: without gradients and dropout, finite, in `dtype`."""
     network = plain_copy(network).requires_grad_(False).eval()
     for name, parameter in network.named_parameters():
         finite(name, parameter, "The network cannot be analysed.")
@@ -655,7 +655,7 @@ def copied(network: Module, dtype: torch.dtype | None = None) -> Module:
 
 
 def layer_of(network: Any, curve: Curve | None = None) -> System:
-    """The one layer of an RNN, or of an ARUN with its f-I curves replaced by constant ones.
+    """Return the map of one RNN layer, or of an ARUN layer with constant f-I curves.
 
     Args:
         network: an RNN or ARUN of one layer.

@@ -1,4 +1,4 @@
-"""Transfer: what can be had by changing only the f-I curves, or by keeping only the controller?
+"""Transfer: what does one gain by changing only the f-I curves, or by keeping the controller?
 
 Two experiments of Geadah et al. 2024.
 
@@ -84,7 +84,7 @@ def rotate(
 def balanced_split(
     labels: Annotated[Tensor, "M"], train: int = 5000, test: int = 5000, *, seed: int = 0
 ) -> tuple[Annotated[Tensor, "A"], Annotated[Tensor, "C"]]:
-    """Indices of two disjoint sets with the same number of samples of every class.
+    """Return indices of two disjoint sets with equally many samples of every class.
 
     Args:
         labels: classes (M,), integers.
@@ -134,7 +134,7 @@ def balanced_split(
 def accuracy(
     model: nn.Module, inputs: Tensor, targets: Tensor, *, batch_size: int = 500, batch_dim: int = 1
 ) -> tuple[float, float]:
-    """Accuracy and mean cross entropy of a classifier over a whole set, in evaluation mode.
+    """Compute accuracy and mean cross entropy of a classifier over a set, in evaluation mode.
 
     Args:
         model: inputs -> scores (B, K).
@@ -246,7 +246,7 @@ def rotated_digits(
     batch_dim: int = 1,
     **options: Any,
 ) -> tuple[nn.Module, xr.Dataset]:
-    """Retrain only (n_i, s_i) on turned digits and see how much of the loss comes back (E15).
+    """Retrain only (n_i, s_i) on turned digits, and measure the recovered accuracy (E15).
 
     Args:
         model: trained classifier, inputs -> scores (B, K), whose recurrent core is its attribute
@@ -294,7 +294,7 @@ def rotated_digits(
 
 
 def unchanged(before: nn.Module, after: nn.Module) -> bool:
-    """Whether two models agree bit for bit in everything but gains and saturations."""
+    """Return whether two models agree bit for bit in everything but gains and saturations."""
     first, second = before.state_dict(), after.state_dict()
     return first.keys() == second.keys() and all(
         torch.equal(value, second[name])
@@ -304,7 +304,7 @@ def unchanged(before: nn.Module, after: nn.Module) -> bool:
 
 
 def transplant(donor: nn.Module, recipient: nn.Module) -> nn.Module:
-    """A copy of one network with the frozen controller of another, to be trained (E42).
+    """Copy a network and give it the frozen controller of another, to be trained (E42).
 
     Args:
         donor: a trained `ARUN`.
@@ -343,7 +343,7 @@ def compare_transplant(
     *,
     tolerance: Mapping[str, float] | None = None,
 ) -> xr.Dataset:
-    """Networks with a transplanted controller against networks that trained their own (E42).
+    """Compare networks with a transplanted controller with others of their own (E42).
 
     Args:
         donor: the `ARUN` the controller comes from.

@@ -1,4 +1,4 @@
-"""Analyses of trained runs: each result a netCDF file in the run's folder, and its picture.
+"""Analyses of trained runs: each result becomes a netCDF file in the run's folder, and a picture.
 
 RUN/analysis/NAME.nc   what the analysis found, with all that made it in its attributes
 RUN/analysis/NAME.png  the picture (--draw)
@@ -32,7 +32,7 @@ __all__ = ["read_analysis", "run_analyze"]
 
 
 def run_analyze(config: AnalyzeConfig, console: Console) -> list[Path]:
-    """Analyze trained runs by the standard protocols, or list the analyses.
+    """Analyse trained runs by the standard protocols, or list the analyses.
 
     A result that is there, of the same weights, seed and version, is not computed again.
 

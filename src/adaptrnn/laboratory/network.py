@@ -1,4 +1,4 @@
-"""Analyses of any network with trained weights, given in Python."""
+"""The analyses of any network with trained weights that is given in Python."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def analyze(
     draw: bool = False,
     say: Callable[[str], None] = lambda text: None,
 ) -> dict[str, xr.Dataset]:
-    """Probe a trained network by the standard protocols; `adaptrnn analyze` does so with runs.
+    """Analyse a trained network by the standard protocols; `adaptrnn analyze` does so with runs.
 
     Args:
         network: a `Run`; any nn.Module with trained weights, of which the recurrent core is the

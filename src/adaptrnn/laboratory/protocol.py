@@ -674,7 +674,7 @@ those of installed packages with an entry point in the group "adaptrnn.analyses"
 
 
 def register_analysis(analysis: Analysis) -> Analysis:
-    """Make an analysis known by its name, for this process.
+    """Make an analysis known by its name in this process.
 
     To make it known to every process and to the command line, install it as a package whose entry
     point, in the group "adaptrnn.analyses" and of the analysis's name, is the `Analysis`.

@@ -63,23 +63,23 @@ class Subject:
 
     @property
     def device(self) -> torch.device:
-        """Where the network is; the CPU for one without parameters."""
+        """The device of the network; the CPU for a network without parameters."""
         first = next(self.model.parameters(), None)
         return torch.device("cpu") if first is None else first.device
 
     def count(self, standard: int, least: int = 1, most: int | None = None) -> int:
-        """So many images, trials, samples or steps: the standard number times the effort."""
+        """Return the standard number of images, trials, samples or steps times the effort."""
         many = max(least, round(standard * self.effort))
         return many if most is None else min(many, most)
 
     @property
     def known(self) -> list[tuple[str, Any]]:
-        """The network before training, where it is known, and after it."""
+        """Return the network before training, where it is known, and after it."""
         both = [("initial", self.initial), ("trained", self.model)]
         return [(name, model) for name, model in both if model is not None]
 
     def part(self, count: int) -> Split | Trials:
-        """So many trials of the test split, evenly spaced, or all of it."""
+        """Return a number of trials of the test split, evenly spaced, or all of it."""
         test = self.task.test
         index = torch.linspace(0, len(test) - 1, min(count, len(test))).long()
         if isinstance(test, Split):
@@ -87,18 +87,18 @@ class Subject:
         return test[index]
 
     def trials(self, count: int) -> Trials:
-        """So many test trials as the network reads them, on its device."""
+        """Return a number of test trials as the network reads them, on its device."""
         return self.task.batch(self.part(count), slice(None)).to(self.device)
 
     @torch.no_grad()
     def inputs(self, count: int, model: Any = None) -> Tensor:
-        """Sequences (T, B, D) that the core reads of test trials."""
+        """Return the sequences (T, B, D) of test trials that the core reads."""
         encoder = (self.model if model is None else model).encoder
         return encoder(self.trials(count).inputs)
 
 
 def subject_of_run(run: Run, seed: int = 0, effort: float = 1.0) -> Subject:
-    """The subject that a protocol measures, from a run.
+    """Return the subject that a protocol measures, from a run.
 
     Args:
         run: a finished run.
@@ -127,7 +127,7 @@ def subject_of_network(
     seed: int,
     effort: float,
 ) -> Subject:
-    """The subject that a protocol measures, from a network given in Python.
+    """Return the subject that a protocol measures, from a network given in Python.
 
     Args:
         network: a `Run`, a module or a step function, as `adaptrnn.laboratory.analyze` takes them.

@@ -16,7 +16,7 @@ Results = Mapping[str, xr.Dataset]
 
 
 def differences(results: Results) -> Table:
-    """The differences, what is done here, and what each changes in the numbers.
+    """Return the differences, what is done here, and what each changes in the numbers.
 
     Args:
         results: the collected measures by item.

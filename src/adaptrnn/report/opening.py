@@ -91,7 +91,7 @@ class Finding:
 
 
 def lead(verdicts: Verdicts, runs: pd.DataFrame) -> tuple[str, str]:
-    """What the paper did, and how much of it holds here: two sentences.
+    """Return two sentences: what the paper did, and how much of it holds here.
 
     Args:
         verdicts: all verdicts, each with its item.
@@ -120,7 +120,7 @@ def lead(verdicts: Verdicts, runs: pd.DataFrame) -> tuple[str, str]:
 
 
 def in_words(verdicts: Verdicts, runs: pd.DataFrame) -> list[tuple[Verdict, str]]:
-    """Verdicts whose quantities name the task that was trained, not the one that it stands for.
+    """Return verdicts whose quantities name the task that was trained.
 
     Args:
         verdicts: all verdicts, each with its item.
@@ -162,14 +162,14 @@ def in_words(verdicts: Verdicts, runs: pd.DataFrame) -> list[tuple[Verdict, str]
 
 
 def anchors(verdicts: Verdicts) -> list[str]:
-    """The anchor of each claim's row: the claim and its figure, which together are unique."""
+    """Return the anchor of each claim's row: claim and figure, which together are unique."""
     return [
         "claim-" + re.sub(r"\W+", "-", f"{verdict.claim.id}-{name}") for verdict, name in verdicts
     ]
 
 
 def group(place: str) -> str:
-    """Under which of the paper's figures a claim stands.
+    """Return under which of the paper's figures a claim is listed.
 
     Args:
         place: the claim's place in the paper.
@@ -186,7 +186,7 @@ def group(place: str) -> str:
 
 
 def groups(verdicts: Verdicts) -> dict[str, list[tuple[str, Verdict]]]:
-    """Verdicts by the paper's figure, in the paper's order, each with the anchor of its row."""
+    """Return verdicts by the paper's figure, in the paper's order, with each row's anchor."""
     found: dict[str, list[tuple[str, Verdict]]] = {}
     for anchor, (verdict, _) in zip(anchors(verdicts), verdicts, strict=True):
         found.setdefault(group(verdict.claim.place), []).append((anchor, verdict))
@@ -199,7 +199,7 @@ _ORDER |= {"Figure 5": 6, "Proposition 1": 7, "Supplement": 8}
 
 
 def row_number(verdict: Verdict) -> Part | None:
-    """The one number of a claim's row: of the first part that fails, or of the first.
+    """Return the one number of a claim's row: of the first part that fails, or of the first.
 
     Args:
         verdict: the verdict.
@@ -216,7 +216,7 @@ def row_number(verdict: Verdict) -> Part | None:
 
 
 def findings(results: Results, verdicts: Verdicts, runs: pd.DataFrame) -> list[Finding]:
-    """The four findings, each from the tables that are there.
+    """Return the four findings, each from the tables that are there.
 
     Args:
         results: the collected measures by item.

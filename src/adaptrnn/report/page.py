@@ -99,7 +99,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """All that stands on the page.
+    """Everything that is on the page.
 
     Attributes:
         profile: name of the profile.
@@ -139,7 +139,7 @@ class Page:
 
 
 def render_page(page: Page) -> str:
-    """The page as HTML.
+    """Return the page as HTML.
 
     Args:
         page: what stands on it.

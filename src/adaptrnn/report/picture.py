@@ -1,4 +1,4 @@
-"""Pictures as they stand in a page: one drawing for light and dark, as small as it can be.
+"""Pictures of a page: one drawing for light and dark, as small as possible.
 
 matplotlib writes a drawing for print: many digits, a style at every element, a name at every group.
 What a page needs is a fifth to a half of that. A drawing for a light page and the same for a dark
@@ -43,7 +43,7 @@ class Picture:
 
 
 def embed(light: bytes, dark: bytes, image: Callable[[bool], bytes]) -> Picture:
-    """The smallest picture of two drawings.
+    """Return the smallest picture of two drawings.
 
     Args:
         light: the drawing for a light page, SVG.
@@ -74,7 +74,7 @@ def _base64(content: bytes) -> str:
 
 
 def webp(png: bytes, width: int = WIDTH) -> bytes:
-    """An image as WebP, without loss but for its 128 colours.
+    """Return an image as WebP, which loses nothing beyond 128 colours.
 
     Args:
         png: the image.
@@ -90,7 +90,7 @@ def webp(png: bytes, width: int = WIDTH) -> bytes:
 
 
 def merge(light: bytes, dark: bytes) -> bytes | None:
-    """One SVG of two that differ only in their styles.
+    """Return one SVG of two that differ only in their styles.
 
     Args:
         light: an SVG as matplotlib writes it.

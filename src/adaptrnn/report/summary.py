@@ -1,4 +1,4 @@
-"""Five lines on a report for the terminal: what held, what did not, where to look."""
+"""Five lines on a report for the terminal: which claims held, which did not, where to look."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["summary"]
 
 
 def summary(folder: Path) -> list[str]:
-    """What came out, from the verdicts of a written report.
+    """Return what came out, from the verdicts of a written report.
 
     Args:
         folder: of the report, with data/verdicts.csv.

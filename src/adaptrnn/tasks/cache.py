@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """A decoded data set, before anything is split off.
+    """A decoded data set, before it is split.
 
     Args:
         parts: images and labels by the name of the source's own split ("train", "test", ...).
@@ -37,7 +37,7 @@ class Pixels:
 
 
 def cache_folder() -> Path:
-    """$ADAPTRNN_CACHE, else $XDG_CACHE_HOME/adaptrnn, else ~/.cache/adaptrnn."""
+    """Return $ADAPTRNN_CACHE, else $XDG_CACHE_HOME/adaptrnn, else ~/.cache/adaptrnn."""
     named = os.environ.get("ADAPTRNN_CACHE")
     if named:
         return Path(named).expanduser()
@@ -45,7 +45,7 @@ def cache_folder() -> Path:
 
 
 def hash_pixels(parts: Mapping[str, Split]) -> str:
-    """SHA-256 over the parts in order of name: the name, the shape, the images, the labels."""
+    """Return the SHA-256 over the parts in order of name: name, shape, images, labels."""
     digest = hashlib.sha256()
     for name, part in sorted(parts.items()):
         digest.update(json.dumps([name, list(part.images.shape)]).encode())
@@ -55,7 +55,7 @@ def hash_pixels(parts: Mapping[str, Split]) -> str:
 
 
 def read(options: Mapping[str, object]) -> Pixels | None:
-    """The pixels stored for these options, or None if there are none or they are damaged.
+    """Read the pixels stored for these options; None if there are none or they are damaged.
 
     Args:
         options: all that decides the pixels: content of the source, columns, colour, size.
@@ -84,7 +84,7 @@ def read(options: Mapping[str, object]) -> Pixels | None:
 
 
 def write(options: Mapping[str, object], pixels: Pixels) -> None:
-    """Store pixels for these options; where the folder cannot be written, only say so in the log.
+    """Store pixels for these options; if the folder cannot be written, only say so in the log.
 
     Args:
         options: as for `read`.
@@ -107,12 +107,12 @@ def write(options: Mapping[str, object], pixels: Pixels) -> None:
 
 
 def remember(question: str, answer: str) -> None:
-    """Store the hub's answer, e.g. which commit is the newest, for when it cannot be reached."""
+    """Store the hub's answer, such as the newest commit, for when the hub cannot be reached."""
     _write(_note(question), answer.encode())
 
 
 def recall(question: str) -> str | None:
-    """The answer last remembered, or None."""
+    """Return the answer that was last remembered, or None."""
     try:
         return _note(question).read_text(encoding="utf-8")
     except OSError:

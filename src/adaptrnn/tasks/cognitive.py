@@ -42,7 +42,7 @@ def perceptual_decision(
     test_size: int = 3000,
     seed: int = 0,
 ) -> Task:
-    r"""Which of two noisy streams is larger, after Britten et al. (1992)?
+    r"""Return a task that asks which of two noisy streams is larger (Britten et al. 1992).
 
     With the direction d in {-1, 1} and the coherence c of a trial, while the stimulus is on
 
@@ -131,7 +131,7 @@ def delayed_match(
     test_size: int = 1000,
     seed: int = 0,
 ) -> Task:
-    r"""Is the second stimulus the same as the first, after Miller et al. (1996)?
+    r"""Return a task that asks whether two stimuli are the same (Miller et al. 1996).
 
     One of M stimuli is shown, and after a delay one that is the same with probability 1/2 and one
     of the others otherwise. With k_t the stimulus shown at step t,
@@ -235,7 +235,7 @@ def adding(
     test_size: int = 1000,
     seed: int = 0,
 ) -> Task:
-    r"""Sum two marked numbers of a long sequence (Hochreiter and Schmidhuber 1997).
+    r"""Return a task that asks for the sum of two marked numbers (Hochreiter, Schmidhuber 1997).
 
     The inputs are u_t, uniform on [0, 1), and a mark m_t, 1 at one step drawn from the first half
     of the sequence and one drawn from the second, 0 elsewhere (Le, Jaitly and Hinton 2015). The
@@ -300,7 +300,7 @@ def neurogym(
     seed: int = 0,
     **parameters: object,
 ) -> Task:
-    """A supervised task of NeuroGym, each trial whole.
+    """Return a supervised task of NeuroGym, with each trial kept whole.
 
     A trial is what NeuroGym's own supervised data set strings together: observations as inputs, the
     ground truth as the answer at every step. The answer is scored in the period "decision", or
@@ -449,7 +449,7 @@ installed packages with an entry point in the group "adaptrnn.tasks"."""
 
 
 def register_task(task: NamedTask) -> NamedTask:
-    """Make a task known by its name, for this process.
+    """Make a task known by its name in this process.
 
     To make it known to every process and to the command line, install it as a package whose entry
     point, in the group "adaptrnn.tasks" and of the task's name, is the `NamedTask`.
@@ -474,7 +474,7 @@ def register_task(task: NamedTask) -> NamedTask:
 
 
 def load(name: str, parameters: Mapping[str, Any]) -> Task:
-    """A cognitive task by name, with its parameters."""
+    """Return a cognitive task by name, with its parameters."""
     kind, _, environment = name.partition(":")
     if kind == "neurogym":
         return neurogym(environment, **parameters)

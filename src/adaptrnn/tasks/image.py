@@ -72,12 +72,12 @@ class ImageTask(AbstractTask):
 
     @property
     def num_classes(self) -> int:
-        """Number of classes."""
+        """The number of classes."""
         return len(self.class_names)
 
     @property
     def output_size(self) -> int:
-        """Number of classes, K."""
+        """The number of classes, K."""
         return self.num_classes
 
     @property
@@ -99,7 +99,7 @@ class ImageTask(AbstractTask):
         return self.image_shape[1] * self.image_shape[2] if self.kind == "sequence" else None
 
     def inputs(self, images: Tensor) -> Tensor:
-        """What the network reads of a batch of images.
+        """Return what the network reads of a batch of images.
 
         Args:
             images: images of this task, (B, C, H, W) uint8, on any device.
@@ -135,7 +135,7 @@ class ImageTask(AbstractTask):
         return x.permute(2, 0, 1).contiguous()
 
     def batch(self, part: Any, index: Tensor | slice) -> Trials:
-        """Some images of a split as a network reads them, with their labels.
+        """Return some images of a split as a network reads them, with their labels.
 
         Args:
             part: a `Split` of this task.
@@ -144,7 +144,7 @@ class ImageTask(AbstractTask):
         return Trials(self.inputs(part.images[index]), part.labels[index])
 
     def describe(self) -> dict[str, object]:
-        """The facts of the task as plain values, for a run's record (JSON)."""
+        """Return the facts of the task as plain values, for a run's record (JSON)."""
         return {
             "name": self.name,
             "kind": self.kind,
@@ -164,7 +164,7 @@ class ImageTask(AbstractTask):
 
 
 def downsample(images: Tensor, size: int | None) -> Tensor:
-    """Images of fewer pixels by area averaging: each new pixel is the mean over its square.
+    """Average images to fewer pixels: each new pixel is the mean over its square.
 
     A pixel that lies in two squares counts in each by the part of its area that lies there, so the
     mean over an image stays what it was.
@@ -197,7 +197,7 @@ def downsample(images: Tensor, size: int | None) -> Tensor:
 
 
 def box_weights(old: int, new: int) -> np.ndarray:
-    """Weights of area resampling along one axis, (new, old) float64, each row summing to 1.
+    """Return weights of area resampling along one axis, (new, old) float64, rows summing to 1.
 
     Row i holds the overlap of [i old/new, (i+1) old/new) with each pixel [j, j+1), over old/new;
     computed in integers, so that each weight is one rounding of the exact fraction.

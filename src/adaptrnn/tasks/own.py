@@ -33,7 +33,7 @@ _FILE = re.compile(r".+\.py:[A-Za-z_]\w*")
 
 
 def is_file(name: str) -> bool:
-    """Whether a task's name is that of a function in a file, FILE.py:FUNCTION.
+    """Return whether a task's name is that of a function in a file, FILE.py:FUNCTION.
 
     Example:
         >>> is_file("./my_task.py:task"), is_file("digits")
@@ -77,7 +77,7 @@ def load_file(name: str, parameters: Mapping[str, object]) -> Task:
 
 
 def made(name: str, make: Callable[..., Any], parameters: Mapping[str, Any]) -> Task:
-    """What a function returns, checked to be a task."""
+    """Return what a function returns, checked to be a task."""
     task = make(**parameters)
     if not isinstance(task, Task):
         raise bad(f"{name}: what it returned", task, "an adaptrnn.tasks.Task")

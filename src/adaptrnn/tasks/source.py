@@ -1,4 +1,4 @@
-"""Where images come from: scikit-learn's digits, parquet files in a folder, the Hugging Face hub.
+"""Sources of images: scikit-learn's digits, parquet files in a folder, the Hugging Face hub.
 
 Files in a folder are read as they lie, batch by batch, and leave nothing behind. From the hub,
 `datasets` downloads into its usual place; what it converts goes into a temporary folder.
@@ -42,7 +42,7 @@ class _Table:
 
 
 def digits() -> tuple[Pixels, str]:
-    """scikit-learn's bundled handwritten digits: 1,797 images of 8x8 pixels from 0 to 16.
+    """Read scikit-learn's handwritten digits: 1,797 images of 8x8 pixels from 0 to 16.
 
     Returns:
         The pixels, in one part "all", and a description of the source.

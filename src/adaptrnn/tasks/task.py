@@ -33,7 +33,7 @@ Answers = Literal["last", "classes", "values"]
 
 @dataclass(frozen=True, eq=False)
 class Trials:
-    """Some trials: what a network reads, what it should answer, and at which steps that counts.
+    """Some trials: what a network reads, what it should answer, and where the answer counts.
 
     T counts time steps, B trials, D inputs, K outputs. Arrays of NumPy are taken too. Trials of
     unequal length are padded to T; `lengths` says where each of them ends, and what comes after
@@ -160,7 +160,7 @@ class Trials:
         )
 
     def apply(self, function: Callable[[Tensor], Tensor]) -> Trials:
-        """The same trials with a function applied to each of their tensors."""
+        """Return the same trials with a function applied to each of their tensors."""
 
         def each(value: Tensor | None) -> Tensor | None:
             return None if value is None else function(value)
@@ -175,7 +175,7 @@ class Trials:
         )
 
     def to(self, device: torch.device | str, **options: Any) -> Trials:
-        """The same trials on a device."""
+        """Return the same trials on a device."""
         return self.apply(lambda value: value.to(device, **options))
 
     @classmethod
@@ -196,14 +196,14 @@ class Trials:
 
 
 def weight_sum(trials: Trials) -> float:
-    """What the mean loss of these trials is a mean over: the sum of the weights, or the trials."""
+    """Return what the trials' mean loss is divided by: the sum of the weights, or their number."""
     if trials.weights is None:
         return len(trials)
     return float(trials.weights.sum(dtype=torch.float64))
 
 
 def trial_loss(outputs: Tensor, trials: Trials) -> Tensor:
-    r"""Mean loss of a network's outputs, each step counted by its weight.
+    r"""Compute the mean loss of a network's outputs, each step counted by its weight.
 
         L = sum_{t,b} w_tb l_tb / sum_{t,b} w_tb
 
@@ -226,7 +226,7 @@ def trial_loss(outputs: Tensor, trials: Trials) -> Tensor:
 
 
 def trial_scores(outputs: Tensor, trials: Trials) -> Tensor:
-    """How well each trial was answered at its decision.
+    """Score how well each trial was answered at its decision.
 
     Args:
         outputs: (B, K) for one class a trial, else (T, B, K).
@@ -302,12 +302,12 @@ class AbstractTask(ABC):
 
     @property
     def metric(self) -> Literal["accuracy", "error"]:
-        """What `trial_scores` gives: "accuracy" of classes, "error" of values."""
+        """The name of what `trial_scores` gives: "accuracy" of classes, "error" of values."""
         return "error" if self.answers == "values" else "accuracy"
 
     @abstractmethod
     def batch(self, part: Any, index: Tensor | slice) -> Trials:
-        """Some trials of a part, as a network reads them.
+        """Return some trials of a part, as a network reads them.
 
         Args:
             part: `train`, `validation`, `test`, or trials of their kind.
@@ -315,14 +315,14 @@ class AbstractTask(ABC):
         """
 
     def with_test(self, part: Any) -> Any:
-        """The same task with other test trials, such as a few of its own."""
+        """Return the same task with other test trials, such as a few of its own."""
         new = copy.copy(self)
         object.__setattr__(new, "test", part)
         return new
 
     @abstractmethod
     def describe(self) -> dict[str, object]:
-        """The facts of the task as plain values, for a run's record (JSON)."""
+        """Return the facts of the task as plain values, for a run's record (JSON)."""
 
 
 Generator = Callable[[int, np.random.RandomState], Trials]
@@ -479,11 +479,11 @@ class Task(AbstractTask):
         return max(len(self.validation.inputs), len(self.test.inputs))
 
     def batch(self, part: Trials, index: Tensor | slice) -> Trials:
-        """Some trials of a part. See `AbstractTask.batch`."""
+        """Return some trials of a part. See `AbstractTask.batch`."""
         return part[index]
 
     def draw(self, seed: int, epoch: int, position: int, batch_size: int) -> Trials:
-        """New trials to train on; they depend on the arguments only.
+        """Draw new trials to train on; they depend on the arguments only.
 
         Args:
             seed: of the training run.
@@ -517,7 +517,7 @@ class Task(AbstractTask):
         return digest.hexdigest()
 
     def describe(self) -> dict[str, object]:
-        """The facts of the task as plain values, for a run's record (JSON)."""
+        """Return the facts of the task as plain values, for a run's record (JSON)."""
         return {
             "name": self.name,
             "kind": self.kind,
