@@ -140,7 +140,7 @@ def test_a_configuration_in_a_file_is_trained_and_changed_by_options(tmp_path, c
 @pytest.mark.parametrize(
     "content, message",
     [
-        (None, "must be a JSON file that is there"),
+        (None, "must be a JSON file that exists"),
         ("{", "damaged, not JSON"),
         ('{"task": "digits", "epoch": 3}', "Did you mean 'epochs'"),
         ('{"model": "arun"}', "must name a task"),

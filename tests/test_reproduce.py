@@ -206,7 +206,7 @@ def test_a_figure_without_runs(tmp_path, suffix):
 def test_a_picture_in_the_working_folder_is_not_overwritten_unasked(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("fig1-gamma.png").write_text("mine")
-    with pytest.raises(InputError, match=r"fig1-gamma.png: it is there already.*--out"):
+    with pytest.raises(InputError, match=r"fig1-gamma.png: the file already exists.*--out"):
         figure(FigureConfig("fig1-gamma"), Console(quiet=True))
     assert Path("fig1-gamma.png").read_text() == "mine"
     figure(FigureConfig("fig1-gamma", out=Path("fig1-gamma.png")), Console(quiet=True))

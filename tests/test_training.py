@@ -161,7 +161,7 @@ def test_stopped_process_says_so(tmp_path, sent, code):
     process.send_signal(sent)
     _, errors = process.communicate()
     assert process.returncode == code and b"Traceback" not in errors
-    assert b"the same command goes on from the" in errors
+    assert b"the same command resumes from the" in errors
     assert Run(tmp_path).record()["state"] == "training"
 
 

@@ -423,7 +423,7 @@ class Recurrent(nn.Module):
             True
         """
         if input.ndim != 3:
-            raise bad("input.ndim", input.ndim, "3: a loss is of a batch")
+            raise bad("input.ndim", input.ndim, "3, because a loss needs a batch")
         x, state, xi, _ = self._enter(input, hx, drive)
         segments, row = [(0, x.shape[0], x.shape[1])], len(self._suffixes) - 1
         head = (weight_out, bias_out, target, weights)
@@ -542,7 +542,7 @@ class Recurrent(nn.Module):
         """To time first and batched: input (T, B, D), state (L, B, ...), drive, was it batched."""
         if not isinstance(input, Tensor):
             advice = "Pad a packed sequence, or give one at a time."
-            raise bad("input", type(input).__name__, "a tensor here", advice)
+            raise bad("input", type(input).__name__, "a tensor, not packed", advice)
         layout = "(B, T, D)" if self.batch_first else "(T, B, D)"
         if input.ndim not in (2, 3) or input.shape[-1] != self.input_size:
             allowed = f"{layout}, or (T, D) unbatched, with D = input_size = {self.input_size}"

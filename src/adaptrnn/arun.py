@@ -44,8 +44,8 @@ class ARUN(Recurrent):
         h_t = gamma(a_t; n_t, s_t)
 
     (Geadah et al. 2024, Methods, "adaptive network"). Neurons meet only through W_hh; the drive
-    xi is added before the controller, which sees it. Called as torch.nn.RNN is, with a state
-    of two parts; the controller is shared by all layers and directions.
+    xi is added before the controller, which sees it. The layer is called like torch.nn.RNN, with a
+    state of two parts. All layers and directions share the controller.
 
     Args:
         input_size: D.
@@ -63,16 +63,16 @@ class ARUN(Recurrent):
             class, called with (controller_size, device=, dtype=). See `AbstractController`.
         init: "paper" (W_ih Kaiming normal, W_hh by `recurrent_init`, biases 0) or "torch".
         recurrent_init: "henaff", "haar", "uniform" or "identity"; used with init="paper".
-        backend: which implementation runs: "auto" takes the fastest that can on a CPU and plain
-            torch elsewhere, "reference" is plain torch, "cpu" the native kernels or an error,
-            "triton" the kernels for NVIDIA GPUs or an error, "triton-graph" the same by a CUDA
-            graph.
+        backend: which implementation runs: "auto" takes the fastest possible one on a CPU and
+            plain torch elsewhere, "reference" is plain torch, "cpu" the native kernels or an error,
+            "triton" the kernels for NVIDIA GPUs or an error, "triton-graph" the same kernels
+            replayed from a CUDA graph.
         memory_budget: bytes that a call may spend on keeping its past for the gradient; what
             does not fit is computed again.
-        precision: of the products with the recurrent weights in the native kernels. "float32";
-            "bf16" rounds their operands to bfloat16 and adds up in float32, on new processors up to
-            twice as fast; "auto" does so if ``torch.get_float32_matmul_precision()`` is "medium"
-            and the processor has instructions for it.
+        precision: how the native kernels multiply with the recurrent weights. "float32" rounds
+            nothing; "bf16" rounds the factors to bfloat16 and adds up in float32, which is up to
+            twice as fast on new processors; "auto" rounds where the processor has instructions
+            for it and ``torch.get_float32_matmul_precision()`` is "medium".
         dt: length of a time step in ms, > 0.
         tau: time constant of the neurons in ms, >= dt, a number or (N,): leaky neurons, whose rate
             is h_t = (1 - dt/tau) h_{t-1} + (dt/tau) f(a_t). None for tau = dt, no leak. Plain torch
@@ -87,7 +87,7 @@ class ARUN(Recurrent):
 
     Attributes:
         controller: the controller, its parameters under `controller.` in the state_dict.
-        weight_ih_l0: (N, D), and so on as torch.nn.RNN.
+        weight_ih_l0: (N, D), and so on like torch.nn.RNN.
 
     Raises:
         InputError: a value or a name that is not allowed.

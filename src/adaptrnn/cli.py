@@ -117,7 +117,7 @@ COMMANDS = {
         "adaptrnn.config:TrainConfig",
         "adaptrnn.cli:_train",
         "train",
-        "train a network, or go on with a run that was interrupted",
+        "train a network, or resume a run that was interrupted",
         (
             "adaptrnn train digits --model arun --hidden-size 64 --controller-size 10 --lr 3e-3",
             "adaptrnn train psmnist --data-dir data --image-size 14 --model gamma --epochs 8",
@@ -131,7 +131,7 @@ COMMANDS = {
         "adaptrnn.config:EvaluateConfig",
         "adaptrnn.cli:_evaluate",
         "train",
-        "accuracy and loss of trained runs, clean and perturbed",
+        "measure accuracy and loss of trained runs, clean and perturbed",
         (
             "adaptrnn evaluate runs/digits-arun-seed0",
             "adaptrnn evaluate runs/* --perturb step:xi=5 noise contrast:amplitude=.8",
@@ -141,7 +141,7 @@ COMMANDS = {
         "adaptrnn.config:PsychometricConfig",
         "adaptrnn.psychometric:run_psychometric",
         "paper",
-        "accuracy against a condition of the trials, clean and under drive, drawn",
+        "draw accuracy against a condition of the trials, clean and under drive",
         (
             "adaptrnn psychometric runs/perceptual-decision-arun-seed0",
             "adaptrnn psychometric runs/* --perturb step:xi=1 step:xi=5",
@@ -151,7 +151,7 @@ COMMANDS = {
         "adaptrnn.config:RecordConfig",
         "adaptrnn.recording:run_record",
         "analysis",
-        "every internal signal over test trials, to netCDF and NWB",
+        "record every internal signal over test trials, to netCDF and NWB",
         (
             "adaptrnn record runs/digits-arun-seed0",
             "adaptrnn record runs/digits-arun-seed0 --trials 200 --perturb step:xi=1 --nwb",
@@ -161,21 +161,21 @@ COMMANDS = {
         "adaptrnn.config:ModelsConfig",
         "adaptrnn.cli:_models",
         "train",
-        "the models, and their sizes at equal counts of parameters",
+        "list the models, and their sizes at equal counts of parameters",
         ("adaptrnn models", "adaptrnn models --hidden-size 100 --controller-size 20"),
     ),
     "info": _Command(
         "adaptrnn.config:InfoConfig",
         "adaptrnn.info:info",
         "train",
-        "versions, and which implementation of the layers runs and why",
+        "print versions, and which implementation of the layers runs and why",
         ("adaptrnn info",),
     ),
     "analyze": _Command(
         "adaptrnn.config:AnalyzeConfig",
         "adaptrnn.laboratory.command:run_analyze",
         "paper",
-        "probe trained networks: Lyapunov exponents, fractional order and more, to netCDF",
+        "analyse trained networks: Lyapunov exponents, fractional orders and more",
         (
             "adaptrnn analyze lyapunov runs/digits-arun-seed0",
             "adaptrnn analyze all runs/digits-arun-seed0 --draw",
@@ -185,14 +185,14 @@ COMMANDS = {
         "adaptrnn.config:BenchConfig",
         "adaptrnn.cli:_bench",
         "train",
-        "time the layers and those of torch, side by side in one run",
+        "time our layers and those of torch in one run",
         ("adaptrnn bench", "adaptrnn bench --device cuda --json gpu.json"),
     ),
     "reproduce": _Command(
         "adaptrnn.config:ReproduceConfig",
         "adaptrnn.reproduce:reproduce",
         "paper",
-        "run the paper: train, evaluate, draw, judge every claim, write the report",
+        "reproduce the paper: train, evaluate, draw, judge every claim, write a report",
         (
             "adaptrnn reproduce",
             "adaptrnn reproduce --profile laptop --data-dir data",
@@ -204,21 +204,21 @@ COMMANDS = {
         "adaptrnn.config:CollectConfig",
         "adaptrnn.reproduce:collect",
         "paper",
-        "measure every figure and table on finished runs, to small tables",
+        "measure every figure and table on finished runs, and keep small tables",
         ("adaptrnn collect quick",),
     ),
     "report": _Command(
         "adaptrnn.config:ReportConfig",
         "adaptrnn.reproduce:report",
         "paper",
-        "draw, judge and report collected tables",
+        "draw and judge collected tables, and write the report",
         ("adaptrnn report results/laptop", "adaptrnn report results/laptop --docs docs"),
     ),
     "explore": _Command(
         "adaptrnn.config:ExploreConfig",
         "adaptrnn.explore.command:explore",
         "explore",
-        "move an adaptive neuron by hand, in the browser",
+        "change an adaptive neuron by hand in the browser",
         ("adaptrnn explore", "adaptrnn explore runs/digits-arun-seed0"),
     ),
     "figure": _Command(
@@ -313,7 +313,7 @@ def _one_line(box: str) -> str:
 
 def _help(console: Console) -> None:
     console.print("usage: adaptrnn COMMAND [OPTIONS]\n", highlight=False, markup=False)
-    console.print("Recurrent networks whose neurons learn and adapt their own f-I curves.\n")
+    console.print("Recurrent networks whose neurons learn their own f-I curves and adapt them.\n")
     for name, command in COMMANDS.items():
         console.print(f"  {name:<11}{command.summary}", highlight=False)
     console.print("\nexamples:", highlight=False)
@@ -340,7 +340,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after `adaptrnn`; default: those of this process.
 
     Returns:
-        The exit code: 0 done, 1 failed, 2 wrong input, 130 interrupted (start again to go on).
+        The exit code: 0 done, 1 failed, 2 wrong input, 130 interrupted (the same command resumes).
 
     Example:
         >>> main(["models", "--hidden-size", "64", "--controller-size", "10"])
@@ -368,7 +368,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name not in COMMANDS:
         near = difflib.get_close_matches(name, COMMANDS, 1, 0.4)
         advice = f" Did you mean {near[0]!r}?" if near else ""
-        message = f"no command {name!r}; there are: {', '.join(COMMANDS)}.{advice}"
+        message = f"there is no command {name!r}; the commands are: {', '.join(COMMANDS)}.{advice}"
         return _fail(errors, message, 2)
     command = COMMANDS[name]
     try:
@@ -380,12 +380,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (InputError, MissingExtraError) as error:
         return _fail(errors, str(error), 2)
     except KeyboardInterrupt:
-        return _fail(errors, "interrupted; the same command goes on from the last checkpoint.", 130)
+        return _fail(errors, "interrupted; the same command resumes from the last checkpoint.", 130)
     except SystemExit as stop:
         if stop.code != 128 + signal.SIGTERM:
             raise
         return _fail(
-            errors, "terminated; the same command goes on from the state saved.", stop.code
+            errors, "terminated; the same command resumes from the saved state.", stop.code
         )
     except BrokenPipeError:  # the reader of the output has gone, as `head` does
         return 0

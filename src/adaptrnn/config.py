@@ -62,13 +62,13 @@ class TrainConfig:
     model: str = "arun"
     """Name of the model, such as relu, gamma, arun or lstm; `adaptrnn models` lists them all."""
     out: Path | None = None
-    """Folder of the run; default runs/TASK-MODEL-seedSEED. A run that is there is continued."""
+    """Folder of the run; default runs/TASK-MODEL-seedSEED. An unfinished run is resumed."""
     data_dir: Path | None = None
     """Folder with mnist/ or cifar10/ parquet files; default: the Hugging Face hub."""
     image_size: int | None = None
     """Downsample images to this many pixels a side (psmnist at 14: 196 steps)."""
     train_size: int | None = None
-    """Train on the first so many images of the training split; new trials of an epoch."""
+    """Number of training images, the first ones of the split; or of new trials in an epoch."""
     permutation_seed: int | None = None
     """Another permutation of the pixels; default: the published one, for every seed the same."""
     hidden_size: int | None = None
@@ -119,9 +119,9 @@ class TrainConfig:
     """bf16: on a CPU products with the recurrent weights round their operands to bfloat16; on a GPU
     the encoder and the readout run in bfloat16 by autocast."""
     memory_budget: int = 1024
-    """MiB that a step may use to keep its past; what does not fit is computed twice."""
+    """MiB that a training step may use to keep its past; what does not fit is computed twice."""
     checkpoint_seconds: float = 60.0
-    """How often the state is saved within an epoch; it always is after each."""
+    """Seconds between saved states within an epoch; the state is also saved after each epoch."""
     task_options: tuple[str, ...] = ()
     """Parameters of a task that is not made of images, such as noise=0.5 'delay=[10, 20]'."""
 
@@ -139,7 +139,7 @@ class TrainConfig:
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise bad(name, getattr(self, name), "an integer >= 1")
-        # a matrix of so many units squared is 16 GiB: more is a slip, and would be tried for long
+        # a square matrix of that many units takes 16 GiB: more is a slip
         for name, most in (("hidden_size", 2**16), ("controller_size", 2**16), ("devices", 2**10)):
             value = getattr(self, name)
             if value is not None and not 1 <= value <= most:
@@ -306,7 +306,7 @@ class AnalyzeConfig:
     draw: bool = False
     """Draw each result too, to RUN/analysis/NAME.png."""
     force: bool = False
-    """Analyze again what is there already."""
+    """Analyse again even if the result is already there."""
     seed: int = 0
     """Seed of the noise, first states and images that an analysis draws."""
     effort: float = 1.0
@@ -332,7 +332,7 @@ class BenchConfig:
     seconds: float = 5.0
     """How long a training step is repeated, at least three times; forward a quarter of that."""
     device: Literal["cpu", "cuda"] = "cpu"
-    """Where: with cuda the layers are timed on an NVIDIA GPU beside cuDNN's."""
+    """Device; with cuda the layers are timed on an NVIDIA GPU, together with those of cuDNN."""
     json: Path | None = None
     """File for what was measured on a GPU, to be sent to the developers."""
 
@@ -358,7 +358,7 @@ class ReproduceConfig:
     data_dir: Path | None = None
     """Folder with mnist/ and cifar10/ parquet files; default: the Hugging Face hub."""
     out: Path | None = None
-    """Folder of the runs; default runs/PROFILE. What is there already is not done again."""
+    """Folder of the runs; default runs/PROFILE. What is already there is not done again."""
     report: Path = Path("report")
     """Folder of the report: index.html, figures/ (svg, pdf) and data/ (csv)."""
     cores: int | None = None
@@ -409,8 +409,8 @@ class ReportConfig:
     out: Path = Path("report")
     """Folder of the report."""
     docs: Path | None = None
-    """Folder of the documentation: results.md and paper-map.md are written
-    into its part reference/ too."""
+    """Folder of the documentation; its pages reference/results.md and reference/paper-map.md are
+    written too."""
 
 
 @dataclass(frozen=True)
@@ -420,11 +420,11 @@ class FigureConfig:
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = ""
     """Name of the figure; without one the names are listed."""
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")] = ()
-    """Folders of trained runs; those of models that the figure does not show are passed over."""
+    """Folders of trained runs; models that the figure does not show are skipped."""
     out: Path | None = None
-    """File to write, .svg, .pdf or .png; default NAME.png, if that is not there yet."""
+    """File to write, .svg, .pdf or .png; default NAME.png, if there is no such file yet."""
     dark: bool = False
-    """For a dark page."""
+    """Whether the figure is for a dark page."""
 
 
 @dataclass(frozen=True)

@@ -195,7 +195,7 @@ class GRU(nn.GRU):
     """torch.nn.GRU with `drive`, an external current added to the activation of every gate.
 
     Everything else is torch.nn.GRU's: arguments, parameters, call. The drive needs one layer and
-    one direction; it enters the candidate beside the input, outside the reset gate.
+    one direction; it enters the candidate together with the input, outside the reset gate.
 
     Example:
         >>> core = GRU(1, 4)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["record", "write_nwb"]
 
 _MOST = 2**31
-"""Bytes that a recording may have; more is a slip, and would not fit beside its NWB file."""
+"""Bytes that a recording may have; more is a slip, and would not fit next to its NWB file."""
 
 
 @torch.no_grad()
@@ -178,8 +178,8 @@ def write_nwb(
     """Write a recording as Neurodata Without Borders.
 
     Trials follow one another without a pause: step t of a trial that begins at time b is at
-    b + t dt. The file holds the rates of all neurons as one time series, `rates`, and likewise
-    `currents`, `gains`, `saturations`; `input`, `output` and `target`; the table of trials with
+    b + t dt. The file holds the rates of all neurons as one time series, `rates`, and in the same
+    way `currents`, `gains`, `saturations`; `input`, `output` and `target`; the table of trials with
     start and stop time and conditions; and the table of neurons, with the f-I curve of each: mean
     and standard deviation of its gain n and saturation s.
 

@@ -79,7 +79,9 @@ def figure(config: FigureConfig, console: Console) -> Path | None:
     item = ITEMS[choose("figure", config.name, ITEMS)]
     path = Path(f"{item.name}.png") if config.out is None else config.out
     if config.out is None and path.exists():
-        raise InputError(f"{path}: it is there already. Choose a file, or overwrite it, by --out.")
+        raise InputError(
+            f"{path}: the file already exists. Choose another file, or overwrite it, by --out."
+        )
     format = choose("format", path.suffix.lstrip(".").lower(), FORMATS)
     found = [(*_part(run), run) for run in map(Run, config.runs)]
     wanted = [one for one in found if item.needs(one[0], one[2].config().model, one[1])]
@@ -109,7 +111,7 @@ _KINDS = {
 
 
 def _part(run: Run) -> tuple[str, str]:
-    """Role and variant of a run that stands for itself."""
+    """Role and variant of a run that is compared with no other."""
     config = run.config()
     role = config.task if config.task in ROLES else ROLES[0]
     if config.controller_from is not None:
@@ -167,8 +169,8 @@ def _say(lines: Iterable[str], console: Console) -> None:
 def reproduce(config: ReproduceConfig, console: Console) -> Path | None:
     """Train all networks of a profile, evaluate and analyse them, and write the report.
 
-    Started again, it goes on where it was: what is finished is not repeated, a run that was cut off
-    goes on from its checkpoint.
+    Started again, it resumes: what is finished is not repeated, and a run that was cut off resumes
+    from its checkpoint.
 
     Args:
         config: what to reproduce.
@@ -207,7 +209,7 @@ def reproduce(config: ReproduceConfig, console: Console) -> Path | None:
     if failed:
         raise RuntimeError(
             f"{len(failed)} jobs failed: {'; '.join(failed)}. The report was made of the others; "
-            "the same command tries these again."
+            "the same command tries these jobs again."
         )
     _say(summary(config.report), console)
     return path
@@ -255,7 +257,7 @@ def _snakemake(plan: Plan, config: ReproduceConfig, cores: int, console: Console
         settings["data_dir"] = str(config.data_dir.resolve())
     words = [sys.executable, "-m", "snakemake", "--snakefile", str(SNAKEFILE)]
     words += ["--directory", str(config.folder), "--cores", str(cores), "--keep-going"]
-    # the folder is locked by this process, and an interrupted job goes on from what it kept
+    # the folder is locked by this process, and an interrupted job resumes from what it kept
     words += ["--nolock", "--rerun-incomplete"]
     words += ["--config", *(f"{key}={value}" for key, value in settings.items())]
     words += shlex.split(config.snakemake)

@@ -44,20 +44,20 @@ class RNN(Recurrent):
         s: initial saturation: a number or a tensor (N,).
         learn_n: whether n is trained.
         learn_s: whether s is trained.
-        init: "torch" (uniform, as torch.nn.RNN) or "paper" (W_ih Kaiming normal, W_hh by
+        init: "torch" (uniform, like torch.nn.RNN) or "paper" (W_ih Kaiming normal, W_hh by
             `recurrent_init`, biases 0); by default "paper" for gamma and "torch" otherwise.
         recurrent_init: "henaff", "haar", "uniform" or "identity"; used with init="paper".
-        backend: which implementation runs: "auto" takes the fastest that can on a CPU and plain
-            torch elsewhere, "reference" is plain torch, "cpu" the native kernels or an error,
-            "triton" the kernels for NVIDIA GPUs or an error, "triton-graph" the same by a CUDA
-            graph.
+        backend: which implementation runs: "auto" takes the fastest possible one on a CPU and
+            plain torch elsewhere, "reference" is plain torch, "cpu" the native kernels or an error,
+            "triton" the kernels for NVIDIA GPUs or an error, "triton-graph" the same kernels
+            replayed from a CUDA graph.
         memory_budget: bytes that a call may spend on keeping its past for the gradient; what
             does not fit is computed again.
         proj_size: refused, as torch.nn.RNN does.
-        precision: of the products with the recurrent weights in the native kernels. "float32";
-            "bf16" rounds their operands to bfloat16 and adds up in float32, on new processors up to
-            twice as fast; "auto" does so if ``torch.get_float32_matmul_precision()`` is "medium"
-            and the processor has instructions for it.
+        precision: how the native kernels multiply with the recurrent weights. "float32" rounds
+            nothing; "bf16" rounds the factors to bfloat16 and adds up in float32, which is up to
+            twice as fast on new processors; "auto" rounds where the processor has instructions
+            for it and ``torch.get_float32_matmul_precision()`` is "medium".
         dt: length of a time step in ms, > 0.
         tau: time constant of the neurons in ms, >= dt, a number or (N,): leaky neurons, whose rate
             is h_t = (1 - dt/tau) h_{t-1} + (dt/tau) f(a_t). None for tau = dt, no leak. Plain torch

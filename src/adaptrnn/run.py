@@ -7,7 +7,7 @@ initial.safetensors first weights of a network that was given in Python
 weights.safetensors weights of the epoch with the best validation accuracy
 metrics.parquet     a row per epoch
 evaluation.parquet  a row per perturbation (written by `adaptrnn evaluate`)
-checkpoint.ckpt     the whole state, to go on from; checkpoint.previous.ckpt the one before
+checkpoint.ckpt     the whole state, to resume from; checkpoint.previous.ckpt the one before
 logs/               TensorBoard and CSV
 
 Every file is written and read by `adaptrnn.storage`: whole or not at all, checked by its hash, and
@@ -122,11 +122,11 @@ def read_config(path: Path) -> TrainConfig:
     Raises:
         InputError: no such file; one that is damaged; an option that is unknown or wrong.
     """
-    again = "Delete it and give the training command again: it goes on from the checkpoint."
+    again = "Delete it and give the training command again: it resumes from the checkpoint."
     try:
         return from_dict(read_json(path, again), str(path))
     except FileNotFoundError:
-        raise bad("config", str(path), "a JSON file that is there") from None
+        raise bad("config", str(path), "a JSON file that exists") from None
 
 
 def load_task(config: TrainConfig) -> Any:
@@ -296,7 +296,7 @@ class Run:
         return self.folder / "evaluation.parquet"
 
     def _json(self, name: str) -> Any:
-        again = "Delete it and give the training command again: it goes on from the checkpoint."
+        again = "Delete it and give the training command again: it resumes from the checkpoint."
         try:
             return read_json(self.folder / name, again)
         except FileNotFoundError:
@@ -359,7 +359,7 @@ class Run:
         return read_table(
             self.metrics_path,
             ("epoch", "train_loss", "validation_loss"),
-            "Delete it and give the training command again: it is written anew.",
+            "Delete it and give the training command again, which writes it.",
         )
 
     def evaluation(self) -> pd.DataFrame | None:
@@ -459,7 +459,7 @@ class Run:
                 outputs, inputs = facts["num_classes"], facts["image_shape"][0]
         except (TypeError, KeyError, IndexError):
             raise InputError(
-                f"{self.folder / 'record.json'}: says nothing of the task's shape. Pass the task."
+                f"{self.folder / 'record.json'}: does not say what the task is like. Pass the task."
             ) from None
         if (
             kind not in ("sequence", "image")

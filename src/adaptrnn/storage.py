@@ -181,7 +181,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise InputError(
             f"{path}: damaged ({first_line(error)}). Delete it and give the training command "
-            "again: it is written anew from the checkpoint; or fetch the run again."
+            "again, which writes it from the checkpoint; or fetch the run again."
         ) from None
     return weights
 
@@ -266,7 +266,7 @@ def read_dataset(path: Path, advice: str = "") -> xr.Dataset:
     try:
         content, trailer, hash = path.read_bytes().rpartition(_TRAILER)
         if not trailer:  # HDF5 may give wrong numbers, or read for ever, where bytes are wrong
-            raise ValueError("the hash that adaptrnn puts behind it is not there")
+            raise ValueError("the hash that adaptrnn puts at its end is missing")
         if hash != hashlib.sha256(content).hexdigest().encode():
             raise ValueError("its content does not have the hash stored with it")
         return xr.load_dataset(path, engine="h5netcdf")
@@ -302,8 +302,8 @@ def read_checkpoint(path: Path) -> Any:
     except Exception as error:  # torch and pickle raise many types for damage and for foreign code
         raise InputError(
             f"{path}: damaged ({first_line(error)}). Delete it and give the training command "
-            "again: the run starts from the checkpoint before, or anew, and ends with the same "
-            "weights."
+            "again: the run resumes from the checkpoint before, or starts again, and ends with "
+            "the same weights."
         ) from None
 
 

@@ -364,7 +364,7 @@ class _AtomicIO(TorchCheckpointIO):
 
 
 class _Checkpoint(pl.callbacks.Checkpoint):
-    """Saves the state after every epoch, and within one every so many seconds and at SIGTERM."""
+    """Save the state after every epoch, and within one at an interval and at SIGTERM."""
 
     def __init__(self, path: Path, seconds: float) -> None:
         self.path, self.seconds, self.last = path, seconds, time.monotonic()
@@ -534,8 +534,9 @@ def train(
     Raises:
         InputError: the folder holds another run, cannot be written or is being trained by another
             process; data or an option cannot be used; both checkpoints are damaged.
-        TrainingError: the loss is not finite, or the disk is full; the last good checkpoint stays.
-        KeyboardInterrupt: Ctrl-C; the same call goes on from the last checkpoint.
+        TrainingError: the loss is not finite, or the disk is full; the last good checkpoint
+            is kept.
+        KeyboardInterrupt: Ctrl-C; the same call resumes from the last checkpoint.
         SystemExit: SIGTERM, with exit code 143; the state is saved first.
 
     Example:
@@ -622,8 +623,8 @@ def _train_in(
                 raise
             raise TrainingError(
                 f"{run.folder}: the disk is full or a quota is reached ({error.strerror}). Nothing "
-                "written before is lost. Free space and give the same command again: the run goes "
-                "on from its last checkpoint."
+                "written before is lost. Free space and give the same command again: the run "
+                "resumes from its last checkpoint."
             ) from error
 
 

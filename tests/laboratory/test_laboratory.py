@@ -209,7 +209,7 @@ def test_command(run, capsys):
         assert math.isclose(radius, float(values.abs().max()), rel_tol=1e-12)
     capsys.readouterr()
     assert main(words) == 0
-    assert "there already" in capsys.readouterr().out and path.read_bytes() == first
+    assert "already there" in capsys.readouterr().out and path.read_bytes() == first
 
 
 def test_a_result_of_other_weights_or_seed_is_made_again(run, tmp_path):
@@ -288,7 +288,7 @@ def test_all_passes_over_what_a_network_lacks(run, capsys):
     assert main(["analyze", "all", str(run.folder)]) == 0
     made = {path.stem for path in (run.folder / "analysis").glob("*.nc")}
     assert made == set(ANALYSES) - {"transfer"}
-    assert "transfer: passed over" in capsys.readouterr().out
+    assert "transfer: skipped" in capsys.readouterr().out
 
 
 def test_an_exponent_over_fewer_steps_where_rates_overflow(monkeypatch):

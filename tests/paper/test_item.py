@@ -33,7 +33,9 @@ def test_only_what_an_item_names_is_read(run):
     with pytest.raises(InputError, match="not evaluated under clean, step:xi=3"):
         list(read_runs(one, known))  # it must not take hours unasked
     table = evaluate_run(run, DRIVES)
-    with pytest.raises(InputError, match=r"made\.nc: not there. Run  adaptrnn analyze made"):
+    with pytest.raises(
+        InputError, match=r"made\.nc: there is no such file. Run  adaptrnn analyze made"
+    ):
         list(read_runs(one, known))
     write_dataset(run.folder / "analysis" / "made.nc", xr.Dataset({"a": 1.0}))
     ((role, data),) = read_runs(one, known)

@@ -40,7 +40,7 @@ class CellModel:
         dt: time step in ms.
         currents: a range that covers its f-I curve: first, last, number.
         step: of its step response: base current, current added, standard deviation of the noise.
-        reference: where equations and constants stand.
+        reference: where equations and constants are published.
         method: integrator.
     """
 
@@ -248,7 +248,7 @@ def simulate_step(
         neuron: a name in `CELL_MODELS`, or a `CellModel`.
         base: current before and after the step, in the neuron's unit.
         step: current added during the step.
-        noise: standard deviation of Gaussian current noise, drawn anew each millisecond,
+        noise: standard deviation of Gaussian current noise, drawn every millisecond,
             independently for every trial.
         bins: number of bins before, during and after the step.
         bin_ms: length of a bin in ms, a whole number.
@@ -398,7 +398,7 @@ def neurons_in_plane(
     found = xr.concat(rows, "neuron", combine_attrs="override")
     return found.assign_coords(neuron=list(names)).assign_attrs(
         step="protocol B with bins of 5 ms: 102 at the base current, 100 at base + step, 98 at the "
-        "base; Gaussian noise anew each ms",
+        "base; new Gaussian noise each ms",
         steps=[f"{name}: {_neuron(name).step} {_neuron(name).unit}" for name in names],
         trials=trials,
         seed=seed,

@@ -2,7 +2,7 @@
 
 Geadah et al. 2024, Fig 3a (E14): from a homogeneous start, training spreads the (n_i, s_i). Of a
 static network these are its parameters; of an adaptive one, their means over time and samples
-under a given stimulus, and how far they move in time is reported beside how far neurons differ.
+under a given stimulus, and how far they move in time is reported next to how far neurons differ.
 """
 
 from __future__ import annotations

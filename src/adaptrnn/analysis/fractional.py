@@ -408,12 +408,12 @@ def respond(
 def group_means(order: xr.DataArray, dim: str = "neuron") -> xr.Dataset:
     """Average the orders of the integrating and of the differentiating neurons (E20-E23).
 
+    Neurons without an order (NaN: silent ones) are skipped; count says how many are left. Orders at
+    the edge of the range tried are bounds: leave them out with `order.where(~found.at_edge)`.
+
     Args:
         order: orders, as `fractional_order` returns them.
         dim: dimension to average over.
-
-    Neurons without an order (NaN: silent ones) are skipped; count says how many are left. Orders at
-    the edge of the range tried are bounds: leave them out with `order.where(~found.at_edge)`.
 
     Returns:
         mean, mean_positive, mean_negative (NaN for an empty group), share_positive (of the neurons

@@ -69,7 +69,12 @@ def _by_weights(network: nn.Module, suffix: str) -> nn.Module:
         into = getattr(alone, f"weight_ih{suffix}")
         rows, neurons = hidden.shape
         if rows % neurons:
-            raise bad("weight_hh.shape", tuple(hidden.shape), "(gates * N, N)", "No projections.")
+            raise bad(
+                "weight_hh.shape",
+                tuple(hidden.shape),
+                "(gates * N, N)",
+                "Projections are not supported.",
+            )
         gates, width = rows // neurons, into.shape[1]
         own = torch.eye(neurons).to(hidden)
         hidden.mul_(own.repeat(gates, 1))
@@ -85,7 +90,7 @@ def _by_copies(whole: System) -> System:
     """N copies of the whole network in place of each sample; in copy i only rate i comes back."""
     neurons, size = whole.neurons, whole.size
     first = whole.first_rate
-    # the rates of copy i stand at i * size + first + (0 ... N-1); only its own is kept
+    # the rates of copy i are at i * size + first + (0 ... N-1); only its own is kept
     kept = torch.ones(neurons, size, dtype=whole.dtype, device=whole.device)
     kept[:, first : first + neurons] = torch.eye(neurons, dtype=whole.dtype, device=whole.device)
     places = torch.arange(neurons) * size + first + torch.arange(neurons)

@@ -158,7 +158,7 @@ def jacobian_product(
         steps: T; needed only without x.
         state: first states, the network's own form or flat (B, S); zeros if None.
         drive: current added to each neuron, a number or broadcastable to (T, B, N).
-        every: singular values are taken after each so many steps.
+        every: number of steps between two sets of singular values.
         dtype: to compute in; None for the network's own.
 
     Returns:

@@ -21,7 +21,7 @@ float64, 7e-5 in float32).
 Where a single step spreads its growth further than that, the smallest elements may be rounding. So
 a rounding that is drawn at random is followed along all tangents to first order (`_Rounding`), and
 `resolved` says of which exponents it never changed an element by 1%. With fewer than all exponents
-a bound stands for it (`_floor`). Where whole rows of a Jacobian are zero, as those of silent ReLU
+a bound takes its place (`_floor`). Where whole rows of a Jacobian are zero, as those of silent ReLU
 units, the last elements are 0, which rounding would hide: m zero rows make the last m exponents
 -inf.
 """

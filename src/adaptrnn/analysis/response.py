@@ -119,7 +119,7 @@ def describe_step(
 ) -> xr.Dataset:
     """Measure onset, steady state, exponential fit and adaptation of responses to a step.
 
-    The definitions stand at the top of this module. The exponential is fitted by least squares
+    The definitions are at the top of this module. The exponential is fitted by least squares
     over the whole step; the interval of tau comes from that of the rate b (t times the standard
     error from the Jacobian) and reaches infinity where b may be 0. It takes the residuals for
     independent: where they are correlated in time it is too narrow (docs/explanation/seeds.md: with

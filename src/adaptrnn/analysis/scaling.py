@@ -70,9 +70,9 @@ def gain_scaling(
         h_mean, h_sd, and if there are gains n_mean, s_mean (time, xi): mean over neurons and
         trials, sd over neurons of the mean over trials; n_steady, s_steady, h_steady and
         output_variance (variance over time within the steady half, mean over trials), each
-        (xi, neuron); output_variance_frozen likewise; slope, slope_low, slope_high of log output
-        variance (mean over neurons) over log xi, along "condition" (adaptive, frozen), NaN
-        where the output does not vary.
+        (xi, neuron); output_variance_frozen in the same way; slope, slope_low, slope_high of
+        log output variance (mean over neurons) over log xi, along "condition" (adaptive,
+        frozen), NaN where the output does not vary.
         With gains, the fits of `fit_scaling` to n and s averaged over neurons, as n_value,
         n_delta_aic and so on.
 

@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 
 _WITHIN = ("neuron", "trial", "batch", "time")
 EXACT = 10_000
-"""Up to so many rearrangements a permutation test goes through all of them."""
+"""A permutation test goes through all rearrangements if they are not more than this."""
 
 
 def interval(
@@ -121,7 +121,7 @@ def paired_test(
 
     Args:
         a: a DataArray with dimension `unit`, or an array (seed,).
-        b: likewise, same replicates in the same order (aligned by coordinate if there is one).
+        b: as `a`, same replicates in the same order (aligned by coordinate if there is one).
         unit: the dimension that counts replicates.
         alternative: "two-sided", "greater" (a > b) or "less".
         confidence: of the interval of the mean difference, which has two sides whatever the
@@ -202,7 +202,7 @@ def unpaired_test(
 
     Args:
         a: a DataArray with dimension `unit`, or an array (seed,).
-        b: likewise; the number of replicates may differ.
+        b: as `a`; the number of replicates may differ.
         unit: the dimension that counts replicates.
         alternative: "two-sided", "greater" (a > b) or "less".
         confidence: of the interval of the difference, which has two sides whatever the
@@ -286,7 +286,7 @@ def correlation(
 
     Args:
         x: a DataArray with dimension `unit`, or an array.
-        y: likewise.
+        y: as `x`.
         unit: the dimension that counts replicates.
         method: "spearman" (ranks) or "pearson".
         confidence: of the interval.

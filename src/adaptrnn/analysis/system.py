@@ -13,7 +13,7 @@ S counts all numbers of the state: N for an RNN, 2N for an LSTM, N(1+G) for an A
 L times as many. What counts as a network, and who says what its state looks like:
 
     our RNN, ARUN                    the network does
-    torch.nn.RNNCell, GRUCell, LSTMCell, and torch.nn.RNN, GRU, LSTM in one direction     likewise
+    torch.nn.RNNCell, GRUCell, LSTMCell, and torch.nn.RNN, GRU, LSTM in one direction     also
     a function step(x_t, state) -> state, or step(x_t, state, drive) -> state,
     or an nn.Module called so        `state=`: an example, in tensors, tuples, named tuples, dicts
 

@@ -89,7 +89,7 @@ def balanced_split(
     Args:
         labels: classes (M,), integers.
         train: size of the first set, a multiple of the number of classes.
-        test: size of the second, likewise.
+        test: size of the second, also such a multiple.
         seed: of the draw.
 
     Returns:
@@ -350,7 +350,7 @@ def compare_transplant(
         trained: the recipient after its training.
         own: accuracies (0 to 1) of networks with their own controller: condition -> (seed,), or a
             DataArray (condition, seed).
-        transplanted: likewise of networks with the transplanted one, same conditions and seeds.
+        transplanted: as `own`, of networks with the transplanted one, same conditions and seeds.
         tolerance: largest loss allowed by condition; 0.02 for "clean" and 0.05 for others if None.
 
     Returns:

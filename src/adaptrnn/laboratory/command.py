@@ -41,7 +41,7 @@ def run_analyze(config: AnalyzeConfig, console: Console) -> list[Path]:
         console: where progress and the names of the files are printed.
 
     Returns:
-        The netCDF files, those that were there too.
+        The netCDF files, also those that were already there.
 
     Raises:
         InputError: an unknown analysis; a folder that is not a finished run; a network without
@@ -87,12 +87,12 @@ def run_analyze(config: AnalyzeConfig, console: Console) -> list[Path]:
         for name in names:
             lacks = _lacks(name, run)
             if lacks is not None:
-                console.print(f"{name}: passed over; {lacks}", highlight=False, soft_wrap=True)
+                console.print(f"{name}: skipped; {lacks}", highlight=False, soft_wrap=True)
                 continue
             path, stamp = _path(run, name), _stamp(run, config)
             data = None if config.force or not path.exists() else read_analysis(path)
             if data is not None and all(data.attrs.get(k) == v for k, v in stamp.items()):
-                note = "there already"
+                note = "already there"
             else:
                 if subject is None:
                     subject = subject_of_run(run.on_task(config.task), config.seed, config.effort)
@@ -127,11 +127,11 @@ def read_analysis(path: Path) -> xr.Dataset:
     Example:
         >>> read_analysis(Path("nowhere/analysis/spectrum.nc"))
         Traceback (most recent call last):
-        adaptrnn._error.InputError: nowhere/analysis/spectrum.nc: not there. Run ...
+        adaptrnn._error.InputError: nowhere/analysis/spectrum.nc: there is no such file. Run ...
     """
     if not path.exists():
         run = path.parent.parent
-        raise InputError(f"{path}: not there. Run  adaptrnn analyze {path.stem} {run}")
+        raise InputError(f"{path}: there is no such file. Run  adaptrnn analyze {path.stem} {run}")
     return read_dataset(path, "Write it again with --force.")
 
 

@@ -142,7 +142,7 @@ def render_page(page: Page) -> str:
     """Return the page as HTML.
 
     Args:
-        page: what stands on it.
+        page: what is on it.
 
     Returns:
         The HTML, complete.
@@ -240,7 +240,7 @@ _SCOPE = {
     "quick": "These are small networks (about 5,000 parameters) on small images (8x8 handwritten "
     "digits, 64 steps). This is not the paper's task (psMNIST, 784 steps; 400 neurons, 165,000 "
     "parameters): a verdict here says whether the effect shows in a small network, not whether it "
-    "does in the paper's. Wherever a row says psMNIST, these digits stand for it. A claim that "
+    "does in the paper's. Wherever a row says psMNIST, these digits are used instead. A claim that "
     "does not hold here is kept, with its numbers.",
     "laptop": "Real MNIST and CIFAR-10, smaller than the paper's: 14x14 pixels (196 steps) instead "
     "of 28x28 (784), 16x16 instead of 32x32, 100 neurons instead of 400, minutes of training "

@@ -78,7 +78,7 @@ def read(options: Mapping[str, object]) -> Pixels | None:
         if hash_pixels(parts) != facts["data_hash"]:
             raise ValueError("the hash of its content is not the one stored with it")
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        log.warning("The cache file %s is damaged (%s); it is built anew.", path, error)
+        log.warning("The cache file %s is damaged (%s); it is built again.", path, error)
         return None
     return Pixels(parts, tuple(facts["class_names"]), facts["data_hash"])
 

@@ -1,7 +1,7 @@
 """Cognitive tasks: three that are built in, and those of NeuroGym.
 
-The three draw every trial from their equations, which stand below. NeuroGym (Molano-Mazon et al.
-2022) keeps some thirty tasks of the field; they come with the extra "cognitive".
+The three draw every trial from their equations, which are given below. NeuroGym (Molano-Mazon et
+al. 2022) keeps some thirty tasks of the field; they come with the extra "cognitive".
 """
 
 from __future__ import annotations

@@ -331,7 +331,7 @@ Generator = Callable[[int, np.random.RandomState], Trials]
 
 @dataclass(frozen=True)
 class _Drawn:
-    """Trials that are drawn anew in every epoch: only their number is fixed."""
+    """Trials that are drawn again in every epoch: only their number is fixed."""
 
     count: int
 
