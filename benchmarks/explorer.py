@@ -1,7 +1,7 @@
 """How fast the explorer answers a slider: what it computes alone, and in a real browser.
 
     python benchmarks/explorer.py            # computing and drawing, in this process
-    python benchmarks/explorer.py --browser  # and from key press to painted number and picture
+    python benchmarks/explorer.py --browser  # and in a browser, from key press to painted answer
 
 The browser part needs playwright and chromium, found where the tests find it.
 """
@@ -14,9 +14,11 @@ import shutil
 import socket
 import statistics
 import subprocess
+import tempfile
 import time
 import urllib.request
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 # when a key went down, when the number in #ID had changed on screen, when the last picture had
@@ -43,15 +45,12 @@ WATCH = """
 def computing(repeat: int) -> dict[str, list[float]]:
     """Milliseconds of everything that happens between a slider's value and what is sent back."""
     from adaptrnn.analysis import isolate
-    from adaptrnn.explore import curve, network, neuron, page, picture
+    from adaptrnn.explore import network, neuron, page, picture
 
     net = network.load_network(network.SHIPPED)
-    at_rest, alone = neuron.rest(net.core), isolate(net.core)
-    pictures = [
-        getattr(picture, f"{name}Picture")()
-        for name in ("Curve", "Plane", "Trace", "Order", "State")
-    ]
-    curves, plane, trace, order, state = pictures
+    alone = isolate(net.core)
+    pictures = [getattr(picture, f"{name}Picture")() for name in ("Trace", "Order", "State")]
+    trace, order, state = pictures
     count = net.core.hidden_size
     steps: dict[str, Callable[[float], Any]] = {}
     kept: dict[str, Any] = {}
@@ -65,11 +64,6 @@ def computing(repeat: int) -> dict[str, list[float]]:
 
         return run
 
-    steps["n: the numbers"] = lambda n: page.curve_tiles(curve.numbers(n, 0.2, 1.0), 1.0)
-    steps["n: both pictures"] = lambda n: (
-        curves.show(n, 0.2, 1.0),
-        plane.show(n, 0.2, 1.0, at_rest),
-    )
     steps["drive, neurons alone: the table"] = probe(alone)
     steps["drive, network: the table"] = probe(net.core)
     steps["drive: three pictures"] = lambda xi: (
@@ -86,6 +80,64 @@ def computing(repeat: int) -> dict[str, list[float]]:
             ends = time.perf_counter() - begin, time.process_time() - busy
             for kind, seconds in zip(("", " (processor time)"), ends, strict=True):
                 found.setdefault(name + kind, []).append(1e3 * seconds)
+    return found
+
+
+# when a key went down in the first view, and when what it asked for had been drawn
+WATCH_VIEW = """
+() => {
+  const draw = show;
+  show = () => { draw(); requestAnimationFrame(() => { window.answered = performance.now(); }); };
+  document.addEventListener('keydown', () => {
+    window.pressed = performance.now();
+    window.answered = 0;
+  }, true);
+}
+"""
+
+
+def viewing(repeat: int) -> dict[str, list[float]]:
+    """Milliseconds of the first view, which needs no server: key to drawn, and processor time."""
+    from playwright.sync_api import sync_playwright
+
+    from adaptrnn.explore import view
+
+    found: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as library:
+        path = Path(folder) / "view.html"
+        path.write_text(view.page(), encoding="utf-8")
+        browser = library.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        tab = browser.new_page(viewport={"width": 1280, "height": 900})
+        tab.goto(path.as_uri())
+        tab.evaluate(WATCH_VIEW)
+        client = tab.context.new_cdp_session(tab)
+        client.send("Performance.enable", {"timeDomain": "threadTicks"})
+
+        def busy() -> float:
+            metrics = client.send("Performance.getMetrics")["metrics"]
+            return 1e3 * next(one["value"] for one in metrics if one["name"] == "TaskDuration")
+
+        for name, slider, keys in (
+            ("drive", "#xi", ("ArrowRight",)),
+            ("step", "#t", ("ArrowLeft",)),
+            ("gain", "#n", ("ArrowRight",)),
+            ("saturation", "#s", ("ArrowRight",)),
+            ("current", "#x", ("ArrowRight",)),
+            ("digit", "#digits button >> nth=3", ("Enter", "Tab")),
+        ):
+            tab.locator(slider).focus()
+            for turn in range(repeat if name != "digit" else 10):
+                before = busy()
+                tab.keyboard.press(keys[turn % len(keys)])
+                if keys[turn % len(keys)] == "Tab":
+                    continue
+                tab.wait_for_function("window.answered > 0")
+                tab.wait_for_timeout(100)
+                waited = tab.evaluate("window.answered - window.pressed")
+                found.setdefault(f"first view, {name}: key to drawn", []).append(waited)
+                used = found.setdefault(f"first view, {name} (processor time)", [])
+                used.append(busy() - before)
+        browser.close()
     return found
 
 
@@ -116,22 +168,17 @@ def browsing(repeat: int) -> dict[str, list[float]]:
             tab.goto(address)
             tab.wait_for_selector("#adaptrnn-7-0", timeout=120_000)
             tab.wait_for_timeout(2000)
-            for label, slider, number in (
-                ("n", 0, "adaptrnn-edge"),
-                ("s", 1, "adaptrnn-slope"),
-                ("drive, alone", 3, "adaptrnn-7-0"),
-            ):
-                thumb = tab.get_by_role("slider").nth(slider)
-                for _ in range(repeat):
-                    tab.evaluate(WATCH, number)
-                    thumb.focus()
-                    tab.keyboard.press("PageUp" if label != "s" else "PageDown")
-                    tab.wait_for_timeout(1200)
-                    seen = tab.evaluate("window.adaptrnnSeen")
-                    for part in ("number", "picture"):
-                        if part in seen:
-                            name = f"{label}: key to {part}"
-                            found.setdefault(name, []).append(seen[part] - seen["key"])
+            thumb = tab.get_by_role("slider").first
+            for _ in range(repeat):
+                tab.evaluate(WATCH, "adaptrnn-7-0")
+                thumb.focus()
+                tab.keyboard.press("PageUp")
+                tab.wait_for_timeout(1200)
+                seen = tab.evaluate("window.adaptrnnSeen")
+                for part in ("number", "picture"):
+                    if part in seen:
+                        name = f"drive, alone: key to {part}"
+                        found.setdefault(name, []).append(seen[part] - seen["key"])
             browser.close()
     finally:
         server.terminate()
@@ -152,7 +199,7 @@ def main() -> None:
     options = parser.parse_args()
     found = computing(options.repeat)
     if options.browser:
-        found |= browsing(options.repeat)
+        found |= viewing(options.repeat) | browsing(options.repeat)
     print(f"{'milliseconds':<52}{'median':>8}{'largest':>9}   of")
     for name, values in found.items():
         print(f"{name:<52}{statistics.median(values):>8.1f}{max(values):>9.1f}{len(values):>5}")

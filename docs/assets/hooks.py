@@ -4,6 +4,9 @@ Links out of docs/ lead to copies of the files they name; wide equations scroll 
 The site has an llms.txt, a list of its pages in plain Markdown for programs that read. Every link
 within the built site is followed, also those in HTML, and a broken one is a warning, which ends a
 strict build. Links to other machines are not followed: a build needs no network.
+
+The explorer's first view is a page of the site. So are the executed notebooks and the report where
+`make docs` has made them in build/; without them the site is built in seconds.
 """
 
 import logging
@@ -19,13 +22,52 @@ log = logging.getLogger("mkdocs.hooks")
 LINK = re.compile(r"\]\(((?:\.\./)+)([^)#\s]+)")
 
 
+BUILD = Path(__file__).parents[2] / "build"
+NOTEBOOKS = {
+    "swap_layer": "Swap a layer",
+    "probe_gru": "Probe a GRU",
+    "reproduce_figure": "Reproduce a figure",
+    "explore": "Explore f-I curves",
+}
+
+
+def on_config(config):
+    """Put the notebooks and the report into the navigation, where they have been made."""
+    made = {title: f"notebooks/{name}.md" for name, title in NOTEBOOKS.items() if _made(name)}
+    if made:
+        config.nav.append({"Notebooks, executed": [{title: uri} for title, uri in made.items()]})
+    if (BUILD / "report" / "index.html").is_file():
+        config.nav.append({"The report": "report/index.html"})
+    return config
+
+
+def _made(name):
+    return (BUILD / "notebooks" / f"{name}.md").is_file()
+
+
+def _generated(config):
+    """The explorer's first view, the notebooks and the report."""
+    from adaptrnn.explore import view
+
+    yield File.generated(config, "assets/explore.html", content=view.page())
+    for name in filter(_made, NOTEBOOKS):
+        path = BUILD / "notebooks" / f"{name}.md"
+        yield File.generated(config, f"notebooks/{name}.md", abs_src_path=str(path))
+    for path in sorted((BUILD / "report").rglob("*")):
+        if path.is_file():
+            uri = path.relative_to(BUILD).as_posix()
+            yield File.generated(config, uri, abs_src_path=str(path))
+
+
 def copy_of(path):
     """Where a file of the repository lies in the site; Markdown as text, not as a page."""
     return f"source/{path}.txt" if path.endswith(".md") else f"source/{path}"
 
 
 def on_files(files, config):
-    """Add every file outside docs/ that a page links to."""
+    """Add what is generated, and every file outside docs/ that a page links to."""
+    for file in _generated(config):
+        files.append(file)
     docs = Path(config.docs_dir).resolve()
     for page in list(files.documentation_pages()):
         for up, path in LINK.findall(page.content_string):

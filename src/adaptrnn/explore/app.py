@@ -17,37 +17,31 @@ app = marimo.App(width="medium", app_title="adaptrnn explorer", css_file="style.
 @app.cell
 def _():
     import marimo as mo
-    import numpy as np
 
     from adaptrnn import InputError, MissingExtraError
     from adaptrnn.analysis import isolate
-    from adaptrnn.explore import curve, network, neuron, page, picture, real_cell
+    from adaptrnn.explore import network, neuron, page, picture, real_cell, view
 
     return (
         InputError,
         MissingExtraError,
         real_cell,
-        curve,
         isolate,
         mo,
         network,
         neuron,
-        np,
         page,
         picture,
+        view,
     )
 
 
 @app.cell
-def _(mo):
-    mo.md(
-        """
-        # adaptrnn explorer
-
-        Every neuron has an f-I curve γ(x; n, s) with a gain n and a saturation s. In an adaptive
-        network both move in time. Move them by hand, then watch neurons do it.
-        """
-    )
+def _(at_rest, choice, mo, network, placed, runs, view):
+    # a frame of its own: marimo runs no script of an output
+    own = runs[choice.value] != network.SHIPPED
+    first = view.page(at_rest if own else None, placed)
+    mo.Html(view.frame(first))
 
 
 @app.cell
@@ -68,48 +62,6 @@ def _(InputError, choice, isolate, mo, network, neuron, page, runs):
         mo.stop(True, mo.Html(page.note(str(error), "warning")))
     mo.Html(page.card(net.facts))
     return alone_core, at_rest, net
-
-
-@app.cell
-def _(mo):
-    mo.md(
-        """
-        ## One f-I curve
-
-        γ(x; n, s) = (1 − s) ln(1 + exp(n x))/n + s/(1 + exp(−n x)). Where its slope is below 1,
-        noise does not grow (Proposition 1); on Λ(x) the slope at the current x is just below 1.
-        """
-    )
-
-
-@app.cell
-def _(mo):
-    n = mo.ui.slider(0.25, 50, 0.05, value=5, label="gain n", include_input=True)
-    s = mo.ui.slider(-0.25, 1.15, 0.005, value=0.2, label="saturation s", include_input=True)
-    x = mo.ui.slider(-3, 3, 0.05, value=1, label="current x", include_input=True)
-    mo.hstack([n, s, x], wrap=True, justify="start", gap=2)
-    return n, s, x
-
-
-@app.cell
-def _(curve, mo, n, page, s, x):
-    mo.Html(page.curve_tiles(curve.numbers(n.value, s.value, x.value), x.value))
-
-
-@app.cell
-def _(picture):
-    curve_picture, plane_picture = picture.CurvePicture(), picture.PlanePicture()
-    return curve_picture, plane_picture
-
-
-@app.cell
-def _(at_rest, curve_picture, mo, n, placed, plane_picture, s, x):
-    mo.Html(
-        '<div class="adaptrnn-pictures">'
-        + curve_picture.show(n.value, s.value, x.value)
-        + plane_picture.show(n.value, s.value, x.value, at_rest, placed)
-        + "</div>"
-    )
 
 
 @app.cell
@@ -167,8 +119,14 @@ def _(mo, net):
     kind = mo.ui.radio(["step", "noise", "sinusoid"], value="step", label="drive", inline=True)
     size = mo.ui.slider(0.25, 30, 0.25, value=5, label="size ξ", include_input=True)
     period = mo.ui.slider(4, 100, 1, value=25, label="period", include_input=True)
-    mo.hstack([picked, alone, kind, size, period], wrap=True, justify="start", gap=2)
     return alone, kind, period, picked, size
+
+
+@app.cell
+def _(alone, kind, mo, period, picked, size):
+    controls = [picked, alone, kind, size, *([period] if kind.value == "sinusoid" else [])]
+    row = mo.hstack(controls, wrap=True, justify="start", gap=2)
+    mo.Html(f'<div class="adaptrnn-controls">{row.text}</div>')  # stays in sight, see style.css
 
 
 @app.cell

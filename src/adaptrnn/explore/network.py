@@ -13,8 +13,8 @@ from adaptrnn.run import Run
 
 __all__ = ["SHIPPED", "ShownNetwork", "find_runs", "load_network"]
 
-SHIPPED = Path(__file__).parent / "weights"
-"""A small ARUN trained on handwritten digits; its model card is the README there."""
+SHIPPED = Path(__file__).parent / "weights" / "psmnist-arun-seed0"
+"""An ARUN of 100 neurons that reads MNIST digits; its model card is the README there."""
 
 CURVES = tuple(name for name, model in MODELS.built_in.items() if model.has_curves)
 
@@ -50,9 +50,9 @@ def find_runs(place: Path | str | None = None) -> dict[str, Path]:
 
     Example:
         >>> list(find_runs())
-        ['digits, comes with adaptrnn']
+        ['psMNIST, comes with adaptrnn']
     """
-    shipped = {"digits, comes with adaptrnn": SHIPPED}
+    shipped = {"psMNIST, comes with adaptrnn": SHIPPED}
     if place is None:
         return shipped
     folder = Path(place)
@@ -82,7 +82,7 @@ def load_network(folder: Path | str, name: str | None = None) -> ShownNetwork:
 
     Example:
         >>> load_network(SHIPPED).core.hidden_size
-        64
+        100
     """
     run = Run(Path(folder))
     config, record = run.config(), run.record()

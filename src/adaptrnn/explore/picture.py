@@ -279,10 +279,10 @@ class TracePicture(_Picture):
     """Current, gain, saturation and rate of neurons over time."""
 
     ROWS: ClassVar = (
-        ("a", "current aₜ"),
-        ("n", "gain nₜ"),
-        ("s", "saturation sₜ"),
-        ("h", "rate hₜ"),
+        ("a", "current a"),
+        ("n", "gain n"),
+        ("s", "saturation s"),
+        ("h", "rate h"),
     )
     LEAST: ClassVar = {"a": 1.0, "n": 0.5, "s": 0.05, "h": 0.5}
 
@@ -304,7 +304,7 @@ class TracePicture(_Picture):
             self.drive = self.axes[0].plot(
                 time, np.zeros(PLAN.steps), color=ink(), lw=1, ls="--", alpha=0.7
             )[0]
-            self.drive.set_label("drive ξₜ")
+            self.drive.set_label("drive ξ")
             self.axes[0].legend(handles=[self.drive], loc="upper right")
             self.axes[-1].set(xlabel="time (steps)", xlim=(0, PLAN.steps))
             self.place_labels(-0.18, -0.28)
