@@ -11,6 +11,9 @@ of an orthogonal array: any two values of two of the first four variables meet i
 run has a seed of its own (`ADAPTRNN_TEST_SEED` for torch and NumPy, see tests/conftest.py, and
 hypothesis' seed), and every second run a random order of the tests. A value that this processor
 or these libraries do not take is found by trying it, named, and left to the machine's own choice.
+
+A run that has ended is kept in build/machines.json. The same command, given again on the same
+machine and the same commit without changes, does only the runs that are missing.
 """
 
 from __future__ import annotations
@@ -35,6 +38,7 @@ VARIABLES = {
     "OPENBLAS_CORETYPE": ("Haswell", "SkylakeX", "Zen", "Sapphirerapids"),
 }
 SEED, ORDER = "seed", "order"  # further names for --only
+KEPT = ROOT / "build" / "machines.json"
 COLUMNS = ("torch", "our kernels", "threads", "MKL", "OpenBLAS", "order", "seed")
 START, END = "<!-- machines: written by tests/machines.py -->", "<!-- end of machines -->"
 
@@ -147,24 +151,65 @@ def tested(run: dict[str, str], arguments: list[str], workers: str) -> dict[str,
     return {"passed": passed, "failed": len(failed), "skipped": skipped, "names": names}
 
 
+def here() -> dict[str, str] | None:
+    """What must be the same for a kept run to count; None if the files differ from the commit."""
+    words = ["git", "-C", str(ROOT)]
+    head, changed = (
+        subprocess.run([*words, *more], capture_output=True, text=True)
+        for more in (
+            ["rev-parse", "--short", "HEAD"],
+            ["status", "--porcelain", "--", "src", "tests"],
+        )
+    )
+    versions = facts()
+    if head.returncode or changed.returncode or changed.stdout or versions is None:
+        return None
+    return {
+        "commit": head.stdout.strip(),
+        "processor": processor(),
+        "versions": versions["versions"],
+    }
+
+
+def kept(arguments: list[str]) -> dict[str, dict[str, object]]:
+    """The results of runs that ended before, by the run's settings as a text."""
+    try:
+        found = json.loads(KEPT.read_text())
+    except (OSError, ValueError):
+        return {}
+    place = here()
+    same = place is not None and found["here"] == place and found["arguments"] == arguments
+    return found["runs"] if same else {}
+
+
+def keep(arguments: list[str], runs: dict[str, dict[str, object]]) -> None:
+    """Keep the results of the runs that have ended."""
+    if (place := here()) is not None:
+        KEPT.parent.mkdir(exist_ok=True)
+        text = json.dumps({"here": place, "arguments": arguments, "runs": runs}, indent=1)
+        KEPT.write_text(text + "\n")
+
+
 def table(results: list[tuple[dict[str, str], dict[str, object]]], left_out: list[str]) -> str:
     """The runs as a Markdown table, with the machine, and with what was left out."""
-    here = facts()
-    assert here is not None
+    found = facts()
+    assert found is not None
+    commit = f", at commit {place['commit']}" if (place := here()) else ""
     lines = [
-        f"The table was measured on {processor()} with {os.cpu_count()} cores, {here['versions']}, "
-        f"Python {platform.python_version()}. An empty cell is the machine's own choice.",
+        f"The table was measured on {processor()} with {os.cpu_count()} cores, "
+        f"{found['versions']}, Python {platform.python_version()}{commit}. "
+        "An empty cell is the machine's own choice.",
         "",
         "| run | " + " | ".join(COLUMNS) + " | passed | failed | skipped |",
         "| --- |" + " --- |" * (len(COLUMNS) + 3),
     ]
-    for number, (run, found) in enumerate(results):
+    for number, (run, result) in enumerate(results):
         cells = [run.get(name, "") for name in (*VARIABLES, ORDER, SEED)]
-        counts = [str(found[name]) for name in ("passed", "failed", "skipped")]
+        counts = [str(result[name]) for name in ("passed", "failed", "skipped")]
         lines.append(f"| {number} | " + " | ".join([*cells, *counts]) + " |")
     lines += ["", *(f"- Not possible here, {line}." for line in sorted(set(left_out)))]
-    for number, (_, found) in enumerate(results):
-        lines += [f"- Run {number} failed `{name}`." for name in found["names"]]  # type: ignore[attr-defined]
+    for number, (_, result) in enumerate(results):
+        lines += [f"- Run {number} failed `{name}`." for name in result["names"]]  # type: ignore[attr-defined]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -194,7 +239,7 @@ def main(words: list[str]) -> int:
     options, arguments = parser.parse_known_args(words)
     facts()  # fails here if nothing can be learnt from a process
     runs = one_at_a_time(options.only) if options.only else covering_set()
-    results, left_out = [], []
+    results, left_out, ended = [], [], kept(arguments)
     for number, asked in enumerate(runs):
         if options.run and number not in options.run:
             continue
@@ -205,7 +250,11 @@ def main(words: list[str]) -> int:
         left_out += without
         print(f"run {number}:", *(f"{k}={v}" for k, v in run.items()), file=sys.stderr, flush=True)
         if not options.list:
-            results.append((run, tested(run, arguments, options.workers)))
+            name = json.dumps(run, sort_keys=True)
+            if name not in ended or options.run:
+                ended[name] = tested(run, arguments, options.workers)
+                keep(arguments, ended)
+            results.append((run, ended[name]))
     if options.list:
         print(*(f"not possible here, {line}" for line in sorted(set(left_out))), sep="\n")
         return 0

@@ -47,3 +47,27 @@ def test_the_table_takes_the_place_of_the_old_one(tmp_path, monkeypatch, failed)
     text = page.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
     assert f"| 5 | 7 | {failed} | 1 |" in text and ("a::b" in text) == bool(failed)
+
+
+def test_a_run_that_has_ended_is_not_done_again(tmp_path, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(machines, "KEPT", tmp_path / "build" / "machines.json")
+    monkeypatch.setattr(machines, "facts", lambda *_: {"versions": "torch 2"})
+    monkeypatch.setattr(machines, "covering_set", lambda: [{"seed": "0"}, {"seed": "1"}])
+    place = {"commit": "abc", "processor": "one", "versions": "torch 2"}
+    monkeypatch.setattr(machines, "here", lambda: place)
+
+    def tested(run, arguments, workers):
+        asked.append(run["seed"])
+        if asked == ["0", "1"]:
+            raise KeyboardInterrupt  # stopped in its second run
+        return {"passed": int(run["seed"]), "failed": 0, "skipped": 0, "names": []}
+
+    monkeypatch.setattr(machines, "tested", tested)
+    with pytest.raises(KeyboardInterrupt):
+        machines.main(["tests/a.py"])
+    assert machines.main(["tests/a.py"]) == 0 and asked == ["0", "1", "1"]
+    assert machines.main(["tests/a.py"]) == 0 and len(asked) == 3  # nothing was left to do
+    assert machines.main(["tests/b.py"]) == 0 and len(asked) == 5  # other tests
+    place["commit"] = "def"  # other files
+    assert machines.main(["tests/b.py"]) == 0 and len(asked) == 7
