@@ -181,7 +181,7 @@ def test_the_line_is_the_mean_and_no_seed_is_hidden():
     *hairs, line = axes[0, 0].lines
     assert len(hairs) == 2 and line.get_linewidth() > 2 * hairs[0].get_linewidth()
     style.count_seeds(axes[0, 0], holed)
-    assert axes[0, 0].get_title("right") == "n = 2 networks"
+    assert axes[0, 0].texts[-1].get_text() == "n = 2 networks"
 
 
 @pytest.mark.parametrize(

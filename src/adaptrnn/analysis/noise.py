@@ -30,7 +30,7 @@ from adaptrnn.activation import gamma, gamma_dx
 from adaptrnn.analysis._finite import finite
 from adaptrnn.analysis._type import Values
 
-__all__ = ["level_residual", "level_set", "noise_variance"]
+__all__ = ["level_residual", "level_set", "noise_variance", "slope_at_drive"]
 
 
 def noise_variance(
@@ -174,6 +174,26 @@ def _saturation(n: np.ndarray, xi: np.ndarray, epsilon: float) -> np.ndarray:
     with np.errstate(divide="ignore", invalid="ignore"):
         s = (small - epsilon) / (large * (n * small - 1))
     return np.where(np.isfinite(s), s, np.nan)
+
+
+def slope_at_drive(n: xr.DataArray, s: xr.DataArray) -> xr.DataArray:
+    """The slope of f-I curves at the drive that they adapted to, gamma'(xi; n, s).
+
+    Args:
+        n: gains, over xi and any other dimension.
+        s: saturations, over the same.
+
+    Returns:
+        Slopes over the dimensions of n.
+
+    Example:
+        >>> n = xr.DataArray([50.0, 50.0], coords={"xi": [1.0, 10.0]})
+        >>> slope_at_drive(n, xr.full_like(n, 0.02)).values.round(6)
+        array([0.98, 0.98])
+    """
+    values = (n.xi.broadcast_like(n).transpose(*n.dims), n, s.transpose(*n.dims))
+    tensors = (torch.from_numpy(v.values.astype(float)) for v in values)
+    return n.copy(data=gamma_dx(*tensors).numpy())
 
 
 def level_residual(

@@ -2,41 +2,68 @@
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
+
 import xarray as xr
 from matplotlib.figure import Figure
 
-from adaptrnn.figure.style import colour, label_of, letters, subplots
+from adaptrnn.figure.style import (
+    colour,
+    count_seeds,
+    has_controller,
+    label_of,
+    letters,
+    log_axis,
+    mean_and_seeds,
+    name_lines,
+    name_task,
+    subplots,
+)
 
 __all__ = ["gradients"]
 
-_FLOOR = 1e-12  # least norm that is drawn
+_LABELS = {"norm": "norm of dL/d$W_{hh}$", "contribution": "norm, one step alone"}
 
 
 def gradients(data: xr.Dataset) -> Figure:
-    """Draw the norm against the length, a panel for networks before and one after training.
+    """Draw the norm of the gradient against the steps over which it is accumulated.
 
     Args:
-        data: `norm` (role, model, seed, network, length) of one task.
+        data: `norm`, and perhaps `contribution`, that of each step alone (role, model, seed,
+            network, length), length from the last step back. Of one role; of one network, model
+            and seed have length one.
 
     Returns:
-        The figure.
+        The figure, a panel for trained networks and one for those before training: thick lines
+        are geometric means over seeds, hairs are seeds.
     """
     data = data.isel(role=0)
-    networks = data.network.values.tolist()
-    figure, axes = subplots(1, len(networks), height=3.4, sharex=True, sharey=True)
-    for axis, network in zip(axes[0], networks, strict=True):
+    names = [name for name in ("norm", "contribution") if name in data]
+    networks = [name for name in ("trained", "initial") if name in data.network]
+    pairs = [(name, network) for name in names for network in networks]
+    shape = (len(names), len(networks))
+    figure, axes = subplots(*shape, width=9, height=0.3 + 2.8 * len(names), sharex=True)
+    for axis, (name, network) in zip(axes.flat, pairs, strict=True):
+        ends = []
         for model in data.model.values.tolist():
-            norm = data.norm.sel(model=model, network=network).clip(min=_FLOOR)
-            mean = np.exp(np.log(norm).mean("seed"))
-            axis.plot(data.length, mean, color=colour(model), label=label_of(model))
-            band = (norm.min("seed"), norm.max("seed"))
-            axis.fill_between(data.length, *band, color=colour(model), alpha=0.15, lw=0)
-        axis.set(xlabel="steps accumulated, from the last back", title=network)
-        if bool(data.norm.sel(network=network).notnull().any()):
-            axis.set_yscale("log")
-    axes[0, 0].set_ylabel("norm of dL/d$W_{hh}$")
+            values = data[name].sel(model=model, network=network)
+            line: dict[str, Any] = {
+                "color": colour(model),
+                "lw": 2.4 if has_controller(model) else 1.4,
+            }
+            _, mean = mean_and_seeds(axis, values, "length", geometric=True, **line)
+            if (mean > 0).any():
+                ends.append((float(mean[mean > 0][-1]), label_of(model), colour(model)))
+        if ends:
+            log_axis(axis)
+        axis.set_xlim(0, float(data.length.max()))
+        axis.set_title({"trained": "after training", "initial": "before training"}[network])
+        name_lines(axis, ends)
+        count_seeds(axis, data[name].sel(network=network).max("model"), "seed")
+    for axis in axes[-1]:
+        axis.set_xlabel("steps accumulated, from the last back")
+    for row, name in zip(axes, names, strict=True):
+        row[0].set_ylabel(_LABELS[name])
     letters(axes)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    name_task(figure, data)
     return figure

@@ -1,8 +1,6 @@
-"""Gains and saturations: learned ones, turned digits, noise (Geadah et al. 2024, Fig 3)."""
+"""Gains and saturations: learned ones, noise (Geadah et al. 2024, Fig 3)."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -10,7 +8,7 @@ from matplotlib.figure import Figure
 
 from adaptrnn.figure.style import colour, ink, letters, shades, subplots
 
-__all__ = ["curve_spread", "rotated", "scaling"]
+__all__ = ["curve_spread", "scaling"]
 
 _SIGNALS = {"n": "gain n", "s": "saturation s"}
 
@@ -39,42 +37,6 @@ def curve_spread(data: xr.Dataset) -> Figure:
     axes[0, -1].legend()
     letters(axes)
     return figure
-
-
-def rotated(data: xr.Dataset) -> Figure:
-    """Draw (n, s) before and after they are trained again on turned digits, and the accuracy.
-
-    Args:
-        data: `n`, `s` (role, model, seed, training, neuron), `accuracy` (role, model, seed, stage)
-            of one task and model.
-
-    Returns:
-        The figure: the first seed's neurons, each with the way it went, and all seeds' accuracy.
-    """
-    data = data.isel(role=0, model=0)
-    figure, axes = subplots(1, 2, height=3.2)
-    cloud, right = axes[0]
-    tones = {"before": colour("gamma"), "after": colour("arun")}
-    one = data.isel(seed=0)
-    cloud.plot(one.n.transpose("training", "neuron"), one.s.transpose("training", "neuron"), **_WAY)
-    for training, tone in tones.items():
-        at = one.sel(training=training)
-        cloud.scatter(at.n, at.s, 12, color=tone, lw=0, label=f"{training} retraining", zorder=3)
-    cloud.set(xlabel=_SIGNALS["n"], ylabel=_SIGNALS["s"], title=f"seed {data.seed.values[0]}")
-    cloud.legend(frameon=True, framealpha=0.8, edgecolor="none")
-    stages = data.stage.values.tolist()
-    places = np.arange(len(stages))
-    right.bar(places, 100 * data.accuracy.mean("seed"), 0.6, color=colour("gamma"), alpha=0.45)
-    for seed in data.seed.values:
-        right.plot(places, 100 * data.accuracy.sel(seed=seed), "o-", color=ink(), lw=0.9, ms=3.5)
-    right.set(ylim=(0, 100), ylabel="test accuracy (%)")
-    right.set_xticks(places, stages)
-    right.grid(axis="x", visible=False)
-    letters(axes)
-    return figure
-
-
-_WAY: dict[str, Any] = {"color": "#8a8f98", "lw": 0.5, "alpha": 0.6}
 
 
 def scaling(data: xr.Dataset) -> Figure:

@@ -24,9 +24,10 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, Colormap, LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from adaptrnn._error import choose
-from adaptrnn.model import MODELS
+from adaptrnn.model import MODELS, OWN_MODEL, Model
 from adaptrnn.preset import preset_of
 
 __all__ = [
@@ -37,14 +38,17 @@ __all__ = [
     "count_seeds",
     "drawn",
     "drive_axis",
+    "has_controller",
     "ink",
     "key",
     "label_of",
     "letters",
+    "log_axis",
     "marker",
     "mean_and_seeds",
     "muted",
     "name_lines",
+    "name_task",
     "paper_value",
     "percent_axis",
     "render",
@@ -155,8 +159,13 @@ def drawn(draw: Callable[[], Figure], dark: bool = False) -> Callable[[str], byt
 
 
 def subplots(
-    rows: int, columns: int, width: float = 7.5, height: float = 2.8, **arguments: Any
-) -> tuple[Figure, np.ndarray]:
+    rows: int,
+    columns: int,
+    width: float = 7.5,
+    height: float = 2.8,
+    figure: Any = None,
+    **arguments: Any,
+) -> tuple[Any, np.ndarray]:
     """A figure with a grid of axes, without pyplot.
 
     Args:
@@ -164,28 +173,39 @@ def subplots(
         columns: number of columns.
         width: inches.
         height: inches.
+        figure: a part of a figure to divide, in place of a new one of this size.
         **arguments: of matplotlib's `Figure.subplots`.
 
     Returns:
         The figure and its axes (rows, columns).
     """
-    figure = Figure(figsize=(width, height))
+    figure = Figure(figsize=(width, height)) if figure is None else figure
     return figure, figure.subplots(rows, columns, squeeze=False, **arguments)
 
 
 def colour(model: str) -> str:
     """Colour of a model on the page of the present style."""
-    return MODELS[model].colours[1 if _is_dark() else 0]
+    return _model(model).colours[1 if _is_dark() else 0]
 
 
 def marker(model: str) -> str:
     """Marker of a model."""
-    return MODELS[model].marker
+    return _model(model).marker
 
 
 def label_of(model: str) -> str:
     """Name of a model as it stands in figures and tables."""
-    return MODELS[model].label
+    return _model(model).label
+
+
+def has_controller(model: str) -> bool:
+    """Whether the n and s of a model change while it runs."""
+    return _model(model).has_controller
+
+
+def _model(name: str) -> Model:
+    """A model; for a network that has no model's name, one with the looks of any other."""
+    return Model(name, MODELS["relu"].build, label="network") if name == OWN_MODEL else MODELS[name]
 
 
 def ink() -> str:
@@ -236,7 +256,7 @@ def shade_bar(
     count = len(values)
     norm = BoundaryNorm(np.arange(count + 1) - 0.5, count)
     shown = ScalarMappable(norm, ListedColormap(shades(count)))
-    bar = figure.colorbar(shown, ax=axes, label=label, aspect=30, pad=0.02)
+    bar = figure.colorbar(shown, ax=axes, label=label, aspect=40, pad=0.02, fraction=0.05)
     every = max(1, -(-count // 10))
     bar.set_ticks(range(0, count, every), labels=[f"{v:.3g}" for v in values[::every]])
     bar.ax.minorticks_off()
@@ -263,6 +283,11 @@ def task_title(data: xr.Dataset | xr.DataArray, role: str | None = None) -> str:
     return str(data.role.attrs.get(name) or preset_of(name).label)
 
 
+def name_task(figure: Figure, data: xr.Dataset) -> None:
+    """Write the task of the data above the figure."""
+    figure.suptitle(task_title(data), fontsize=9)
+
+
 def as_seeds(data: xr.Dataset, model: str, task: str, seed: int) -> xr.Dataset:
     """The data of one network as those of several: with dimensions role, model and seed.
 
@@ -282,35 +307,51 @@ def as_seeds(data: xr.Dataset, model: str, task: str, seed: int) -> xr.Dataset:
     )
 
 
-def count_seeds(axis: Axes, data: xr.Dataset | xr.DataArray, noun: str = "network") -> None:
-    """Write into the corner above a panel how many networks it shows.
+def count_seeds(
+    axis: Axes,
+    data: xr.Dataset | xr.DataArray,
+    noun: str = "network",
+    corner: tuple[float, float] = (0.98, 0.03),
+) -> None:
+    """Write into a corner of a panel how many networks it shows.
 
     Args:
         axis: the panel.
         data: what it shows; seeds without any number do not count.
         noun: what a seed is one of.
+        corner: which one, as shares of width and height; by default the lower right.
     """
     whole = data.to_dataarray() if isinstance(data, xr.Dataset) else data
     known = whole.notnull().any([dim for dim in whole.dims if dim != "seed"])
     count = int(known.sum()) if "seed" in whole.dims else 1
     text = f"n = {count} {noun}{'' if count == 1 else 's'}"
-    axis.set_title(text, loc="right", fontsize=7, color=muted())
+    sides: dict[str, Any] = {"ha": "right" if corner[0] > 0.5 else "left"}
+    sides |= {"va": "top" if corner[1] > 0.5 else "bottom"}
+    ground = {"fc": matplotlib.rcParams["axes.facecolor"], "ec": "none", "alpha": 0.8, "pad": 1}
+    place: dict[str, Any] = {"transform": axis.transAxes, "bbox": ground, "zorder": 6}
+    axis.text(*corner, text, fontsize=7, **sides, **place)
 
 
-def mean_and_seeds(axis: Axes, values: xr.DataArray, x: str, **line: Any) -> tuple[Any, Any]:
+def mean_and_seeds(
+    axis: Axes, values: xr.DataArray, x: str, geometric: bool = False, **line: Any
+) -> tuple[Any, Any]:
     """Draw the mean over seeds as a line, and each seed as a hair that does not hide other lines.
 
     Args:
         axis: where.
         values: over seed and x; seeds without any number are left out.
         x: the dimension along the axis.
+        geometric: whether the mean is of logarithms.
         **line: of matplotlib's `plot`, for the mean.
 
     Returns:
         x and the mean over seeds.
     """
     known = values.dropna("seed", how="all").transpose(x, "seed")
-    mean = known.mean("seed")
+    with np.errstate(divide="ignore"):  # of a 0
+        many = geometric and known.sizes["seed"] > 1
+        logs: Any = np.log(known) if many else known
+        mean: Any = np.exp(logs.mean("seed")) if many else logs.mean("seed")
     settings = {"lw": 1.8, **line}
     if known.sizes["seed"] > 1:
         tone = {key: settings[key] for key in ("color", "ls", "clip_on") if key in settings}
@@ -330,7 +371,8 @@ def name_lines(
         inside: left of the right edge in place of right of it.
         gap: least distance of two names, a share of the panel's height.
     """
-    scale, x = axis.transAxes.inverted(), axis.get_xlim()[1]
+    x, _ = axis.get_xlim()[1], axis.get_ylim()  # which settles the limits
+    scale = axis.transAxes.inverted()
     shown = [end for end in ends if np.isfinite(end[0])]
     heights = [scale.transform(axis.transData.transform((x, end[0])))[1] for end in shown]
     placed, least = [0.0] * len(shown), 0.02
@@ -344,7 +386,7 @@ def name_lines(
         axis.text(side[0], height - over, name, color=tone, fontsize=8, **place)
 
 
-def drive_axis(axis: Axes, xi: np.ndarray | xr.DataArray, label: str = "drive ξ") -> None:
+def drive_axis(axis: Axes, xi: Any, label: str = "drive ξ") -> None:
     """A scale of drives from 0 up that shows small ones and large ones: linear to 1, then in logs.
 
     Args:
@@ -358,6 +400,17 @@ def drive_axis(axis: Axes, xi: np.ndarray | xr.DataArray, label: str = "drive ξ
     axis.set_xticks(ticks, [str(tick) for tick in ticks])
     axis.minorticks_off()
     axis.set(xlabel=label, xlim=(values.min(), values.max()))
+
+
+def log_axis(axis: Axes) -> None:
+    """A vertical scale of logarithms with plain numbers at its ticks where these are short."""
+    axis.set_yscale("log", nonpositive="mask")
+    low, high = axis.get_ylim()
+    if high < 100 * low:
+        axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    if low > 1e-3 and high < 1e5:
+        axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axis.yaxis.set_minor_formatter(NullFormatter())
 
 
 def percent_axis(axis: Axes, values: Any, low: float = 0, high: float = 100) -> None:
@@ -402,7 +455,13 @@ def paper_value(
 
 def key(axis: Axes, **settings: Any) -> None:
     """A legend on the page's ground, so that lines behind it do not cross its words."""
-    looks = {"fontsize": 7, "frameon": True, "framealpha": 0.85, "edgecolor": "none"}
+    looks = {
+        "fontsize": 7,
+        "title_fontsize": 7,
+        "frameon": True,
+        "framealpha": 0.85,
+        "edgecolor": "none",
+    }
     axis.legend(**{**looks, **settings})
 
 

@@ -6,19 +6,38 @@ import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from adaptrnn._error import bad
-from adaptrnn.figure.style import colour, ink, label_of, letters, render, shades, subplots
+from adaptrnn.figure.controller import level_sets, manifold
+from adaptrnn.figure.gradient import gradients
+from adaptrnn.figure.noise import trained_noise_error
+from adaptrnn.figure.stability import eigenvalues, exponents
+from adaptrnn.figure.style import (
+    as_seeds,
+    colour,
+    ink,
+    key,
+    label_of,
+    letters,
+    render,
+    shades,
+    subplots,
+)
+from adaptrnn.figure.transfer import rotated, transplanted
 from adaptrnn.laboratory.protocol import ANALYSES
+from adaptrnn.model import OWN_MODEL
+from adaptrnn.preset import task_in_words
 from adaptrnn.storage import write_atomic
 
 __all__ = [
     "DRAWINGS",
+    "both_controllers",
+    "by_length",
     "draw_controller_manifold",
     "draw_fractional",
     "draw_gain_scaling",
@@ -33,16 +52,74 @@ __all__ = [
     "draw_step_response",
     "draw_to",
     "draw_transfer",
+    "noise_error",
+    "settling",
 ]
 
 _ONE, _OTHER = "arun", "gamma"  # the two strongest colours of the style
 _SIGNALS = {"n": "gain $n_t$", "s": "saturation $s_t$", "h": "rate $h_t$"}
 
 
-def _key(axis: Axes, **arguments: object) -> None:
-    """A legend on the page's ground, so that lines behind it do not cross the text."""
-    settings = {"fontsize": 7, "frameon": True, "framealpha": 0.85, "edgecolor": "none"}
-    axis.legend(**{**settings, **arguments})
+def _as_seeds(data: xr.Dataset) -> xr.Dataset:
+    """The result of one network as a figure over seeds takes it."""
+    config = json.loads(data.attrs.get("config", "{}"))
+    task = task_in_words(config["task"], None) if config else "one network"
+    return as_seeds(data, config.get("model", OWN_MODEL), task, config.get("seed", 0))
+
+
+def settling(data: xr.Dataset) -> xr.Dataset:
+    """What is drawn of an analysis `controller_manifold`.
+
+    Args:
+        data: its result.
+
+    Returns:
+        path (current, time, component) from one start, every fourth step after the onset;
+        steady (start, current, component); share (component) of the variance.
+    """
+    two = data.isel(component=slice(2))
+    after = two.score.isel(start=0, drop=True).sel(time=slice(0, None, 4))
+    return xr.Dataset(
+        {
+            "path": after.transpose("current", "time", "component"),
+            "steady": two.steady_score.transpose("start", "current", "component"),
+            "share": two.ratio,
+        },
+        attrs=data.attrs,
+    )
+
+
+def noise_error(data: xr.Dataset) -> xr.Dataset:
+    """What is drawn of the error of predicted variances in an analysis `noise`.
+
+    Args:
+        data: its result.
+
+    Returns:
+        share (mu, sigma) of neurons within 5%, 0 to 1; middle and high (mu, sigma), the median and
+        the 95th percentile over neurons of |variance / predicted - 1|.
+    """
+    error = abs(data.relative_error)
+    return xr.Dataset(
+        {
+            "share": (error <= 0.05).where(error.notnull()).mean("neuron"),
+            "middle": error.median("neuron"),
+            "high": error.quantile(0.95, "neuron", skipna=True).drop_vars("quantile"),
+        },
+        attrs=data.attrs,
+    )
+
+
+def by_length(data: xr.Dataset) -> xr.Dataset:
+    """The result of an analysis `gradients` over the steps that are accumulated, from the last."""
+    return data.swap_dims(time="length").drop_vars("time").sortby("length")
+
+
+def both_controllers(data: xr.Dataset) -> xr.DataArray:
+    """Accuracy (controller, condition), own and transplanted, in an analysis `transfer`."""
+    names = ["own", "transplanted"]
+    rates = [data[f"accuracy_{name}"] for name in names]
+    return xr.concat(rates, "controller").assign_coords(controller=names).assign_attrs(data.attrs)
 
 
 def _signed(draw: Callable[[xr.Dataset], Figure]) -> Callable[[xr.Dataset], Figure]:
@@ -52,7 +129,7 @@ def _signed(draw: Callable[[xr.Dataset], Figure]) -> Callable[[xr.Dataset], Figu
     def signed(data: xr.Dataset) -> Figure:
         figure = draw(data)
         config = json.loads(data.attrs.get("config", "{}"))
-        words = [label_of(config["model"]), config["task"]] if config else []
+        words = [label_of(config["model"]), task_in_words(config["task"], None)] if config else []
         words += ["one network" + (f", training seed {config['seed']}" if config else "")]
         if "neuron" in data.sizes:
             words.append(f"{data.sizes['neuron']} neurons")
@@ -66,39 +143,7 @@ def _signed(draw: Callable[[xr.Dataset], Figure]) -> Callable[[xr.Dataset], Figu
 @_signed
 def draw_lyapunov(data: xr.Dataset) -> Figure:
     """Exponents against the drive, after its onset, and on the task."""
-    onset = "after_onset" in data
-    definitions = data.definition.values
-    figure, axes = subplots(1, 2 + onset, width=9 if onset else 7.5, height=3.6)
-    for definition, mark in zip(definitions, "o^s", strict=False):
-        for condition in data.condition.values:
-            one = data.sel(definition=definition, condition=condition)
-            tone = colour(_ONE if condition == "adaptive" else _OTHER)
-            error = np.nan_to_num(one.standard_error.values)
-            settings = {"lw": 1.2, "capsize": 2, "marker": mark, "color": tone}
-            label = f"{definition}, {condition}"
-            axes[0, 0].errorbar(one.xi, one.lyapunov, error, label=label, **settings)
-    axes[0, 0].set(xlabel="drive ξ", ylabel="largest exponent (1/step)")
-    axes[0, 0].set_title("against the drive")
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(definitions))
-    if onset:
-        for xi, tone in zip(data.xi_onset.values, shades(data.sizes["xi_onset"]), strict=True):
-            one = data.sel(xi_onset=xi)
-            error = np.nan_to_num(one.after_onset_error.values)
-            settings = {"color": tone, "capsize": 2, "marker": "o", "label": f"ξ = {xi:g}"}
-            axes[0, 1].errorbar(one.delay, one.after_onset, error, **settings)
-        axes[0, 1].set(xlabel="steps after the onset", title="n, s of that step, frozen")
-        low, high = axes[0, 1].get_ylim()
-        axes[0, 1].set_ylim(low, high + 0.3 * (high - low))  # room for the key
-        _key(axes[0, 1], ncols=2, loc="upper center")
-    index = np.arange(data.sizes["image"])
-    error = np.nan_to_num(data.on_task_error.values)
-    axes[0, -1].errorbar(index, data.on_task, error, fmt="o", color=colour(_ONE), capsize=2)
-    axes[0, -1].set(xlabel="test image", title="under the task's input")
-    for axis in axes[0]:
-        axis.axhline(0, color=ink(), lw=0.8)
-    letters(axes)
-    return figure
+    return exponents(_as_seeds(data.rename(standard_error="error")))
 
 
 @_signed
@@ -117,7 +162,7 @@ def draw_jacobian(data: xr.Dataset) -> Figure:
                 axes[0, 0].set_title("trained (—), initial (- -)")
         axes[0, 0].axhline(1, color=ink(), lw=0.8)
         axes[0, 0].set(xlabel="gain n", ylabel="norm of the Jacobian", yscale="log")
-        _key(axes[0, 0])
+        key(axes[0, 0])
     steps = data.step_norm
     axes[0, -2].plot(data.step, steps.mean("image"), color=colour(_ONE))
     low, high = steps.min("image"), steps.max("image")
@@ -132,7 +177,7 @@ def draw_jacobian(data: xr.Dataset) -> Figure:
             axes[0, -1].plot(data.time, one, color=tone, label=f"rank {rank + 1}")
     axes[0, -1].axhline(0, color=ink(), lw=0.8)
     axes[0, -1].set(xlabel="T (steps)", ylabel=r"$\ln \sigma(P_T) / T$", title="products")
-    _key(axes[0, -1])
+    key(axes[0, -1])
     letters(axes)
     return figure
 
@@ -219,7 +264,7 @@ def draw_gain_scaling(data: xr.Dataset) -> Figure:
                 label = f"{model}, ΔAIC {float(data[f'{name}_delta_aic'].sel(model=model)):.0f}"
                 axis.plot(xi, curve(*value), color=colour(tone), label=label)
         axis.set(xlabel="sd of the input ξ", ylabel=f"steady {_SIGNALS[name].split()[0]} {name}")
-        _key(axis)
+        key(axis)
     axis = axes[0, -1]
     for condition, tone in zip(data.condition.values, (_ONE, _OTHER), strict=False):
         name = "output_variance" if condition != "frozen" else "output_variance_frozen"
@@ -228,7 +273,7 @@ def draw_gain_scaling(data: xr.Dataset) -> Figure:
         settings = {"color": colour(tone), "label": label}
         axis.plot(data.xi, data[name].mean("neuron"), "o-", **settings)
     axis.set(xlabel="sd of the input ξ", ylabel="output variance", xscale="log", yscale="log")
-    _key(axis)
+    key(axis)
     letters(axes)
     return figure
 
@@ -247,128 +292,45 @@ def draw_heterogeneity(data: xr.Dataset) -> Figure:
         axis.errorbar(data.n, data.s, data.s_within, data.n_within, **settings)
         axis.set_title("bars: sd over time and images")
     axis.set(xlabel="gain n", ylabel="saturation s")
-    _key(axis)
+    key(axis)
     return figure
 
 
 @_signed
 def draw_controller_manifold(data: xr.Dataset) -> Figure:
     """Trajectories of the controller alone in its principal components, where they end, and n."""
-    figure, axes = subplots(1, 3, width=9, height=3.2)
-    ratio = data.ratio.values
-    tones = shades(data.sizes["current"])
-    for k, tone in enumerate(tones):
-        one = data.isel(current=k).sel(time=slice(0, None))
-        current = f"a = {float(data.current[k]):.2g}"
-        label = current if k in (0, len(tones) // 2, len(tones) - 1) else None
-        path = one.score.isel(start=0)
-        axes[0, 0].plot(path.isel(component=0), path.isel(component=1), color=tone, lw=0.9)
-        end = data.steady_score.isel(current=k)
-        x, y = end.isel(component=0), end.isel(component=1)
-        axes[0, 1].scatter(x, y, 14, color=tone, lw=0, label=label)
-        axes[0, 2].plot(one.time, one.n.mean("start"), color=tone, lw=1.1, label=label)
-    for axis, title in zip(axes[0, :2], ("one start", "where every start ends"), strict=True):
-        axis.set(xlabel=f"component 1 ({ratio[0]:.0%})", ylabel=f"component 2 ({ratio[1]:.0%})")
-        axis.set_title(title)
-    axes[0, 2].set(xlabel="steps after the onset", ylabel=_SIGNALS["n"])
-    _key(axes[0, 1])
-    letters(axes)
-    return figure
+    course = data.n.sel(time=slice(0, None)).mean("start")
+    return manifold(_as_seeds(settling(data).assign(n=course.sel(time=slice(0, None, 4)))))
 
 
 @_signed
 def draw_noise(data: xr.Dataset) -> Figure:
     """Gains against the level sets, distance from them, and the variance that is predicted."""
-    figure, axes = subplots(1, 3, width=9, height=3.2)
-    stage = data.sel(stage="steady")
-    for xi, tone in zip(data.xi.values, shades(data.sizes["xi"]), strict=True):
-        level = data.level.sel(xi=xi)
-        axes[0, 0].plot(data.gain, level, color=tone, lw=0.9)
-        one = stage.sel(xi=xi)
-        axes[0, 0].scatter(one.n, one.s, 6, color=tone, lw=0, label=f"ξ = {xi:g}")
-    high = max(0.05, float(np.nanquantile(stage.s, 0.995)) * 1.3)
-    low = min(-0.05, float(np.nanquantile(stage.s, 0.005)) * 1.3)
-    axes[0, 0].set(xlabel="gain n", ylabel="saturation s", ylim=(low, high))
-    axes[0, 0].set_title("neurons, and curves Λ(ξ)")
-    _key(axes[0, 0], ncols=2, fontsize=6)
-    for name, tone in zip(data.stage.values[::-1], (_ONE, _OTHER), strict=False):
-        settings = {"color": colour(tone), "label": str(name)}
-        axes[0, 1].plot(data.xi, data.residual.sel(stage=name), "o-", **settings)
-    axes[0, 1].set(xlabel="drive ξ", ylabel="rms of the residual")
-    axes[0, 1].set_ylim(bottom=0)
-    axes[0, 1].set_title(f"ε = {float(data.epsilon):.3g}, fitted at ξ = 10")
-    _key(axes[0, 1])
-    for mu, tone in zip(data.mu.values, shades(data.sizes["mu"]), strict=True):
-        one = np.abs(data.relative_error.sel(mu=mu)).median("neuron")
-        axes[0, 2].plot(data.sigma, one, "o-", color=tone, label=f"mean current {mu:g}")
-    axes[0, 2].axhline(0.05, color=ink(), lw=0.8, ls=":")
-    axes[0, 2].set(xlabel="sd of the noise", ylabel="error of the prediction")
-    axes[0, 2].set(xscale="log", yscale="log", title="median over neurons")
-    _key(axes[0, 2])
-    letters(axes)
+    figure = Figure(figsize=(9, 6.2))
+    parts: Any = figure.subfigures(2, 1)
+    level_sets(_as_seeds(data[["n", "s", "level", "residual", "epsilon"]]), parts[0])
+    trained_noise_error(_as_seeds(noise_error(data)), parts[1])
     return figure
 
 
 @_signed
 def draw_spectrum(data: xr.Dataset) -> Figure:
     """Eigenvalues in the complex plane with the unit circle."""
-    networks = data.network.values
-    figure, axes = subplots(1, len(networks), height=3.9, sharex=True, sharey=True)
-    angle = np.linspace(0, 2 * np.pi, 200)
-    for axis, network in zip(axes[0], networks, strict=True):
-        one = data.sel(network=network)
-        axis.plot(np.cos(angle), np.sin(angle), color=ink(), lw=0.7)
-        axis.scatter(one.real_part, one.imaginary_part, 12, color=colour(_ONE), lw=0)
-        axis.set(xlabel="real part", aspect="equal")
-        axis.set_title(f"{network}: radius {float(one.radius):.2f}, {float(one.outside):.0%} > 1")
-    axes[0, 0].set_ylabel("imaginary part")
-    letters(axes)
-    return figure
+    return eigenvalues(_as_seeds(data))
 
 
 @_signed
 def draw_gradients(data: xr.Dataset) -> Figure:
-    """Norm of the gradient against the step from which it is accumulated."""
-    figure, axes = subplots(1, 2, height=3.1)
-    for network, tone in zip(data.network.values[::-1], (_ONE, _OTHER), strict=False):
-        one = data.sel(network=network)
-        label = f"{network}, loss {float(one.loss):.2f}"
-        axes[0, 0].plot(data.time, one.norm, color=colour(tone), label=label)
-        axes[0, 1].plot(data.time, one.contribution, color=colour(tone), label=network)
-    axes[0, 0].set(ylabel="‖dL/dW‖ accumulated from t on", yscale="log", xlabel="t (steps)")
-    axes[0, 1].set(ylabel="‖contribution of step t‖", yscale="log", xlabel="t (steps)")
-    _key(axes[0, 0])
-    letters(axes)
-    return figure
+    """Norm of the gradient against the steps over which it is accumulated, and of each step."""
+    return gradients(_as_seeds(by_length(data)))
 
 
 @_signed
 def draw_transfer(data: xr.Dataset) -> Figure:
     """What retraining n and s recovers; or a foreign controller against the donor's own."""
     if "accuracy_own" in data:
-        figure, axes = subplots(1, 1, width=4.6, height=3.1)
-        place = np.arange(data.sizes["condition"])
-        for shift, tone, name in ((-0.2, _ONE, "own"), (0.2, _OTHER, "transplanted")):
-            values = 100 * data[f"accuracy_{name}"]
-            axes[0, 0].bar(place + shift, values, 0.38, color=colour(tone), label=name)
-        axes[0, 0].set_xticks(place, [str(name) for name in data.condition.values], rotation=20)
-        axes[0, 0].set(ylabel="accuracy (%)", ylim=(0, 100))
-        _key(axes[0, 0])
-        return figure
-    figure, axes = subplots(1, 2, height=3.1)
-    place = np.arange(data.sizes["stage"])
-    axes[0, 0].bar(place, 100 * data.accuracy, 0.6, color=colour(_ONE))
-    axes[0, 0].set_xticks(place, data.stage.values)
-    axes[0, 0].set(ylabel="accuracy (%)", ylim=(0, 100))
-    axes[0, 0].set_title(f"recovered {float(data.recovered):.0%}")
-    for training, tone in zip(data.training.values, (_OTHER, _ONE), strict=True):
-        one = data.sel(training=training)
-        settings = {"color": colour(tone), "alpha": 0.7, "lw": 0, "label": f"{training} retraining"}
-        axes[0, 1].scatter(one.n, one.s, 14, **settings)
-    axes[0, 1].set(xlabel="gain n", ylabel="saturation s")
-    _key(axes[0, 1])
-    letters(axes)
-    return figure
+        return transplanted(_as_seeds(both_controllers(data).to_dataset(name="accuracy")))
+    return rotated(_as_seeds(data[["n", "s", "accuracy"]]))
 
 
 @_signed

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 import xarray as xr
 
-from adaptrnn.activation import gamma_dx
-from adaptrnn.analysis.noise import level_set
+from adaptrnn.analysis.noise import level_set, slope_at_drive
 from adaptrnn.figure.controller import level_sets, manifold
 from adaptrnn.figure.stability import eigenvalues, exponents
 from adaptrnn.figure.style import label_of
+from adaptrnn.laboratory.drawing import settling
 from adaptrnn.model import MODELS
 from adaptrnn.paper.item import Item, RunData
 from adaptrnn.paper.note import means_along
@@ -86,18 +85,8 @@ def measure_manifold(run: RunData) -> xr.Dataset:
         rank_correlation; spread of steady states between starts, a share of the variance.
     """
     found = run.analyses["controller_manifold"]
-    two = found.isel(component=slice(2))
-    after = two.score.isel(start=0, drop=True).sel(time=slice(0, None, 4))
-    result = xr.Dataset(
-        {
-            "path": after.transpose("current", "time", "component"),
-            "steady": two.steady_score.transpose("start", "current", "component"),
-            "share": two.ratio,
-            "monotone": found.monotone,
-            "rank_correlation": found.rank_correlation,
-            "spread": found.spread,
-        }
-    ).astype("float32")
+    numbers = found[["monotone", "rank_correlation", "spread"]]
+    result = settling(found).assign(numbers.data_vars).astype("float32").drop_attrs()
     # to the last digit the same in every run, so that runs can be put side by side
     currents = found.current.values.round(9)
     return result.assign_coords(start=np.arange(found.sizes["start"]), current=currents)
@@ -167,7 +156,7 @@ def judge_levels(data: xr.Dataset) -> list[Verdict]:
     """E27: the slope of the mean steady state, away from the drive at which eps was fitted."""
     arun = data.sel(role="psmnist", model="arun").astype(float)
     steady = arun.sel(stage="steady")
-    mean = _slope(steady.n.mean("neuron"), steady.s.mean("neuron"))
+    mean = slope_at_drive(steady.n.mean("neuron"), steady.s.mean("neuron"))
     distance = abs(mean - (1 - arun.epsilon))
     high, low = _sides(distance)
     parts = [
@@ -213,15 +202,6 @@ def judge_levels(data: xr.Dataset) -> list[Verdict]:
 
 
 _OF_MEAN = "slope at ξ of the mean (n, s) minus (1 - eps), in size"
-
-
-def _slope(n: xr.DataArray, s: xr.DataArray) -> xr.DataArray:
-    """gamma'(xi; n, s) along the drives of n and s."""
-    xi = n.xi.broadcast_like(n).transpose(*n.dims)
-    tensors = (
-        torch.from_numpy(v.values.astype(float).copy()) for v in (xi, n, s.transpose(*n.dims))
-    )
-    return n.copy(data=gamma_dx(*tensors).numpy())
 
 
 def _high(values: xr.DataArray) -> xr.DataArray:
@@ -379,13 +359,20 @@ MANIFOLD = Item(
     title="The controller's manifold",
     caption=(
         "The controller of ARUN alone, from ten random states, with no current for 200 steps and "
-        "then one of ten constant currents for 200. Lines: from one start; dots: where each start "
-        "ends, darker for larger currents; axes: principal components of the states after the "
-        "onset. A column for each seed. Paper: Fig 5a."
+        "then one of ten constant currents for 200. A panel for each network: lines, from one "
+        "start; dots, where each start ends; axes, principal components of the states after the "
+        "onset. Last panel: first component of the end states against the current, its sign chosen "
+        "so that it rises. Paper: Fig 5a."
     ),
     roles=("psmnist",),
     models=("arun",),
     analyses=("controller_manifold",),
+    alt=(
+        "A panel for each network shows the controller's states in two principal components: ten "
+        "paths, one for each current, end at dots along a bent line, in the order of the "
+        "currents. The last panel shows that the first component of the end states rises with the "
+        "current."
+    ),
     measure=measure_manifold,
     draw=manifold,
     judge=judge_manifold,
@@ -399,12 +386,20 @@ LEVELS = Item(
     caption=(
         "a, b: (n, s) of every neuron of ARUN at the onset of a drive and after 200 steps of it, "
         "and the curves where gamma'(ξ; n, s) = 1 - eps, eps fitted to the steady states at ξ = 10 "
-        "(all seeds; curves of the first). c: root mean square over neurons of the slope's "
-        "distance from 1 - eps; a line for each seed. Paper: Fig 5b."
+        "(faint dots: neurons of all seeds; ringed: means of each network; curves of the first; "
+        "dash-dotted: the paper's eps). c: distance of the slope from 1 - eps, root mean square "
+        "over neurons and of the mean (n, s), here without ξ = 10; dotted: 0.05, the criterion; "
+        "hairs: seeds. Paper: Fig 5b."
     ),
     roles=("psmnist",),
     models=("arun",),
     analyses=("noise",),
+    alt=(
+        "Two panels show gain and saturation of every neuron under drives from 0.5 to 30, at the "
+        "onset and after 200 steps, with the curves on which the slope at the drive is 1 - "
+        "epsilon; a third shows the distance of the slope from 1 - epsilon against the drive, for "
+        "the neurons and for their mean."
+    ),
     measure=measure_levels,
     draw=level_sets,
     judge=judge_levels,
@@ -416,15 +411,22 @@ EXPONENTS = Item(
     name="fig5-lyapunov",
     title="Largest Lyapunov exponents under drive",
     caption=(
-        "Size of the largest Lyapunov exponent of trained networks, per step, natural logarithm; "
-        "line: mean over seeds, band: from the least to the greatest. a: from the state that the "
-        "driven network has so many steps after the onset of ξ, with the n and s that ARUN has "
-        "then, without input, bias or drive. b to d: against the drive, by three definitions; ARUN "
-        "with n and s as the drive leaves them, and as they are at rest (dotted). Paper: Fig 5c, d."
+        "Largest Lyapunov exponent of trained networks, per step, natural logarithm, on a scale "
+        "that is linear below 0.001 in size; thick lines: means over seeds; hairs: seeds. Upper "
+        "row: from the state that the driven network has so many steps after the onset of ξ, with "
+        "the n and s that ARUN has then, without input, bias or drive. Lower row: against the "
+        "drive, by three definitions; ARUN with n and s as the drive leaves them, and as they are "
+        "at rest (dashed). Paper: Fig 5c, d."
     ),
     roles=("psmnist",),
     models=("relu", "gamma", "arun"),
     analyses=("lyapunov",),
+    alt=(
+        "Upper row: the largest exponent against the steps after the onset of a drive, a panel "
+        "for each of four drives. Lower row: the same against the drive by three definitions, "
+        "with n and s as the drive leaves them (full lines) and as at rest (dashed). The scale is "
+        "logarithmic on both sides of 0."
+    ),
     measure=measure_exponents,
     draw=exponents,
     judge=judge_exponents,
@@ -437,11 +439,16 @@ SPECTRUM = Item(
     title="Eigenvalues of the recurrent weights",
     caption=(
         "Eigenvalues of W_hh in the complex plane before and after training, all seeds, with the "
-        "unit circle; in the titles the mean over seeds of the largest modulus. Paper: Fig 5e."
+        "unit circle; in its middle the mean over seeds of the largest modulus. Paper: Fig 5e."
     ),
     roles=("psmnist",),
     models=("relu", "linear", "gamma-shared", "gamma", "arun"),
     analyses=("spectrum",),
+    alt=(
+        "Eigenvalues of the recurrent weights in the complex plane, a panel for each model: grey "
+        "crosses before training lie on the unit circle, dots in the model's colour after "
+        "training lie on both sides of it. The largest modulus is written in the middle."
+    ),
     measure=measure_spectrum,
     draw=eigenvalues,
     judge=judge_spectrum,

@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from adaptrnn.figure.heterogeneity import rotated
+from adaptrnn.figure.transfer import rotated
 from adaptrnn.paper.item import Item, RunData
 from adaptrnn.paper.note import means_along
 from adaptrnn.paper.ordering import drop_missing, image_note
@@ -112,11 +112,16 @@ ITEM = Item(
         "class) to train n and s of RNN+gamma again, everything else frozen, the other half to "
         "test. a: (n, s) of every neuron of the first seed before and after; a line joins a "
         "neuron's two places. b: accuracy on the test half upright, turned, and turned after "
-        "retraining; bars: mean over seeds; a line for each seed. Paper: Fig 3a, bottom, and B.3."
+        "retraining; a line for each seed; stars: the paper's. Paper: Fig 3a, bottom, and B.3."
     ),
     roles=("psmnist",),
     models=("gamma",),
     analyses=("transfer",),
+    alt=(
+        "Left: gain and saturation of the neurons of one network, hollow before and filled after "
+        "retraining, each pair joined by a line. Right: test accuracy upright, rotated and "
+        "retrained, a line for each network, with stars for the paper's accuracies."
+    ),
     measure=measure,
     draw=draw,
     judge=judge,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import xarray as xr
 from matplotlib.figure import Figure
 
-from adaptrnn.figure.transplant import transplant_accuracy
+from adaptrnn.figure.transfer import transplanted
+from adaptrnn.laboratory.drawing import both_controllers
 from adaptrnn.paper.item import Item, RunData
 from adaptrnn.paper.note import means_along
 from adaptrnn.paper.ordering import drop_missing, image_note
@@ -32,11 +33,9 @@ def measure(run: RunData) -> xr.Dataset:
         if the run's controller is the donor's, bit for bit; images, in the test set.
     """
     found = run.analyses["transfer"]
-    rates = [found[f"accuracy_{name}"] for name in CONTROLLERS]
-    both = xr.concat(rates, "controller").assign_coords(controller=list(CONTROLLERS))
     return xr.Dataset(
         {
-            "accuracy": both,
+            "accuracy": both_controllers(found),
             "unchanged": found.controller_identical.astype(float),
             "images": float(found.attrs["images"]),
         }
@@ -68,7 +67,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 
 def draw(data: xr.Dataset) -> Figure:
     """Seeds that have any number."""
-    return transplant_accuracy(drop_missing(data))
+    return transplanted(drop_missing(data))
 
 
 ITEM = Item(
@@ -77,13 +76,17 @@ ITEM = Item(
     caption=(
         "Test accuracy of ARUN that trained its own controller (own, the donor) and of new "
         "networks, from another seed, that got the donor's, frozen, and trained everything else "
-        "(transplanted). Bars: mean over the seeds of the new network; a line joins each donor "
+        "(transplanted). A line joins each donor "
         "and its recipient. Conditions as in Table 1. Paper: Fig S17, C.4."
     ),
     roles=("psmnist",),
     models=("arun",),
     variant="transplant",
     analyses=("transfer",),
+    alt=(
+        "Test accuracy clean and under three perturbations: hollow dots for networks with their "
+        "own controller, filled dots for networks with a transplanted one, joined in pairs."
+    ),
     measure=measure,
     draw=draw,
     judge=judge,

@@ -9,6 +9,7 @@ from scipy.stats import rankdata
 
 from adaptrnn.figure.gradient import gradients
 from adaptrnn.figure.style import label_of
+from adaptrnn.laboratory.drawing import by_length
 from adaptrnn.paper.item import Item, RunData
 from adaptrnn.paper.ordering import GATED, OTHER, PLAIN, drop_missing
 from adaptrnn.paper.table1 import COLUMNS
@@ -36,8 +37,7 @@ def measure(run: RunData) -> xr.Dataset:
         norm (network, length), length 1 to T; loss (network); images.
     """
     found = run.analyses["gradients"]
-    norm = found.norm.swap_dims(time="length").drop_vars("time").sortby("length")
-    kept = {"norm": norm.astype("float32"), "loss": found.loss}
+    kept = {"norm": by_length(found).norm.astype("float32"), "loss": found.loss}
     return xr.Dataset(kept).assign(images=float(found.attrs["images"])).drop_attrs()
 
 
@@ -120,13 +120,18 @@ ITEM = Item(
     caption=(
         "Frobenius norm of dL/dW_hh, L the cross entropy of a batch of test images (100, or as "
         "many as the verdict says), accumulated over the last so many steps of the sequence, of "
-        "the networks before training (left) and after it (right). Line: geometric mean over "
-        "seeds; band: from the least to the greatest. Of LSTM and GRU W_hh of all gates together. "
+        "the networks after training (left) and before it (right). Thick lines: geometric means "
+        "over seeds; hairs: seeds. Of LSTM and GRU W_hh of all gates together. "
         "Paper: Fig S18, C.5."
     ),
     roles=("psmnist",),
     models=COLUMNS,
     analyses=("gradients",),
+    alt=(
+        "Norm of the gradient of the recurrent weights against the number of steps over which it "
+        "is accumulated, a line for each model, after training on the left and before it on the "
+        "right; both axes of norms are logarithmic."
+    ),
     measure=measure,
     draw=draw,
     judge=judge,
