@@ -14,8 +14,8 @@ from adaptrnn.figure.accuracy import accuracy_bars
 from adaptrnn.figure.gamma_family import gamma_curves
 from adaptrnn.figure.heterogeneity import curve_spread
 from adaptrnn.figure.response import step_responses
-from adaptrnn.figure.robustness import robustness_curves
 from adaptrnn.model import MODELS
+from adaptrnn.paper import figure2
 from adaptrnn.paper.figure1 import measure
 
 
@@ -106,7 +106,7 @@ def steps():
 DRAWINGS = {
     "gamma": (gamma_curves, measure),
     "accuracy": (accuracy_bars, table),
-    "robustness": (robustness_curves, curves),
+    "robustness": (figure2.draw, curves),
     "heterogeneity": (curve_spread, neurons),
     "response": (step_responses, steps),
 }
@@ -126,16 +126,6 @@ def test_a_missing_run_does_not_stop_a_drawing(name):
     draw, data = DRAWINGS[name]
     holed = data().map(lambda v: v.where(v.seed == 0))
     assert style.render(draw, holed.assign_coords(data().coords))
-
-
-def test_curves_pass_through_the_means():
-    data = curves()
-    with style.style():
-        left, right = robustness_curves(data).axes
-    for axis, name, factor in ((left, "accuracy", 100), (right, "loss", 1)):
-        for line, model in zip(axis.lines, data.model.values, strict=True):
-            expected = factor * data[name].sel(role="psmnist", model=model).mean("seed")
-            np.testing.assert_allclose(line.get_ydata(), expected, rtol=1e-12)
 
 
 def test_formats():

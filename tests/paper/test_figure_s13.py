@@ -53,3 +53,16 @@ def test_a_tie_counts_as_best_in_half_of_the_cells(collected):
 def test_a_table_without_clean_accuracies_is_no_data(collected):
     data = collected(figure_s13.ITEM).drop_vars("clean_accuracy")
     assert figure_s13.judge(data)[0].outcome == "no data"
+
+
+def test_the_advantage_is_that_over_the_best_other_network(collected):
+    """An accuracy of 0.9 next to 0.7 is 20 points; a loss of 1 next to 10 is one decade."""
+    data = collected(figure_s13.ITEM)
+    level = {"arun": (0.9, 1.0), "gamma": (0.7, 10.0), "relu": (0.2, 99.0), "gru": (0.95, 0.1)}
+    for k, name in enumerate(("accuracy", "loss")):
+        row = xr.DataArray([v[k] for v in level.values()], {"model": list(level)})
+        planted = data.sel(model=list(level)).map(lambda v, row=row: row.broadcast_like(v))
+        drive, contrast = (figure_s13.advantage(planted, kind, name) for kind in figure_s13.MAPS)
+        # to rounding: one subtraction, one logarithm
+        xr.testing.assert_allclose(drive, xr.full_like(drive, (20.0, 1.0)[k]), rtol=1e-12)
+        xr.testing.assert_allclose(contrast, xr.full_like(contrast, (-5.0, -1.0)[k]), rtol=1e-12)

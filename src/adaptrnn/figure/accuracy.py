@@ -1,4 +1,4 @@
-"""Accuracy of every model in every condition (Geadah et al. 2024, Table 1)."""
+"""Accuracy of every model in every condition (Geadah et al. 2024, Table 1, Supplement B.1)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,25 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from adaptrnn.figure.style import colour, label_of, letters, marker, subplots
+from adaptrnn.figure.style import (
+    colour,
+    ink,
+    label_of,
+    letters,
+    marker,
+    subplots,
+    task_title,
+)
 
-__all__ = ["accuracy_bars"]
+__all__ = ["CHANCE", "accuracy_bars"]
+
+CHANCE = 10.0
+"""Accuracy (%) by chance: each of the paper's tasks has ten classes."""
+_CONDITIONS = {
+    "noisy-drive": "noisy drive",
+    "step-drive": "step, ξ = 1",
+    "contrast": "contrast, A = 0.5",
+}
 
 
 def accuracy_bars(data: xr.Dataset) -> Figure:
@@ -18,27 +34,46 @@ def accuracy_bars(data: xr.Dataset) -> Figure:
         data: `accuracy` (role, model, seed, condition), 0 to 1; NaN where a run is missing.
 
     Returns:
-        The figure; accuracies from the ten below the least to 100%.
+        The figure; every panel has a scale of its own, with the mean in numbers at its right.
     """
     roles, conditions = data.role.values.tolist(), data.condition.values.tolist()
-    shape = (len(roles), len(conditions))
-    figure, axes = subplots(*shape, height=0.4 + 2.3 * len(roles), sharey=True, sharex=True)
-    least = float((100 * data.accuracy).min())
-    limits = (10 * np.floor(max(least - 2, 0) / 10), 100) if np.isfinite(least) else (0, 100)
-    places = np.arange(data.sizes["model"])[::-1]
-    names = [label_of(model) for model in data.model.values.tolist()]
+    models = data.model.values.tolist()
+    shape, height = (len(roles), len(conditions)), 0.5 + (0.75 + 0.17 * len(models)) * len(roles)
+    figure, axes = subplots(*shape, width=8.5, height=height, sharey=True)
+    places = np.arange(len(models))[::-1]
     for row, role in zip(axes, roles, strict=True):
         for axis, condition in zip(row, conditions, strict=True):
-            axis.set(title=condition, xlim=limits)
-            axis.set_yticks(places, names)
+            one = 100 * data.accuracy.sel(role=role, condition=condition)
+            limits = _limits(one)
+            axis.set(title=_CONDITIONS.get(condition, condition) if role == roles[0] else "")
+            axis.set_xlim(limits)
+            axis.locator_params(axis="x", nbins=4)
             axis.grid(axis="y", visible=False)
-            for place, model in zip(places, data.model.values.tolist(), strict=True):
-                one = 100 * data.accuracy.sel(role=role, model=model, condition=condition)
-                settings = {"color": colour(model), "marker": marker(model), "alpha": 0.75}
-                axis.plot([float(one.mean())] * 2, [place - 0.32, place + 0.32], c=colour(model))
-                axis.plot(one, np.full(one.size, place), ls="", clip_on=False, **settings)
-        row[0].set_ylabel(role)
+            if limits[0] < CHANCE < limits[1]:
+                axis.axvline(CHANCE, color=ink(), lw=0.8, ls=":")
+            for place, model in zip(places, models, strict=True):
+                values, tone = one.sel(model=model), colour(model)
+                mean = float(values.mean())
+                dots = {"color": tone, "marker": marker(model), "alpha": 0.75, "ms": 4}
+                axis.plot([mean] * 2, [place - 0.35, place + 0.35], c=tone)
+                axis.plot(values, np.full(values.size, place), ls="", clip_on=False, **dots)
+                if np.isfinite(mean):
+                    beside = {"transform": axis.get_yaxis_transform(), "va": "center"}
+                    text = {"fontsize": 7, "weight": "bold" if model == "arun" else "normal"}
+                    axis.text(1.03, place, f"{mean:.1f}", color=tone, **beside, **text)
+        row[0].set_yticks(places, [label_of(model) for model in models])
+        seeds = data.accuracy.sel(role=role).dropna("seed", how="all").sizes["seed"]
+        task = task_title(data, role).replace(", ", ",\n")
+        row[0].set_ylabel(f"{task}\nn = {seeds} seed{'' if seeds == 1 else 's'}")
     for axis in axes[-1]:
-        axis.set_xlabel("accuracy (%)")
+        axis.set_xlabel("test accuracy (%)")
     letters(axes)
     return figure
+
+
+def _limits(values: xr.DataArray) -> tuple[float, float]:
+    """The fives around percentages, with a little room."""
+    if not bool(values.notnull().any()):
+        return 0.0, 100.0
+    low, high = np.floor(float(values.min() - 1) / 5), np.ceil(float(values.max() + 1) / 5)
+    return max(0.0, 5 * low), min(100.0, 5 * high)

@@ -9,7 +9,9 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from adaptrnn.analysis.robustness import area
-from adaptrnn.figure.robustness import robustness_curves
+from adaptrnn.figure.accuracy import CHANCE
+from adaptrnn.figure.robustness import log_axis, strength_curves
+from adaptrnn.figure.style import count_seeds, ink, letters, percent_axis, subplots, task_title
 from adaptrnn.paper.item import ROLES, Item, RunData
 from adaptrnn.paper.ordering import (
     GATED,
@@ -204,14 +206,50 @@ def _listings(
 
 
 def draw(data: xr.Dataset) -> Figure:
-    """Tasks and models that have any number."""
-    return robustness_curves(drop_missing(data))
+    """Draw a column for each task that has any number: accuracy above, loss below.
+
+    Args:
+        data: `accuracy` (0 to 1) and `loss` (nats), (role, model, seed, xi) or (role, model, seed,
+            amplitude); NaN where a run is missing.
+
+    Returns:
+        The figure; the columns stand as in the paper's Fig 2, psMNIST at the left.
+    """
+    data = drop_missing(data)
+    roles = sorted(data.role.values.tolist(), key=_COLUMNS.index)
+    width = max(5.0, 3.0 * len(roles))
+    figure, axes = subplots(2, len(roles), width=width, height=5.0, sharex=True)
+    labels = {"accuracy": "test accuracy (%)", "loss": "test loss (nats)"}
+    for role, column in zip(roles, axes.T, strict=True):
+        for axis, (name, factor, *_) in zip(column, KINDS, strict=True):
+            values = factor * data[name].sel(role=role)
+            strength_curves(axis, values)
+            if name == "accuracy":
+                percent_axis(axis, [*values.values.ravel(), CHANCE])
+                axis.set_xlabel("")
+                axis.axhline(CHANCE, color=ink(), lw=0.8, ls=":")
+                axis.set_title(task_title(data, role))
+            else:
+                log_axis(axis, values)
+                count_seeds(axis, values, "seed")
+    for axis, label in zip(axes[:, 0], labels.values(), strict=True):
+        axis.set_ylabel(label)
+    letters(axes)
+    handles, names = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower left", ncols=7 if len(roles) > 2 else 4)
+    return figure
 
 
+_COLUMNS = ("psmnist", "scifar10-conv", "scifar10")
+"""Tasks from left to right: the paper's two first, then that of which its figure says nothing."""
 _CAPTION = (
-    "Test accuracy (left) and loss (right) of networks trained without it, under {what}; a row for "
-    "each task. Line: mean over seeds; band: from the least to the greatest; 1,000 test images, "
-    "evenly spaced in the split, or as many as the verdict says. {more}Paper: {place}."
+    "Test accuracy (above) and loss (below) of networks trained without it, under {what}; a column "
+    "for each task. Thick line: mean over seeds; thin lines: each seed; dotted: chance; 1,000 test "
+    "images, evenly spaced in the split, or as many as the verdict says. {more}Paper: {place}."
+)
+_ALT = (
+    "Curves of seven models, a column for each task, psMNIST at the left: test accuracy above and "
+    "loss below against the {what}; ARUN is the thick line."
 )
 
 DRIVE = Item(
@@ -223,6 +261,7 @@ DRIVE = Item(
         "state as it is. ",
         place="Fig 2b, c, top",
     ),
+    alt=_ALT.format(what="size of a step of drive from 0 to 30"),
     roles=ROLES,
     models=COLUMNS,
     analyses=("robustness",),
@@ -239,6 +278,7 @@ CONTRAST = Item(
     caption=_CAPTION.format(
         what="a stimulus times 1 + A sin(2πt/T)", more="", place="Fig 2b, c, bottom"
     ),
+    alt=_ALT.format(what="amplitude of a contrast from 0 to 1"),
     roles=ROLES,
     models=COLUMNS,
     analyses=("robustness",),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 from adaptrnn.analysis.robustness import compare
-from adaptrnn.figure.robustness import heat_maps
-from adaptrnn.figure.style import label_of
+from adaptrnn.figure.map import cells
+from adaptrnn.figure.style import count_seeds, label_of, letters, subplots, task_title
 from adaptrnn.paper.item import ROLES, Item, RunData
 from adaptrnn.paper.ordering import (
     GATED,
@@ -23,7 +24,7 @@ from adaptrnn.paper.ordering import (
 from adaptrnn.paper.table1 import COLUMNS
 from adaptrnn.paper.verdict import Claim, Part, Verdict, part, verdict
 
-__all__ = ["ITEM", "judge", "measure"]
+__all__ = ["ITEM", "advantage", "judge", "measure"]
 
 E39 = Claim(
     "E39",
@@ -136,21 +137,97 @@ _RIVALS: dict[str, Sequence[str]] = {
 }
 
 
+def advantage(data: xr.Dataset, kind: str, name: str) -> xr.DataArray:
+    """How much better ARUN is than the best of the networks that the paper compares with it.
+
+    Args:
+        data: collected measures.
+        kind: "drive", compared with RNN (ReLU) and RNN+gamma, or "contrast", with LSTM and GRU too.
+        name: "accuracy": percentage points of ARUN above the best other; "loss": the best other's
+            loss divided by ARUN's, as log10.
+
+    Returns:
+        (role, seed, ...) above 0 where ARUN is better; the best other is that of the same seed.
+    """
+    others = [m for m in (*PLAIN, *(GATED if kind == "contrast" else ())) if m in data.model]
+    values = data[f"{kind}_{name}"].astype(float)
+    if "arun" not in data.model or not others:
+        return values.isel(model=0, drop=True) * np.nan
+    arun, rest = values.sel(model="arun", drop=True), values.sel(model=others)
+    if name == "accuracy":
+        return 100 * (arun - rest.max("model"))
+    floor = np.finfo(np.float32).tiny  # a loss of 0 has no logarithm
+    return np.log10(rest.min("model").clip(floor) / arun.clip(floor))
+
+
 def draw(data: xr.Dataset) -> Figure:
-    """Tasks and models that have any number."""
-    return heat_maps(drop_missing(data))
+    """Draw ARUN minus the best other network in every cell, a column for each task.
+
+    Args:
+        data: `drive_accuracy`, `drive_loss` (role, model, seed, map_xi, map_length) and
+            `contrast_accuracy`, `contrast_loss` (role, model, seed, map_phase, map_amplitude).
+
+    Returns:
+        The figure: means over seeds, blue where ARUN is better.
+    """
+    data = drop_missing(data)
+    roles, rows = data.role.values.tolist(), [(k, n) for k in MAPS for n in ("accuracy", "loss")]
+    width = 1.6 + 2.7 * len(roles)
+    figure, axes = subplots(len(rows), len(roles), width=width, height=8.6, sharey="row")
+    for row, (kind, name) in zip(axes, rows, strict=True):
+        x, y, x_label, y_label = _AXES[kind]
+        values = advantage(data, kind, name)
+        most, digits = _SCALES[kind, name]
+        scale = {"cmap": "RdBu", "vmin": -most, "vmax": most, "digits": digits}
+        for axis, role in zip(row, roles, strict=True):
+            shown = cells(axis, values.sel(role=role), y, x, **scale)
+            axis.set_xlabel(x_label)
+        row[0].set_ylabel(f"{kind}: {name}\n{y_label}")
+        figure.colorbar(
+            shown, ax=row.tolist(), fraction=0.03, pad=0.01, extend="both", label=_LABELS[name]
+        )
+    letters(axes)
+    for axis, role in zip(axes[0], roles, strict=True):
+        axis.set_title(task_title(data, role))
+    for axis, role in zip(axes[1], roles, strict=True):
+        count_seeds(axis, data.sel(role=role), "seed")
+    return figure
+
+
+_AXES = {
+    "drive": ("map_length", "map_xi", "length of the drive / T", "drive ξ"),
+    "contrast": ("map_phase", "map_amplitude", "phase / π", "contrast A"),
+}
+"""Axes of the maps, horizontal and vertical, and their labels."""
+_SCALES = {
+    ("drive", "accuracy"): (40.0, "+.0f"),
+    ("drive", "loss"): (1.5, "+.1f"),
+    ("contrast", "accuracy"): (15.0, "+.0f"),
+    ("contrast", "loss"): (0.3, "+.2f"),
+}
+"""Ends of the colours and format of the numbers, by kind of perturbation and quantity."""
+_LABELS = {
+    "accuracy": "ARUN minus best other (pp)",
+    "loss": "log10 (best other / ARUN)",
+}
 
 
 ITEM = Item(
     name="s13-maps",
-    title="Accuracy and loss over two properties of a perturbation",
+    title="Accuracy and loss of ARUN next to the best other network, over two properties",
     caption=(
-        "Test accuracy and loss of networks trained without perturbation, means over seeds, a "
-        "column for each model; light is good in every map, grey is no data. Drive: a step of ξ "
-        "onto every neuron from 200/784 of the sequence on, over its amplitude and its length as a "
-        "fraction of the sequence. Contrast: the stimulus times 1 + A sin(2πt/T + phase). 250 test "
-        "images in every cell, evenly spaced in the split, or as many as the verdict says. Losses "
-        "beyond 0.1 to 100 nats have the colours of the ends. Paper: Figs S13 to S16."
+        "How much better (blue) or worse (red) ARUN is than the best other network, of those that "
+        "the paper compares: under drive RNN (ReLU) and RNN+gamma, under contrast LSTM and GRU "
+        "too; a column for each task, mean over seeds. Accuracy: percentage points; loss: log10 of "
+        "the ratio, so +1.0 is a loss ten times smaller. Drive: a step of ξ onto every neuron from "
+        "200/784 of the sequence on, over its amplitude and its length as a fraction of the "
+        "sequence. Contrast: the stimulus times 1 + A sin(2πt/T + phase). 250 test images in every "
+        "cell, evenly spaced in the split, or as many as the verdict says. Paper: Figs S13 to S16."
+    ),
+    alt=(
+        "Maps in numbered cells, a column for each task: accuracy and loss of ARUN next to the "
+        "best other network, over size and length of a drive (upper two rows) and over phase and "
+        "amplitude of a contrast (lower two rows); blue cells are those where ARUN is better."
     ),
     roles=ROLES,
     models=COLUMNS,

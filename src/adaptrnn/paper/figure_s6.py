@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import dataclasses
 import warnings
+from typing import Any
 
+import matplotlib
 import numpy as np
 import torch
 import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from adaptrnn.activation import gamma_dx, gamma_sup_slope
 from adaptrnn.analysis.lyapunov_exponent import ConvergenceWarning, lyapunov
 from adaptrnn.analysis.statistic import correlation
-from adaptrnn.figure.map import exponent_map, grid_maps, norm_map, trained_norm_map
+from adaptrnn.figure.map import cells, norm_curves
+from adaptrnn.figure.robustness import log_axis
+from adaptrnn.figure.style import (
+    accents,
+    count_seeds,
+    ink,
+    key,
+    label_of,
+    letters,
+    shades,
+    subplots,
+    task_title,
+)
 from adaptrnn.init import henaff_
 from adaptrnn.paper.gate import LEAST
 from adaptrnn.paper.item import Item, RunData
@@ -29,6 +46,10 @@ __all__ = [
     "REGION_EXPONENTS",
     "SATURATIONS",
     "TRAINED_NORM",
+    "draw_grid",
+    "draw_norm",
+    "draw_regions",
+    "draw_trained_norm",
     "judge_grid",
     "judge_norm",
     "judge_regions",
@@ -184,6 +205,37 @@ def _region(norm: xr.DataArray) -> xr.DataArray:
     return xr.where(abs(norm - 1) <= 0.02, 0, np.sign(norm - 1))
 
 
+def draw_norm(data: xr.Dataset) -> Figure:
+    """Draw the norm over (n, s), and its distance from sup gamma'.
+
+    Args:
+        data: `norm` (draw, neurons, n, s), `sup_slope` (n, s).
+    """
+    figure, axes = subplots(1, 2, width=8.5, height=3.2)
+    left, right = axes[0]
+    sizes = data.neurons.values
+    mean = data.norm.sel(neurons=sizes[-1]).mean("draw")
+    values = np.log2(mean)
+    _map(left, values, "norm of the Jacobian", **_around(values))
+    bar = left.images[0].colorbar
+    bar.ax.yaxis.set_major_formatter(lambda power, _: f"{2.0**power:.3g}")
+    _contour(left, mean, 1.0)
+    left.set_title(f"N = {sizes[-1]}; line: norm 1")
+    away = 100 * abs(data.norm / data.sup_slope - 1).max("draw")
+    for s, tone in zip(data.s.values, shades(data.sizes["s"]), strict=True):
+        for size in sizes:
+            full = size == sizes[-1]
+            settings: dict[str, Any] = {"color": tone, "ms": 4, "lw": 1 if full else 0.6}
+            settings |= {"label": f"s = {s:g}"} if full else {"mfc": "none"}
+            right.plot(data.n, away.sel(neurons=size, s=s), "o-", **settings)
+    right.axhline(2, color=ink(), lw=0.8, ls=":")
+    right.set(xlabel="gain n", ylabel="distance from sup gamma' (%)")
+    right.set_title(f"open: N = {sizes[0]}, full: N = {sizes[-1]}; dotted: 2%")
+    key(right)
+    letters(axes)
+    return figure
+
+
 def measure_trained_norm(run: RunData) -> xr.Dataset:
     """Norms over the grid before and after training, norm (weights, n, s), and sup_slope (n, s)."""
     found = run.analyses["jacobian"]
@@ -212,6 +264,26 @@ def judge_trained_norm(data: xr.Dataset) -> list[Verdict]:
         "distance is that of so many neurons."
     )
     return [verdict(E32_TRAINED, shown=shown, note=" ".join(notes))]
+
+
+def draw_trained_norm(data: xr.Dataset) -> Figure:
+    """Draw the norm against n for each s, before and after training, a panel for each model.
+
+    Args:
+        data: `norm` (role, model, seed, weights, n, s) of one role.
+    """
+    data = data.isel(role=0)
+    models = data.model.values.tolist()
+    figure, axes = subplots(1, len(models), height=3.2, sharey=True)
+    for axis, model in zip(axes[0], models, strict=True):
+        norm_curves(axis, data.norm.sel(model=model))
+        log_axis(axis, data.norm)
+        axis.set_title(label_of(model))
+        count_seeds(axis, data.norm.sel(model=model), "seed")
+    axes[0, 0].set_ylabel("norm of the Jacobian")
+    axes[0, -1].legend(title="full: trained, dashed: initial", title_fontsize=8)
+    letters(axes)
+    return figure
 
 
 # --- Fig S6b ------------------------------------------------------------------------------------
@@ -274,6 +346,30 @@ def judge_regions(data: xr.Dataset) -> list[Verdict]:
             f"%. {note}"
         )
     return [verdict(E33, parts, note=note)]
+
+
+def draw_regions(data: xr.Dataset) -> Figure:
+    """Draw the largest exponent over (n, s), and its region in most draws.
+
+    Args:
+        data: `lyapunov` (draw, n, s).
+    """
+    figure, axes = subplots(1, 2, width=8.5, height=3.2)
+    left, right = axes[0]
+    mean = data.lyapunov.mean("draw")
+    _map(left, mean, "largest exponent (1/step)", **_around(mean))
+    left.set_title("mean of the draws")
+    near = xr.where(abs(data.lyapunov) <= STILL, 0, np.sign(data.lyapunov))
+    three = ListedColormap(matplotlib.colormaps["RdBu_r"]([0.15, 0.5, 0.85]))
+    _map(right, near.median("draw"), "region", cmap=three, vmin=-1.5, vmax=1.5)
+    words = [f"λ < −{STILL:g}", "about 0", f"λ > {STILL:g}"]
+    right.images[0].colorbar.set_ticks([-1, 0, 1], labels=words)
+    differ = (near != near.isel(draw=0)).any("draw").transpose("s", "n").values
+    rows, columns = np.nonzero(differ)
+    right.plot(columns, rows, "o", color="black", mec="white", ms=5)
+    right.set_title("region of most draws; dots: not of all")
+    letters(axes)
+    return figure
 
 
 # --- Fig S6c, d ---------------------------------------------------------------------------------
@@ -412,6 +508,68 @@ def _map_gain(fixed: xr.DataArray, learned: xr.Dataset) -> np.ndarray:
     return gain
 
 
+def draw_grid(data: xr.Dataset) -> Figure:
+    """Draw accuracy over fixed (n, s), and where learned (n, s) went.
+
+    Args:
+        data: `accuracy`, `n`, `s`, `norm_start`, `norm` (role, model, seed, start_n, start_s,
+            learned) of one role and model.
+    """
+    task = task_title(data)
+    data = data.isel(role=0, model=0).reindex(learned=[0, 1])
+    figure, axes = subplots(1, 2, width=9, height=3.6)
+    left, right = axes[0]
+    fixed, learned = (data.sel(learned=k) for k in (0, 1))
+    accuracy = 100 * fixed.accuracy.mean("seed").rename(start_n="n", start_s="s")
+    _map(left, accuracy, "test accuracy (%)", digits=".0f")
+    norm = data.norm_start.max(["seed", "learned"]).rename(start_n="n", start_s="s")
+    _contour(left, norm, 1.02)
+    left.set_title(f"{task}: n and s fixed")
+    before, after = (abs(xr.apply_ufunc(np.log, learned[k])) for k in ("norm_start", "norm"))
+    good = (after < before) | (before <= 0.05)
+    dims = ("seed", "start_n", "start_s")
+    ends = {k: learned[k].transpose(*dims).values for k in "ns"}
+    tones = {True: accents()[0], False: ink()}
+    for index, nearer in np.ndenumerate(good.transpose(*dims).values):
+        end = (ends["n"][index], ends["s"][index])
+        if np.isfinite(end[0]):
+            start = (data.start_n.values[index[1]], data.start_s.values[index[2]])
+            tone, dashes = tones[bool(nearer)], "-" if nearer else ":"
+            right.plot(*zip(start, end, strict=True), color=tone, lw=1, ls=dashes)
+            right.plot(*start, "o", color=tone, mfc="none", ms=5)
+            right.plot(*end, "o", color=tone, ms=4)
+    for nearer, words in ((True, "nearer to norm 1, or there from the start"), (False, "farther")):
+        right.plot([], [], color=tones[nearer], ls="-" if nearer else ":", label=words)
+    right.set(xlabel="gain n", ylabel="saturation s", title="learned: start (open) to end")
+    right.legend(loc="lower center", bbox_to_anchor=(0.5, 1.08), ncols=2)
+    letters(axes)
+    count_seeds(right, data.accuracy, "seed")
+    return figure
+
+
+def _around(values: xr.DataArray) -> dict[str, Any]:
+    """A scale that is symmetric about 0."""
+    size = np.abs(values.values[np.isfinite(values.values)])
+    most = float(size.max()) if size.size else 1.0
+    return {"cmap": "RdBu_r", "vmin": -most, "vmax": most}
+
+
+def _map(axis: Axes, values: xr.DataArray, label: str, **scale: Any) -> None:
+    """Cells over (n, s) with a colour bar."""
+    shown = cells(axis, values, "s", "n", **scale)
+    axis.set(xlabel="gain n", ylabel="saturation s")
+    axis.figure.colorbar(shown, ax=axis, label=label)
+
+
+def _contour(axis: Axes, norm: xr.DataArray, level: float) -> None:
+    """The line between cells below and above a level."""
+    above = norm.transpose("s", "n").values > level
+    for row, column in np.argwhere(above[:, 1:] != above[:, :-1]):
+        axis.plot([column + 0.5] * 2, [row - 0.5, row + 0.5], color="black", lw=1.4)
+    for row, column in np.argwhere(above[1:] != above[:-1]):
+        axis.plot([column - 0.5, column + 0.5], [row + 0.5] * 2, color="black", lw=1.4)
+
+
 NORM = Item(
     name="s6-norm",
     title="Jacobian norm over gains and saturations",
@@ -420,8 +578,12 @@ NORM = Item(
         "rotations), mean of three draws, 20 h each. a: N = 400; line: 1. b: largest distance from "
         "sup gamma' over draws, N = 100 (open) and 400. Paper: Fig S6a."
     ),
+    alt=(
+        "Left: a map of the Jacobian norm over gain and saturation, blue below 1, red above. "
+        "Right: its distance in percent from the largest slope, against the gain."
+    ),
     measure=measure_norm,
-    draw=norm_map,
+    draw=draw_norm,
     judge=judge_norm,
     functions=(
         "adaptrnn.activation.gamma_sup_slope",
@@ -438,11 +600,15 @@ TRAINED_NORM = Item(
         "their own: full lines after training, dashed before, mean over seeds. Paper: Fig S6a is "
         "of untrained networks."
     ),
+    alt=(
+        "The norm of the Jacobian against the gain, a line for each saturation, for RNN+gamma and "
+        "ARUN: full after training, dashed before it."
+    ),
     roles=("psmnist",),
     models=("gamma", "arun"),
     analyses=("jacobian",),
     measure=measure_trained_norm,
-    draw=trained_norm_map,
+    draw=draw_trained_norm,
     judge=judge_trained_norm,
     functions=("adaptrnn.analysis.jacobian.jacobian_norm",),
     tests=("tests/analysis/test_jacobian.py",),
@@ -457,8 +623,12 @@ REGION_EXPONENTS = Item(
         "steps after 100. a: mean of three draws. b: the region in most draws: below -0.01, about "
         "0, above 0.01 (dots where they differ). Paper: Fig S6b."
     ),
+    alt=(
+        "Two maps over gain and saturation: the largest exponent, and its region: negative, about "
+        "0 or positive."
+    ),
     measure=measure_regions,
-    draw=exponent_map,
+    draw=draw_regions,
     judge=judge_regions,
     functions=("adaptrnn.analysis.lyapunov_exponent.lyapunov",),
     tests=("tests/analysis/test_lyapunov_exponent.py",),
@@ -470,8 +640,13 @@ GRID_ACCURACY = Item(
     caption=(
         "Networks with one (n, s) for all neurons, started from a grid. a: test accuracy with "
         "(n, s) fixed, mean over seeds; line: Jacobian norm 1.02, above it to the right. b: from "
-        "start (circle) to end (dot) where (n, s) were learned, all seeds; orange: nearer to "
-        "Jacobian norm 1 at the end, or at it from the start. Paper: Fig S6c, d."
+        "start (circle) to end (dot) where (n, s) were learned, all seeds; full: nearer to "
+        "Jacobian norm 1 at the end, or at it from the start; dotted: farther. Paper: Fig S6c, d."
+    ),
+    alt=(
+        "Left: a map of test accuracy over gain and saturation, in numbered cells, with a line "
+        "where the Jacobian norm passes 1. Right: lines from where gain and saturation started to "
+        "where learning took them."
     ),
     roles=("psmnist",),
     models=("gamma-shared",),
@@ -479,7 +654,7 @@ GRID_ACCURACY = Item(
     conditions=CLEAN,
     files=("weights",),
     measure=measure_grid,
-    draw=grid_maps,
+    draw=draw_grid,
     judge=judge_grid,
     functions=("adaptrnn.evaluation.evaluate", "adaptrnn.analysis.statistic.correlation"),
     tests=("tests/test_evaluation.py", "tests/analysis/test_statistic.py"),

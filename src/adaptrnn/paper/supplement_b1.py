@@ -90,6 +90,10 @@ ITEM = Item(
         "for all neurons (shared) or one for each: a dot for each seed, a line at the mean; a row "
         "for each task. Welch's test is over seeds. Paper: Supplement B.1."
     ),
+    alt=(
+        "Dots for the test accuracy of networks with one f-I curve for all neurons and of those "
+        "with one for each, a row of panels for each task, a column for each condition."
+    ),
     roles=ROLES,
     models=("gamma-shared", "gamma"),
     conditions=CONDITIONS,

@@ -273,11 +273,17 @@ ITEM = Item(
     name="table1",
     title="Accuracy, clean and perturbed",
     caption=(
-        "Accuracy in percent on the whole test split, a row of panels for each task: a dot for "
-        "each seed, a line at the mean; in the table mean (least to greatest; number of seeds). "
+        "Accuracy in percent on the whole test split, a row of panels for each task, each panel "
+        "with a scale of its own: a dot for each seed, a line at the mean and the mean in numbers, "
+        "dotted: chance; in the table mean (least to greatest; number of seeds). "
         "The networks were trained without perturbation. Noisy drive: N(5, variance 2) onto every "
         "neuron; step drive: ξ = 1; both during the second quarter of the sequence. Contrast: the "
         "stimulus times 1 + 0.5 sin(2πt/T). Paper: Table 1."
+    ),
+    alt=(
+        "Dots for the test accuracy of seven models, a row of panels for each task and a column "
+        "for each condition: clean, noisy drive, step of drive and contrast; the mean over seeds "
+        "stands in numbers at the right of each row."
     ),
     roles=ROLES,
     models=COLUMNS,
