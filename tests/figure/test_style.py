@@ -11,12 +11,10 @@ import xarray as xr
 from adaptrnn._error import InputError
 from adaptrnn.figure import style
 from adaptrnn.figure.accuracy import accuracy_bars
-from adaptrnn.figure.gamma_family import gamma_curves
 from adaptrnn.figure.heterogeneity import curve_spread
 from adaptrnn.figure.response import step_responses
 from adaptrnn.model import MODELS
-from adaptrnn.paper import figure2
-from adaptrnn.paper.figure1 import measure
+from adaptrnn.paper import figure1, figure2
 
 
 def luminance(colour: str) -> float:
@@ -104,7 +102,7 @@ def steps():
 
 
 DRAWINGS = {
-    "gamma": (gamma_curves, measure),
+    "gamma": (figure1.draw, figure1.measure),
     "accuracy": (accuracy_bars, table),
     "robustness": (figure2.draw, curves),
     "heterogeneity": (curve_spread, neurons),

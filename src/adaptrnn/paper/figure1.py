@@ -8,16 +8,37 @@ from typing import Any
 import numpy as np
 import torch
 import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 
 from adaptrnn.activation import gamma
 from adaptrnn.arun import ARUN
-from adaptrnn.figure.gamma_family import gamma_curves
-from adaptrnn.figure.wiring import wiring_diagram
+from adaptrnn.figure.style import (
+    colour,
+    ink,
+    letters,
+    muted,
+    name_lines,
+    shades,
+    subplots,
+)
 from adaptrnn.paper.item import Item
 from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
 from adaptrnn.rnn import RNN
 
-__all__ = ["E01", "E02", "ITEM", "WIRING", "judge", "judge_wiring", "measure", "measure_wiring"]
+__all__ = [
+    "E01",
+    "E02",
+    "ITEM",
+    "WIRING",
+    "draw",
+    "draw_wiring",
+    "judge",
+    "judge_wiring",
+    "measure",
+    "measure_wiring",
+]
 
 E01 = Claim(
     "E01",
@@ -156,16 +177,128 @@ def judge_wiring(data: xr.Dataset) -> list[Verdict]:
     return [verdict(E02, parts, note=note)]
 
 
+def draw(data: xr.Dataset) -> Figure:
+    """Draw curves over the gain at s = 0 and s = 1, and over the saturation at the middle gain.
+
+    Args:
+        data: `rate` (n, s, x), with s from 0 to 1.
+    """
+    figure, axes = subplots(1, 3, width=8.5, height=2.9, sharey=True)
+    middle = float(data.n[data.sizes["n"] // 2])
+    panels: tuple[tuple[str, str, dict[str, float]], ...] = (
+        ("s = 0: softplus to ReLU", "n", {"s": 0.0}),
+        ("s = 1: sigmoid to step", "n", {"s": 1.0}),
+        (f"n = {middle:g}: s from 0 to 1", "s", {"n": middle}),
+    )
+    for axis, (title, varied, fixed) in zip(axes[0], panels, strict=True):
+        axis.plot(data.x, data.x, color=muted(), lw=0.8, ls=":")
+        curves = data.rate.sel(fixed)
+        for value, tone in zip(data[varied].values, shades(data.sizes[varied]), strict=True):
+            label = f"{varied} = {value:g}"
+            axis.plot(data.x, curves.sel({varied: value}), color=tone, label=label)
+        axis.set(title=title, xlabel="input current x", ylim=(-0.1, float(data.x.max()) + 0.1))
+    axes[0, 0].set_ylabel("rate gamma(x; n, s)")
+    axes[0, 0].legend(handlelength=1.2)
+    axes[0, 0].text(-0.1, -0.06, "dotted: x", color=muted(), fontsize=7, ha="right")
+    ends = [
+        (float(curves[k, -1]), f"s = {s:g}", tone)
+        for k, (s, tone) in enumerate(zip(data.s.values, shades(data.sizes["s"]), strict=True))
+    ]
+    name_lines(axes[0, 2], ends)
+    letters(axes)
+    return figure
+
+
+_HEIGHTS = (0.82, 0.5, 0.18)  # of the three neurons that stand for all
+
+
+def draw_wiring(_data: xr.Dataset) -> Figure:
+    """Draw both networks; of the measures nothing is seen, they are numbers of the verdict."""
+    figure, axes = subplots(1, 2, width=7.5, height=3.3, width_ratios=[1, 1.45])
+    _network(axes[0, 0], adaptive=False)
+    _network(axes[0, 1], adaptive=True)
+    axes[0, 0].set_title("RNN+gamma")
+    axes[0, 1].set_title("ARUN")
+    letters(axes)
+    return figure
+
+
+def _network(axis: Axes, adaptive: bool) -> None:
+    axis.set(xlim=(0, 1.45 if adaptive else 1.0), ylim=(0, 1), aspect="equal")
+    axis.axis("off")
+    _box(axis, (0.1, 0.5), "$x_t$", ink())
+    for y in _HEIGHTS:
+        _arrow(axis, (0.18, 0.5), (0.42, y), ink())
+        axis.add_patch(Circle((0.52, y), 0.1, fill=False, ec=ink(), lw=1.3))
+        t = np.linspace(-1, 1, 50)
+        curve = np.log1p(np.exp(6 * t)) / 6
+        axis.plot(0.52 + 0.06 * t, y - 0.05 + 0.1 * curve, color=colour("gamma"), lw=1.6)
+        if adaptive:
+            _box(axis, (1.05, y), "$g_t$", colour("arun"), wide=0.2)
+            _arrow(axis, (0.62, y + 0.04), (0.93, y + 0.04), ink())
+            _arrow(axis, (0.93, y - 0.04), (0.62, y - 0.04), colour("arun"))
+            axis.text(0.78, y + 0.06, "$a_t$", ha="center", va="bottom", fontsize=8)
+            below: dict[str, Any] = {
+                "ha": "center",
+                "va": "top",
+                "fontsize": 8,
+                "color": colour("arun"),
+            }
+            axis.text(0.78, y - 0.06, "$n_t, s_t$", **below)
+            _loop(axis, (1.17, y), colour("arun"))
+        else:
+            axis.text(0.66, y, "$n_i, s_i$", va="center", fontsize=8, color=colour("gamma"))
+    axis.text(0.52, 0.02, "$W_{hh}$", ha="center", va="center", fontsize=8)
+    for low, high in ((0.28, 0.4), (0.6, 0.72)):
+        _arrow(axis, (0.5, low), (0.5, high), ink())
+        _arrow(axis, (0.54, high), (0.54, low), ink())
+    if adaptive:
+        words = "the same weights for all"
+        axis.text(1.05, 0.02, words, ha="center", va="center", fontsize=8, color=colour("arun"))
+
+
+def _box(axis: Axes, at: tuple[float, float], text: str, tone: str, wide: float = 0.12) -> None:
+    corner = (at[0] - wide / 2, at[1] - 0.06)
+    shape = FancyBboxPatch(corner, wide, 0.12, "round,pad=0.01", fill=False, ec=tone, lw=1.3)
+    axis.add_patch(shape)
+    axis.text(*at, text, ha="center", va="center", fontsize=9, color=tone)
+
+
+def _arrow(axis: Axes, start: tuple[float, float], end: tuple[float, float], tone: str) -> None:
+    settings: dict[str, Any] = {
+        "arrowstyle": "-|>",
+        "mutation_scale": 7,
+        "shrinkA": 0,
+        "shrinkB": 0,
+    }
+    axis.add_patch(FancyArrowPatch(start, end, color=tone, lw=0.9, **settings))
+
+
+def _loop(axis: Axes, at: tuple[float, float], tone: str) -> None:
+    start, end = (at[0], at[1] + 0.03), (at[0], at[1] - 0.03)
+    settings: dict[str, Any] = {
+        "arrowstyle": "-|>",
+        "mutation_scale": 7,
+        "connectionstyle": "arc3,rad=-1.6",
+    }
+    axis.add_patch(FancyArrowPatch(start, end, color=tone, lw=0.9, **settings))
+
+
 ITEM = Item(
     name="fig1-gamma",
     title="The family of f-I curves",
     caption=(
         "gamma(x; n, s) = (1-s) ln(1+exp(n x))/n + s/(1+exp(-n x)). a: s = 0, from softplus to "
         "ReLU as the gain n grows. b: s = 1, from the sigmoid to a step. c: one gain, saturation s "
-        "from 0 to 1. Paper: Fig 1a."
+        "from 0 to 1. Dotted: a rate equal to the current. Paper: Fig 1a."
+    ),
+    alt=(
+        "f-I curves in three panels: with s = 0 they sharpen from softplus to ReLU as the gain "
+        "grows, with s = 1 from a sigmoid to a step, and between them s from 0 to 1 bends the "
+        "upper end down."
     ),
     measure=measure,
-    draw=gamma_curves,
+    draw=draw,
     judge=judge,
     functions=("adaptrnn.activation.gamma",),
     tests=("tests/test_activation.py",),
@@ -179,12 +312,16 @@ WIRING = Item(
         "pair. b: ARUN; next to each neuron a small recurrent network, the controller, reads the "
         "neuron's current a and sets its n and s at every step. All neurons use the same "
         "controller weights (one colour), each with a state g of its own; neurons meet only "
-        "through W_hh. c: largest differences of rates that this wiring makes 0, of five random "
-        "networks of 12 neurons in float64, and of the driven neuron, which is not 0. Paper: "
-        "Fig 1b-d."
+        "through W_hh. What this wiring makes equal is measured on random networks; the verdict "
+        "has the numbers. Paper: Fig 1b-d."
+    ),
+    alt=(
+        "Two diagrams of three neurons each. RNN+gamma: an input, neurons that meet through W_hh, "
+        "each with its own n and s. ARUN: the same, and next to each neuron a recurrent controller "
+        "that reads its current and returns its n and s; all controllers share their weights."
     ),
     measure=measure_wiring,
-    draw=wiring_diagram,
+    draw=draw_wiring,
     judge=judge_wiring,
     functions=(
         "adaptrnn.arun.ARUN",
