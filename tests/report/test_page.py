@@ -53,7 +53,7 @@ def page(text: str = "plain") -> Page:
     claim = Claim("E01", text, text, text)
     parts = (Part(text, text, text, text, "yes"), Part("q", "1", "", "", "weakly"))
     shown = (Part(text, text, text, text, "no"),)
-    section = Section(text, text, text, DRAWING, Table((text,), ((text,),)), (text,), text)
+    section = Section(text, text, text, DRAWING, Table((text,), ((text,),)), (text,), text, text)
     numbers = (
         Number(parts[0], text, "partly", text),
         Number(Part(text, "", "", "", "no data"), text, "no data", text),

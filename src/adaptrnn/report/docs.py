@@ -166,7 +166,8 @@ def _results(
         if name not in tables:
             continue
         lines += [f'<a id="{name}"></a>', "", f"### {item.title}", ""]
-        lines += [f"![{item.title}](../images/results/{name}.png)", "", item.caption, ""]
+        seen = _cell(item.alt or item.title)
+        lines += [f"![{seen}](../images/results/{name}.png)", "", item.caption, ""]
         if name in manifest.get("marks", {}):
             lines += [f"**Not to be trusted as it is.** {manifest['marks'][name]}", ""]
         if item.table is not None:

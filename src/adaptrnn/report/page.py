@@ -86,6 +86,7 @@ class Section:
         table: a table under the figure, or None.
         files: links relative to the page, e.g. the data behind it.
         command: what draws the figure again.
+        alt: what is seen in the figure; without it the title stands in its place.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Section:
     table: Table | None = None
     files: tuple[str, ...] = ()
     command: str = ""
+    alt: str = ""
 
 
 @dataclass(frozen=True)
@@ -298,6 +300,7 @@ def _section(item: Item, data: xr.Dataset, folder: Path, profile: str) -> Sectio
         table=item.table(data) if item.table is not None else None,
         files=tuple(files),
         command=f"adaptrnn figure {item.name}{runs}",
+        alt=item.alt,
     )
 
 
