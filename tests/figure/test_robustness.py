@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from adaptrnn.figure.robustness import log_axis, strength_curves
-from adaptrnn.figure.style import subplots
+from adaptrnn.figure.robustness import strength_curves
+from adaptrnn.figure.style import log_axis, subplots
 
 XI = [0.0, 1.0, 30.0]
 
@@ -57,7 +57,7 @@ def test_a_narrow_logarithmic_axis_has_ticks():
     figure, axes = subplots(1, 1)
     for data in ([1.8, 2.7], [0.01, 500.0]):
         axes[0, 0].plot([0, 1], data)
-        log_axis(axes[0, 0], data)
+        log_axis(axes[0, 0])
         figure.draw_without_rendering()
         low, high = axes[0, 0].get_ylim()
         inside = [tick for tick in axes[0, 0].get_yticks() if low <= tick <= high]

@@ -11,10 +11,8 @@ import xarray as xr
 from adaptrnn._error import InputError
 from adaptrnn.figure import style
 from adaptrnn.figure.accuracy import accuracy_bars
-from adaptrnn.figure.heterogeneity import curve_spread
-from adaptrnn.figure.response import step_responses
 from adaptrnn.model import MODELS
-from adaptrnn.paper import figure1, figure2
+from adaptrnn.paper import figure1, figure2, figure3, figure4
 
 
 def luminance(colour: str) -> float:
@@ -105,8 +103,8 @@ DRAWINGS = {
     "gamma": (figure1.draw, figure1.measure),
     "accuracy": (accuracy_bars, table),
     "robustness": (figure2.draw, curves),
-    "heterogeneity": (curve_spread, neurons),
-    "response": (step_responses, steps),
+    "heterogeneity": (figure3.draw_heterogeneity, neurons),
+    "response": (figure4.draw, steps),
 }
 
 

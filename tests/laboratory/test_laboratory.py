@@ -70,7 +70,7 @@ def numbers(figure: Figure) -> np.ndarray:
 SHOWN = {
     "lyapunov": lambda d: [d.lyapunov, d.after_onset, d.on_task],
     "jacobian": lambda d: [d.norm, d.step_norm.mean("image")],
-    "fractional": lambda d: [d["mean"].sel(signal="h"), d.order.sel(signal="h")],
+    "fractional": lambda d: [d.order.sel(signal="h")],
     "step_response": lambda d: [d[name].mean("neuron") for name in "nsh"],
     "gain_scaling": lambda d: [d.n_steady.mean("neuron"), d.output_variance_frozen.mean("neuron")],
     "heterogeneity": lambda d: [d.n, d.s, d.n_initial, d.s_initial],

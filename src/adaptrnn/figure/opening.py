@@ -13,7 +13,10 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from adaptrnn.figure.style import colour, ink, label_of, shades, subplots
+from adaptrnn.figure.heterogeneity import neuron_cloud
+from adaptrnn.figure.robustness import strength_curves
+from adaptrnn.figure.scaling import steady_states
+from adaptrnn.figure.style import colour, count_seeds, ink, log_axis, name_lines, shades, subplots
 
 __all__ = ["adaptation", "explanation", "learned", "robust"]
 
@@ -35,19 +38,15 @@ def robust(data: xr.Dataset) -> Figure:
     figure, axes = subplots(1, 2, **_SIZE)
     kinds = (("accuracy", "test accuracy (%)", 100), ("loss", "test loss (nats)", 1))
     for axis, (name, label, factor) in zip(axes[0], kinds, strict=True):
-        ends = []
-        for model in [m for m in JUDGED if m in data.model]:
-            values = factor * data[name].sel(model=model).dropna("seed", how="all")
-            if not values.size:
-                continue
-            ends.append(_curves(axis, values, model))
-        _drive(axis, data.xi.values)
+        judged = [model for model in JUDGED if model in data.model]
+        ends = strength_curves(axis, factor * data[name].sel(model=judged), marks=False)
         axis.set_title(label, loc="left")
         if name == "accuracy":
             axis.set_ylim(0, 100)
-            _names(axis, ends)
-        elif bool((data["loss"] > 0).any()):
-            axis.set_yscale("log")
+            name_lines(axis, ends)
+        else:
+            log_axis(axis)
+            count_seeds(axis, data["loss"].sel(model=judged), "seed")
         _or_nothing(axis, ends)
     if "image" in data:
         inset = axes[0, 0].inset_axes((0.02, 0.03, 0.22, 0.28))
@@ -68,36 +67,26 @@ def adaptation(scaling: xr.Dataset | None, orders: xr.Dataset | None) -> Figure:
     """
     figure, axes = subplots(1, 2, **_SIZE)
     left, right = axes[0]
-    lines = []
     if scaling is not None:
-        fine = np.geomspace(float(scaling.xi.min()), float(scaling.xi.max()), 100)
-        for seed in scaling.seed.values:
-            one = scaling.sel(seed=seed)
-            if not bool(one.n_steady.notnull().all()):
-                continue
-            a, b, c = (float(one.n_value.sel(parameter=key)) for key in "abc")
-            start = one.n_steady[0]
-            left.plot(fine, a * fine**-b + c - float(start), color=colour("arun"), lw=1)
-            lines += left.plot(one.xi, one.n_steady - start, "o", color=ink(), ms=3, zorder=3)
-        left.set_xscale("log")
-        left.set_xticks([1, 3, 10, 30], ["1", "3", "10", "30"])
-        left.minorticks_off()
-    left.set_title("change of gain n, power laws", loc="left")
-    left.set_xlabel("size of the noise, ξ")
-    _or_nothing(left, lines)
+        known = scaling.dropna("seed", subset=["n_steady"])
+        steady_states(left, known.n_steady, known.n_value, "power", change=True)
+        count_seeds(left, known.n_steady, "seed")
+    left.set_title("change of gain n", loc="left")
+    left.set_xlabel("size of the noise, ξ (lines: power laws)")
+    _or_nothing(left, left.lines)
     found = []
     if orders is not None:
         edges = np.linspace(-1, 1, 41)
-        for network, tone, height in (("interacting", "arun", 0.93), ("isolated", "lstm", 0.8)):
+        for network, dashes, height in (("interacting", "-", 0.93), ("isolated", "--", 0.8)):
             values = orders.order.sel(network=network).values
             values = values[np.isfinite(values)]
             if not values.size:
                 continue
             share = np.histogram(values, edges)[0] / values.size * 100
-            found.append(right.stairs(share, edges, color=colour(tone), lw=1.6))
-            label = "in the network" if network == "interacting" else "isolated"
+            found.append(right.stairs(share, edges, color=colour("arun"), lw=1.6, ls=dashes))
+            label = "in the network (—)" if network == "interacting" else "isolated (- -)"
             place = {"transform": right.transAxes, "ha": "right", "fontsize": 8}
-            right.text(1, height, label, color=colour(tone), **place)
+            right.text(1, height, label, color=colour("arun"), **place)
         right.axvline(0, color=ink(), lw=0.8)
         right.set_ylim(0, None)
     right.set_title("neurons (%) by fractional order", loc="left")
@@ -152,15 +141,13 @@ def explanation(
     _or_nothing(middle, drawn)
     ends = []
     if exponents is not None:
-        for model in [m for m in JUDGED if m in exponents.model]:
-            values = exponents["size"].sel(model=model).dropna("seed", how="all")
-            if not values.size:
-                continue
-            ends.append(_curves(right, values, model))
-        _drive(right, exponents.xi.values)
+        size = exponents["size"].sel(model=[m for m in JUDGED if m in exponents.model])
+        ends = strength_curves(right, size, marks=False)
         if ends:
             right.set_yscale("log")
-            _names(right, ends, inside=True)
+            name_lines(right, ends, inside=True)
+            count = size.dropna("seed", how="all").sizes["seed"]
+            right.set_xlabel(f"drive ξ (n = {count} seed{'' if count == 1 else 's'})")
     right.set_title("|exponent| (1/step)", loc="left")
     _or_nothing(right, ends)
     return figure
@@ -178,58 +165,14 @@ def learned(data: xr.Dataset) -> Figure:
     seeds = [s for s in data.seed.values if bool(data.n.sel(seed=s).notnull().any())][:3]
     figure, axes = subplots(1, max(1, len(seeds)), **_SIZE, sharex=True, sharey=True)
     for axis, seed in zip(axes[0], seeds, strict=False):
-        one = data.sel(seed=seed)
+        one = data[["n", "s", "n_initial", "s_initial"]].sel(seed=[seed])
         start = float(one.n_initial.mean())
-        axis.scatter(one.n - start, one.s, 9, color=colour("gamma"), alpha=0.65, lw=0)
-        axis.scatter(0, float(one.s_initial.mean()), 70, color=ink(), marker="+", lw=1.6)
+        neuron_cloud(axis, one.assign(n=one.n - start, n_initial=one.n_initial - start))
         axis.set_title(f"network {seed}", loc="left")
         axis.set_xlabel("change of gain n")
-    axes[0, 0].set_ylabel("saturation s")
+        axis.label_outer()
     _or_nothing(axes[0, 0], seeds)
     return figure
-
-
-def _curves(axis: Axes, values: xr.DataArray, model: str) -> tuple[float, str, str]:
-    """Draw the mean over seeds and each seed; give the end of the line, its name and colour."""
-    tone, mean = colour(model), values.mean("seed")
-    for seed in values.seed.values:
-        axis.plot(values.xi, values.sel(seed=seed), color=tone, lw=0.6, alpha=0.45)
-    axis.plot(values.xi, mean, color=tone, lw=2.6 if model == "arun" else 1.6)
-    return float(mean.isel(xi=-1)), label_of(model), tone
-
-
-def _drive(axis: Axes, xi: np.ndarray) -> None:
-    """A scale that shows small drives and large ones."""
-    axis.set_xscale("symlog", linthresh=1, linscale=0.5)
-    ticks = [tick for tick in (0, 1, 3, 10, 30) if tick <= xi.max()]
-    axis.set_xticks(ticks, [str(tick) for tick in ticks])
-    axis.minorticks_off()
-    axis.set_xlabel("drive ξ")
-    axis.set_xlim(xi.min(), xi.max())
-
-
-def _names(axis: Axes, ends: Sequence[tuple[float, str, str]], inside: bool = False) -> None:
-    """Put each name at the end of its line, moved apart where they would touch."""
-    scale = axis.transAxes.inverted()
-    x = axis.get_xlim()[1]
-    heights = [scale.transform(axis.transData.transform((x, value)))[1] for value, *_ in ends]
-    order = np.argsort(heights)
-    placed, least = [0.0] * len(ends), 0.03
-    for k in order:
-        placed[k] = least = max(heights[k], least)
-        least += 0.11
-    over = max([0.0, *(height - 0.97 for height in placed)])
-    for (_, label, tone), height in zip(ends, placed, strict=True):
-        axis.text(
-            0.99 if inside else 1.02,
-            height - over + (0.02 if inside else 0),
-            label,
-            color=tone,
-            fontsize=8,
-            transform=axis.transAxes,
-            ha="right" if inside else "left",
-            va="bottom" if inside else "center",
-        )
 
 
 def _or_nothing(axis: Axes, drawn: Sequence[object]) -> None:

@@ -24,7 +24,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, Colormap, LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
 from adaptrnn._error import choose
 from adaptrnn.model import MODELS, OWN_MODEL, Model
@@ -406,7 +406,9 @@ def log_axis(axis: Axes) -> None:
     """A vertical scale of logarithms with plain numbers at its ticks where these are short."""
     axis.set_yscale("log", nonpositive="mask")
     low, high = axis.get_ylim()
-    if high < 100 * low:
+    if high < 4 * low:
+        axis.yaxis.set_major_locator(MaxNLocator(5))
+    elif high < 100 * low:
         axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     if low > 1e-3 and high < 1e5:
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:g}")

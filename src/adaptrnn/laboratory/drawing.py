@@ -8,14 +8,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 from adaptrnn._error import bad
 from adaptrnn.figure.controller import level_sets, manifold
 from adaptrnn.figure.gradient import gradients
+from adaptrnn.figure.heterogeneity import neuron_cloud
+from adaptrnn.figure.map import cells, norm_curves
 from adaptrnn.figure.noise import trained_noise_error
+from adaptrnn.figure.order import neuron_orders, order_panels
+from adaptrnn.figure.response import SIGNALS, step_response_curves
+from adaptrnn.figure.robustness import strength_curves
+from adaptrnn.figure.scaling import SHAPES, output_variance, steady_states
 from adaptrnn.figure.stability import eigenvalues, exponents
 from adaptrnn.figure.style import (
     as_seeds,
@@ -24,7 +29,9 @@ from adaptrnn.figure.style import (
     key,
     label_of,
     letters,
+    percent_axis,
     render,
+    shade_bar,
     shades,
     subplots,
 )
@@ -56,15 +63,17 @@ __all__ = [
     "settling",
 ]
 
-_ONE, _OTHER = "arun", "gamma"  # the two strongest colours of the style
-_SIGNALS = {"n": "gain $n_t$", "s": "saturation $s_t$", "h": "rate $h_t$"}
+
+def _model(data: xr.Dataset) -> str:
+    """The model of the network."""
+    return str(json.loads(data.attrs.get("config", "{}")).get("model", OWN_MODEL))
 
 
 def _as_seeds(data: xr.Dataset) -> xr.Dataset:
     """The result of one network as a figure over seeds takes it."""
     config = json.loads(data.attrs.get("config", "{}"))
     task = task_in_words(config["task"], None) if config else "one network"
-    return as_seeds(data, config.get("model", OWN_MODEL), task, config.get("seed", 0))
+    return as_seeds(data, _model(data), task, config.get("seed", 0))
 
 
 def settling(data: xr.Dataset) -> xr.Dataset:
@@ -152,21 +161,15 @@ def draw_jacobian(data: xr.Dataset) -> Figure:
     grid = "norm" in data
     figure, axes = subplots(1, 2 + grid, width=9 if grid else 7.5, height=3.2)
     if grid:
-        tones = shades(data.sizes["s"])
-        for s, tone in zip(data.s.values, tones, strict=True):
-            one = data.norm.sel(s=s)
-            settings = {"color": tone, "marker": "o", "ms": 3}
-            axes[0, 0].plot(data.n, one.sel(weights="trained"), label=f"s = {s:g}", **settings)
-            if "initial" in data.weights:
-                axes[0, 0].plot(data.n, one.sel(weights="initial"), color=tone, lw=1, ls="--")
-                axes[0, 0].set_title("trained (—), initial (- -)")
-        axes[0, 0].axhline(1, color=ink(), lw=0.8)
-        axes[0, 0].set(xlabel="gain n", ylabel="norm of the Jacobian", yscale="log")
+        norm_curves(axes[0, 0], data.norm.expand_dims("seed"))
+        axes[0, 0].set_ylabel("norm of the Jacobian")
+        if "initial" in data.weights:
+            axes[0, 0].set_title("trained (—), initial (- -)")
         key(axes[0, 0])
     steps = data.step_norm
-    axes[0, -2].plot(data.step, steps.mean("image"), color=colour(_ONE))
+    axes[0, -2].plot(data.step, steps.mean("image"), color=colour(_model(data)))
     low, high = steps.min("image"), steps.max("image")
-    axes[0, -2].fill_between(data.step, low, high, color=colour(_ONE), alpha=0.2, lw=0)
+    axes[0, -2].fill_between(data.step, low, high, color=colour(_model(data)), alpha=0.2, lw=0)
     axes[0, -2].axhline(1, color=ink(), lw=0.8)
     axes[0, -2].set(xlabel="time (steps)", ylabel="norm of one step", title="on the task")
     for rank, tone in zip((0, 1, 3, 9, 29), shades(5), strict=True):
@@ -185,35 +188,14 @@ def draw_jacobian(data: xr.Dataset) -> Figure:
 @_signed
 def draw_fractional(data: xr.Dataset) -> Figure:
     """Orders of every neuron against the drive: each protocol by each estimator."""
-    protocols, estimators = data.protocol.values, data.estimator.values
-    shape = (len(protocols), len(estimators))
-    figure, axes = subplots(*shape, height=5.6, sharex=True, sharey=True)
-    place = np.arange(data.sizes["xi"])
-    jitter = np.linspace(-0.12, 0.12, data.sizes["neuron"])
-    for row, protocol in enumerate(protocols):
-        for column, estimator in enumerate(estimators):
-            axis = axes[row, column]
-            one = data.sel(protocol=protocol, estimator=estimator, signal="h")
-            for network, tone, shift in zip(
-                data.network.values, (colour(_ONE), colour(_OTHER)), (-0.18, 0.18), strict=True
-            ):
-                order = one.order.sel(network=network)
-                for k, at in enumerate(place):
-                    axis.scatter(at + shift + jitter, order.isel(xi=k), 3, tone, alpha=0.3, lw=0)
-                mean = one["mean"].sel(network=network)
-                axis.plot(place + shift, mean, "o", color=tone, mec=ink(), label=network)
-                null = one.null_order.sel(network=network).mean("neuron")
-                label = "memoryless unit" if shift > 0 else None
-                axis.plot(place + shift, null, "_", ms=10, mew=1.6, color=ink(), label=label)
-            axis.axhline(0, color=ink(), lw=0.6)
-            axis.set_title(f"protocol {protocol}, {estimator}")
-            axis.set_xticks(place, [f"{xi:g}" for xi in data.xi.values])
-            if column == 0:
-                axis.set_ylabel("order of the rate")
-            if row == len(protocols) - 1:
-                axis.set_xlabel("drive ξ")
-    letters(axes)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
+    data = data.sel(signal="h").expand_dims("seed")
+    figure, axes = order_panels(data, r"order $\alpha$ of the rate")
+    for (protocol, estimator), axis in axes.items():
+        one = data.sel(protocol=protocol, estimator=estimator)
+        null = one.null_order.sel(network="interacting").mean(["neuron", "seed"])
+        neuron_orders(axis, one.order, null)
+        axis.label_outer()
+    handles, labels = next(iter(axes.values())).get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
     return figure
 
@@ -221,59 +203,37 @@ def draw_fractional(data: xr.Dataset) -> Figure:
 @_signed
 def draw_step_response(data: xr.Dataset) -> Figure:
     """Means over neurons under a step of drive, each with the spread over neurons at the last."""
-    names = [name for name in _SIGNALS if name in data]
+    names = [name for name in SIGNALS if name in data]
     figure, axes = subplots(1, len(names), width=3 * max(2, len(names)), height=3.2)
-    tones = shades(data.sizes["xi"])
     for axis, name in zip(axes[0], names, strict=True):
-        for xi, tone in zip(data.xi.values, tones, strict=True):
-            one = data[name].sel(xi=xi)
-            axis.plot(data.time, one.mean("neuron"), color=tone, lw=1.2, label=f"ξ = {xi:g}")
-        low, high = (one.quantile(q, "neuron") for q in (0.1, 0.9))
-        axis.fill_between(data.time, low, high, color=tones[-1], alpha=0.15, lw=0)
-        for edge in data.attrs["step"]:
-            axis.axvline(edge, color=ink(), lw=0.6, ls=":")
-        axis.set(xlabel="time (steps)", ylabel=_SIGNALS[name])
+        step_response_curves(axis, data[name], data.attrs["step"])
+        axis.set(xlabel="time (steps)", ylabel=SIGNALS[name])
     least, most = float(data.h.min()), float(data.h.max())
     if most > 10:
         axes[0, -1].set_yscale("symlog", linthresh=1)
         axes[0, -1].set_ylim(1.2 * least if least < -1e-3 else 0, 2 * most)
     letters(axes)
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(7, len(handles)))
+    shade_bar(figure, axes, data.xi.values.tolist(), "drive ξ")
     return figure
 
 
 @_signed
 def draw_gain_scaling(data: xr.Dataset) -> Figure:
     """Steady gain and saturation against the input's deviation, with fits; output variance."""
-    gains = [name for name in "ns" if f"{name}_value" in data]
+    one = data.expand_dims("seed")
+    gains = [name for name in SHAPES if f"{name}_value" in data]
     figure, axes = subplots(1, len(gains) + 1, width=3 * max(2, len(gains) + 1), height=3.2)
-    xi = np.geomspace(float(data.xi.min()), float(data.xi.max()), 200)
-    curves: dict[str, Callable[..., np.ndarray]] = {
-        "power": lambda a, b, c: a * xi**-b + c,
-        "exponential": lambda a, b, c: a * np.exp(-b * xi) + c,
-    }
     for axis, name in zip(axes[0], gains, strict=False):
-        steady = data[f"{name}_steady"]
-        spread = steady.std("neuron")
-        settings = {"color": ink(), "capsize": 2, "label": "mean, sd over neurons"}
-        axis.errorbar(data.xi, steady.mean("neuron"), spread, fmt="o", **settings)
-        for (model, curve), tone in zip(curves.items(), (_ONE, _OTHER), strict=True):
-            value = data[f"{name}_value"].sel(model=model).values
-            if np.isfinite(value).all():
-                label = f"{model}, ΔAIC {float(data[f'{name}_delta_aic'].sel(model=model)):.0f}"
-                axis.plot(xi, curve(*value), color=colour(tone), label=label)
-        axis.set(xlabel="sd of the input ξ", ylabel=f"steady {_SIGNALS[name].split()[0]} {name}")
-        key(axis)
-    axis = axes[0, -1]
-    for condition, tone in zip(data.condition.values, (_ONE, _OTHER), strict=False):
-        name = "output_variance" if condition != "frozen" else "output_variance_frozen"
-        slope = f"slope {float(data.slope.sel(condition=condition)):.2f}"
-        label = f"{condition}, {slope}" if data.sizes["condition"] > 1 else slope
-        settings = {"color": colour(tone), "label": label}
-        axis.plot(data.xi, data[name].mean("neuron"), "o-", **settings)
-    axis.set(xlabel="sd of the input ξ", ylabel="output variance", xscale="log", yscale="log")
-    key(axis)
+        shape = SHAPES[name]
+        fitted = one[f"{name}_value"].sel(model=shape)
+        steady_states(axis, one[f"{name}_steady"].mean("neuron"), fitted, shape, model=_model(data))
+        delta = float(data[f"{name}_delta_aic"].sel(model=shape))
+        axis.set(ylabel=f"steady {SIGNALS[name].split()[0]} {name}")
+        axis.set_title(f"{shape}, ΔAIC to a line {delta:+.0f}")
+    kinds = {name: "_frozen" if name == "frozen" else "" for name in data.condition.values.tolist()}
+    values = [one[f"output_variance{end}"].mean("neuron") for end in kinds.values()]
+    variance = xr.concat(values, xr.DataArray(list(kinds), dims="condition", name="condition"))
+    output_variance(axes[0, -1], variance, one.slope, _model(data))
     letters(axes)
     return figure
 
@@ -282,17 +242,11 @@ def draw_gain_scaling(data: xr.Dataset) -> Figure:
 def draw_heterogeneity(data: xr.Dataset) -> Figure:
     """(n, s) of every neuron, before and after training."""
     figure, axes = subplots(1, 1, width=4.2, height=3.4)
-    axis = axes[0, 0]
-    if "n_initial" in data:
-        settings = {"color": ink(), "marker": "+", "lw": 0.8, "label": "start"}
-        axis.scatter(data.n_initial, data.s_initial, 16, **settings)
-    axis.scatter(data.n, data.s, 16, color=colour(_ONE), alpha=0.7, lw=0, label="trained")
+    neuron_cloud(axes[0, 0], data.expand_dims("seed"), _model(data))
     if "n_within" in data:
-        settings = {"color": colour(_ONE), "alpha": 0.25, "lw": 0.7, "fmt": "none"}
-        axis.errorbar(data.n, data.s, data.s_within, data.n_within, **settings)
-        axis.set_title("bars: sd over time and images")
-    axis.set(xlabel="gain n", ylabel="saturation s")
-    key(axis)
+        axes[0, 0].set_title("bars: sd over time and images")
+    if "n_initial" in data:
+        key(axes[0, 0])
     return figure
 
 
@@ -341,36 +295,33 @@ def draw_robustness(data: xr.Dataset) -> Figure:
     unit = 100 if metric == "accuracy" else 1
     words = "accuracy (%)" if metric == "accuracy" else "mean absolute error"
     trials = data.attrs.get("trials", "test images")
-    for axis, name, x, label in (
-        (axes[0, 0], "step", "xi", "step drive ξ"),
-        (axes[0, 1], "contrast", "amplitude", "amplitude of the contrast"),
-    ):
-        values = unit * data[f"{name}_{metric}"]
-        error = 100 * data[f"{name}_accuracy_error"] if metric == "accuracy" else None
-        settings = {"color": colour(_ONE), "marker": "o", "capsize": 2}
-        axis.errorbar(data[x], values, error, **settings)
-        axis.set(xlabel=label, ylabel=words)
-        if metric == "accuracy":
-            axis.set_ylim(0, 100)
+    one = data.expand_dims(model=[_model(data)], seed=[0])
+    for axis, name in zip(axes[0], ("step", "contrast"), strict=True):
+        values = unit * one[f"{name}_{metric}"]
+        strength_curves(axis, values)
+        axis.set_ylabel(words)
         area, images = float(data[f"{name}_{metric}_area"]), data.attrs[f"{name}_images"]
         shown = f"{100 * area:.1f}%" if metric == "accuracy" else f"{area:.3g}"
         axis.set_title(f"area {shown}, {images} {trials}")
+        if metric == "accuracy":
+            error = 196 * data[f"{name}_accuracy_error"].values
+            x, y = values[values.dims[-1]], values.values.ravel()
+            axis.fill_between(x, y - error, y + error, color=axis.lines[0].get_color(), **_BAND)
+            percent_axis(axis, [y - error, y + error])
     for axis, name, x, y, xlabel, ylabel in (
         (axes[1, 0], "drive_map", "map_length", "map_xi", "length (of the sequence)", "drive ξ"),
-        (axes[1, 1], "contrast_map", "map_phase", "map_amplitude", "phase (rad)", "amplitude"),
+        (axes[1, 1], "contrast_map", "map_phase", "map_amplitude", "phase / π", "contrast A"),
     ):
-        values = unit * data[f"{name}_{metric}"].transpose(y, x)
-        most = 100 if metric == "accuracy" else None
-        settings = {"origin": "lower", "aspect": "auto", "vmin": 0, "vmax": most}
-        shown = axis.imshow(values, cmap="cividis", **settings)
-        axis.set_xticks(range(data.sizes[x]), [f"{v:.2g}" for v in data[x].values])
-        axis.set_yticks(range(data.sizes[y]), [f"{v:.2g}" for v in data[y].values])
+        digits = ".0f" if metric == "accuracy" else ".2g"
+        shown = cells(axis, unit * one[f"{name}_{metric}"].isel(model=0), y, x, digits)
         title = f"{data.attrs[f'{name}_images']} {trials}"
         axis.set(xlabel=xlabel, ylabel=ylabel, title=title)
-        axis.grid(False)
         figure.colorbar(shown, ax=axis, label=words)
     letters(axes)
     return figure
+
+
+_BAND = {"alpha": 0.15, "lw": 0}
 
 
 def draw_plane(data: xr.Dataset) -> Figure:

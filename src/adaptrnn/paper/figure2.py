@@ -10,8 +10,16 @@ from matplotlib.figure import Figure
 
 from adaptrnn.analysis.robustness import area
 from adaptrnn.figure.accuracy import CHANCE
-from adaptrnn.figure.robustness import log_axis, strength_curves
-from adaptrnn.figure.style import count_seeds, ink, letters, percent_axis, subplots, task_title
+from adaptrnn.figure.robustness import strength_curves
+from adaptrnn.figure.style import (
+    count_seeds,
+    ink,
+    letters,
+    log_axis,
+    percent_axis,
+    subplots,
+    task_title,
+)
 from adaptrnn.paper.item import ROLES, Item, RunData
 from adaptrnn.paper.ordering import (
     GATED,
@@ -230,7 +238,7 @@ def draw(data: xr.Dataset) -> Figure:
                 axis.axhline(CHANCE, color=ink(), lw=0.8, ls=":")
                 axis.set_title(task_title(data, role))
             else:
-                log_axis(axis, values)
+                log_axis(axis)
                 count_seeds(axis, values, "seed")
     for axis, label in zip(axes[:, 0], labels.values(), strict=True):
         axis.set_ylabel(label)

@@ -6,7 +6,18 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from adaptrnn.figure.heterogeneity import curve_spread, scaling
+from adaptrnn.figure.heterogeneity import neuron_cloud
+from adaptrnn.figure.scaling import SHAPES, output_variance, steady_states
+from adaptrnn.figure.style import (
+    count_seeds,
+    ink,
+    key,
+    letters,
+    shade_bar,
+    shades,
+    subplots,
+    task_title,
+)
 from adaptrnn.paper.item import Item, RunData
 from adaptrnn.paper.note import means_along
 from adaptrnn.paper.ordering import drop_missing
@@ -15,6 +26,8 @@ from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
 __all__ = [
     "HETEROGENEITY",
     "SCALING",
+    "draw_heterogeneity",
+    "draw_scaling",
     "judge_heterogeneity",
     "judge_scaling",
     "measure_heterogeneity",
@@ -163,13 +176,74 @@ def _parameters(fitted: xr.DataArray) -> str:
 
 
 def draw_heterogeneity(data: xr.Dataset) -> Figure:
-    """Seeds that have any number."""
-    return curve_spread(drop_missing(data))
+    """Draw (n, s) of every neuron of each network that has any number, and where they started.
+
+    Args:
+        data: `n`, `s`, `n_initial`, `s_initial` (role, model, seed, neuron) of one task and model.
+
+    Returns:
+        The figure: a panel for each seed, all of one scale, each about its own neurons.
+    """
+    data = drop_missing(data).isel(role=0, model=0)
+    seeds = data.seed.values.tolist()
+    figure, axes = subplots(1, len(seeds), width=max(6.0, 1.9 * len(seeds)), sharey=True)
+    gains = data[["n", "n_initial"]].to_dataarray()
+    low, high = gains.min(["variable", "neuron"]), gains.max(["variable", "neuron"])
+    half = 1.15 / 2 * float((high - low).max())
+    for axis, seed in zip(axes[0], seeds, strict=True):
+        axis.axhline(0, color=ink(), lw=0.6)
+        one = data[["n", "s", "n_initial", "s_initial"]].sel(seed=[seed])
+        neuron_cloud(axis, one, str(data.model.values))
+        middle = float((low + high).sel(seed=seed)) / 2
+        if np.isfinite(half + middle) and half > 0:
+            axis.set_xlim(middle - half, middle + half)
+        axis.locator_params(axis="x", nbins=4)
+        axis.set_title(f"network {seed}")
+        axis.label_outer()
+    key(axes[0, -1])
+    figure.suptitle(f"{task_title(data)}: {data.sizes['neuron']} neurons each", fontsize=9)
+    letters(axes)
+    return figure
 
 
 def draw_scaling(data: xr.Dataset) -> Figure:
-    """Seeds that have any number."""
-    return scaling(drop_missing(data))
+    """Draw gain, saturation and output variance under noise whose size switches.
+
+    Args:
+        data: `n_mean`, `s_mean` (role, model, seed, time, xi); `n_steady`, `s_steady` (..., xi);
+            `n_value`, `s_value` (..., shape, parameter); `variance` (..., condition, xi) and
+            `slope` (..., condition), of one task and model. Seeds without a number are left out.
+
+    Returns:
+        The figure: courses above; below them steady states, each network with its own fit, and
+        variances.
+    """
+    data = drop_missing(data).isel(role=0, model=0)
+    figure = Figure(figsize=(9, 5.4))
+    above, below = figure.subfigures(2, 1)
+    courses, last = above.subplots(1, 2), below.subplots(1, 3)
+    tones = shades(data.sizes["xi"])
+    for (name, shape), course, steady in zip(SHAPES.items(), courses, last, strict=False):
+        before = data[f"{name}_mean"].sel(time=slice(100, 199)).mean("time")
+        change = (data[f"{name}_mean"] - before).mean("seed")
+        for xi, tone in zip(data.xi.values, tones, strict=True):
+            course.plot(data.time, change.sel(xi=xi), color=tone, lw=1.1)
+        for switch in (200, 400):
+            course.axvline(switch, color=ink(), lw=0.7, ls=":")
+        course.set(xlabel="time (steps)", ylabel=f"change of {_WORDS[name]}", xlim=(100, None))
+        values = data[[f"{name}_steady", f"{name}_value"]].sel(shape=shape)
+        steady_states(steady, *values.data_vars.values(), shape=shape, change=True)
+        steady.set(ylabel=f"change of steady {_WORDS[name]}", title=f"{_CURVES[shape]}")
+    shade_bar(above, courses, data.xi.values.tolist(), "sd of the noise, ξ")
+    output_variance(last[2], data["variance"], data.slope)
+    courses[0].set_title(task_title(data))
+    count_seeds(courses[1], data.n_steady)
+    letters([*courses, *last])
+    return figure
+
+
+_WORDS = {"n": "gain n", "s": "saturation s"}
+_CURVES = {"power": "lines: a ξ^-b + c", "exponential": "lines: a exp(-b ξ) + c"}
 
 
 HETEROGENEITY = Item(
@@ -177,8 +251,12 @@ HETEROGENEITY = Item(
     title="Learned gain and saturation of every neuron",
     caption=(
         "Gain n and saturation s of every neuron of RNN+gamma after training, a panel for each "
-        "seed; crosses mark where the neurons started, all at one pair if the start was "
-        "homogeneous. Paper: Fig 3a, top."
+        "seed, all of the same scale; crosses mark where the neurons started, all at one pair if "
+        "the start was homogeneous. Paper: Fig 3a, top."
+    ),
+    alt=(
+        "Clouds of dots in the plane of gain and saturation, a panel for each network: after "
+        "training the neurons lie spread about the cross where they started."
     ),
     roles=("psmnist",),
     models=("gamma",),
@@ -195,12 +273,19 @@ SCALING = Item(
     title="Gain, saturation and output variance under noise of switching size",
     caption=(
         "Trained ARUN under noise, independent for every neuron and step: 200 steps of standard "
-        "deviation 0.01, 200 of ξ, 200 of 0.01. a, b: gain and saturation, means over neurons, "
-        "trials and seeds; the lines mark the switches. c, d: means over the second half of the "
-        "noise of ξ, a dot for each seed, and the mean over seeds of the power laws, and of the "
-        "exponentials, fitted to each (line). e: variance of the rates over time, mean over "
-        "neurons, with n and s adapting and with both frozen as they were before the switch; "
-        "line: mean over seeds, band: from the least to the greatest. Paper: Fig 3b."
+        "deviation 0.01, 200 of ξ, 200 of 0.01. a, b: gain and saturation less what they were "
+        "before the switch, means over neurons, trials and seeds; dotted: the switches. c, d: "
+        "means over the second half of the noise of ξ, less that at the smallest ξ: dots for each "
+        "network, and the power law, or the exponential, fitted to it (line). e: variance of the "
+        "rates over time, mean over neurons, with n and s adapting (full) and with both frozen as "
+        "they were before the switch (dashed); thick line: mean over seeds, thin lines: each seed. "
+        "Paper: Fig 3b."
+    ),
+    alt=(
+        "Above: gain and saturation move when noise of seven sizes is switched on, farther for "
+        "larger noise, and return. Below: steady gain and saturation against the size of the "
+        "noise with fitted curves, and the variance of the rates, which grows less steeply where "
+        "gain and saturation adapt than where they are frozen."
     ),
     roles=("psmnist",),
     models=("arun",),

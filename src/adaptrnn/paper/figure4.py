@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
+from matplotlib.figure import Figure
 
 from adaptrnn._error import InputError
 from adaptrnn.analysis.statistic import holm, paired_test, unpaired_test
-from adaptrnn.figure.order import order_by_task, orders
-from adaptrnn.figure.response import step_responses
+from adaptrnn.figure.order import neuron_orders, order_panels
+from adaptrnn.figure.response import SIGNALS, step_response_curves
+from adaptrnn.figure.style import (
+    accents,
+    count_seeds,
+    drive_axis,
+    ink,
+    letters,
+    mean_and_seeds,
+    name_lines,
+    shade_bar,
+    subplots,
+    task_title,
+)
 from adaptrnn.paper.item import Item, RunData
 from adaptrnn.paper.note import means_along
 from adaptrnn.paper.ordering import TASK_LABELS as ROLE_NAMES
+from adaptrnn.paper.ordering import drop_missing
 from adaptrnn.paper.verdict import Claim, Part, Verdict, part, verdict
 
 __all__ = [
@@ -19,6 +35,9 @@ __all__ = [
     "NEURON_ORDERS",
     "SIGN_NOTE",
     "TASK_ORDERS",
+    "draw",
+    "draw_orders",
+    "draw_tasks",
     "judge",
     "judge_orders",
     "judge_tasks",
@@ -78,7 +97,6 @@ PROTOCOL_NOTE = (
     "Two protocols are in the released scripts and both are judged: A, 150 steps, driven from 51 "
     "to 100, noise 0.1; B, 300 steps, driven from 102 to 201, noise 5."
 )
-SIGNALS = ("n", "s", "h")
 
 
 # --- Fig 4a -------------------------------------------------------------------------------------
@@ -167,6 +185,44 @@ def related(values: xr.DataArray) -> float:
     return float(test.p_t)
 
 
+def draw(data: xr.Dataset) -> Figure:
+    """Draw the means over neurons of n_t, s_t and h_t: of the first network, and of all.
+
+    Args:
+        data: `n_mean`, `s_mean`, `h_mean` (role, model, seed, time, xi) of one role and model, time
+            0 at the onset; `steps` (role, model, seed), for how long the drive is on. Seeds without
+            a number are left out.
+
+    Returns:
+        The figure: above one network; below, with more than one, the mean over networks of the
+        change since just before the onset.
+    """
+    data = drop_missing(data).isel(role=0, model=0)
+    one, rows = data.isel(seed=[0]), 1 + (data.sizes["seed"] > 1)
+    figure, axes = subplots(rows, 3, width=9, height=0.6 + 2.4 * rows, sharex=True)
+    before = data.sel(time=slice(None, -1)).isel(time=slice(-10, None)).mean("time")
+    edges = (0.0, float(data.steps.max()))
+    for name, column in zip(SIGNALS, axes.T, strict=True):
+        step_response_curves(column[0], one[f"{name}_mean"], edges)
+        column[0].set_ylabel(SIGNALS[name])
+        if rows > 1:
+            change = data[f"{name}_mean"] - before[f"{name}_mean"]
+            step_response_curves(column[1], change, edges)
+            column[1].set_ylabel(f"change of {SIGNALS[name]}")
+        column[-1].set_xlabel("steps from the onset")
+    for axis in axes[:, 2]:
+        axis.set_yscale("symlog", linthresh=1)
+        axis.set_ylim(bottom=min(-0.2, 1.2 * float(data.h_mean.min().fillna(0))))
+    shade_bar(figure, axes, data.xi.values.tolist(), "drive ξ")
+    axes[0, 0].set_title(f"network {one.seed.values[0]}")
+    axes[0, 1].set_title(task_title(data))
+    if rows > 1:
+        axes[1, 0].set_title("mean of all")
+        count_seeds(axes[1, 2], data.n_mean)
+    letters(axes)
+    return figure
+
+
 _CHOSEN_AFTER = (
     "The length of the step was chosen after a first look: with the paper's 200 steps, far beyond "
     "what these networks were trained on, the fits were worse. The fits to means over neurons were "
@@ -178,14 +234,21 @@ ITEM = Item(
     title="Gain, saturation and rate under steps of drive",
     caption=(
         "Mean over the neurons of ARUN of gain, saturation and rate while a drive ξ is switched on "
-        "and off (dotted), with no other input; a column for each seed. Each part lasts 200/784 of "
-        "the sequence that the network was trained on. Paper: Fig 4a."
+        "and off (dotted), with no other input. Above: one network. Below: change since just "
+        "before the onset, mean over networks, with a band from the 10th to the 90th percentile "
+        "for the largest drive. Each part lasts 200/784 of the sequence that the network was "
+        "trained on. Paper: Fig 4a."
+    ),
+    alt=(
+        "Gain, saturation and rate against time under steps of seven sizes of drive: each jumps at "
+        "the onset and relaxes while the drive lasts. Above one network, below the change averaged "
+        "over networks."
     ),
     roles=("psmnist",),
     models=("arun",),
     analyses=("step_response",),
     measure=measure,
-    draw=step_responses,
+    draw=draw,
     judge=judge,
     functions=(
         "adaptrnn.analysis.response.step_response",
@@ -336,22 +399,52 @@ _FREE = (
     "along with the order and gives every memoryless unit 0."
 )
 
+
+def draw_orders(data: xr.Dataset) -> Figure:
+    """Draw the order of every neuron against the drive, in the network and isolated.
+
+    Args:
+        data: `order`, `excess` (role, model, seed, protocol, estimator, network, xi, neuron) of one
+            role and model.
+    """
+    data = drop_missing(data).isel(role=0, model=0)
+    figure, axes = order_panels(data, r"order $\alpha$ of the rate")
+    for (protocol, estimator), axis in axes.items():
+        one = data.sel(protocol=protocol, estimator=estimator)
+        inside = one.sel(network="interacting")
+        null = (inside.order - inside.excess).mean(["neuron", "seed"])
+        neuron_orders(axis, one.order, null)
+        axis.label_outer()
+    first = next(iter(axes.values()))
+    figure.legend(*first.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    seeds = data.sizes["seed"]
+    count = f"n = {seeds} network{'' if seeds == 1 else 's'} of {data.sizes['neuron']} neurons"
+    figure.suptitle(f"{task_title(data)}; {count}", fontsize=9)
+    return figure
+
+
 NEURON_ORDERS = Item(
     name="fig4-orders",
     title="Fractional orders of neurons, in the network and isolated",
     caption=(
         "Order alpha of every neuron's rate relative to a step of drive of size ξ (dots, all "
-        "seeds), and means of the neurons with alpha > 0 and with alpha < 0 (lines, over seeds). "
+        "seeds), and means of the neurons with alpha > 0 and with alpha < 0 (lines, over seeds; "
+        "full and filled: in the network, dashed and open: isolated). "
         "Rows: protocols A and B; columns: the paper's estimator and the scale-free one. Isolated: "
         "W_hh replaced by its diagonal. Cross: the order that the estimator gives a memoryless "
         "unit of the same amplitude, mean over interacting neurons. alpha > 0 integrates, "
         "alpha < 0 differentiates the step. Paper: Fig 4b, c."
     ),
+    alt=(
+        "Dots for the fractional order of every neuron against the drive, in four panels for two "
+        "protocols and two estimators, with lines for the mean of positive and of negative orders, "
+        "in the network and isolated; above each panel stands the share of positive orders."
+    ),
     roles=("psmnist",),
     models=("arun",),
     analyses=("fractional",),
     measure=measure_orders,
-    draw=orders,
+    draw=draw_orders,
     judge=judge_orders,
     functions=(
         "adaptrnn.analysis.fractional.fractional_order",
@@ -442,20 +535,57 @@ def _differ(order: xr.DataArray) -> tuple[float, float, str]:
     return float(p[test.xi.values >= 1].max()), float((p < 0.05).sum()), note
 
 
+def draw_tasks(data: xr.Dataset) -> Figure:
+    """Draw the mean order over neurons against the drive, of each task.
+
+    Args:
+        data: `order` (role, model, seed, protocol, estimator, network, xi) of one model.
+    """
+    data = data.isel(model=0)
+    figure, axes = order_panels(data, r"mean order $\alpha$ of the rate")
+    for (_, estimator), (key, axis) in zip(axes, axes.items(), strict=True):
+        ends = []
+        for role, tone in zip(data.role.values.tolist(), accents(), strict=False):
+            one = data.order.sel(protocol=key[0], estimator=estimator, role=role)
+            if not bool(one.notnull().any()):
+                continue
+            for network, dashes in (("isolated", "--"), ("interacting", "-")):
+                values = one.sel(network=network)
+                line: dict[str, Any] = {"color": tone, "ls": dashes, "ms": 3.5, "marker": "o"}
+                line |= {"mfc": tone if dashes == "-" else "none", "lw": 2 if dashes == "-" else 1}
+                if dashes == "-":
+                    _, mean = mean_and_seeds(axis, values, "xi", **line)
+                else:
+                    axis.plot(data.xi, values.mean("seed"), **line)
+            ends.append((float(mean[-1]), ROLE_NAMES[role].replace(" (", "\n("), tone))
+        axis.axhline(0, color=ink(), lw=0.6)
+        drive_axis(axis, data.xi.values)
+        if estimator == data.estimator.values[-1]:
+            name_lines(axis, ends, gap=0.2)
+        else:
+            count_seeds(axis, data.order, "seed")
+        axis.label_outer()
+    return figure
+
+
 TASK_ORDERS = Item(
     name="fig4-tasks",
     title="Fractional order against the drive, by task",
     caption=(
-        "Order alpha of the rate relative to the step, mean over the neurons of ARUN; line: mean "
-        "over seeds, band: from the least to the greatest. Dashed: isolated neurons. Rows: "
+        "Order alpha of the rate relative to the step, mean over the neurons of ARUN. Thick line: "
+        "mean over seeds; thin lines: each seed; dashed: isolated neurons, mean over seeds. Rows: "
         "protocols A and B; columns: the paper's estimator and the scale-free one. alpha > 0 "
         "integrates, alpha < 0 differentiates the step. Paper: Fig 4d."
+    ),
+    alt=(
+        "Mean fractional order of ARUN's neurons against the drive, a colour for each of two "
+        "tasks, in four panels for two protocols and two estimators."
     ),
     roles=("psmnist", "scifar10-conv"),
     models=("arun",),
     analyses=("fractional",),
     measure=measure_tasks,
-    draw=order_by_task,
+    draw=draw_tasks,
     judge=judge_tasks,
     functions=(
         "adaptrnn.analysis.fractional.fractional_order",

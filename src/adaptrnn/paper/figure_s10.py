@@ -6,15 +6,27 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from adaptrnn.analysis.fractional import STEP_PROTOCOLS, fractional_derivative, fractional_order
-from adaptrnn.figure.order import error_curves
+from adaptrnn.figure.response import SIGNALS
+from adaptrnn.figure.style import (
+    colour,
+    count_seeds,
+    ink,
+    letters,
+    mean_and_seeds,
+    shades,
+    subplots,
+    task_title,
+)
 from adaptrnn.paper.figure4 import SIGN_NOTE
 from adaptrnn.paper.item import Item, RunData
 from adaptrnn.paper.ordering import TASK_LABELS
 from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
 
-__all__ = ["ITEM", "SHARP", "curves", "depth", "judge", "measure"]
+__all__ = ["ITEM", "SHARP", "curves", "depth", "draw", "judge", "measure"]
 
 E38 = Claim(
     "E38",
@@ -136,22 +148,78 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     return [verdict(E38, parts, note=" ".join([*notes, SIGN_NOTE]))]
 
 
+def draw(data: xr.Dataset) -> Figure:
+    """Draw the error against the order, relative to its least, and activity de-filtered by it.
+
+    Args:
+        data: `error` (role, model, seed, protocol, estimator, signal, xi_shown, alpha) of one
+            model; and perhaps `defiltered` (role, model, seed, time) with `drive` (role, model,
+            seed, time). A task without data is left out.
+
+    Returns:
+        The figure: a row for each task, a column for each signal and protocol, then the overlay;
+        of each drive the mean over seeds, and a thin line for each seed.
+    """
+    data = data.isel(model=0).sel(estimator="paper")
+    known = data.error.notnull().any([name for name in data.error.dims if name != "role"])
+    data = data.isel(role=known.values) if bool(known.any()) else data
+    roles, overlay = data.role.values.tolist(), "defiltered" in data
+    panels = [(s, p) for s in data.signal.values.tolist() for p in data.protocol.values.tolist()]
+    columns = len(panels) + overlay
+    height = 0.6 + 2.3 * len(roles)
+    figure, axes = subplots(len(roles), columns, width=max(7.5, 2.5 * columns), height=height)
+    tones = shades(data.sizes["xi_shown"])
+    for row, role in zip(axes, roles, strict=True):
+        for axis, (signal, protocol) in zip(row, panels, strict=False):
+            for xi, tone in zip(data.xi_shown.values, tones, strict=True):
+                one = data.error.sel(role=role, signal=signal, protocol=protocol, xi_shown=xi)
+                label = f"ξ = {xi:g}"
+                mean_and_seeds(axis, one / one.min("alpha"), "alpha", color=tone, label=label)
+            axis.axvline(0, color=ink(), lw=0.6, ls=":")
+            axis.set(yscale="log", xlabel=r"order $\alpha$")
+            axis.set_title(f"{SIGNALS[signal]}, protocol {protocol}")
+            axis.set_ylim(0.9, 100)
+            axis.yaxis.set_major_formatter("{x:g}")
+        count_seeds(row[0], data.error.sel(role=role), "seed")
+        task = task_title(data, role)
+        row[0].set_ylabel(f"{task}\nerror / least error")
+        if overlay:
+            _overlay(row[-1], data.sel(role=role))
+    letters(axes)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(handles))
+    return figure
+
+
+def _overlay(axis: Axes, data: xr.Dataset) -> None:
+    """The de-filtered rate over the step that it should be."""
+    mean_and_seeds(axis, data.defiltered, "time", color=colour("arun"))
+    drive = data.drive.max("seed")
+    axis.plot(data.time, drive, color=ink(), lw=1.2, ls="--")
+    axis.set(xlabel="time (steps)", title="de-filtered rate, step (- -)")
+
+
 ITEM = Item(
     name="s10-error",
     title="Error of the fractional order",
     caption=(
         "Rows: tasks. a, b and so on: error of the order of the rates of ARUN by the paper's "
-        "estimator, mean over neurons, relative to its least, against the order; a line for each "
-        "seed, darker for larger drives; protocols A and B. Last column: the mean rate over "
-        "neurons under a step of ξ = 5 in protocol A, de-filtered by the order fitted to it (a "
-        "line for each seed), and the step (dashed). Order > 0 integrates, order < 0 "
+        "estimator, mean over neurons, relative to its least, against the order; darker for "
+        "larger drives; thick: mean over seeds, thin: each seed; protocols A and B. Last column: "
+        "the mean rate over neurons under a step of ξ = 5 in protocol A, de-filtered by the order "
+        "fitted to it (thick: mean over seeds, thin: each seed), and the step (dashed). Order > 0 "
+        "integrates, order < 0 "
         "differentiates the step. Paper: Figs S10 to S12."
+    ),
+    alt=(
+        "Error curves against the fractional order with one sharp minimum each, a row for each "
+        "task and three drives, and next to them the de-filtered mean rate over the step."
     ),
     roles=("psmnist", "scifar10-conv"),
     models=("arun",),
     analyses=("fractional",),
     measure=measure,
-    draw=error_curves,
+    draw=draw,
     judge=judge,
     functions=(
         "adaptrnn.analysis.fractional.fractional_order",

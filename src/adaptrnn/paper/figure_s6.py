@@ -19,7 +19,6 @@ from adaptrnn.activation import gamma_dx, gamma_sup_slope
 from adaptrnn.analysis.lyapunov_exponent import ConvergenceWarning, lyapunov
 from adaptrnn.analysis.statistic import correlation
 from adaptrnn.figure.map import cells, norm_curves
-from adaptrnn.figure.robustness import log_axis
 from adaptrnn.figure.style import (
     accents,
     count_seeds,
@@ -27,6 +26,7 @@ from adaptrnn.figure.style import (
     key,
     label_of,
     letters,
+    log_axis,
     shades,
     subplots,
     task_title,
@@ -277,7 +277,7 @@ def draw_trained_norm(data: xr.Dataset) -> Figure:
     figure, axes = subplots(1, len(models), height=3.2, sharey=True)
     for axis, model in zip(axes[0], models, strict=True):
         norm_curves(axis, data.norm.sel(model=model))
-        log_axis(axis, data.norm)
+        log_axis(axis)
         axis.set_title(label_of(model))
         count_seeds(axis, data.norm.sel(model=model), "seed")
     axes[0, 0].set_ylabel("norm of the Jacobian")

@@ -6,9 +6,8 @@ from functools import partial
 
 import xarray as xr
 
-from adaptrnn.figure.order import error_curves
 from adaptrnn.paper.figure4 import PROTOCOL_NOTE, SIGN_NOTE
-from adaptrnn.paper.figure_s10 import SHARP, curves
+from adaptrnn.paper.figure_s10 import SHARP, curves, draw
 from adaptrnn.paper.item import Item
 from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
 
@@ -63,15 +62,19 @@ ITEM = Item(
     title="Fractional orders of gains and saturations",
     caption=(
         "Error of the order of gain and saturation of ARUN relative to a step of drive, by the "
-        "paper's estimator, mean over neurons, relative to its least, against the order; a line "
-        "for each seed, darker for larger drives; protocols A and B. Order > 0 integrates, order "
-        "< 0 differentiates the step. Paper: Fig S9."
+        "paper's estimator, mean over neurons, relative to its least, against the order; "
+        "darker for larger drives; thick: mean over seeds, thin: each seed; protocols A and B. "
+        "Order > 0 integrates, order < 0 differentiates the step. Paper: Fig S9."
+    ),
+    alt=(
+        "Error curves of gain and of saturation against the fractional order, in two protocols, "
+        "for three drives."
     ),
     roles=("psmnist",),
     models=("arun",),
     analyses=("fractional",),
     measure=partial(curves, signals=("n", "s")),
-    draw=error_curves,
+    draw=draw,
     judge=judge,
     functions=("adaptrnn.analysis.fractional.fractional_order",),
     tests=("tests/analysis/test_fractional.py",),
