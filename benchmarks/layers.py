@@ -226,7 +226,7 @@ def compare(
         return in_process(peer, size, _seconds(config))
 
     for title, jobs in cases(config).items():
-        found[title], failed = bench.compare(title, jobs, here, run, console)
+        found[title], failed = bench.compare_peers(title, jobs, here, run, console)
         notes += [f"{title.split(':')[0]}, {peer}: {why}" for peer, why in failed.items()]
     if not config.compile:
         notes.append("torch.compile of the step was left out of this run (`--no-compile`).")

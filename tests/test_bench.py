@@ -47,7 +47,7 @@ def test_losses_that_disagree_are_an_error():
 
 def test_every_case_is_a_row_and_a_failure_is_named():
     here, size = bench.Machine("a machine", 1e9, 1e9), bench.Size(1, 1, 1)
-    for title, jobs in bench.cases(BenchConfig(quick=True)).items():
+    for title, jobs in bench.tables(BenchConfig(quick=True)).items():
         text = io.StringIO()
 
         def run(peer, size):
@@ -55,7 +55,7 @@ def test_every_case_is_a_row_and_a_failure_is_named():
                 return "no memory"
             return bench.Result(peer, size, 1.0, 2.0, 10**6, 0.5)
 
-        found, failed = bench.compare(title, jobs, here, run, Console(file=text, width=200))
+        found, failed = bench.compare_peers(title, jobs, here, run, Console(file=text, width=200))
         assert [result.peer for result in found] == [p for p, _ in jobs if p != "nn.RNN"]
         assert failed == {"nn.RNN": "no memory"} and title in text.getvalue()
         assert all(peer in text.getvalue() for peer, _ in jobs)

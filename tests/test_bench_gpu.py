@@ -21,7 +21,7 @@ SIZES = [bench.Size(5, 2, 7, 3), bench.Size(5, 2, 7)]
 def run(**options):
     config = BenchConfig(quick=True, compile=False, device="cuda", **options)
     text = io.StringIO()
-    return bench_gpu.bench_gpu(config, Console(file=text, width=200), CPU), text.getvalue()
+    return bench_gpu.run_bench_gpu(config, Console(file=text, width=200), CPU), text.getvalue()
 
 
 def test_the_file_holds_every_peer_size_and_version(tmp_path, monkeypatch):
@@ -29,7 +29,7 @@ def test_the_file_holds_every_peer_size_and_version(tmp_path, monkeypatch):
     path = tmp_path / "new" / "gpu.json"
     rows, text = run(json=path)
     found = json.loads(path.read_text())
-    assert found["format"] == bench_gpu.FORMAT
+    assert found["format"] == bench_gpu.REPORT_FORMAT
     assert {"adaptrnn", "torch", "triton", "cuda", "cudnn", "platform"} <= found["machine"].keys()
     assert len(rows) == len(found["rows"]) == 4 * len(bench_gpu.peers(compile=False))
     assert {row["peer"] for row in found["rows"]} == set(bench_gpu.peers(compile=False))
@@ -45,7 +45,7 @@ def test_the_file_holds_every_peer_size_and_version(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("size", SIZES)
 def test_errors_are_relative_to_float64(size):
-    exact = bench_gpu.gradients(*bench_gpu.build("torch loop", size, CPU, torch.float64))
+    exact = bench_gpu.gradients_of(*bench_gpu.build("torch loop", size, CPU, torch.float64))
     names = {"loss", "weight_ih", "bias_ih", "weight_hh", "weight_out", "bias_out"}
     curve = (
         {"weight_ag", "weight_gg", "bias_g", "weight_gc", "bias_gc"} if size.units else {"n", "s"}
@@ -64,8 +64,8 @@ def test_the_kernels_are_the_same_network(size, monkeypatch):
     monkeypatch.setattr(bench_gpu, "OURS", {"triton, highest": "highest"})
     ours = bench.our_loss
     monkeypatch.setattr(bench_gpu, "our_loss", lambda *a, backend: ours(*a, backend="reference"))
-    loops = bench_gpu.gradients(*bench_gpu.build("torch loop", size, CPU, torch.float64))
-    found = bench_gpu.gradients(*bench_gpu.build("triton, highest", size, CPU, torch.float64))
+    loops = bench_gpu.gradients_of(*bench_gpu.build("torch loop", size, CPU, torch.float64))
+    found = bench_gpu.gradients_of(*bench_gpu.build("triton, highest", size, CPU, torch.float64))
     for name, wanted in loops.items():
         assert torch.allclose(found[name], wanted, rtol=1e-9, atol=1e-12), name
 
@@ -113,7 +113,7 @@ def test_options_that_do_not_go_together(monkeypatch, tmp_path):
         BenchConfig(json=tmp_path / "gpu.json")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(InputError, match=r"device='cuda'.*no GPU"):
-        bench_gpu.bench_gpu(BenchConfig(device="cuda"), Console(file=io.StringIO()))
+        bench_gpu.run_bench_gpu(BenchConfig(device="cuda"), Console(file=io.StringIO()))
 
 
 def test_driver_without_its_tool_is_empty(monkeypatch):

@@ -7,7 +7,7 @@ import io
 import pytest
 
 from adaptrnn.config import InfoConfig
-from adaptrnn.info import facts, info
+from adaptrnn.info import facts, run_info
 from adaptrnn.kernels import native
 
 Console = pytest.importorskip("rich.console").Console
@@ -15,7 +15,7 @@ Console = pytest.importorskip("rich.console").Console
 
 def test_every_fact_is_printed_on_a_line_of_its_own():
     text = io.StringIO()
-    info(InfoConfig(), Console(file=text, width=40))
+    run_info(InfoConfig(), Console(file=text, width=40))
     lines = text.getvalue().splitlines()
     assert lines == [f"{name:<18}{value}" for name, value in facts().items()]
 

@@ -29,7 +29,7 @@ from adaptrnn.evaluation import evaluate, evaluate_run, evaluate_trials
 from adaptrnn.laboratory import analyze
 from adaptrnn.laboratory.protocol import ANALYSES
 from adaptrnn.perturb import Sum
-from adaptrnn.psychometric import psychometric
+from adaptrnn.psychometric import psychometric_curve
 from adaptrnn.run import Run
 from adaptrnn.tasks import load
 from adaptrnn.training import Batches, train
@@ -274,7 +274,7 @@ def test_a_run_from_before_there_were_trials_resumes(tmp_path, monkeypatch):
 
 def test_psychometric_is_the_mean_of_each_group(match):
     task, model = match.task(), match.model()
-    curve = psychometric(model, task, {"clean": Sum(()), "step": StepDrive(2.0)})
+    curve = psychometric_curve(model, task, {"clean": Sum(()), "step": StepDrive(2.0)})
     for name, perturbation in (("clean", None), ("step", StepDrive(2.0))):
         score = evaluate_trials(model, task, perturbation).score
         for value in (2.0, 5.0):
@@ -285,7 +285,7 @@ def test_psychometric_is_the_mean_of_each_group(match):
             assert math.isclose(float(one.standard_error), deviation, rel_tol=1e-9, abs_tol=1e-12)
             assert int(one.trials) == len(group)
     with pytest.raises(InputError, match="Did you mean 'delay'"):
-        psychometric(model, task, condition="dela")
+        psychometric_curve(model, task, condition="dela")
 
 
 def test_commands_for_trials(match, capsys):

@@ -11,7 +11,7 @@ from adaptrnn.paper.plan import Plan
 from adaptrnn.paper.verdict import Claim, Part, Verdict
 from adaptrnn.progress import PRIOR, Board
 from adaptrnn.report.page import _write_verdicts
-from adaptrnn.report.summary import summary
+from adaptrnn.report.summary import summary_lines
 
 PROFILE = {
     "summary": "two small networks",
@@ -132,7 +132,7 @@ def test_five_lines_say_what_held_and_where_to_look(tmp_path):
     held = [verdict("E01", "yes"), verdict("E02", "yes", "yes")]
     other = [verdict("E03", "yes", "no"), verdict("E04", "no"), verdict("E05", "no data")]
     _write_verdicts(tmp_path / "data" / "verdicts.csv", [*held, *other])
-    lines = summary(tmp_path)
+    lines = summary_lines(tmp_path)
     assert lines[:3] == [
         "Of 4 judged claims 2 hold: E01, E02",
         "1 holds in part: E03",

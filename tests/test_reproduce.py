@@ -22,7 +22,7 @@ from adaptrnn.lock import alone
 from adaptrnn.paper.catalogue import ITEMS
 from adaptrnn.paper.store import read_results, write_results
 from adaptrnn.perturb import PAPER_PERTURBATIONS
-from adaptrnn.reproduce import figure, report, reproduce
+from adaptrnn.reproduce import run_figure, run_report, run_reproduce
 from adaptrnn.run import Run
 
 TINY = {
@@ -66,7 +66,7 @@ def done(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tiny")
     tiny(folder)
     console = Console(record=True, width=200, file=io.StringIO())
-    reproduce(config(folder), console)
+    run_reproduce(config(folder), console)
     return folder, console.export_text()
 
 
@@ -106,7 +106,7 @@ def test_started_again_nothing_is_computed_twice(done):
     before = stamps(folder)
     assert len(before) > 6
     console = Console(record=True, width=200, file=io.StringIO())
-    reproduce(config(folder), console)
+    run_reproduce(config(folder), console)
     assert stamps(folder) == before
     text = console.export_text()
     assert not any(f"/{step}" in text or f" {step} " in text for step in ("train", "collect"))
@@ -121,13 +121,15 @@ def test_the_report_is_made_of_the_tables_alone(done, tmp_path, monkeypatch):
     }
     results = tmp_path / "results"
     write_results(results, few, *others)
-    report(ReportConfig(results, tmp_path / "report", tmp_path / "docs"), Console(quiet=True))
+    run_report(ReportConfig(results, tmp_path / "report", tmp_path / "docs"), Console(quiet=True))
     for name in few:  # the same bytes, whichever way
         own, other = (f / "report" / "figures" / f"{name}.svg" for f in (tmp_path, folder))
         assert own.read_bytes() == other.read_bytes()
     asked = []
     monkeypatch.setattr("adaptrnn.reproduce.report", lambda config, console: asked.append(config))
-    reproduce(ReproduceConfig(from_results=results, report=tmp_path / "again"), Console(quiet=True))
+    run_reproduce(
+        ReproduceConfig(from_results=results, report=tmp_path / "again"), Console(quiet=True)
+    )
     assert asked == [ReportConfig(results, tmp_path / "again")]
     pages = tmp_path / "docs" / "reference"
     assert "E14" in (pages / "results.md").read_text()
@@ -139,7 +141,7 @@ def test_a_failed_job_is_named_and_takes_no_other_with_it(tmp_path, monkeypatch)
     asked = []  # the report of results with something missing is tested in tests/report
     monkeypatch.setattr("adaptrnn.reproduce.report", lambda config, console: asked.append(config))
     with pytest.raises(RuntimeError, match=r"1 jobs failed: train psmnist-relu-seed0"):
-        reproduce(config(tmp_path), Console(quiet=True))
+        run_reproduce(config(tmp_path), Console(quiet=True))
     assert [one.results for one in asked] == [tmp_path / "runs" / "results"]
     items, runs, manifest = read_results(tmp_path / "runs" / "results")
     assert list(runs.name) == ["psmnist-gamma-seed0"] and "fig3-heterogeneity" in items
@@ -153,13 +155,13 @@ def test_two_at_a_time_in_one_folder_are_refused(tmp_path):
         alone(tmp_path / "runs", "reproducing the paper there"),
         pytest.raises(InputError, match=r"another process.*--out"),
     ):
-        reproduce(config(tmp_path), Console(quiet=True))
+        run_reproduce(config(tmp_path), Console(quiet=True))
 
 
 @pytest.mark.parametrize("profile", ["quick", "laptop", "night", "paper"])
 def test_a_dry_run_prints_the_plan_and_does_nothing(profile, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert reproduce(ReproduceConfig(profile, dry_run=True), Console(width=200)) is None
+    assert run_reproduce(ReproduceConfig(profile, dry_run=True), Console(width=200)) is None
     text = capsys.readouterr().out
     assert "train" in text and "arun" in text and "of one processor" in text
     assert not list(tmp_path.iterdir())
@@ -199,7 +201,7 @@ def test_killed_at_random_three_times_it_ends_with_the_same_tables(done, tmp_pat
 @pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
 def test_a_figure_without_runs(tmp_path, suffix):
     out = tmp_path / f"gamma.{suffix}"
-    assert figure(FigureConfig("fig1-gamma", out=out), Console(quiet=True)) == out
+    assert run_figure(FigureConfig("fig1-gamma", out=out), Console(quiet=True)) == out
     assert out.stat().st_size > 1000
 
 
@@ -207,9 +209,9 @@ def test_a_picture_in_the_working_folder_is_not_overwritten_unasked(tmp_path, mo
     monkeypatch.chdir(tmp_path)
     Path("fig1-gamma.png").write_text("mine")
     with pytest.raises(InputError, match=r"fig1-gamma.png: the file already exists.*--out"):
-        figure(FigureConfig("fig1-gamma"), Console(quiet=True))
+        run_figure(FigureConfig("fig1-gamma"), Console(quiet=True))
     assert Path("fig1-gamma.png").read_text() == "mine"
-    figure(FigureConfig("fig1-gamma", out=Path("fig1-gamma.png")), Console(quiet=True))
+    run_figure(FigureConfig("fig1-gamma", out=Path("fig1-gamma.png")), Console(quiet=True))
     assert Path("fig1-gamma.png").stat().st_size > 1000
 
 
@@ -217,7 +219,7 @@ def test_a_figure_of_runs(done, tmp_path):
     folder, _ = done
     runs = tuple(folder / "runs" / name for name in NAMES)
     out = tmp_path / "n.svg"
-    figure(FigureConfig("fig3-heterogeneity", runs, out), Console(quiet=True))
+    run_figure(FigureConfig("fig3-heterogeneity", runs, out), Console(quiet=True))
     drawn = folder / "report" / "figures" / "fig3-heterogeneity.svg"
     assert out.read_bytes() == drawn.read_bytes()
 
@@ -227,24 +229,24 @@ def test_a_figure_evaluates_what_is_missing(done, tmp_path):
     first = Run(folder / "runs" / NAMES[0])
     copy = Run(shutil.copytree(first.folder, tmp_path / "copy"))
     copy.evaluation_path.unlink()
-    figure(FigureConfig("table1", (copy.folder,), tmp_path / "a.svg"), Console(quiet=True))
+    run_figure(FigureConfig("table1", (copy.folder,), tmp_path / "a.svg"), Console(quiet=True))
     both = (kept_evaluations(run, PAPER_PERTURBATIONS) for run in (first, copy))
     pd.testing.assert_frame_equal(*both)
 
 
 def test_figures_are_listed_and_errors_say_what_to_do(capsys, tmp_path):
     console = Console(width=200)
-    assert figure(FigureConfig(), console) is None
+    assert run_figure(FigureConfig(), console) is None
     listed = capsys.readouterr().out
     assert all(name in listed for name in ITEMS)
     with pytest.raises(InputError, match="Did you mean 'fig1-gamma'"):
-        figure(FigureConfig("fig1-gama"), console)
+        run_figure(FigureConfig("fig1-gama"), console)
     with pytest.raises(InputError, match="format='doc'"):
-        figure(FigureConfig("fig1-gamma", out=tmp_path / "a.doc"), console)
+        run_figure(FigureConfig("fig1-gamma", out=tmp_path / "a.doc"), console)
     with pytest.raises(InputError, match=r"runs of gamma.*--model gamma"):
-        figure(FigureConfig("fig3-heterogeneity"), console)
+        run_figure(FigureConfig("fig3-heterogeneity"), console)
     with pytest.raises(InputError, match="not a run"):
-        figure(FigureConfig("fig3-heterogeneity", (tmp_path,)), console)
+        run_figure(FigureConfig("fig3-heterogeneity", (tmp_path,)), console)
     with pytest.raises(InputError, match="cores"):
         ReproduceConfig(cores=0)
     with pytest.raises(InputError, match="snakemake"):

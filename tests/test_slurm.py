@@ -16,7 +16,7 @@ from rich.console import Console
 
 from adaptrnn.config import ReproduceConfig
 from adaptrnn.paper.store import read_results
-from adaptrnn.reproduce import reproduce
+from adaptrnn.reproduce import run_reproduce
 
 pytestmark = pytest.mark.slurm
 
@@ -97,7 +97,7 @@ def test_the_workflow_runs_on_slurm(slurm, tmp_path):
         "--slurm-init-seconds-before-status-checks 5 --seconds-between-status-checks 5 "
         "--slurm-status-command squeue"  # there is no accounting that sacct could ask
     )
-    path = reproduce(
+    path = run_reproduce(
         ReproduceConfig(
             "quick",
             out=tmp_path / "runs",

@@ -22,8 +22,8 @@ from adaptrnn.kernels.native import PRECISIONS
 from adaptrnn.kernels.readout import loss_of_rates
 from adaptrnn.leak import Noise, check_times, raw_tau, share, tau_of
 
-State = tuple[Tensor, ...]
-LayerRun = Callable[[Tensor, State], tuple[Tensor, State]]
+LayerState = tuple[Tensor, ...]
+LayerRun = Callable[[Tensor, LayerState], tuple[Tensor, LayerState]]
 Segments = list[tuple[int, int, int]]
 
 INITS = ("torch", "paper")
@@ -217,15 +217,15 @@ class Recurrent(nn.Module):
 
     # What a layer is: defined by the subclasses. `row` counts layers and directions as h_n does.
 
-    def _initial(self, batch: int, like: Tensor) -> State:
+    def _initial(self, batch: int, like: Tensor) -> LayerState:
         """State at rest of all layers: tensors (L, B, ...)."""
         raise NotImplementedError
 
-    def _unpack(self, hx: Any) -> State:
+    def _unpack(self, hx: Any) -> LayerState:
         """The user's state as a plain tuple of tensors (L, B, ...)."""
         raise NotImplementedError
 
-    def _pack(self, state: State) -> Any:
+    def _pack(self, state: LayerState) -> Any:
         """A plain tuple of tensors as the state the user sees."""
         raise NotImplementedError
 
@@ -245,17 +245,17 @@ class Recurrent(nn.Module):
         raise NotImplementedError
 
     def _layer_loss(
-        self, row: int, x: Tensor, state: State, *head: Any, **weights: Any
+        self, row: int, x: Tensor, state: LayerState, *head: Any, **weights: Any
     ) -> tuple[Tensor, Tensor]:
         """Loss and outputs of a readout: weight, bias, target and weights of the steps."""
         output, (h, *_) = self._layer(row, **weights)(x, state)
         return loss_of_rates(h if head[2].ndim == 1 else output, *head)
 
-    def _layer_step(self, row: int, current: Tensor, state: State) -> State:
+    def _layer_step(self, row: int, current: Tensor, state: LayerState) -> LayerState:
         """One time step of the layer, for any leading shape."""
         raise NotImplementedError
 
-    def _layer_trace(self, row: int, currents: Tensor, state: State) -> Trace:
+    def _layer_trace(self, row: int, currents: Tensor, state: LayerState) -> Trace:
         raise NotImplementedError
 
     def _parameter(self, name: str, row: int) -> Tensor:
@@ -538,7 +538,7 @@ class Recurrent(nn.Module):
         hx: Any,
         drive: Tensor | float | None,
         may_be_empty: bool = False,
-    ) -> tuple[Tensor, State, Tensor | float | None, bool]:
+    ) -> tuple[Tensor, LayerState, Tensor | float | None, bool]:
         """To time first and batched: input (T, B, D), state (L, B, ...), drive, was it batched."""
         if not isinstance(input, Tensor):
             advice = "Pad a packed sequence, or give one at a time."
@@ -579,7 +579,7 @@ class Recurrent(nn.Module):
             )
             raise bad("input.dtype", input.dtype, f"{dtype}, as the weights are", advice)
 
-    def _enter_state(self, hx: Any, x: Tensor, batched: bool) -> State:
+    def _enter_state(self, hx: Any, x: Tensor, batched: bool) -> LayerState:
         batch = x.shape[1]
         if hx is None:
             return self._initial(batch, x)
@@ -595,7 +595,7 @@ class Recurrent(nn.Module):
             return output.squeeze(1)
         return output.transpose(0, 1) if self.batch_first else output
 
-    def _leave_state(self, state: State, batched: bool) -> Any:
+    def _leave_state(self, state: LayerState, batched: bool) -> Any:
         return self._pack(state if batched else tuple(part.squeeze(1) for part in state))
 
     def _forward_packed(
@@ -626,13 +626,13 @@ class Recurrent(nn.Module):
     def _stack(
         self,
         x: Tensor,
-        state: State,
+        state: LayerState,
         drive: Tensor | float | None,
         segments: Segments,
         until: int | None = None,
-    ) -> tuple[Tensor, State]:
+    ) -> tuple[Tensor, LayerState]:
         """All layers, or the first `until`: input (T, B, D), state (L, B, ...) -> output, state."""
-        last: list[State] = []
+        last: list[LayerState] = []
         for layer in range(self.num_layers if until is None else until):
             outputs = []
             for direction in range(self.num_directions):
@@ -717,11 +717,11 @@ def _widen(output: Tensor, batch: int) -> Tensor:
 
 
 def _scan_forward(
-    run: LayerRun, currents: Tensor, state: State, segments: Segments
-) -> tuple[Tensor, State]:
+    run: LayerRun, currents: Tensor, state: LayerState, segments: Segments
+) -> tuple[Tensor, LayerState]:
     """One direction over segments of falling batch size; a sample's state stays at its end."""
     outputs: list[Tensor] = []
-    ended: list[State] = []
+    ended: list[LayerState] = []
     for start, stop, size in segments:
         ended.append(tuple(part[size:] for part in state))
         output, state = run(currents[start:stop, :size], tuple(part[:size] for part in state))
@@ -733,8 +733,8 @@ def _scan_forward(
 
 
 def _scan_backward(
-    run: LayerRun, currents: Tensor, state: State, segments: Segments
-) -> tuple[Tensor, State]:
+    run: LayerRun, currents: Tensor, state: LayerState, segments: Segments
+) -> tuple[Tensor, LayerState]:
     """The other direction: samples join, from their initial state, where they end."""
     outputs: list[Tensor] = []
     live = tuple(part[:0] for part in state)

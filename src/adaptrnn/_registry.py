@@ -25,10 +25,10 @@ class Named(Protocol):
         """The name."""
 
 
-T = TypeVar("T", bound=Named)
+_Entry = TypeVar("_Entry", bound=Named)
 
 
-class Registry(Mapping[str, T], Generic[T]):
+class Registry(Mapping[str, _Entry], Generic[_Entry]):
     """A read-only mapping from names to entries that other packages can add to.
 
     The names of the package itself come first. An entry point of an installed package is imported
@@ -45,16 +45,16 @@ class Registry(Mapping[str, T], Generic[T]):
     def __init__(
         self,
         argument: str,
-        kind: type[T],
-        built_in: Iterable[T],
+        kind: type[_Entry],
+        built_in: Iterable[_Entry],
         group: str,
         reserved: tuple[str, ...] = (),
     ) -> None:
         self.argument, self.kind, self.group, self.reserved = argument, kind, group, reserved
         self.built_in = {entry.name: entry for entry in built_in}
-        self._registered: dict[str, T] = {}
+        self._registered: dict[str, _Entry] = {}
 
-    def add(self, entry: T) -> T:
+    def add(self, entry: _Entry) -> _Entry:
         """Add an entry, or replace one of the same name that was added before.
 
         Raises:
@@ -75,7 +75,7 @@ class Registry(Mapping[str, T], Generic[T]):
         """Forget an entry that was added."""
         del self._registered[choose("name", name, self._registered)]
 
-    def __getitem__(self, name: str) -> T:
+    def __getitem__(self, name: str) -> _Entry:
         """The entry of a name; an unknown one is an `InputError` that lists those known."""
         for known in (self.built_in, self._registered):
             if isinstance(name, str) and name in known:

@@ -14,8 +14,8 @@ from adaptrnn._error import InputError, bad, choose
 from adaptrnn._recurrent import (
     INITS,
     LayerRun,
+    LayerState,
     Recurrent,
-    State,
     Trace,
     reset_weights,
 )
@@ -166,16 +166,16 @@ class ARUN(Recurrent):
         if any(parameter.requires_grad for parameter in self.controller.parameters()):
             self.controller.reset_parameters()  # type: ignore[operator]
 
-    def _initial(self, batch: int, like: Tensor) -> State:
+    def _initial(self, batch: int, like: Tensor) -> LayerState:
         shape = (len(self._suffixes), batch, self.hidden_size)
         return zeros(like, *shape), zeros(like, *shape, self.controller_size)
 
-    def _unpack(self, hx: Any) -> State:
+    def _unpack(self, hx: Any) -> LayerState:
         if not isinstance(hx, tuple | list) or len(hx) != 2:
             raise bad("hx", type(hx).__name__, "a pair (h, g), h (L, B, N), g (L, B, N, G)")
         return tuple(hx)
 
-    def _pack(self, state: State) -> ARUNState:
+    def _pack(self, state: LayerState) -> ARUNState:
         return ARUNState(*state)
 
     def _state_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -190,7 +190,7 @@ class ARUN(Recurrent):
         return self._native() is not None
 
     def _layer(self, row: int, last_only: bool = False, **weights: Tensor | None) -> LayerRun:
-        def run(currents: Tensor, state: State) -> tuple[Tensor, State]:
+        def run(currents: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
             (h, g), weight, native = state, self._parameter("weight_hh", row), self._native()
             if native is not None:
                 output, h, g = arun(
@@ -217,7 +217,7 @@ class ARUN(Recurrent):
         return run
 
     def _layer_loss(
-        self, row: int, x: Tensor, state: State, *head: Any, **weights: Any
+        self, row: int, x: Tensor, state: LayerState, *head: Any, **weights: Any
     ) -> tuple[Tensor, Tensor]:
         (h, g), weight, native = state, self._parameter("weight_hh", row), self._native()
         if native is None:
@@ -236,18 +236,18 @@ class ARUN(Recurrent):
             precision=self.precision,
         )
 
-    def _signals(self, row: int, current: Tensor, state: State) -> State:
+    def _signals(self, row: int, current: Tensor, state: LayerState) -> LayerState:
         """One step of the layer with any controller: a, h, n, s, g."""
         h, g = state
         a = current + linear(h, self._parameter("weight_hh", row))
         g, n, s = self.controller(a, g)
         return a, leaky(h, gamma(a, n, s), self._alpha(row)), n, s, g
 
-    def _layer_step(self, row: int, current: Tensor, state: State) -> State:
+    def _layer_step(self, row: int, current: Tensor, state: LayerState) -> LayerState:
         _, h, _, _, g = self._signals(row, current, state)
         return h, g
 
-    def _layer_trace(self, row: int, currents: Tensor, state: State) -> Trace:
+    def _layer_trace(self, row: int, currents: Tensor, state: LayerState) -> Trace:
         (h, g), weight, native = state, self._parameter("weight_hh", row), self._native()
         if native is not None:
             options: dict[str, Any] = {"backend": self.backend, "precision": self.precision}

@@ -46,9 +46,7 @@ __all__ = [
     "Steps",
     "agree",
     "answer",
-    "bench",
-    "cases",
-    "compare",
+    "compare_peers",
     "in_process",
     "layer_loss",
     "loop_loss",
@@ -58,6 +56,8 @@ __all__ = [
     "numbers_of",
     "our_loss",
     "row",
+    "run_bench",
+    "tables",
     "torch_peer",
 ]
 
@@ -405,7 +405,7 @@ def machine() -> Machine:
     return Machine(f"{name}, {cores}, {label}", peak, 2048**3 / min(times))
 
 
-def cases(config: BenchConfig) -> dict[str, list[tuple[str, Size]]]:
+def tables(config: BenchConfig) -> dict[str, list[tuple[str, Size]]]:
     """Return title and (peer, size) of every table."""
     bf16 = native.instruction_sets()[:1] in [[name] for name in native.BFLOAT16_SETS]
     paper, small, static = Size(784, 100, 400, 50), Size(196, 100, 100, 20), Size(784, 100, 400)
@@ -430,7 +430,7 @@ def cases(config: BenchConfig) -> dict[str, list[tuple[str, Size]]]:
     }
 
 
-def bench(config: BenchConfig, console: Console) -> dict[str, list[Result]]:
+def run_bench(config: BenchConfig, console: Console) -> dict[str, list[Result]]:
     """Compare the layers with torch's loop and torch's layers, and print tables.
 
     Args:
@@ -450,11 +450,12 @@ def bench(config: BenchConfig, console: Console) -> dict[str, list[Result]]:
         return in_process(peer, size, seconds)
 
     return {
-        title: compare(title, jobs, here, run, console)[0] for title, jobs in cases(config).items()
+        title: compare_peers(title, jobs, here, run, console)[0]
+        for title, jobs in tables(config).items()
     }
 
 
-def compare(
+def compare_peers(
     title: str,
     jobs: list[tuple[str, Size]],
     here: Machine,

@@ -29,7 +29,7 @@ from adaptrnn.kernels import native
 if TYPE_CHECKING:
     from rich.console import Console
 
-FORMAT = 1
+REPORT_FORMAT = 1
 """Version of the file's layout."""
 
 BATCHES = (1, 10, 100, 400)
@@ -92,7 +92,7 @@ def build(
     return lambda: loss(p, p["x"]), used
 
 
-def gradients(loss: Callable[[], Tensor], trained: dict[str, Tensor]) -> dict[str, Tensor]:
+def gradients_of(loss: Callable[[], Tensor], trained: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return the loss and its gradients by name, in float64 on the CPU."""
     value = loss()
     found = torch.autograd.grad(value, list(trained.values()), allow_unused=True)
@@ -148,7 +148,7 @@ def measure(
 
         errors = None
         if exact is not None and not peer.startswith("nn."):
-            found = gradients(loss, trained)
+            found = gradients_of(loss, trained)
             errors = {n: float((found[n] - w).norm() / w.norm()) for n, w in exact.items()}
         first = milliseconds(forward, where, seconds / 4)
         memory = None
@@ -169,7 +169,7 @@ def measure(
             torch.cuda.empty_cache()
 
 
-def machine(where: torch.device) -> dict[str, object]:
+def gpu_machine(where: torch.device) -> dict[str, object]:
     """Return chip, driver and versions."""
     found: dict[str, object] = {**facts(), "platform": platform.platform()}
     found |= {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
@@ -195,10 +195,10 @@ def _driver() -> str:
     return done.stdout.strip().splitlines()[0] if done.stdout.strip() else ""
 
 
-def write(path: Path, found: dict[str, object], rows: list[Row]) -> None:
+def write_rows(path: Path, found: dict[str, object], rows: list[Row]) -> None:
     """Write the file: its layout, the machine, one entry for each peer and size."""
     entries = [dataclasses.asdict(row) for row in rows]
-    text = json.dumps({"format": FORMAT, "machine": found, "rows": entries}, indent=1)
+    text = json.dumps({"format": REPORT_FORMAT, "machine": found, "rows": entries}, indent=1)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text + "\n")
 
@@ -211,7 +211,7 @@ def _line(row: Row) -> str:
     return f"  {row.peer:<28}{row.forward:9.2f} ms {row.training:9.2f} ms {memory}{error}"
 
 
-def bench_gpu(
+def run_bench_gpu(
     config: BenchConfig, console: Console, where: torch.device | None = None
 ) -> list[Row]:
     """Measure every peer and size, print a line for each, and write the file.
@@ -231,19 +231,19 @@ def bench_gpu(
         if not torch.cuda.is_available():
             raise bad("device", "cuda", "cpu here", "torch sees no GPU on this machine.")
         where = torch.device("cuda", torch.cuda.current_device())
-    found, rows = machine(where), list[Row]()
+    found, rows = gpu_machine(where), list[Row]()
     for name, value in found.items():
         console.print(f"{name:<18}{value}", highlight=False, markup=False, soft_wrap=True)
     for size in sizes(config.quick):
         console.print(f"\n{size}: forward, training step", highlight=False)
         exact = None
         if size.batch == 1:
-            exact = gradients(*build("torch loop", size, torch.device("cpu"), torch.float64))
+            exact = gradients_of(*build("torch loop", size, torch.device("cpu"), torch.float64))
         for peer in peers(config.compile):
             seconds = 0.0 if config.quick else config.seconds
             rows.append(measure(peer, size, where, seconds, exact))
             console.print(_line(rows[-1]), highlight=False, markup=False, soft_wrap=True)
     if config.json is not None:
-        write(config.json, found, rows)
+        write_rows(config.json, found, rows)
         console.print(f"\nwritten: {config.json}", highlight=False, soft_wrap=True)
     return rows

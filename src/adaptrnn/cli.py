@@ -53,13 +53,13 @@ def _train(config: TrainConfig, console: Console) -> None:
 
 def _bench(config: BenchConfig, console: Console) -> None:
     if config.device == "cuda":
-        from adaptrnn.bench_gpu import bench_gpu
+        from adaptrnn.bench_gpu import run_bench_gpu
 
-        bench_gpu(config, console)
+        run_bench_gpu(config, console)
     else:
-        from adaptrnn.bench import bench
+        from adaptrnn.bench import run_bench
 
-        bench(config, console)
+        run_bench(config, console)
 
 
 def _evaluate(config: EvaluateConfig, console: Console) -> None:
@@ -166,7 +166,7 @@ COMMANDS = {
     ),
     "info": _Command(
         "adaptrnn.config:InfoConfig",
-        "adaptrnn.info:info",
+        "adaptrnn.info:run_info",
         "train",
         "print versions, and which implementation of the layers runs and why",
         ("adaptrnn info",),
@@ -190,7 +190,7 @@ COMMANDS = {
     ),
     "reproduce": _Command(
         "adaptrnn.config:ReproduceConfig",
-        "adaptrnn.reproduce:reproduce",
+        "adaptrnn.reproduce:run_reproduce",
         "paper",
         "reproduce the paper: train, evaluate, draw, judge every claim, write a report",
         (
@@ -202,14 +202,14 @@ COMMANDS = {
     ),
     "collect": _Command(
         "adaptrnn.config:CollectConfig",
-        "adaptrnn.reproduce:collect",
+        "adaptrnn.reproduce:run_collect",
         "paper",
         "measure every figure and table on finished runs, and keep small tables",
         ("adaptrnn collect quick",),
     ),
     "report": _Command(
         "adaptrnn.config:ReportConfig",
-        "adaptrnn.reproduce:report",
+        "adaptrnn.reproduce:run_report",
         "paper",
         "draw and judge collected tables, and write the report",
         ("adaptrnn report results/laptop", "adaptrnn report results/laptop --docs docs"),
@@ -223,7 +223,7 @@ COMMANDS = {
     ),
     "figure": _Command(
         "adaptrnn.config:FigureConfig",
-        "adaptrnn.reproduce:figure",
+        "adaptrnn.reproduce:run_figure",
         "paper",
         "draw one figure of the paper, from trained runs where it needs them",
         ("adaptrnn figure", "adaptrnn figure fig1-gamma --out gamma.svg"),

@@ -13,7 +13,7 @@ from adaptrnn._error import bad
 
 __all__ = ["SignedWeight", "balanced", "neuron_signs", "plain_copy", "sign_weight"]
 
-Module = TypeVar("Module", bound=nn.Module)
+_Module = TypeVar("_Module", bound=nn.Module)
 
 EXCITATORY = 0.8
 """The share of excitatory neurons, as about in cortex (Song, Yang and Wang 2016)."""
@@ -96,7 +96,7 @@ def sign_weight(module: nn.Module, name: str, signs: Tensor) -> None:
     parametrize.register_parametrization(module, name, SignedWeight(signs.to(weight)))
 
 
-def plain_copy(module: Module) -> Module:
+def plain_copy(module: _Module) -> _Module:
     """A copy whose signed weights are plain parameters with the same values."""
     module = copy.deepcopy(module)
     for part in list(module.modules()):

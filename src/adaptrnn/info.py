@@ -16,7 +16,7 @@ from adaptrnn.kernels.triton import arun, device, gamma_rnn, verify
 if TYPE_CHECKING:
     from rich.console import Console
 
-__all__ = ["facts", "info"]
+__all__ = ["facts", "run_info"]
 
 
 def facts() -> dict[str, str]:
@@ -89,7 +89,7 @@ def _version() -> str:
         return "not installed, used from its sources"
 
 
-def info(config: InfoConfig, console: Console) -> None:
+def run_info(config: InfoConfig, console: Console) -> None:
     """Print versions, the backend and why it was chosen, and the number of threads.
 
     Args:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from torch import nn
 
-__all__ = ["psychometric"]
+__all__ = ["psychometric_curve"]
 
 
 DEFAULT: dict[str, Perturbation] = {
@@ -32,7 +32,7 @@ DEFAULT: dict[str, Perturbation] = {
 }
 
 
-def psychometric(
+def psychometric_curve(
     model: nn.Module,
     task: AbstractTask,
     perturbations: Mapping[str, Perturbation] | None = None,
@@ -61,7 +61,7 @@ def psychometric(
         >>> from adaptrnn.sequence import SequenceModel
         >>> from adaptrnn.tasks import load
         >>> task = load("perceptual-decision", parameters={"test_size": 60})
-        >>> curve = psychometric(SequenceModel(ARUN(3, 4, controller_size=3), 3), task)
+        >>> curve = psychometric_curve(SequenceModel(ARUN(3, 4, controller_size=3), 3), task)
         >>> dict(curve.accuracy.sizes)
         {'perturbation': 2, 'value': 6}
     """
@@ -127,7 +127,7 @@ def run_psychometric(config: PsychometricConfig, console: Console) -> None:
                 "with conditions."
             )
         with console.status(f"measuring {folder}"):
-            data = psychometric(run.model(task), task, chosen, config.condition)
+            data = psychometric_curve(run.model(task), task, chosen, config.condition)
         data = data.assign_attrs(model=run.config().model, seed=run.config().seed)
         write_dataset(run.folder / "psychometric.nc", data)
         path = run.folder / "psychometric.png"

@@ -24,7 +24,7 @@ _PARTS = {
     "controller.{}_gg": ("Wgg",),
     "controller.{}_gc": ("Wgn", "Wgs"),
 }
-NAMES = {
+LAYOUT = {
     ours.format(kind): tuple(f"{part}.{kind}" for part in theirs)
     for ours, theirs in _PARTS.items()
     for kind in ("weight", "bias")
@@ -45,17 +45,17 @@ def from_released(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         InputError: an entry is missing.
 
     Example:
-        >>> theirs = {name: torch.zeros(4, 4) for names in NAMES.values() for name in names}
+        >>> theirs = {name: torch.zeros(4, 4) for names in LAYOUT.values() for name in names}
         >>> from_released(theirs)["controller.weight_gc"].shape
         torch.Size([8, 4])
     """
-    for names in NAMES.values():
+    for names in LAYOUT.values():
         for name in names:
             if name not in weights:
                 raise bad("weights", sorted(weights), f"a mapping with the entry {name!r}")
     return {
         ours: torch.cat([torch.as_tensor(weights[name]) for name in names])
-        for ours, names in NAMES.items()
+        for ours, names in LAYOUT.items()
     }
 
 
@@ -70,6 +70,6 @@ def to_released(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     return {
         theirs: part.clone()
-        for ours, names in NAMES.items()
+        for ours, names in LAYOUT.items()
         for theirs, part in zip(names, weights[ours].chunk(len(names)), strict=True)
     }

@@ -39,16 +39,16 @@ from adaptrnn.paper.profile import PlannedRun
 from adaptrnn.progress import Board
 from adaptrnn.report.docs import write_docs
 from adaptrnn.report.page import write_report
-from adaptrnn.report.summary import summary
+from adaptrnn.report.summary import summary_lines
 from adaptrnn.run import Run, load_task
 from adaptrnn.storage import write_atomic, write_json
 
-__all__ = ["collect", "figure", "report", "reproduce"]
+__all__ = ["run_collect", "run_figure", "run_report", "run_reproduce"]
 
 SNAKEFILE = Path(__file__).parent / "workflow" / "Snakefile"
 
 
-def figure(config: FigureConfig, console: Console) -> Path | None:
+def run_figure(config: FigureConfig, console: Console) -> Path | None:
     """Draw one figure of the paper, or list the figures.
 
     What the figure needs of the runs, evaluations and analyses, is made where it is missing.
@@ -65,7 +65,7 @@ def figure(config: FigureConfig, console: Console) -> Path | None:
 
     Example:
         >>> from rich.console import Console
-        >>> figure(FigureConfig(), Console(width=100))
+        >>> run_figure(FigureConfig(), Console(width=100))
         table1 ...
     """
     if not config.name:
@@ -122,7 +122,7 @@ def _part(run: Run) -> tuple[str, str]:
     return role, "grid" if fixed else ""
 
 
-def collect(config: CollectConfig, console: Console) -> Path:
+def run_collect(config: CollectConfig, console: Console) -> Path:
     """Measure every figure and table on finished runs and write the tables.
 
     Args:
@@ -141,7 +141,7 @@ def collect(config: CollectConfig, console: Console) -> Path:
     return out
 
 
-def report(config: ReportConfig, console: Console) -> Path:
+def run_report(config: ReportConfig, console: Console) -> Path:
     """Draw, judge and write the report of collected results, and the pages of the documentation.
 
     Args:
@@ -156,7 +156,7 @@ def report(config: ReportConfig, console: Console) -> Path:
     if config.docs is not None:
         write_docs(config.results, config.docs)
     console.print(f"Report written in {time.monotonic() - begin:.0f} s.", highlight=False)
-    _say(summary(config.out), console)
+    _say(summary_lines(config.out), console)
     return path
 
 
@@ -166,7 +166,7 @@ def _say(lines: Iterable[str], console: Console) -> None:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def reproduce(config: ReproduceConfig, console: Console) -> Path | None:
+def run_reproduce(config: ReproduceConfig, console: Console) -> Path | None:
     """Train all networks of a profile, evaluate and analyse them, and write the report.
 
     Started again, it resumes: what is finished is not repeated, and a run that was cut off resumes
@@ -187,7 +187,7 @@ def reproduce(config: ReproduceConfig, console: Console) -> Path | None:
     for module in ("pytorch_lightning", "snakemake"):  # which the jobs need
         require(module, "paper")
     if config.from_results is not None:
-        return report(ReportConfig(config.from_results, config.report), console)
+        return run_report(ReportConfig(config.from_results, config.report), console)
     plan = Plan.of(config.profile, str(config.data_dir or ""), config.backend)
     if config.dry_run:
         _show(plan, config, console)
@@ -203,15 +203,17 @@ def reproduce(config: ReproduceConfig, console: Console) -> Path | None:
         _once(plan, console)
         failed = _snakemake(plan, config, cores, console)
         if failed:
-            collect(CollectConfig(config.profile, config.folder, None, config.data_dir), console)
-            report(ReportConfig(config.folder / "results", config.report), console)
+            run_collect(
+                CollectConfig(config.profile, config.folder, None, config.data_dir), console
+            )
+            run_report(ReportConfig(config.folder / "results", config.report), console)
     path = config.report / "index.html"
     if failed:
         raise RuntimeError(
             f"{len(failed)} jobs failed: {'; '.join(failed)}. The report was made of the others; "
             "the same command tries these jobs again."
         )
-    _say(summary(config.report), console)
+    _say(summary_lines(config.report), console)
     return path
 
 

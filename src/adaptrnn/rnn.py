@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from adaptrnn._error import bad, choose
-from adaptrnn._recurrent import INITS, LayerRun, Recurrent, State, Trace, reset_weights
+from adaptrnn._recurrent import INITS, LayerRun, LayerState, Recurrent, Trace, reset_weights
 from adaptrnn.init import RECURRENT
 from adaptrnn.kernels.gamma_rnn import gamma_rnn, gamma_rnn_loss, gamma_rnn_trace
 from adaptrnn.kernels.gamma_rnn import reference as gamma_rnn_reference
@@ -163,15 +163,15 @@ class RNN(Recurrent):
             return self._parameter("n", row), self._parameter("s", row), "gamma"
         return None, None, self.nonlinearity
 
-    def _initial(self, batch: int, like: Tensor) -> State:
+    def _initial(self, batch: int, like: Tensor) -> LayerState:
         return (zeros(like, len(self._suffixes), batch, self.hidden_size),)
 
-    def _unpack(self, hx: Any) -> State:
+    def _unpack(self, hx: Any) -> LayerState:
         if not isinstance(hx, Tensor):
             raise bad("hx", type(hx).__name__, "a tensor (L, B, N)")
         return (hx,)
 
-    def _pack(self, state: State) -> Tensor:
+    def _pack(self, state: LayerState) -> Tensor:
         return state[0]
 
     def _state_shapes(self) -> dict[str, tuple[int, ...]]:
@@ -181,7 +181,7 @@ class RNN(Recurrent):
         return True
 
     def _layer(self, row: int, last_only: bool = False, **weights: Tensor | None) -> LayerRun:
-        def run(currents: Tensor, state: State) -> tuple[Tensor, State]:
+        def run(currents: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
             (h,), weight, (n, s, name) = state, self._parameter("weight_hh", row), self._curve(row)
             output, h = gamma_rnn(
                 currents,
@@ -203,7 +203,7 @@ class RNN(Recurrent):
         return run
 
     def _layer_loss(
-        self, row: int, x: Tensor, state: State, *head: Any, **weights: Any
+        self, row: int, x: Tensor, state: LayerState, *head: Any, **weights: Any
     ) -> tuple[Tensor, Tensor]:
         (h,), weight, (n, s, name) = state, self._parameter("weight_hh", row), self._curve(row)
         weight_out, bias_out, target, shares = head
@@ -225,11 +225,11 @@ class RNN(Recurrent):
             precision=self.precision,
         )
 
-    def _layer_step(self, row: int, current: Tensor, state: State) -> State:
+    def _layer_step(self, row: int, current: Tensor, state: LayerState) -> LayerState:
         (h,), weight, (n, s, name) = state, self._parameter("weight_hh", row), self._curve(row)
         return (gamma_rnn_reference.step(current, h, weight, n, s, name, self._alpha(row))[1],)
 
-    def _layer_trace(self, row: int, currents: Tensor, state: State) -> Trace:
+    def _layer_trace(self, row: int, currents: Tensor, state: LayerState) -> Trace:
         (h,), weight, (n, s, name) = state, self._parameter("weight_hh", row), self._curve(row)
         options: dict[str, Any] = {"backend": self.backend, "precision": self.precision}
         a, h = gamma_rnn_trace(currents, h, weight, n, s, name, alpha=self._alpha(row), **options)

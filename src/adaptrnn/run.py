@@ -67,7 +67,7 @@ FREE_OPTIONS = frozenset(
 """Options that may differ when a run is continued: they do not change what is computed."""
 
 
-class Shape(Protocol):
+class TaskShape(Protocol):
     """What a network has to know of the task that it is made for."""
 
     @property
@@ -157,7 +157,7 @@ def donor_of(config: TrainConfig) -> AbstractController | None:
 
 
 def build_model(
-    config: TrainConfig, task: Shape, controller: AbstractController | None = None
+    config: TrainConfig, task: TaskShape, controller: AbstractController | None = None
 ) -> Classifier | SequenceModel:
     """Build the untrained network of a configuration, with weights drawn from its seed.
 
@@ -217,7 +217,7 @@ def build_model(
 
 
 def with_readout(
-    core: torch.nn.Module, task: Shape, encoder: torch.nn.Module | None = None
+    core: torch.nn.Module, task: TaskShape, encoder: torch.nn.Module | None = None
 ) -> Classifier | SequenceModel:
     """Return a core with the linear readout that a task asks for, drawn by torch."""
     if task.answers == "last":
@@ -430,7 +430,7 @@ class Run:
                 )
         return _load(build_model(config, shape, controller), weights, foreign)
 
-    def _own_model(self, shape: Shape) -> Classifier | SequenceModel:
+    def _own_model(self, shape: TaskShape) -> Classifier | SequenceModel:
         if self.given_core is None:
             raise InputError(
                 f"{self.folder}: holds the weights of a network of your own. Give one of its kind: "
@@ -558,7 +558,7 @@ class Run:
         if record.get("state") != "finished":
             raise InputError(f"{self.folder}: not finished. Give the training command again.")
         self.model()  # what is shared can be read
-        card = sharing.card(config, record, self.evaluation(), licence)
+        card = sharing.model_card(config, record, self.evaluation(), licence)
         other = Run(Path(folder))
         if other.folder.resolve() == self.folder.resolve():
             raise bad("folder", str(folder), "another folder than the run's own")

@@ -14,7 +14,7 @@ from adaptrnn.storage import first_line
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SHARED_FILES", "card", "fetch", "upload"]
+__all__ = ["SHARED_FILES", "fetch", "model_card", "upload"]
 
 SHARED_FILES = (
     "config.json",
@@ -104,7 +104,7 @@ def fetch(
         ) from error
 
 
-def card(
+def model_card(
     config: TrainConfig,
     record: Mapping[str, Any],
     evaluation: pd.DataFrame | None,

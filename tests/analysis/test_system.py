@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from adaptrnn._error import InputError
-from adaptrnn.analysis._closed import CURVES
+from adaptrnn.analysis._closed import CLOSED_CURVES
 from adaptrnn.analysis._record import record_signals
 from adaptrnn.analysis.system import as_system
 from adaptrnn.arun import ARUN
@@ -116,7 +116,7 @@ def wild(network):
 
 
 OURS = {
-    **{f"RNN-{name}": lambda name=name: RNN(2, 4, nonlinearity=name) for name in CURVES},
+    **{f"RNN-{name}": lambda name=name: RNN(2, 4, nonlinearity=name) for name in CLOSED_CURVES},
     "RNN-gamma": lambda: RNN(2, 4, nonlinearity="gamma"),
     "RNN-gamma-shared": lambda: RNN(2, 4, nonlinearity="gamma-shared", bias=False),
     "RNN-layers": lambda: RNN(2, 4, 2, nonlinearity="gamma"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from adaptrnn.config import TrainConfig
 from adaptrnn.laboratory.protocol import ANALYSES
 from adaptrnn.paper.cost import (
-    START,
+    STARTUP,
     analysis_cost,
     evaluation_cost,
     hours,
@@ -27,12 +27,12 @@ MODELS = st.sampled_from(["arun", "gamma", "relu", "lstm", "gru"])
 def test_more_epochs_neurons_or_images_cost_more(model, task, neurons):
     config = TrainConfig(task, model, hidden_size=neurons, controller_size=5, train_size=100)
     cost = training_cost(config)
-    assert cost.seconds > START and cost.memory > 0 and cost.disk > 0
+    assert cost.seconds > STARTUP and cost.memory > 0 and cost.disk > 0
     for change in ({"epochs": 200}, {"hidden_size": 2 * neurons}, {"train_size": 200}):
         more = training_cost(dataclasses.replace(config, **change))
         assert more.seconds > cost.seconds and more.memory >= cost.memory
     # beyond the start, evaluation is linear in the number of perturbations
-    one, five = (evaluation_cost(config, count).seconds - START for count in (1, 5))
+    one, five = (evaluation_cost(config, count).seconds - STARTUP for count in (1, 5))
     assert five == pytest.approx(5 * one)
 
 
@@ -58,8 +58,8 @@ def test_steps_and_neurons_are_those_of_the_paper():
 @settings(deadline=None)
 def test_analyses_add_up_and_scale_with_their_effort(names, effort):
     config = TrainConfig("psmnist", "gamma", hidden_size=50)
-    whole = analysis_cost(config, names, effort).seconds - START
-    each = sum(analysis_cost(config, [name], 1.0).seconds - START for name in names)
+    whole = analysis_cost(config, names, effort).seconds - STARTUP
+    each = sum(analysis_cost(config, [name], 1.0).seconds - STARTUP for name in names)
     assert whole == pytest.approx(effort * each)
 
 

@@ -20,7 +20,7 @@ def collected():
                 value = 0.7 + CURVE[model] + MATRIX[matrix] + 0.01 * seed
                 rates = xr.Dataset(
                     {"accuracy": ("condition", [value, value - 0.3])},
-                    {"condition": list(initial.CONDITIONS)},
+                    {"condition": list(initial.INITIAL_CONDITIONS)},
                 )
                 config = TrainConfig("digits", model, seed=seed, recurrent_init=matrix)
                 runs.append(("psmnist", RunData(config, evaluation=rates)))

@@ -17,9 +17,9 @@ NETWORKS = ["initial", "trained"]
 
 
 def evaluated():
-    assert str(ladder.CONDITIONS["strong-drive"]) == "step:xi=30"
+    assert str(ladder.LADDER_CONDITIONS["strong-drive"]) == "step:xi=30"
     rates = {"accuracy": ("condition", [0.9, 0.6, 0.5]), "loss": ("condition", [0.3, 1.0, 133.0])}
-    return xr.Dataset(rates, {"condition": list(ladder.CONDITIONS)})
+    return xr.Dataset(rates, {"condition": list(ladder.LADDER_CONDITIONS)})
 
 
 def analysed(model):

@@ -36,7 +36,7 @@ def test_a_linear_unit_is_predicted_at_every_sigma(predicted):
 def test_a_silent_unit_breaks(predicted):
     """s = 1, n = 10 at mean 5: the slope is 10 e^-50, noise of 2 reaches where it is not."""
     assert float(predicted.error.sel(n=10.0, s=1.0, mu=5.0, sigma=2.0).min()) > 1
-    assert float(predicted.error.max()) <= proposition1.MOST
+    assert float(predicted.error.max()) <= proposition1.LARGEST_ERROR
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from adaptrnn.figure.style import render
 from adaptrnn.paper.learning import RATE_TABLE
 from adaptrnn.paper.profile import load_profile
-from adaptrnn.paper.search import choose_rate, keep, main, search
+from adaptrnn.paper.search import choose_rate, keep, main, search_rates
 from adaptrnn.paper.store import read_alone
 
 
@@ -28,7 +28,7 @@ def test_every_model_is_trained_at_the_same_rates(tmp_path):
     roles = {name: profile.roles[name] for name in list(profile.roles)[:1]}
     profile = dataclasses.replace(profile, roles=roles, grid=None, transplant=False)
     options = {"epochs": 1, "train_size": 100}
-    found = search(profile, tmp_path, (1e-3, 1e-2), (1001,), train_options=options)
+    found = search_rates(profile, tmp_path, (1e-3, 1e-2), (1001,), train_options=options)
     models = [(role, model) for role, own in profile.roles.items() for model in own.models]
     assert list(found) == models
     for accuracies in found.values():

@@ -8,7 +8,7 @@ import xarray as xr
 from adaptrnn.figure.style import drawn
 from adaptrnn.paper.catalogue import ITEMS
 from adaptrnn.paper.verdict import Claim, Part, Verdict
-from adaptrnn.report.opening import findings, group, groups, in_words, lead, row_number
+from adaptrnn.report.opening import findings, group, groups, headline, in_words, row_number
 
 NO_RUNS = pd.DataFrame({"role": [], "task": [], "steps": []})
 DIGITS = pd.DataFrame({"role": ["psmnist"], "task": ["digits"], "steps": [64]})
@@ -66,7 +66,7 @@ def test_networks_that_are_missing_are_named():
 def test_the_lead_counts_the_verdicts():
     pairs = [(verdict(outcome=name), "x") for name in ("reproduced", "reproduced", "not")]
     pairs += [(verdict(outcome="no data"), "x")]
-    first, second = lead(pairs, DIGITS)
+    first, second = headline(pairs, DIGITS)
     assert first.endswith(".") and second.startswith("Of 3 claims that were judged here, on 1 net")
     assert "2 hold, 0 hold in part and 1 does not; 1 more could not be judged." in second
     assert "8x8 digits, 64 steps" in second

@@ -28,7 +28,7 @@ def tanh_slope(a: Tensor) -> Tensor:
     return 4 * small / (1 + small) ** 2
 
 
-CURVES: dict[str, Curve] = {
+CLOSED_CURVES: dict[str, Curve] = {
     "tanh": lambda a: (torch.tanh(a), tanh_slope(a)),
     "relu": lambda a: (torch.relu(a), (a > 0).to(a.dtype)),
     "linear": lambda a: (a, torch.ones_like(a)),

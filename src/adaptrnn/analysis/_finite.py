@@ -11,10 +11,10 @@ from torch import Tensor
 
 from adaptrnn._error import NotFiniteError, bad
 
-T = TypeVar("T")
+_Values = TypeVar("_Values")
 
 
-def finite(argument: str, values: T, advice: str = "") -> T:
+def finite(argument: str, values: _Values, advice: str = "") -> _Values:
     """Return `values` if all of them are finite, else raise with the first place that is not.
 
     Args:

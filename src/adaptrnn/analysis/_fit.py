@@ -11,12 +11,10 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 from scipy import stats
 
 from adaptrnn._error import bad, choose
-
-Array = NDArray[np.float64]
+from adaptrnn.analysis._type import Array
 
 # name: (f(x, b), df/db, formula)
 Shape = tuple[Callable[[Array, Array], Array], Callable[[Array, Array], Array], str]

@@ -16,8 +16,8 @@ from adaptrnn.analysis._type import State, Values
 from adaptrnn.analysis.system import Network, as_system
 from adaptrnn.gated import GRU, LSTM
 
-SIGNALS = ("h", "n", "s")
-UNITS = {"h": "rate", "n": "gain", "s": "saturation"}
+RECORDED = ("h", "n", "s")
+SIGNAL_UNITS = {"h": "rate", "n": "gain", "s": "saturation"}
 TRACED = (Recurrent, GRU, LSTM)
 """Networks whose `trace` gives all their signals."""
 _DIMS = {1: ("time",), 2: ("time", "neuron"), 3: ("time", "trial", "neuron")}
@@ -112,7 +112,7 @@ def _trace(
         x, drive = x.transpose(0, 1), None if drive is None else drive.transpose(0, 1)
     last = {"layer": network.num_layers - 1} if network.num_layers > 1 else {}
     trace = network.trace(x, drive=drive, **last)
-    known = SIGNALS if hasattr(trace, "s") else ("h",)  # the n of a GRU is its candidate gate
+    known = RECORDED if hasattr(trace, "s") else ("h",)  # the n of a GRU is its candidate gate
     signals = {name: getattr(trace, name, None) for name in known}
     found = {name: signal for name, signal in signals.items() if signal is not None}
     if network.batch_first:

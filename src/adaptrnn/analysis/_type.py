@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 State: TypeAlias = "Tensor | np.ndarray | Sequence[State] | Mapping[str, State]"
@@ -15,3 +15,6 @@ State: TypeAlias = "Tensor | np.ndarray | Sequence[State] | Mapping[str, State]"
 
 Values: TypeAlias = "xr.DataArray | Tensor | ArrayLike"
 """Numbers with named dimensions, or in an order that the function says."""
+
+Array: TypeAlias = NDArray[np.float64]
+"""Numbers as NumPy keeps them."""

@@ -13,16 +13,14 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import NDArray
 
 from adaptrnn._error import MissingExtraError, bad, choose, require
+from adaptrnn.analysis._type import Array
 from adaptrnn.analysis.fi_curve import fit_fi
 from adaptrnn.analysis.fractional import fractional_order
 from adaptrnn.analysis.response import describe_step
 
 __all__ = ["CELL_MODELS", "CellModel", "neurons_in_plane", "simulate_fi", "simulate_step"]
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

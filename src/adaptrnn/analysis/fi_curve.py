@@ -28,19 +28,19 @@ from typing import Any, TypeVar
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import optimize, special, stats
 from torch import Tensor
 
 from adaptrnn._error import bad
+from adaptrnn.analysis._type import Array
 from adaptrnn.analysis.curve_parameter import activation_parameters
 from adaptrnn.arun import ARUN
 from adaptrnn.rnn import RNN
 
 __all__ = ["fit_fi", "fit_fi_table", "standardise", "units_in_plane"]
 
-Array = NDArray[np.float64]
-Numbers = TypeVar("Numbers", float, Array, xr.DataArray)
+_Numbers = TypeVar("_Numbers", float, Array, xr.DataArray)
 
 
 def fit_fi(
@@ -190,7 +190,7 @@ def fit_fi_table(
     return together
 
 
-def standardise(n: Numbers, s: Numbers, span: Numbers) -> tuple[Numbers, Numbers]:
+def standardise(n: _Numbers, s: _Numbers, span: _Numbers) -> tuple[_Numbers, _Numbers]:
     """Bring gain and saturation of a unit gamma(x; n, s) into the convention of `fit_fi`.
 
     With currents from the threshold 0 to `span` = S, x/S runs from 0 to 1 and

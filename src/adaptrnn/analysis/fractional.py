@@ -40,7 +40,7 @@ from scipy import fft as sfft
 from adaptrnn._error import bad, choose
 from adaptrnn.analysis._finite import finite
 from adaptrnn.analysis._record import labelled, neuron_count, record_signals
-from adaptrnn.analysis._type import State, Values
+from adaptrnn.analysis._type import Array, State, Values
 from adaptrnn.analysis.system import Network
 
 __all__ = [
@@ -56,7 +56,6 @@ __all__ = [
     "respond",
 ]
 
-Array = NDArray[np.float64]
 
 ORDERS: Array = np.linspace(-1, 1, 1001)
 """The orders tried by default."""

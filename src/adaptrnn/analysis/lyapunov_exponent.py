@@ -61,9 +61,9 @@ from adaptrnn.arun import ARUN
 from adaptrnn.controller import AdaptationController
 from adaptrnn.rnn import RNN
 
-__all__ = ["DEFINITIONS", "ConvergenceWarning", "lyapunov", "system_of"]
+__all__ = ["EXPONENT_DEFINITIONS", "ConvergenceWarning", "lyapunov", "system_of"]
 
-DEFINITIONS = {
+EXPONENT_DEFINITIONS = {
     "paper": "h -> gamma(W_hh h; n, s): no input, bias or drive; n and s constant",
     "frozen": "h -> gamma(W_hh h + W_ih x + b + drive; n, s): n and s constant",
     "full": "the whole state, for an ARUN (h, g), with input, bias and drive",
@@ -106,8 +106,8 @@ def lyapunov(
         x: input, (T, B, D), or (T, D) given to every sample; None for an autonomous network (our
             and torch's networks then get zeros). Not with definition="paper", which has none.
         k: how many leading exponents; None for all of them.
-        definition: "paper", "frozen" or "full", see `DEFINITIONS`. For networks other than an
-            ARUN "frozen" and "full" are the same; "paper" and "frozen" need one layer of ours.
+        definition: "paper", "frozen" or "full", see `EXPONENT_DEFINITIONS`. For networks other than
+            an ARUN "frozen" and "full" are the same; "paper" and "frozen" need one layer of ours.
             A step of the user's own costs 0.4 to 1 ms.
         steps: number of steps that count, after `burn_in`; default all there are in x.
         burn_in: first steps, in which state and tangents settle and nothing counts.
@@ -186,7 +186,7 @@ def lyapunov(
     found = _summary(times, growth, resolved, tolerance, size)
     found.attrs = {
         "definition": definition,
-        "meaning": DEFINITIONS[definition],
+        "meaning": EXPONENT_DEFINITIONS[definition],
         "units": "1/step, natural logarithm",
         "network": model.name,
         "state_size": size,
@@ -232,7 +232,7 @@ def system_of(
     s: Tensor | float | None = None,
     dtype: torch.dtype | None = None,
 ) -> tuple[System, Tensor | None]:
-    """Return the dynamical system that one of the three definitions means (`DEFINITIONS`).
+    """Return the dynamical system that one of the three definitions means (`EXPONENT_DEFINITIONS`).
 
     Args:
         network: any recurrent network.
@@ -254,7 +254,7 @@ def system_of(
         >>> [system_of(core, name)[0].size for name in ("paper", "frozen", "full")]
         [5, 5, 25]
     """
-    choose("definition", definition, DEFINITIONS)
+    choose("definition", definition, EXPONENT_DEFINITIONS)
     whole = as_system(network, dtype=dtype)
     z = None if state is None else whole.states(state)
     if definition == "full":

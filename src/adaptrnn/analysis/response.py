@@ -24,7 +24,7 @@ import xarray as xr
 from adaptrnn._error import bad
 from adaptrnn.analysis._finite import finite
 from adaptrnn.analysis._fit import fit
-from adaptrnn.analysis._record import UNITS, labelled, neuron_count, record_signals
+from adaptrnn.analysis._record import SIGNAL_UNITS, labelled, neuron_count, record_signals
 from adaptrnn.analysis._type import State, Values
 from adaptrnn.analysis.system import Network
 
@@ -102,7 +102,7 @@ def step_response(
     )
     for name, signal in seen.items():
         mean = signal.double().unflatten(1, (trials, len(xi))).mean(1).numpy()
-        found[name] = ("time", "xi", "neuron"), mean, {"units": UNITS[name]}
+        found[name] = ("time", "xi", "neuron"), mean, {"units": SIGNAL_UNITS[name]}
         for prefix, values in ((name, found[name]), (f"{name}_mean", found[name].mean("neuron"))):
             described = describe_step(values, (before, before + during))
             found = found.merge({f"{prefix}_{key}": described[key] for key in described.data_vars})

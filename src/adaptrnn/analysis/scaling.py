@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from adaptrnn._error import bad
 from adaptrnn.analysis._finite import finite
 from adaptrnn.analysis._fit import fit, fit_all
-from adaptrnn.analysis._record import UNITS, neuron_count, record_signals
+from adaptrnn.analysis._record import SIGNAL_UNITS, neuron_count, record_signals
 from adaptrnn.analysis._type import State
 from adaptrnn.analysis.system import Network, as_system
 from adaptrnn.arun import ARUN
@@ -111,10 +111,14 @@ def gain_scaling(
     before = slice(durations[0] // 2, durations[0])
     found: dict[str, xr.DataArray] = {}
     for name, signal in seen.items():
-        found[f"{name}_mean"] = signal.mean(("trial", "neuron")).assign_attrs(units=UNITS[name])
-        found[f"{name}_sd"] = signal.mean("trial").std("neuron").assign_attrs(units=UNITS[name])
+        found[f"{name}_mean"] = signal.mean(("trial", "neuron")).assign_attrs(
+            units=SIGNAL_UNITS[name]
+        )
+        found[f"{name}_sd"] = (
+            signal.mean("trial").std("neuron").assign_attrs(units=SIGNAL_UNITS[name])
+        )
         steady = signal.isel(time=middle).mean(("time", "trial"))
-        found[f"{name}_steady"] = steady.assign_attrs(units=UNITS[name])
+        found[f"{name}_steady"] = steady.assign_attrs(units=SIGNAL_UNITS[name])
     variance = [seen["h"].isel(time=middle).var("time").mean("trial")]
     found["output_variance"] = variance[0]
     conditions = ["adaptive"]

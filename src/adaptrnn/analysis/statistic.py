@@ -16,15 +16,14 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import stats
 
 from adaptrnn._error import bad, choose
-from adaptrnn.analysis._type import Values
+from adaptrnn.analysis._type import Array, Values
 
 __all__ = ["correlation", "holm", "interval", "paired_test", "stars", "unpaired_test"]
 
-Array = NDArray[np.float64]
 
 _WITHIN = ("neuron", "trial", "batch", "time")
 EXACT = 10_000

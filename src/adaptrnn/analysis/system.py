@@ -42,7 +42,15 @@ from torch.utils import _pytree as pytree
 from adaptrnn._error import InputError, bad
 from adaptrnn._recurrent import Recurrent
 from adaptrnn.activation import leaky
-from adaptrnn.analysis._closed import CURVES, Curve, Push, Slope, Step, arun_push, gamma_curve
+from adaptrnn.analysis._closed import (
+    CLOSED_CURVES,
+    Curve,
+    Push,
+    Slope,
+    Step,
+    arun_push,
+    gamma_curve,
+)
 from adaptrnn.analysis._finite import finite
 from adaptrnn.analysis._type import State
 from adaptrnn.arun import ARUN
@@ -54,7 +62,7 @@ __all__ = ["Network", "System", "as_system", "static_system"]
 
 Network: TypeAlias = "System | nn.Module | Callable[..., State]"
 """RNN, ARUN, cell or network of torch.nn, `System`, or function (x_t, state) -> state."""
-Module = TypeVar("Module", bound=nn.Module)
+_Module = TypeVar("_Module", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -597,7 +605,7 @@ def _torch_network(network: Any) -> System:
     pack, unpack, shapes = _packing(example, 0 if single else 1)
     if layers == 1 and kind.startswith("rnn"):
         w_ih, w_hh, b_ih, b_hh = weights[0]
-        bias, curve = None if b_ih is None else b_ih + b_hh, CURVES[network.nonlinearity]
+        bias, curve = None if b_ih is None else b_ih + b_hh, CLOSED_CURVES[network.nonlinearity]
         closed = static_system(type(network).__name__, curve, w_hh, w_ih, bias)
         return replace(closed, pack=pack, unpack=unpack)
     return System(
@@ -646,7 +654,7 @@ def _own_network(network: Any) -> System:
     )
 
 
-def copied(network: Module, dtype: torch.dtype | None = None) -> Module:
+def copied(network: _Module, dtype: torch.dtype | None = None) -> _Module:
     """Copy a module for reading: without gradients and dropout, finite, in `dtype`."""
     network = plain_copy(network).requires_grad_(False).eval()
     for name, parameter in network.named_parameters():
@@ -667,7 +675,7 @@ def layer_of(network: Any, curve: Curve | None = None) -> System:
     if curve is None and network.nonlinearity.startswith("gamma"):
         curve = gamma_curve(network.n_l0, network.s_l0)
     elif curve is None:
-        curve = CURVES[network.nonlinearity]
+        curve = CLOSED_CURVES[network.nonlinearity]
     bias = network.bias_ih_l0 + network.bias_hh_l0 if network.bias else None
     name, weight = type(network).__name__, network.weight_hh_l0
     return static_system(name, curve, weight, network.weight_ih_l0, bias, alpha=network._alpha(0))

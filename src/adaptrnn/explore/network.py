@@ -16,7 +16,7 @@ __all__ = ["SHIPPED", "ShownNetwork", "find_runs", "load_network"]
 SHIPPED = Path(__file__).parent / "weights" / "psmnist-arun-seed0"
 """An ARUN of 100 neurons that reads MNIST digits; its model card is the README there."""
 
-CURVES = tuple(name for name, model in MODELS.built_in.items() if model.has_curves)
+WITH_CURVES = tuple(name for name, model in MODELS.built_in.items() if model.has_curves)
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def find_runs(place: Path | str | None = None) -> dict[str, Path]:
     runs = {path.name: path for path in below if _has_curve(path)}
     if not runs:
         advice = f"Train one: adaptrnn train digits --out {folder / 'digits'}"
-        allowed = f"a run, or a folder of runs, of {', '.join(CURVES)}"
+        allowed = f"a run, or a folder of runs, of {', '.join(WITH_CURVES)}"
         raise bad("run", str(folder), allowed, advice)
     return {**runs, **shipped}
 
@@ -86,9 +86,9 @@ def load_network(folder: Path | str, name: str | None = None) -> ShownNetwork:
     """
     run = Run(Path(folder))
     config, record = run.config(), run.record()
-    if config.model not in CURVES:
+    if config.model not in WITH_CURVES:
         advice = "The explorer moves gains n and saturations s, which it does not have."
-        raise bad(f"{folder}: model", config.model, f"one of {', '.join(CURVES)}", advice)
+        raise bad(f"{folder}: model", config.model, f"one of {', '.join(WITH_CURVES)}", advice)
     core = run.model().core
     assert isinstance(core, ARUN | RNN)
     core.requires_grad_(False)
@@ -110,6 +110,6 @@ def load_network(folder: Path | str, name: str | None = None) -> ShownNetwork:
 
 def _has_curve(folder: Path) -> bool:
     try:
-        return Run(folder).config().model in CURVES
+        return Run(folder).config().model in WITH_CURVES
     except InputError:
         return False

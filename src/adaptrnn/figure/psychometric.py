@@ -15,7 +15,7 @@ def draw_psychometric(data: xr.Dataset) -> Figure:
     """Accuracy, or error, against a condition, one curve for each perturbation.
 
     Args:
-        data: what `adaptrnn.psychometric.psychometric` returns.
+        data: what `adaptrnn.psychometric.psychometric_curve` returns.
 
     Returns:
         The figure; bars are two standard errors to each side.

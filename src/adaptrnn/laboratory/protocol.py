@@ -28,7 +28,7 @@ from adaptrnn.analysis.fractional import SIGN, fractional_order, group_means, re
 from adaptrnn.analysis.gradient import gradient_norm
 from adaptrnn.analysis.isolation import isolate
 from adaptrnn.analysis.jacobian import jacobian_norm, jacobian_product
-from adaptrnn.analysis.lyapunov_exponent import DEFINITIONS, ConvergenceWarning, lyapunov
+from adaptrnn.analysis.lyapunov_exponent import EXPONENT_DEFINITIONS, ConvergenceWarning, lyapunov
 from adaptrnn.analysis.manifold import controller_manifold
 from adaptrnn.analysis.noise import level_residual, level_set, noise_variance
 from adaptrnn.analysis.response import step_response
@@ -139,7 +139,7 @@ def lyapunov_protocol(subject: Subject) -> xr.Dataset:
             values = one[key].reshape(len(onset), len(delays))
             found[name] = ("xi_onset", "delay"), values
         found["xi_onset"], found["delay"] = onset, delays
-    definitions = list(DEFINITIONS) if ours else ["full"]
+    definitions = list(EXPONENT_DEFINITIONS) if ours else ["full"]
     conditions = ["adaptive", "fixed"] if subject.adaptive else ["fixed"]
     drive = torch.tensor(DRIVES, dtype=torch.float64)
     cells: dict[str, list[Any]] = {}
@@ -181,7 +181,7 @@ def lyapunov_protocol(subject: Subject) -> xr.Dataset:
         found,
         coords={"definition": definitions, "condition": conditions, "xi": list(DRIVES)},
         attrs={
-            "definition": "; ".join(f"{k}: {v}" for k, v in DEFINITIONS.items()),
+            "definition": "; ".join(f"{k}: {v}" for k, v in EXPONENT_DEFINITIONS.items()),
             "conditions": "adaptive: n and s as each drive leaves them after 200 steps, in 'full' "
             "free to move; fixed: as they are at rest, before the drive",
             "images": x.shape[1],
@@ -255,13 +255,13 @@ def jacobian_protocol(subject: Subject) -> xr.Dataset:
         samples = subject.count(20, 2)
         norms = [
             jacobian_norm(model.core, n, s, samples=samples, seed=subject.seed)
-            for _, model in subject.known
+            for _, model in subject.stages
         ]
         found = found.assign(
             norm=xr.concat([one.norm for one in norms], "weights"),
             norm_error=xr.concat([one.standard_error for one in norms], "weights"),
             sup_slope=norms[0].sup_slope,
-        ).assign_coords(weights=[name for name, _ in subject.known])
+        ).assign_coords(weights=[name for name, _ in subject.stages])
         found.attrs |= norms[0].attrs
         if subject.adaptive:
             mean = activation_parameters(core, x)
@@ -280,7 +280,7 @@ def jacobian_protocol(subject: Subject) -> xr.Dataset:
 
 def spectrum_protocol(subject: Subject) -> xr.Dataset:
     """Eigenvalues of W_hh before and after training (E31)."""
-    return spectrum({name: model.core for name, model in subject.known})
+    return spectrum({name: model.core for name, model in subject.stages})
 
 
 def gradients_protocol(subject: Subject) -> xr.Dataset:
@@ -291,7 +291,7 @@ def gradients_protocol(subject: Subject) -> xr.Dataset:
     """
     parts = []
     trials = subject.trials(subject.count(100, 2))
-    for name, model in subject.known:
+    for name, model in subject.stages:
         subject.say(f"{name} network")
         if not hasattr(model, "readout"):
             raise bad("network", subject.name, "a module with its readout as `readout`")
@@ -306,7 +306,7 @@ def gradients_protocol(subject: Subject) -> xr.Dataset:
     where = "the cross entropy at the last step"
     if trials.answers != "last":
         where = "the loss of the task over all steps that have weight"
-    return whole.assign_coords(network=[name for name, _ in subject.known]).assign_attrs(
+    return whole.assign_coords(network=[name for name, _ in subject.stages]).assign_attrs(
         images=x.shape[1],
         definition=f"dL/dW_hh accumulated from step t to the last, L {where}",
     )
@@ -407,7 +407,7 @@ def heterogeneity_protocol(subject: Subject) -> xr.Dataset:
         over time and test images.
     """
     clouds = []
-    for _, model in subject.known:
+    for _, model in subject.stages:
         x = subject.inputs(subject.count(200, 2), model) if subject.adaptive else None
         clouds.append(activation_parameters(model.core, x))
     if len(clouds) == 1:

@@ -73,7 +73,7 @@ class Subject:
         return many if most is None else min(many, most)
 
     @property
-    def known(self) -> list[tuple[str, Any]]:
+    def stages(self) -> list[tuple[str, Any]]:
         """Return the network before training, where it is known, and after it."""
         both = [("initial", self.initial), ("trained", self.model)]
         return [(name, model) for name, model in both if model is not None]

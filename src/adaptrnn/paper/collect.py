@@ -25,7 +25,7 @@ def collect_results(
     plan: Plan,
     folder: Path,
     out: Path,
-    more: Mapping[str, object] | None = None,
+    facts: Mapping[str, object] | None = None,
     items: Mapping[str, Item] = ITEMS,
 ) -> dict[str, str]:
     """Measure every item of the paper on the runs of a plan and write the tables.
@@ -34,7 +34,7 @@ def collect_results(
         plan: the plan.
         folder: of the runs.
         out: folder of the results, see `adaptrnn.paper.store`.
-        more: what else the manifest should say.
+        facts: what else the manifest should say.
         items: the figures and tables by name; by default all of the paper.
 
     Returns:
@@ -87,7 +87,7 @@ def collect_results(
         "processor": _processor(),
         "missing": missing,
         "jobs": _jobs(folder),
-        **(more or {}),
+        **(facts or {}),
     }
     write_results(out, found, rows, manifest)
     return missing

@@ -17,7 +17,7 @@ from adaptrnn.preset import preset_of
 
 __all__ = ["Cost", "analysis_cost", "evaluation_cost", "hours", "size", "training_cost"]
 
-START = 5.0
+STARTUP = 5.0
 """Seconds until a command has imported everything and read its data."""
 CONVOLUTION = 113e6
 """Multiply-adds of the convolutional encoder for one image of 32x32 pixels, forward."""
@@ -101,7 +101,7 @@ def training_cost(config: TrainConfig) -> Cost:
     """
     task = preset_of(config.task)
     images = 3 * (config.train_size or task.train) + (task.validation or task.train // 10)
-    seconds = START + config.epochs * images * _image(config)
+    seconds = STARTUP + config.epochs * images * _image(config)
     weights = 4 * (2 * size(config) * (size(config) + 12) + 4e3) / 1e6
     return Cost(seconds, _network(config), 0.3 + 4 * weights)
 
@@ -109,14 +109,14 @@ def training_cost(config: TrainConfig) -> Cost:
 def evaluation_cost(config: TrainConfig, conditions: int) -> Cost:
     """Of the evaluation of one run under so many perturbations."""
     images = conditions * preset_of(config.task).test
-    return Cost(START + images * _image(config), _network(config), 0.02)
+    return Cost(STARTUP + images * _image(config), _network(config), 0.02)
 
 
 def analysis_cost(config: TrainConfig, names: Sequence[str], effort: float) -> Cost:
     """Of analyses of one run: mostly some hundred steps, each costing as the network does."""
     larger = max(1.0, size(config) / 100)
     seconds = sum(ANALYSES[name].seconds for name in names) * effort * larger
-    return Cost(START + seconds, 2000.0 * larger, 1.0 * larger)
+    return Cost(STARTUP + seconds, 2000.0 * larger, 1.0 * larger)
 
 
 def hours(seconds: float) -> str:

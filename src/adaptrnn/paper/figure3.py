@@ -26,7 +26,7 @@ from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
 __all__ = [
     "HETEROGENEITY",
     "SCALING",
-    "draw_heterogeneity",
+    "draw_gains_and_saturations",
     "draw_scaling",
     "judge_heterogeneity",
     "judge_scaling",
@@ -175,7 +175,7 @@ def _parameters(fitted: xr.DataArray) -> str:
     return ", ".join(f"({', '.join(f'{value:.3g}' for value in row)})" for row in rows)
 
 
-def draw_heterogeneity(data: xr.Dataset) -> Figure:
+def draw_gains_and_saturations(data: xr.Dataset) -> Figure:
     """Draw (n, s) of every neuron of each network that has any number, and where they started.
 
     Args:
@@ -262,7 +262,7 @@ HETEROGENEITY = Item(
     models=("gamma",),
     analyses=("heterogeneity",),
     measure=measure_heterogeneity,
-    draw=draw_heterogeneity,
+    draw=draw_gains_and_saturations,
     judge=judge_heterogeneity,
     functions=("adaptrnn.analysis.curve_parameter.heterogeneity",),
     tests=("tests/analysis/test_curve_parameter.py",),

@@ -141,14 +141,14 @@ def measure_levels(run: RunData) -> xr.Dataset:
             "s": found.s,
             "residual": found.residual,
             "middle": abs(found.slope_residual).median("neuron"),
-            "level": level_set(found.xi.values.tolist(), GAINS, epsilon).rename(n="gain"),
+            "level": level_set(found.xi.values.tolist(), LEVEL_GAINS, epsilon).rename(n="gain"),
         }
     ).astype("float32")
     neurons = np.arange(found.sizes["neuron"])
     return result.assign_coords(neuron=neurons).assign(epsilon=epsilon)
 
 
-GAINS = np.linspace(0.25, 12, 95).tolist()
+LEVEL_GAINS = np.linspace(0.25, 12, 95).tolist()
 """Gains at which the curves are drawn."""
 
 

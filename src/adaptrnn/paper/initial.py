@@ -17,7 +17,7 @@ from adaptrnn.perturb import PAPER_PERTURBATIONS
 
 __all__ = ["INITIAL", "WORDS", "initial_effects", "measure", "table"]
 
-CONDITIONS = {name: PAPER_PERTURBATIONS[name] for name in ("clean", "noisy-drive")}
+INITIAL_CONDITIONS = {name: PAPER_PERTURBATIONS[name] for name in ("clean", "noisy-drive")}
 WORDS = {
     "henaff": "paper's (orthogonal)",
     "uniform": "torch's (uniform)",
@@ -66,10 +66,10 @@ def table(data: xr.Dataset) -> Table:
     """Effects of curve and of initial matrix: mean and 95% interval over seeds."""
     rows = []
     for text, gap in initial_effects(drop_missing(data).isel(role=0, drop=True)):
-        cells = [_cell(gap.sel(condition=name)) for name in CONDITIONS]
+        cells = [_cell(gap.sel(condition=name)) for name in INITIAL_CONDITIONS]
         if any(cells):
             rows.append((text, *(cell or "no data" for cell in cells)))
-    return Table(("accuracy (pp)", *CONDITIONS), tuple(rows))
+    return Table(("accuracy (pp)", *INITIAL_CONDITIONS), tuple(rows))
 
 
 def _cell(gap: xr.DataArray) -> str:
@@ -99,7 +99,7 @@ INITIAL = Item(
     variant="initial",
     also=("",),
     optional=True,
-    conditions=CONDITIONS,
+    conditions=INITIAL_CONDITIONS,
     measure=measure,
     draw=draw,
     judge=lambda data: [],

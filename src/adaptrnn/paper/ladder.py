@@ -15,7 +15,7 @@ from adaptrnn.perturb import PAPER_PERTURBATIONS, StepDrive
 
 __all__ = ["EFFECTS", "LADDER", "effects", "measure", "table"]
 
-CONDITIONS = {
+LADDER_CONDITIONS = {
     "clean": PAPER_PERTURBATIONS["clean"],
     "noisy-drive": PAPER_PERTURBATIONS["noisy-drive"],
     "strong-drive": StepDrive(30.0),
@@ -127,7 +127,7 @@ LADDER = Item(
     variant="ladder",
     also=("",),
     optional=True,
-    conditions=CONDITIONS,
+    conditions=LADDER_CONDITIONS,
     analyses=("spectrum", "fractional", "gradients"),
     measure=measure,
     draw=draw,

@@ -137,6 +137,6 @@ class Plan:
         )
 
 
-def command(words: Sequence[str]) -> list[str]:
+def adaptrnn_command(words: Sequence[str]) -> list[str]:
     """A command of `adaptrnn` that runs under this Python."""
     return [sys.executable, "-m", "adaptrnn.cli", *words]

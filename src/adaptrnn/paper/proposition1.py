@@ -45,7 +45,7 @@ E28_TRAINED = Claim(
 SIGMA = [0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0]
 SAMPLES = 20_000
 WITHIN = 0.05
-MOST = 1e6
+LARGEST_ERROR = 1e6
 """Largest error that is told apart: of units so silent that the predicted variance is nearly 0."""
 
 
@@ -77,7 +77,7 @@ def measure(draws: int = 3, samples: int = SAMPLES) -> xr.Dataset:
     )
     good = (error.max("draw") <= WITHIN).cumprod("sigma").astype(bool)
     small = error.sigma.where(good, 0.0).max("sigma")
-    result = xr.Dataset({"error": error.clip(max=MOST).astype("float32"), "small": small})
+    result = xr.Dataset({"error": error.clip(max=LARGEST_ERROR).astype("float32"), "small": small})
     return result.assign(falls=(tuple(axes), falling(*grid)))
 
 
@@ -116,12 +116,12 @@ def falling(n: np.ndarray, s: np.ndarray, mu: np.ndarray) -> np.ndarray:
         square = (rate.numpy() ** 2 * weights).sum(-1)
         with np.errstate(divide="ignore", invalid="ignore"):
             errors.append(np.abs((square - mean**2) / (sigma * slope) ** 2 - 1))
-    clear = (errors[1] > ROUNDING) & (np.abs(slope) > ROUNDING)
+    clear = (errors[1] > SLOPE_ROUNDING) & (np.abs(slope) > SLOPE_ROUNDING)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(clear, np.log2(errors[0] / errors[1]), np.nan)
 
 
-ROUNDING = 1e-8
+SLOPE_ROUNDING = 1e-8
 """Relative errors below this may be rounding."""
 
 

@@ -36,13 +36,13 @@ from adaptrnn.paper.store import read_alone, write_alone
 from adaptrnn.run import Run, versions
 from adaptrnn.training import train
 
-__all__ = ["RATES", "SEEDS", "choose_rate", "keep", "search"]
+__all__ = ["RATES", "SEEDS", "choose_rate", "keep", "search_rates"]
 
 RATES = (5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2)
 SEEDS = (1001, 1002, 1003, 1004)
 
 
-def search(
+def search_rates(
     profile: Profile,
     folder: Path,
     rates: tuple[float, ...] = RATES,
@@ -106,7 +106,7 @@ def keep(
     """Write the table of a search, together with what an earlier one found.
 
     Args:
-        found: what `search` gave.
+        found: what `search_rates` gave.
         seeds: the seeds it used.
         folder: gets learning-rates.parquet, with its checksum in learning-rates.json.
         about: what else should be known of this search.
@@ -181,7 +181,7 @@ def main(arguments: list[str]) -> int:
     profile = dataclasses.replace(profile, roles=kept, grid=None, transplant=False)
     options = {"epochs": given.epochs, "train_size": given.train_size}
     folder = Path("runs") / f"search-{profile.name}"
-    found = search(
+    found = search_rates(
         profile,
         folder,
         tuple(given.rates),

@@ -23,7 +23,6 @@ E40 = Claim(
     "Welch's t-test p > 0.05), and not significantly different (p > 0.05)",
     dict.fromkeys(("psmnist", "scifar10"), ("gamma", "gamma-shared")),
 )
-CONDITIONS = PAPER_PERTURBATIONS
 
 
 def measure(run: RunData) -> xr.Dataset:
@@ -96,7 +95,7 @@ ITEM = Item(
     ),
     roles=ROLES,
     models=("gamma-shared", "gamma"),
-    conditions=CONDITIONS,
+    conditions=PAPER_PERTURBATIONS,
     measure=measure,
     draw=draw,
     judge=judge,

@@ -31,7 +31,7 @@ from adaptrnn.perturb import PAPER_PERTURBATIONS
 __all__ = ["COLUMNS", "ITEM", "judge", "measure", "table"]
 
 COLUMNS = ("relu", "linear", "gamma-shared", "gamma", "arun", "lstm", "gru")
-JUDGED = ("relu", "gamma", "arun", "lstm", "gru")
+COMPARED = ("relu", "gamma", "arun", "lstm", "gru")
 """The models of the paper's table."""
 ALIKE = 2.0
 """Percentage points within which two accuracies count as about equal (ours)."""
@@ -43,7 +43,7 @@ E03 = Claim(
     "differ significantly.",
     "accuracy of RNN+gamma above each of the three; RNN+gamma and ARUN: paired t-test p > 0.05 or "
     "within 2 pp (ours)",
-    {"psmnist": JUDGED},
+    {"psmnist": COMPARED},
 )
 E04 = Claim(
     "E04",
@@ -51,7 +51,7 @@ E04 = Claim(
     "On sCIFAR10 with the linear encoder GRU is best by far; RNN+gamma is better than RNN+ReLU and "
     "LSTM.",
     "accuracy of GRU at least 3 pp (ours) above the next best; accuracy of RNN+gamma above both",
-    {"scifar10": JUDGED},
+    {"scifar10": COMPARED},
 )
 E05 = Claim(
     "E05",
@@ -60,7 +60,7 @@ E05 = Claim(
     "similar.",
     "conv minus linear above 0 for every model, and at least 10 pp (ours) on average; best minus "
     "worst model with conv at most 5 pp (ours)",
-    {"scifar10": JUDGED, "scifar10-conv": JUDGED},
+    {"scifar10": COMPARED, "scifar10-conv": COMPARED},
 )
 E06 = Claim(
     "E06",
@@ -81,7 +81,7 @@ E08 = Claim(
     "Table 1; Fig 2b, bottom",
     "On psMNIST under sinusoidal contrast (A = 0.5) ARUN loses least, RNN+gamma is second.",
     "drop of ARUN below the next best's; drop of RNN+gamma below the best of the others",
-    {"psmnist": JUDGED},
+    {"psmnist": COMPARED},
 )
 
 
@@ -144,7 +144,7 @@ def _alike(clean: xr.DataArray) -> Part:
 
 def _linear(clean: xr.DataArray, data: xr.Dataset) -> Verdict:
     what = "accuracy"
-    others = [name for name in JUDGED if name != "gru"]
+    others = [name for name in COMPARED if name != "gru"]
     best = best_model(clean, others, max)
     far = part("accuracy, GRU against the next best", np.nan, least=3)
     if best is not None:
@@ -158,14 +158,14 @@ def _linear(clean: xr.DataArray, data: xr.Dataset) -> Verdict:
 def _encoders(clean: xr.DataArray) -> Verdict:
     conv, linear = (clean.sel(role=name, drop=True) for name in ("scifar10-conv", "scifar10"))
     gain = conv - linear
-    parts = [_gain(gain, model) for model in JUDGED]
-    mean = gain.sel(model=list(JUDGED)).mean("model", skipna=False)
+    parts = [_gain(gain, model) for model in COMPARED]
+    mean = gain.sel(model=list(COMPARED)).mean("model", skipna=False)
     text = "accuracy, conv minus linear, mean over models"
     parts.append(part(text, mean.values, " pp", "+.1f", least=10))
-    parts.append(_spread(conv, JUDGED, ""))
+    parts.append(_spread(conv, COMPARED, ""))
     shown = [_gain(gain, model) for model in OTHER]
     shown.append(_spread(conv, [m for m in COLUMNS if m != "relu"], ", baseline RNN (linear)"))
-    least = gain.sel(model=list(JUDGED)).min("model", skipna=False)
+    least = gain.sel(model=list(COMPARED)).min("model", skipna=False)
     text = "accuracy, conv minus linear, least over models in each seed"
     shown.append(part(text, least.values, " pp", "+.1f", least=10))
     notes = (

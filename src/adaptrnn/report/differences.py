@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
-import xarray as xr
 
 from adaptrnn.figure.style import label_of
 from adaptrnn.paper.item import Table
+from adaptrnn.report.opening import Results
 
-__all__ = ["differences"]
-
-Results = Mapping[str, xr.Dataset]
+__all__ = ["difference_table"]
 
 
-def differences(results: Results) -> Table:
+def difference_table(results: Results) -> Table:
     """Return the differences, what is done here, and what each changes in the numbers.
 
     Args:

@@ -25,15 +25,15 @@ from adaptrnn.paper.gate import in_order
 from adaptrnn.paper.item import Table
 from adaptrnn.paper.store import read_results
 from adaptrnn.paper.verdict import OUTCOMES, Part, Verdict
-from adaptrnn.report.differences import differences
+from adaptrnn.report.differences import difference_table
 from adaptrnn.report.opening import (
     SIGNS,
     Finding,
     anchors,
     findings,
     groups,
+    headline,
     in_words,
-    lead,
     row_number,
 )
 from adaptrnn.storage import write_atomic
@@ -99,7 +99,7 @@ def _results(
     spent = "; ".join(
         f"{step} {one['jobs']} jobs, {hours(one['seconds'])}" for step, one in jobs.items()
     )
-    lines = ["# Which claims hold", "", " ".join(lead(verdicts, runs)), ""]
+    lines = ["# Which claims hold", "", " ".join(headline(verdicts, runs)), ""]
     for one in opening:
         lines += _finding(one)
     lines += [
@@ -160,7 +160,7 @@ def _results(
     lines += ["## What was changed, and why", "", RULE, ""]
     lines += _table(changes(verdict for verdict, _ in verdicts))
     lines += ["", "## Where the released scripts differ from the paper's text", ""]
-    lines += _table(differences(tables))
+    lines += _table(difference_table(tables))
     lines += ["", "## Figures", ""]
     for name, item in ITEMS.items():
         if name not in tables:

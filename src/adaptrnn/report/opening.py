@@ -33,8 +33,8 @@ __all__ = [
     "findings",
     "group",
     "groups",
+    "headline",
     "in_words",
-    "lead",
     "row_number",
 ]
 
@@ -90,7 +90,7 @@ class Finding:
     alt: str
 
 
-def lead(verdicts: Verdicts, runs: pd.DataFrame) -> tuple[str, str]:
+def headline(verdicts: Verdicts, runs: pd.DataFrame) -> tuple[str, str]:
     """Return two sentences: what the paper did, and how much of it holds here.
 
     Args:

@@ -36,15 +36,15 @@ from adaptrnn.paper.gate import in_order
 from adaptrnn.paper.item import Item, Table
 from adaptrnn.paper.store import read_results, task_words
 from adaptrnn.paper.verdict import OUTCOMES, Verdict
-from adaptrnn.report.differences import differences
+from adaptrnn.report.differences import difference_table
 from adaptrnn.report.opening import (
     SIGNS,
     Number,
     anchors,
     findings,
     groups,
+    headline,
     in_words,
-    lead,
     row_number,
 )
 from adaptrnn.report.picture import Picture, embed
@@ -220,7 +220,7 @@ def write_report(results: Path, folder: Path, console: Console, command: str = "
         summary=manifest["summary"],
         command=command or manifest.get("command", ""),
         scope=_SCOPE.get(manifest["profile"], ""),
-        lead=lead(verdicts, runs),
+        lead=headline(verdicts, runs),
         findings=_cards(tables, verdicts, runs),
         verdicts=tuple(verdicts),
         sections=tuple(sections),
@@ -229,7 +229,7 @@ def write_report(results: Path, folder: Path, console: Console, command: str = "
         methods=_methods(manifest, runs),
         changes=changes(verdict for verdict, _ in verdicts),
         rule=RULE,
-        differences=differences(tables),
+        differences=difference_table(tables),
         versions=_versions(manifest),
         costs=_costs(manifest, runs),
     )

@@ -20,7 +20,7 @@ from PIL import Image
 
 __all__ = ["Picture", "embed", "merge", "webp"]
 
-PLAIN = 60_000
+FEW_POINTS = 60_000
 """An SVG of so few bytes is taken as it is, without trying an image."""
 WIDTH = 1500
 """Pixels across an image: a page is at most 1,056 wide."""
@@ -59,7 +59,7 @@ def embed(light: bytes, dark: bytes, image: Callable[[bool], bytes]) -> Picture:
     else:
         each = (merge(one, one) or one for one in (light, dark))
         drawn = Picture(*("data:image/svg+xml;base64," + _base64(one) for one in each))
-    if len(drawn) <= PLAIN:
+    if len(drawn) <= FEW_POINTS:
         return drawn
     taken = Picture(*("data:image/webp;base64," + _base64(webp(image(k))) for k in (False, True)))
     return min(drawn, taken, key=len)

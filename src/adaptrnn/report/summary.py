@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pandas as pd
 
-__all__ = ["summary"]
+__all__ = ["summary_lines"]
 
 
-def summary(folder: Path) -> list[str]:
+def summary_lines(folder: Path) -> list[str]:
     """Return what came out, from the verdicts of a written report.
 
     Args:

@@ -17,7 +17,7 @@ from adaptrnn.tasks.image import Split
 
 __all__ = ["Pixels", "cache_folder", "hash_pixels", "read", "recall", "remember", "write"]
 
-FORMAT = 1  # a part of every key: raise it when the same options come to mean other pixels
+CACHE_FORMAT = 1  # a part of every key: raise it when the same options come to mean other pixels
 log = logging.getLogger(__name__)
 
 
@@ -132,7 +132,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _path(options: Mapping[str, object]) -> Path:
-    key = json.dumps({"format": FORMAT, **options}, sort_keys=True)
+    key = json.dumps({"format": CACHE_FORMAT, **options}, sort_keys=True)
     name = hashlib.sha256(key.encode()).hexdigest()[:32]
     return cache_folder() / "images" / f"{name}.safetensors"
 

@@ -126,7 +126,11 @@ def load(
         given = dict(parameters or {})
         if train_size is not None:
             given["train_size"] = train_size
-        return own.load_file(name, given) if own.is_file(name) else cognitive.load(name, given)
+        return (
+            own.load_file(name, given)
+            if own.is_file(name)
+            else cognitive.load_cognitive(name, given)
+        )
     if parameters:
         raise bad("parameters", dict(parameters), f"empty: {name!r} is a task of images")
     preset = _preset(name, kind)

@@ -473,7 +473,7 @@ def register_task(task: NamedTask) -> NamedTask:
     return COGNITIVE.add(task)
 
 
-def load(name: str, parameters: Mapping[str, Any]) -> Task:
+def load_cognitive(name: str, parameters: Mapping[str, Any]) -> Task:
     """Return a cognitive task by name, with its parameters."""
     kind, _, environment = name.partition(":")
     if kind == "neurogym":

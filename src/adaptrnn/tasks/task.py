@@ -20,8 +20,8 @@ from adaptrnn.kernels.readout import mean_loss
 __all__ = [
     "AbstractTask",
     "Generator",
-    "Part",
     "Task",
+    "TaskPart",
     "Trials",
     "trial_loss",
     "trial_scores",
@@ -249,7 +249,7 @@ def trial_scores(outputs: Tensor, trials: Trials) -> Tensor:
     return (each * decision).sum(0) / decision.sum(0)
 
 
-class Part(Protocol):
+class TaskPart(Protocol):
     """The training, validation or test trials of a task, as far as everyone needs them."""
 
     def __len__(self) -> int:
