@@ -12,24 +12,19 @@ import sys
 import time
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
-import xarray as xr
 from safetensors.torch import load_file
 from torch import nn
 
 import adaptrnn
-from adaptrnn import ARUN, InputError, SequenceModel, StepDrive, Task, Trials
+from adaptrnn import ARUN, InputError, SequenceModel, StepDrive
 from adaptrnn import training as training_module
 from adaptrnn.cli import main
 from adaptrnn.config import TrainConfig, from_dict, to_dict
-from adaptrnn.evaluation import evaluate, evaluate_run, evaluate_trials
-from adaptrnn.laboratory import analyze
-from adaptrnn.laboratory.protocol import ANALYSES
+from adaptrnn.evaluation import evaluate, evaluate_run
 from adaptrnn.perturb import Sum
-from adaptrnn.psychometric import psychometric_curve
 from adaptrnn.run import Run
 from adaptrnn.tasks import load
 from adaptrnn.training import Batches, train
@@ -219,26 +214,6 @@ def test_two_devices_share_new_trials():
         assert torch.equal(shares[1][k].inputs, x[:, 1 : 2 * len(shares[1][k]) : 2])
 
 
-def test_gradients_of_every_step_agree_with_the_reference():
-    """Native kernel against the reference in float64, random weights on the steps."""
-    torch.manual_seed(1)
-    x, y = torch.randn(9, 4, 2, dtype=torch.float64), torch.randint(3, (9, 4))
-    weights = torch.rand(9, 4)
-    found = []
-    for backend in ("auto", "reference"):
-        torch.manual_seed(2)
-        core = ARUN(2, 5, controller_size=3, dtype=torch.float64, backend=backend)
-        model = SequenceModel(core, 3)
-        # Trials hold float32, so the model is called on the float64 input itself
-        entropy = nn.functional.cross_entropy(
-            model(x).flatten(0, 1), y.flatten(), reduction="none"
-        ).view(9, 4)
-        loss = (entropy * weights).sum() / weights.sum()
-        found.append([loss, *torch.autograd.grad(loss, list(model.parameters()))])
-    for left, right in zip(*found, strict=True):
-        assert torch.allclose(left, right, rtol=1e-10, atol=1e-12)
-
-
 def test_a_run_from_before_there_were_trials_resumes(tmp_path, monkeypatch):
     """Its configuration had no task_options, its checkpoint three sums: loss, hits, images."""
     config = TrainConfig("digits", "gamma", hidden_size=4, epochs=2, train_size=250, lr=0.01)
@@ -270,22 +245,6 @@ def test_a_run_from_before_there_were_trials_resumes(tmp_path, monkeypatch):
 
 
 # --- evaluation, psychometric curve, analyses ----------------------------------------------------
-
-
-def test_psychometric_is_the_mean_of_each_group(match):
-    task, model = match.task(), match.model()
-    curve = psychometric_curve(model, task, {"clean": Sum(()), "step": StepDrive(2.0)})
-    for name, perturbation in (("clean", None), ("step", StepDrive(2.0))):
-        score = evaluate_trials(model, task, perturbation).score
-        for value in (2.0, 5.0):
-            group = score[task.test.conditions["delay"] == value]
-            one = curve.sel(perturbation=name, value=value)
-            assert math.isclose(float(one.accuracy), group.mean().item(), rel_tol=1e-12)
-            deviation = group.std().item() / math.sqrt(len(group))
-            assert math.isclose(float(one.standard_error), deviation, rel_tol=1e-9, abs_tol=1e-12)
-            assert int(one.trials) == len(group)
-    with pytest.raises(InputError, match="Did you mean 'delay'"):
-        psychometric_curve(model, task, condition="dela")
 
 
 def test_commands_for_trials(match, capsys):
@@ -326,67 +285,3 @@ def test_code_is_loaded_only_when_named(tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "was_run").exists()
     assert main(["evaluate", folder, "--task", "./my_task.py:task"]) == 0
     assert (tmp_path / "was_run").exists()
-
-
-def test_the_laboratory_takes_any_module(tmp_path, monkeypatch):
-    task = load("perceptual-decision", parameters=SMALL)
-
-    class Net(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.inner = nn.GRU(3, 6)
-            self.readout = nn.Linear(6, 3)
-
-        def forward(self, x):
-            return self.readout(self.inner(x)[0])
-
-    torch.manual_seed(3)
-    found = analyze(Net(), task, effort=0.02, out=tmp_path, draw=True)
-    assert {"lyapunov", "jacobian", "step_response", "gradients"} <= found.keys()
-    assert "noise" not in found and (tmp_path / "lyapunov.png").exists()
-    with pytest.raises(InputError, match="network='GRU': must be an RNN with"):
-        analyze(Net(), task, ["noise"])
-    with pytest.raises(InputError, match=r"network='Net': must be .* module\(x, drive\)"):
-        analyze(Net(), task, ["robustness"])
-    with pytest.raises(InputError, match="network='LSTM': must be a module with its readout"):
-        analyze(nn.LSTM(3, 5), task, ["gradients"])
-    # what is wrong in our own code is not taken for a network that lacks something
-    with monkeypatch.context() as patch:
-        broken = replace(ANALYSES["jacobian"], measure=lambda subject: subject.nothing)
-        patch.setitem(ANALYSES.built_in, "jacobian", broken)
-        with pytest.raises(AttributeError, match="nothing"):
-            analyze(Net(), task, effort=0.02)
-    model = SequenceModel(ARUN(3, 5, controller_size=3), 3)
-    every = analyze(model, task, effort=0.02)
-    assert every.keys() == set(ANALYSES) - {"transfer"}
-    with pytest.raises(InputError, match="0 recurrent layers"):
-        analyze(nn.Linear(3, 3), task, ["lyapunov"])
-
-
-def test_the_laboratory_takes_a_step_function():
-    """A linear map: its exponent is the log of its spectral radius, 0.9."""
-    task = load("perceptual-decision", parameters=SMALL)
-    turn = torch.linalg.qr(torch.randn(4, 4, dtype=torch.float64))[0]
-    into = torch.randn(4, 3, dtype=torch.float64)
-
-    def step(x, state, drive=None):
-        state = 0.9 * state @ turn.T + (0 if x is None else x.to(into) @ into.T)
-        return state if drive is None else state + drive
-
-    start = torch.zeros(1, 4, dtype=torch.float64)
-    found = analyze(step, task, ["lyapunov"], state=start, effort=0.04)["lyapunov"]
-    # every step stretches every tangent by 0.9 exactly
-    np.testing.assert_allclose(found.on_task, math.log(0.9), atol=1e-9)
-    assert isinstance(found, xr.Dataset)
-
-
-def test_regression_in_the_laboratory(tmp_path):
-    random_ = np.random.RandomState(0)
-    x = random_.normal(size=(12, 30, 1))
-    trials = Trials(x, np.cumsum(x, 0))
-    task = Task("integrate", trials, trials, trials)
-    model = SequenceModel(ARUN(1, 5, controller_size=3), 1)
-    found = analyze(model, task, ["robustness", "gradients"], effort=0.02, out=tmp_path, draw=True)
-    clean = evaluate(model, task.with_test(trials[torch.linspace(0, 29, 20).long()]))
-    assert math.isclose(float(found["robustness"].step_error[0]), clean.error, rel_tol=1e-6)
-    assert found["gradients"].attrs["definition"].endswith("all steps that have weight")

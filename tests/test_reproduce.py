@@ -126,7 +126,9 @@ def test_the_report_is_made_of_the_tables_alone(done, tmp_path, monkeypatch):
         own, other = (f / "report" / "figures" / f"{name}.svg" for f in (tmp_path, folder))
         assert own.read_bytes() == other.read_bytes()
     asked = []
-    monkeypatch.setattr("adaptrnn.reproduce.report", lambda config, console: asked.append(config))
+    monkeypatch.setattr(
+        "adaptrnn.reproduce.run_report", lambda config, console: asked.append(config)
+    )
     run_reproduce(
         ReproduceConfig(from_results=results, report=tmp_path / "again"), Console(quiet=True)
     )
@@ -139,7 +141,9 @@ def test_the_report_is_made_of_the_tables_alone(done, tmp_path, monkeypatch):
 def test_a_failed_job_is_named_and_takes_no_other_with_it(tmp_path, monkeypatch):
     tiny(tmp_path, gamma={"lr": 0.01}, relu={"lr": 1e30, "clip": 1e30})
     asked = []  # the report of results with something missing is tested in tests/report
-    monkeypatch.setattr("adaptrnn.reproduce.report", lambda config, console: asked.append(config))
+    monkeypatch.setattr(
+        "adaptrnn.reproduce.run_report", lambda config, console: asked.append(config)
+    )
     with pytest.raises(RuntimeError, match=r"1 jobs failed: train psmnist-relu-seed0"):
         run_reproduce(config(tmp_path), Console(quiet=True))
     assert [one.results for one in asked] == [tmp_path / "runs" / "results"]

@@ -8,7 +8,6 @@ import pytest
 
 from adaptrnn.laboratory.protocol import ANALYSES
 from adaptrnn.paper.catalogue import ITEMS
-from adaptrnn.paper.equation import EQUATIONS
 from adaptrnn.paper.verdict import Claim
 
 ROOT = Path(__file__).parents[2]
@@ -46,11 +45,3 @@ def test_what_an_item_names_is_there(item):
     assert all(ANALYSES[name].models for name in item.analyses)
     if item.variant != "transplant":
         assert all(set(item.models) <= set(ANALYSES[name].models) for name in item.analyses)
-
-
-@pytest.mark.parametrize("equation", EQUATIONS, ids=[name for _, name, _ in EQUATIONS])
-def test_what_an_equation_names_is_there(equation):
-    _, name, test = equation
-    module, _, function = name.rpartition(".")
-    assert callable(getattr(importlib.import_module(module), function))
-    assert (ROOT / test).is_file()

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 
 from adaptrnn._error import InputError
-from adaptrnn.tasks import Task, Trials, is_file, load, trial_loss, trial_scores, weight_sum
+from adaptrnn.tasks import Task, Trials, trial_loss, trial_scores, weight_sum
 
 
 def drawn(count, random):
@@ -139,35 +139,3 @@ def test_fixed_arrays_and_what_is_refused():
         Task("few", lambda count, random: drawn(3, random), validation=5)
     with pytest.raises(InputError, match="of one kind"):
         Task("two kinds", trials[0], trials[1], Trials(np.zeros((6, 2, 2)), np.zeros((6, 2, 1))))
-
-
-def test_a_file_of_the_users_own(tmp_path):
-    path = tmp_path / "my_task.py"
-    path.write_text(
-        "import numpy as np\n"
-        "from adaptrnn import Task, Trials\n"
-        "def task(steps=4, train_size=10):\n"
-        "    def make(count, random):\n"
-        "        return Trials(random.normal(size=(steps, count, 1)), np.zeros(count, int))\n"
-        "    return Task('mine', make, 3, 3, train_size, outputs=2)\n"
-        "def number():\n"
-        "    return 1\n"
-    )
-    name = f"{path}:task"
-    assert is_file(name) and not is_file(str(path)) and not is_file("owner/name")
-    task = load(name, train_size=7, parameters={"steps": 5})
-    assert (task.name, task.sequence_length, len(task.train)) == ("mine", 5, 7)
-    for wrong, message in (
-        (f"{path}:number", "must be an adaptrnn.tasks.Task"),
-        (f"{path}:nothing", "has no function 'nothing'"),
-        (f"{tmp_path}/other.py:task", "the path of a Python file"),
-    ):
-        with pytest.raises(InputError, match=message):
-            load(wrong)
-    with pytest.raises(InputError, match="unexpected keyword argument 'step'"):
-        load(name, parameters={"step": 5})
-    path.write_text("1 / 0\n")
-    with pytest.raises(InputError, match="cannot be run"):
-        load(name)
-    with pytest.raises(InputError, match="image_size=14: must be left out"):
-        load(name, image_size=14)
