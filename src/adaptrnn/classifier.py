@@ -145,7 +145,7 @@ class Classifier(nn.Module):
         input: Tensor,
         drive: Tensor | float | None = None,
         target: Tensor | None = None,
-    ) -> Any:
+    ) -> Tensor | tuple[Tensor, Tensor]:
         """Return the scores of the classes; with targets, the loss and the scores.
 
         A layer of this package computes loss, scores and gradient in one visit of its kernel (see

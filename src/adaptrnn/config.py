@@ -460,7 +460,7 @@ class ExploreConfig:
         return self.host in ("127.0.0.1", "localhost", "::1")
 
 
-def to_dict(config: Any) -> dict[str, Any]:
+def to_dict(config: TrainConfig) -> dict[str, object]:
     """Return a configuration as plain values (JSON).
 
     Example:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from adaptrnn._error import InputError, bad, choose
 from adaptrnn.perturb import PAPER_PERTURBATIONS, Perturbation, Sum
@@ -54,7 +54,7 @@ class Evaluation:
 
 @torch.no_grad()
 def evaluate(
-    model: Any,
+    model: nn.Module,
     task: AbstractTask,
     perturbation: Perturbation | None = None,
     split: str = "test",
@@ -117,7 +117,7 @@ class TrialEvaluation:
 
 @torch.no_grad()
 def evaluate_trials(
-    model: Any,
+    model: nn.Module,
     task: AbstractTask,
     perturbation: Perturbation | None = None,
     split: str = "test",
@@ -129,12 +129,12 @@ def evaluate_trials(
     """Evaluate a network like `evaluate`, trial by trial.
 
     Args:
-        model: as there.
-        task: as there.
-        perturbation: as there.
-        split: as there.
-        batch_size: as there.
-        encoded: as there.
+        model: this, and the five arguments that follow, as there.
+        task: see there.
+        perturbation: see there.
+        split: see there.
+        batch_size: see there.
+        encoded: see there.
         keep_outputs: whether the outputs are kept.
 
     Returns:
@@ -146,10 +146,9 @@ def evaluate_trials(
     perturbation = Sum(()) if perturbation is None else perturbation
     device, was_training = next(model.parameters()).device, model.training
     image = task.kind == "image"
-    size = int(model.core.hidden_size) if hasattr(model, "core") else 1
-    steps = task.sequence_length
-    if steps is None:
-        steps = math.prod(task.image_shape[1:]) // 16  # type: ignore[attr-defined]
+    network: Any = model  # with an encoder and scores where `encoded` is given
+    size = int(network.core.hidden_size) if hasattr(model, "core") else 1
+    steps = task.core_steps
     if batch_size is None:
         batch_size = max(1, min(100 if image else 1000, 2**24 // (steps * size)))
     loss, weight = 0.0, 0.0
@@ -164,12 +163,12 @@ def evaluate_trials(
             long = steps if image else len(given)
             drive = perturbation.drive(long, count, size, first, device, x.dtype)
             if encoded is None or not torch.equal(x, given):
-                outputs = model(x) if drive is None else model(x, drive)
+                outputs = network(x) if drive is None else network(x, drive)
             else:
                 features = encoded.get(first)
                 if features is None:
-                    features = encoded[first] = model.encoder(x)
-                outputs = model.scores(features, drive)
+                    features = encoded[first] = network.encoder(x)
+                outputs = network.scores(features, drive)
             each = weight_sum(trials)
             loss += float(trial_loss(outputs, trials)) * each
             weight += each

@@ -16,7 +16,7 @@ from adaptrnn.evaluation import evaluate
 from adaptrnn.perturb import PAPER_PERTURBATIONS, Perturbation
 from adaptrnn.tasks import AbstractTask
 
-Mixin: Any = require("huggingface_hub", "train").PyTorchModelHubMixin
+_Mixin: Any = require("huggingface_hub", "train").PyTorchModelHubMixin
 
 __all__ = ["Shared", "card_facts"]
 
@@ -41,7 +41,7 @@ author's own: `{{ class_name | default("NAME", true) }}.from_pretrained("OWNER/N
 
 
 class Shared(  # type: ignore[call-arg]
-    Mixin,
+    _Mixin,
     library_name="adaptrnn",
     tags=["adaptrnn", "recurrent-neural-network"],
     model_card_template=_TEMPLATE,

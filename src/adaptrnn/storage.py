@@ -99,7 +99,7 @@ def hash_file(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def write_json(path: Path, value: Any, *, hashed: bool = False) -> None:
+def write_json(path: Path, value: object, *, hashed: bool = False) -> None:
     """Write a value as indented JSON, atomically.
 
     Args:
@@ -107,7 +107,7 @@ def write_json(path: Path, value: Any, *, hashed: bool = False) -> None:
         value: plain values.
         hashed: whether a mapping gets the entry sha256, a hash of the others.
     """
-    if hashed:
+    if hashed and isinstance(value, Mapping):
         value = {**value, "sha256": _hash_json(value)}
     write_atomic(path, (json.dumps(value, indent=1) + "\n").encode())
 
@@ -274,7 +274,7 @@ def read_dataset(path: Path, advice: str = "") -> xr.Dataset:
         raise InputError(f"{path}: damaged ({first_line(error)}). {advice}".rstrip()) from None
 
 
-def write_checkpoint(path: Path, state: Any, previous: Path | None = None) -> None:
+def write_checkpoint(path: Path, state: object, previous: Path | None = None) -> None:
     """Write the state of a training by `torch.save`, atomically.
 
     Args:
@@ -287,7 +287,7 @@ def write_checkpoint(path: Path, state: Any, previous: Path | None = None) -> No
     write_atomic(path, data.getvalue(), previous)
 
 
-def read_checkpoint(path: Path) -> Any:
+def read_checkpoint(path: Path) -> dict[str, object]:
     """Read a checkpoint onto the CPU and check every part of it, which torch does not.
 
     Raises:

@@ -7,8 +7,6 @@ and its self-connection. In an isolated network the state of neuron i never depe
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -20,7 +18,9 @@ from adaptrnn.dale import plain_copy
 __all__ = ["isolate"]
 
 
-def isolate(network: Network, state: State | None = None, *, input_size: int | None = None) -> Any:
+def isolate(
+    network: Network, state: State | None = None, *, input_size: int | None = None
+) -> nn.Module | System:
     """Cut a network into its neurons.
 
     Of an `RNN`, an `ARUN`, or a one-layer cell or network of torch.nn, a copy of the same class

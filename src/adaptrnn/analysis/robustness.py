@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -23,14 +23,15 @@ from adaptrnn.analysis._finite import finite
 
 __all__ = ["area", "compare", "sweep"]
 
+Condition = TypeVar("Condition")
 Scores: TypeAlias = "Mapping[str, ArrayLike] | Sequence[ArrayLike]"
 """What a perturbation leaves: (accuracy, loss), or quantities by name; numbers or (seed,)."""
 
 
 def sweep(
-    evaluate: Callable[[Any], Scores],
+    evaluate: Callable[[Condition], Scores],
     axes: Mapping[str, Sequence[float]],
-    make: Callable[..., object] | None = None,
+    make: Callable[..., Condition] | None = None,
     *,
     replicate: str = "seed",
 ) -> xr.Dataset:

@@ -101,7 +101,7 @@ class System:
     dtype: torch.dtype
     device: torch.device
     pack: Callable[[Any], Tensor]
-    unpack: Callable[[Tensor], Any]
+    unpack: Callable[[Tensor], State]
     first_rate: int = 0
     push: Push | None = None
     weight: Tensor | None = None
@@ -287,11 +287,11 @@ class System:
         if self.push is not None:
             return self.push(x, z, v, drive)
 
-        def along(tangent: Tensor) -> Any:
+        def product(tangent: Tensor) -> Any:
             return jvp(lambda state: self.step(x, state, drive), (z,), (tangent,))
 
         dims: Any = (None, 2)  # the next state does not depend on the tangent
-        return vmap(along, in_dims=2, out_dims=dims)(v)
+        return vmap(product, in_dims=2, out_dims=dims)(v)
 
     def jacobian(
         self,
@@ -362,7 +362,7 @@ def as_system(
     return _callable(network, state, input_size, batch_dim, dtype)
 
 
-def is_layer(network: Any) -> bool:
+def is_layer(network: object) -> bool:
     """Return whether a module is a layer: called with whole sequences, and with a time step."""
     names = ("step", "input_size", "hidden_size")
     return isinstance(network, nn.Module) and all(hasattr(network, name) for name in names)
@@ -662,7 +662,7 @@ def copied(network: _Module, dtype: torch.dtype | None = None) -> _Module:
     return network if dtype is None else network.to(dtype)
 
 
-def layer_of(network: Any, curve: Curve | None = None) -> System:
+def layer_of(network: RNN | ARUN, curve: Curve | None = None) -> System:
     """Return the map of one RNN layer, or of an ARUN layer with constant f-I curves.
 
     Args:
@@ -672,10 +672,11 @@ def layer_of(network: Any, curve: Curve | None = None) -> System:
     Returns:
         The `System` on the rates h alone.
     """
-    if curve is None and network.nonlinearity.startswith("gamma"):
-        curve = gamma_curve(network.n_l0, network.s_l0)
+    own: Any = network  # its parameters, which torch types as tensors or modules
+    if curve is None and own.nonlinearity.startswith("gamma"):
+        curve = gamma_curve(own.n_l0, own.s_l0)
     elif curve is None:
-        curve = CLOSED_CURVES[network.nonlinearity]
-    bias = network.bias_ih_l0 + network.bias_hh_l0 if network.bias else None
-    name, weight = type(network).__name__, network.weight_hh_l0
-    return static_system(name, curve, weight, network.weight_ih_l0, bias, alpha=network._alpha(0))
+        curve = CLOSED_CURVES[own.nonlinearity]
+    bias = own.bias_ih_l0 + own.bias_hh_l0 if own.bias else None
+    name, weight = type(network).__name__, own.weight_hh_l0
+    return static_system(name, curve, weight, own.weight_ih_l0, bias, alpha=own._alpha(0))

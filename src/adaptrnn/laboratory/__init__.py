@@ -7,7 +7,7 @@ command   `adaptrnn analyze`, which keeps the results in the folder of a run
 network   `analyze`, which gives them in Python
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from adaptrnn.laboratory.network import analyze
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["analyze"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name != "analyze":
         raise AttributeError(f"module 'adaptrnn.laboratory' has no attribute {name!r}")
     from adaptrnn.laboratory.network import analyze

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -50,6 +50,9 @@ from adaptrnn.perturb import PAPER_PERTURBATIONS, START, Perturbation, Sinusoida
 from adaptrnn.rnn import RNN
 from adaptrnn.tasks import AbstractTask, ImageTask, trial_loss
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 __all__ = ["ANALYSES", "Analysis", "register_analysis"]
 
 DRIVES = (0.0, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0)
@@ -78,7 +81,7 @@ class Analysis:
     measure: Callable[[Subject], xr.Dataset]
     needs: str = "a state"
     suits: Callable[[Model], bool] = lambda model: True
-    draw: Callable[[xr.Dataset], Any] | None = None
+    draw: Callable[[xr.Dataset], Figure] | None = None
     seconds: float = 5.0
 
     @property
@@ -380,10 +383,7 @@ def step_response_protocol(subject: Subject) -> xr.Dataset:
         and the same, its names and its time with the ending _trained, where each of the three
         lasts 200/784 of the sequence that the network was trained on.
     """
-    task = subject.task
-    # what the convolutional encoder makes of an image: its last map, smaller by 4 x 4
-    length = task.sequence_length or math.prod(task.image_shape[1:]) // 16  # type: ignore[attr-defined]
-    steps = max(10, round(START * length))
+    steps = max(10, round(START * subject.task.core_steps))
     long, short = (
         step_response(subject.core, durations=(count, count, count), seed=subject.seed)
         for count in (200, steps)

@@ -51,7 +51,7 @@ class Role:
     """
 
     task: str
-    models: Mapping[str, Mapping[str, Any]]
+    models: Mapping[str, Mapping[str, object]]
     train: Mapping[str, object] = field(default_factory=dict)
     effort: float = 1.0
 
@@ -221,7 +221,7 @@ class Profile:
         if name not in PRESETS:  # a data set of the hub
             given = {"task": name, **self.train, **self.roles[role].train}
             task = load_task(from_dict(given | _folder(data_dir), f"profile {self.name}, {role}"))
-            classes, features = task.num_classes, features if features > 1 else task.input_size
+            classes, features = task.output_size, features if features > 1 else task.input_size
         models = self.roles[role].models
         return match_parameters(models, features, classes, self.hidden_size, self.controller_size)
 
@@ -246,7 +246,7 @@ class Profile:
                 options = {k: v for k, v in own.items() if k != "seeds"}
                 base = {"task": role.task, **common, **self.train, **role.train}
                 base |= {"model": model, "hidden_size": sizes[model], **options}
-                seeds = own.get("seeds", self.seeds)
+                seeds: Any = own.get("seeds", self.seeds)
                 for seed in seeds:
                     found.append(self._run(name, "", f"{model}-seed{seed}", base, seed))
                 if name == "psmnist" and model == "arun" and self.transplant and len(seeds) > 1:

@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from adaptrnn.preset import PRESETS, Preset
 from adaptrnn.tasks import cognitive, own, source
 from adaptrnn.tasks.cache import Pixels
 from adaptrnn.tasks.image import ImageTask, Split
+from adaptrnn.tasks.task import AbstractTask
 
 __all__ = ["PERMUTATION_SEED", "SPLIT_SEED", "TASKS", "load"]
 
@@ -47,7 +48,7 @@ def load(
     subset: str | None = None,
     revision: str | None = None,
     parameters: Mapping[str, object] | None = None,
-) -> Any:
+) -> AbstractTask:
     """Load a task by name.
 
     ========================  ==========================================================  =========

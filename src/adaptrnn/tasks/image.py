@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -33,7 +33,7 @@ class Split:
 
 
 @dataclass(frozen=True, eq=False)
-class ImageTask(AbstractTask):
+class ImageTask(AbstractTask[Split]):
     """Labelled images of three parts; the class is answered after the last step.
 
     Made by `adaptrnn.tasks.load`. Images stay uint8 as they were decoded; `inputs` makes a batch of
@@ -98,6 +98,12 @@ class ImageTask(AbstractTask):
         """Steps T = H W of the sequence; None for images, whose encoder makes the steps."""
         return self.image_shape[1] * self.image_shape[2] if self.kind == "sequence" else None
 
+    @property
+    def core_steps(self) -> int:
+        """Steps T; of images those of the encoder's last map, H W / 16."""
+        _, height, width = self.image_shape
+        return height * width // (1 if self.kind == "sequence" else 16)
+
     def inputs(self, images: Tensor) -> Tensor:
         """Return what the network reads of a batch of images.
 
@@ -134,7 +140,7 @@ class ImageTask(AbstractTask):
             x = x[..., self.permutation.to(x.device)]
         return x.permute(2, 0, 1).contiguous()
 
-    def batch(self, part: Any, index: Tensor | slice) -> Trials:
+    def batch(self, part: Split, index: Tensor | slice) -> Trials:
         """Return some images of a split as a network reads them, with their labels.
 
         Args:

@@ -8,7 +8,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -143,7 +143,7 @@ class Trials:
         """Unpacks as inputs and targets."""
         return iter((self.inputs, self.targets))
 
-    def __getitem__(self, index: Any) -> Trials:
+    def __getitem__(self, index: Tensor | slice) -> Trials:
         """Some of the trials: a slice, or a tensor of indices."""
         at = (slice(None), index)
 
@@ -174,9 +174,9 @@ class Trials:
             {name: function(value) for name, value in self.conditions.items()},
         )
 
-    def to(self, device: torch.device | str, **options: Any) -> Trials:
-        """Return the same trials on a device."""
-        return self.apply(lambda value: value.to(device, **options))
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Trials:
+        """Return the same trials on a device, without waiting for pinned memory if `non_blocking`."""
+        return self.apply(lambda value: value.to(device, non_blocking=non_blocking))
 
     @classmethod
     def _with(cls, *values: Any) -> Trials:
@@ -256,7 +256,11 @@ class TaskPart(Protocol):
         """Number of trials."""
 
 
-class AbstractTask(ABC):
+_Part = TypeVar("_Part", bound=TaskPart)
+_Task = TypeVar("_Task", bound="AbstractTask[Any]")
+
+
+class AbstractTask(ABC, Generic[_Part]):
     """Everything that training, evaluation and analyses need to know of a task.
 
     Attributes:
@@ -275,15 +279,15 @@ class AbstractTask(ABC):
 
     name: str
     kind: Literal["sequence", "image"]
-    train: Any
-    validation: Any
-    test: Any
+    train: _Part
+    validation: _Part
+    test: _Part
     split_hash: str
     permutation_hash: str | None
     permutation: Tensor | None
     condition: str | None = None
     answers: Answers = "last"
-    generator: Any = None
+    generator: Generator | None = None
 
     @property
     @abstractmethod
@@ -301,12 +305,18 @@ class AbstractTask(ABC):
         """Steps T, of the longest validation trial; None for images, whose encoder makes them."""
 
     @property
+    def core_steps(self) -> int:
+        """Steps of the recurrent core; of images those that the encoder makes."""
+        assert self.sequence_length is not None
+        return self.sequence_length
+
+    @property
     def metric(self) -> Literal["accuracy", "error"]:
         """The name of what `trial_scores` gives: "accuracy" of classes, "error" of values."""
         return "error" if self.answers == "values" else "accuracy"
 
     @abstractmethod
-    def batch(self, part: Any, index: Tensor | slice) -> Trials:
+    def batch(self, part: _Part, index: Tensor | slice) -> Trials:
         """Return some trials of a part, as a network reads them.
 
         Args:
@@ -314,7 +324,7 @@ class AbstractTask(ABC):
             index: which of them.
         """
 
-    def with_test(self, part: Any) -> Any:
+    def with_test(self: _Task, part: TaskPart) -> _Task:
         """Return the same task with other test trials, such as a few of its own."""
         new = copy.copy(self)
         object.__setattr__(new, "test", part)
@@ -340,7 +350,7 @@ class _Drawn:
 
 
 @dataclass(frozen=True, eq=False)
-class Task(AbstractTask):
+class Task(AbstractTask[Trials]):
     """A task of your own, from fixed trials or from a function that makes new ones.
 
     What is answered follows from the targets: see `Trials`. Classes are trained by cross entropy
