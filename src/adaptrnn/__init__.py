@@ -8,7 +8,7 @@ command line starts fast.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from adaptrnn._error import InputError, MissingExtraError
@@ -25,37 +25,22 @@ if TYPE_CHECKING:
     from adaptrnn.tasks import NamedTask, Task, Trials, register_task
     from adaptrnn.training import train
 
-_HOME = {
-    "Analysis": "laboratory.protocol",
-    "InputError": "_error",
-    "MissingExtraError": "_error",
-    "Gamma": "activation",
-    "gamma": "activation",
-    "AbstractController": "controller",
-    "AdaptationController": "controller",
-    "ARUN": "arun",
-    "RNN": "rnn",
-    "ARUNState": "arun",
-    "Trace": "rnn",
-    "Classifier": "classifier",
-    "ConvEncoder": "classifier",
-    "build_core": "classifier",
-    "match_parameters": "classifier",
-    "GRU": "gated",
-    "LSTM": "gated",
-    "Model": "model",
-    "NamedTask": "tasks",
-    "NoisyDrive": "perturb",
-    "SinusoidalContrast": "perturb",
-    "SequenceModel": "sequence",
-    "StepDrive": "perturb",
-    "Task": "tasks",
-    "Trials": "tasks",
-    "register_analysis": "laboratory.protocol",
-    "register_model": "model",
-    "register_task": "tasks",
-    "train": "training",
+_NAMES = {
+    "_error": ("InputError", "MissingExtraError"),
+    "activation": ("Gamma", "gamma"),
+    "arun": ("ARUN", "ARUNState"),
+    "classifier": ("Classifier", "ConvEncoder", "build_core", "match_parameters"),
+    "controller": ("AbstractController", "AdaptationController"),
+    "gated": ("GRU", "LSTM"),
+    "laboratory.protocol": ("Analysis", "register_analysis"),
+    "model": ("Model", "register_model"),
+    "perturb": ("NoisyDrive", "SinusoidalContrast", "StepDrive"),
+    "rnn": ("RNN", "Trace"),
+    "sequence": ("SequenceModel",),
+    "tasks": ("NamedTask", "Task", "Trials", "register_task"),
+    "training": ("train",),
 }
+_HOME = {name: home for home, names in _NAMES.items() for name in names}
 
 _EXTRA = {"Analysis": "analysis", "register_analysis": "analysis", "train": "train"}
 
@@ -92,7 +77,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name in _HOME:
         try:
             home = importlib.import_module(f"adaptrnn.{_HOME[name]}")
@@ -100,12 +85,9 @@ def __getattr__(name: str) -> Any:
             extra = _EXTRA.get(name)
             if extra is None or error.name is None or error.name.startswith("adaptrnn"):
                 raise
-            from adaptrnn._error import MissingExtraError
+            from adaptrnn._error import missing_extra
 
-            raise MissingExtraError(
-                f"{error.name} is not installed; it comes with the extra {extra!r}: "
-                f"run  pip install 'adaptrnn[{extra}]'"
-            ) from error
+            raise missing_extra(error.name, extra) from error
         return getattr(home, name)
     raise AttributeError(f"module 'adaptrnn' has no attribute {name!r}")
 

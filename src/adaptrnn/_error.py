@@ -35,6 +35,14 @@ class MissingExtraError(ImportError):
     """An optional dependency is not installed; the message holds the command that installs it."""
 
 
+def missing_extra(module: str, extra: str) -> MissingExtraError:
+    """Build the error of a module that an extra of adaptrnn brings."""
+    return MissingExtraError(
+        f"{module} is not installed; it comes with the extra {extra!r}: "
+        f"run  pip install 'adaptrnn[{extra}]'"
+    )
+
+
 def bad(
     argument: str,
     value: object,
@@ -111,7 +119,4 @@ def require(module: str, extra: str) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or module.split(".")[0] != error.name.split(".")[0]:
             raise
-        raise MissingExtraError(
-            f"{module} is not installed; it comes with the extra {extra!r}: "
-            f"run  pip install 'adaptrnn[{extra}]'"
-        ) from error
+        raise missing_extra(module, extra) from error

@@ -8,7 +8,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypedDict, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -62,6 +62,14 @@ def widened(value: Any, dtype: torch.dtype) -> Any:
     if isinstance(value, tuple | list):
         return tuple(widened(part, dtype) for part in value)
     return value
+
+
+class Options(TypedDict):
+    """What every operation of a layer is told."""
+
+    alpha: Tensor | None
+    backend: str
+    precision: str
 
 
 class Trace(NamedTuple):
@@ -257,6 +265,9 @@ class Recurrent(nn.Module):
 
     def _layer_trace(self, row: int, currents: Tensor, state: LayerState) -> Trace:
         raise NotImplementedError
+
+    def _options(self, row: int) -> Options:
+        return {"alpha": self._alpha(row), "backend": self.backend, "precision": self.precision}
 
     def _parameter(self, name: str, row: int) -> Tensor:
         return getattr(self, name + self._suffixes[row])

@@ -63,27 +63,15 @@ class ARUN(Recurrent):
             class, called with (controller_size, device=, dtype=). See `AbstractController`.
         init: "paper" (W_ih Kaiming normal, W_hh by `recurrent_init`, biases 0) or "torch".
         recurrent_init: "henaff", "haar", "uniform" or "identity"; used with init="paper".
-        backend: which implementation runs: "auto" takes the fastest possible one on a CPU and
-            plain torch elsewhere, "reference" is plain torch, "cpu" the native kernels or an error,
-            "triton" the kernels for NVIDIA GPUs or an error, "triton-graph" the same kernels
-            replayed from a CUDA graph.
-        memory_budget: bytes that a call may spend on keeping its past for the gradient; what
-            does not fit is computed again.
-        precision: how the native kernels multiply with the recurrent weights. "float32" rounds
-            nothing; "bf16" rounds the factors to bfloat16 and adds up in float32, which is up to
-            twice as fast on new processors; "auto" rounds where the processor has instructions
-            for it and ``torch.get_float32_matmul_precision()`` is "medium".
+        backend: "auto", "reference", "cpu", "triton" or "triton-graph", as for `adaptrnn.RNN`,
+            which says more of this and of the arguments that follow.
+        memory_budget: bytes that a call may spend on keeping its past for the gradient.
+        precision: of the products with the recurrent weights: "float32", "bf16" or "auto".
         dt: length of a time step in ms, > 0.
-        tau: time constant of the neurons in ms, >= dt, a number or (N,): leaky neurons, whose rate
-            is h_t = (1 - dt/tau) h_{t-1} + (dt/tau) f(a_t). None for tau = dt, no leak. Plain torch
-            computes a leak: the native kernels and those for GPUs do not have it.
-        learn_tau: whether tau is trained, one for each neuron, as tau = dt + exp(raw_tau), so that
-            dt/tau stays between 0 and 1.
-        noise: sigma of Gaussian noise in the current, sigma sqrt(2 tau/dt) N(0, 1) in every step
-            (Yang et al. 2019), while the module is in training mode; see `noisy`.
-        dale: whether each neuron's outgoing weights W_hh have one sign (Dale's law): True for
-            80% of excitatory neurons, which come first, a number for another share, or signs
-            1 and -1, (N,). See `adaptrnn.dale`.
+        tau: time constant in ms, >= dt, a number or (N,); None for no leak.
+        learn_tau: whether each neuron's tau is trained.
+        noise: sigma >= 0 of the Gaussian noise in the current while training; see `noisy`.
+        dale: False, True, the share of excitatory neurons (0 to 1), or signs 1 and -1, (N,).
 
     Attributes:
         controller: the controller, its parameters under `controller.` in the state_dict.
@@ -202,10 +190,8 @@ class ARUN(Recurrent):
                     weight_ih=weights.get("weight_ih"),
                     bias_ih=weights.get("bias_ih"),
                     last_only=last_only,
-                    alpha=self._alpha(row),
-                    backend=self.backend,
                     memory_budget=self.memory_budget,
-                    precision=self.precision,
+                    **self._options(row),
                 )
                 return output, (h, g)
             outputs = []
@@ -230,10 +216,8 @@ class ARUN(Recurrent):
             *native,
             *head,
             **weights,
-            alpha=self._alpha(row),
-            backend=self.backend,
             memory_budget=self.memory_budget,
-            precision=self.precision,
+            **self._options(row),
         )
 
     def _signals(self, row: int, current: Tensor, state: LayerState) -> LayerState:
@@ -250,10 +234,7 @@ class ARUN(Recurrent):
     def _layer_trace(self, row: int, currents: Tensor, state: LayerState) -> Trace:
         (h, g), weight, native = state, self._parameter("weight_hh", row), self._native()
         if native is not None:
-            options: dict[str, Any] = {"backend": self.backend, "precision": self.precision}
-            a, g, n, s, h = arun_trace(
-                currents, h, g, weight, *native, alpha=self._alpha(row), **options
-            )
+            a, g, n, s, h = arun_trace(currents, h, g, weight, *native, **self._options(row))
             return Trace(a, h, n, s, g)
         signals = []
         for current in currents.unbind(0):

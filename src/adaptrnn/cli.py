@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from adaptrnn._error import InputError, MissingExtraError, bad
+from adaptrnn._error import InputError, MissingExtraError, bad, missing_extra
 from adaptrnn._parent import VARIABLE, end_with_parent
 
 if TYPE_CHECKING:
@@ -69,8 +69,6 @@ def _evaluate(config: EvaluateConfig, console: Console) -> None:
     from adaptrnn.perturb import PAPER_PERTURBATIONS, parse_named
     from adaptrnn.run import runs_in
 
-    if not config.runs:
-        raise bad("runs", [], "at least one folder of a run")
     chosen = parse_named(config.perturb) or PAPER_PERTURBATIONS
     runs = runs_in(config.runs)
     for run in runs:
@@ -239,10 +237,7 @@ def _at(place: str, extra: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("adaptrnn"):
             raise
-        raise MissingExtraError(
-            f"{error.name} is not installed; it comes with the extra {extra!r}: "
-            f"run  pip install 'adaptrnn[{extra}]'"
-        ) from error
+        raise missing_extra(error.name, extra) from error
 
 
 def _take_config(words: Sequence[str]) -> tuple[list[str], Any]:

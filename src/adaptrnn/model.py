@@ -5,9 +5,10 @@ Nothing here imports torch before a network is built, so that a command line sta
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from adaptrnn._error import bad
 from adaptrnn._registry import Registry
@@ -93,95 +94,81 @@ class Model:
         return "controller" in self.options
 
 
-def _rnn(nonlinearity: str) -> Callable[..., nn.Module]:
-    def build(**arguments: Any) -> nn.Module:
-        from adaptrnn.rnn import RNN
+def _layer(name: str, **fixed: object) -> Callable[..., nn.Module]:
+    """What builds a layer of adaptrnn, which is imported then."""
 
-        return RNN(nonlinearity=nonlinearity, **{"init": "paper", **arguments})
+    def build(**arguments: object) -> nn.Module:
+        return getattr(importlib.import_module("adaptrnn"), name)(**{**fixed, **arguments})
 
     return build
 
 
-def _arun(**arguments: Any) -> nn.Module:
-    from adaptrnn.arun import ARUN
-
-    return ARUN(**arguments)
-
-
-def _lstm(**arguments: Any) -> nn.Module:
-    from adaptrnn.gated import LSTM
-
-    return LSTM(**arguments)
-
-
-def _gru(**arguments: Any) -> nn.Module:
-    from adaptrnn.gated import GRU
-
-    return GRU(**arguments)
+def _static(
+    nonlinearity: str,
+    summary: str,
+    label: str,
+    colours: tuple[str, str],
+    marker: str,
+    options: frozenset[str] = _LAYER,
+) -> Model:
+    """An `RNN`, whose curves have parameters if its options do."""
+    build = _layer("RNN", nonlinearity=nonlinearity, init="paper")
+    return Model(
+        nonlinearity,
+        build,
+        summary,
+        label,
+        colours,
+        marker,
+        options,
+        has_curves=options >= _CURVE,
+        square=True,
+        recurrent="weight_hh_l0",
+    )
 
 
 # colours: Okabe and Ito's palette, which the colour-blind can tell apart
 _BUILT_IN = (
-    Model(
+    _static(
         "relu",
-        _rnn("relu"),
         "RNN with a rectified-linear f-I curve",
         "RNN (ReLU)",
         ("#404040", "#b9b9b9"),
         "s",
-        options=_LAYER,
-        square=True,
-        recurrent="weight_hh_l0",
     ),
-    Model(
+    _static(
         "linear",
-        _rnn("linear"),
         "RNN without a nonlinearity",
         "RNN (linear)",
         ("#b58900", "#e6b94a"),
         "D",
-        options=_LAYER,
-        square=True,
-        recurrent="weight_hh_l0",
     ),
-    Model(
+    _static(
         "tanh",
-        _rnn("tanh"),
         "RNN with a hyperbolic tangent",
         "RNN (tanh)",
         ("#8c6d31", "#c9a66b"),
         "P",
-        options=_LAYER,
-        square=True,
-        recurrent="weight_hh_l0",
     ),
-    Model(
+    _static(
         "gamma-shared",
-        _rnn("gamma-shared"),
         "RNN+gamma: one learned gain n and saturation s, shared by all neurons",
         "RNN+gamma (shared)",
         ("#2b8cbe", "#7cc4ee"),
         "v",
-        options=_LAYER | _CURVE,
-        has_curves=True,
-        square=True,
-        recurrent="weight_hh_l0",
+        _LAYER | _CURVE,
     ),
-    Model(
+    _static(
         "gamma",
-        _rnn("gamma"),
         "RNN+gamma: a learned gain n and saturation s for every neuron",
         "RNN+gamma",
         ("#0b4f8a", "#4b8fe0"),
         "^",
-        options=_LAYER | _CURVE,
-        has_curves=True,
-        square=True,
-        recurrent="weight_hh_l0",
+        _LAYER | _CURVE,
     ),
     Model(
         "arun",
-        _arun,
+        _layer("ARUN"),
         "network of adaptive recurrent units: each neuron adapts its n and s in real time",
         "ARUN",
         ("#d55e00", "#ff8a3d"),
@@ -195,7 +182,7 @@ _BUILT_IN = (
     ),
     Model(
         "lstm",
-        _lstm,
+        _layer("LSTM"),
         "long short-term memory, the drive entering every gate",
         "LSTM",
         ("#00825f", "#3cc9a3"),
@@ -207,7 +194,7 @@ _BUILT_IN = (
     ),
     Model(
         "gru",
-        _gru,
+        _layer("GRU"),
         "gated recurrent unit, the drive entering every gate",
         "GRU",
         ("#b0578d", "#e39ac6"),

@@ -16,7 +16,7 @@ from adaptrnn._error import InputError, bad, choose
 from adaptrnn.config import PsychometricConfig
 from adaptrnn.evaluation import evaluate_trials
 from adaptrnn.perturb import PAPER_PERTURBATIONS, Perturbation, StepDrive, Sum, parse_named
-from adaptrnn.run import Run
+from adaptrnn.run import runs_in
 from adaptrnn.storage import write_atomic, write_dataset
 from adaptrnn.tasks import AbstractTask
 
@@ -114,12 +114,10 @@ def run_psychometric(config: PsychometricConfig, console: Console) -> None:
     from adaptrnn.figure.psychometric import draw_psychometric
     from adaptrnn.figure.style import render
 
-    if not config.runs:
-        raise bad("runs", [], "at least one folder of a run")
     chosen = parse_named(config.perturb)
     chosen = {"clean": Sum(()), **chosen} if chosen else DEFAULT
-    for folder in config.runs:
-        run = Run(folder).on_task(config.task)
+    for run in [run.on_task(config.task) for run in runs_in(config.runs)]:
+        folder = run.folder
         task = run.task()
         if not hasattr(task.test, "conditions"):
             raise InputError(

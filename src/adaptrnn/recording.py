@@ -24,7 +24,7 @@ from adaptrnn.arun import ARUN
 from adaptrnn.config import RecordConfig
 from adaptrnn.perturb import Perturbation, Sum, parse
 from adaptrnn.rnn import RNN
-from adaptrnn.run import Run
+from adaptrnn.run import Run, runs_in
 from adaptrnn.storage import write_dataset
 from adaptrnn.tasks import AbstractTask, Split, trial_scores
 
@@ -269,14 +269,11 @@ def write_nwb(
 
 def run_record(config: RecordConfig, console: Console) -> None:
     """Record runs, for the command `adaptrnn record`."""
-    if not config.runs:
-        raise bad("runs", [], "at least one folder of a run")
     perturbation = parse(config.perturb)
     if config.nwb:
         require("pynwb", "neurons")
-    for folder in config.runs:
-        run = Run(folder).on_task(config.task)
-        with console.status(f"recording {folder}"):
+    for run in [run.on_task(config.task) for run in runs_in(config.runs)]:
+        with console.status(f"recording {run.folder}"):
             data = record(
                 run,
                 trials=config.trials,

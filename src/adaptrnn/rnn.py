@@ -193,10 +193,8 @@ class RNN(Recurrent):
                 weight_ih=weights.get("weight_ih"),
                 bias_ih=weights.get("bias_ih"),
                 last_only=last_only,
-                alpha=self._alpha(row),
-                backend=self.backend,
                 memory_budget=self.memory_budget,
-                precision=self.precision,
+                **self._options(row),
             )
             return output, (h,)
 
@@ -219,10 +217,8 @@ class RNN(Recurrent):
             shares,
             name,
             **weights,
-            alpha=self._alpha(row),
-            backend=self.backend,
             memory_budget=self.memory_budget,
-            precision=self.precision,
+            **self._options(row),
         )
 
     def _layer_step(self, row: int, current: Tensor, state: LayerState) -> LayerState:
@@ -231,8 +227,7 @@ class RNN(Recurrent):
 
     def _layer_trace(self, row: int, currents: Tensor, state: LayerState) -> Trace:
         (h,), weight, (n, s, name) = state, self._parameter("weight_hh", row), self._curve(row)
-        options: dict[str, Any] = {"backend": self.backend, "precision": self.precision}
-        a, h = gamma_rnn_trace(currents, h, weight, n, s, name, alpha=self._alpha(row), **options)
+        a, h = gamma_rnn_trace(currents, h, weight, n, s, name, **self._options(row))
         if n is None or s is None:
             return Trace(a, h, None, None, None)
         return Trace(a, h, n.expand_as(a), s.expand_as(a), None)

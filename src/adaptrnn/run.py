@@ -67,6 +67,9 @@ FREE_OPTIONS = frozenset(
 """Options that may differ when a run is continued: they do not change what is computed."""
 
 
+_AGAIN = "Delete it and give the training command again: it resumes from the checkpoint."
+
+
 class TaskShape(Protocol):
     """What a network has to know of the task that it is made for."""
 
@@ -103,6 +106,9 @@ def runs_in(folders: Iterable[Path]) -> list[Run]:
     Args:
         folders: as on a command line; one that has no runs is given back as a run, whose methods
             say that it is none.
+
+    Raises:
+        InputError: there is no folder.
     """
     found: list[Run] = []
     for folder in folders:
@@ -110,6 +116,8 @@ def runs_in(folders: Iterable[Path]) -> list[Run]:
         below = sorted(path.parent for path in inside)
         alone = os.path.isfile(folder / "config.json") or not below
         found += [Run(folder)] if alone else map(Run, below)
+    if not found:
+        raise bad("runs", [], "at least one folder of a run")
     return found
 
 
@@ -122,14 +130,13 @@ def read_config(path: Path) -> TrainConfig:
     Raises:
         InputError: no such file; one that is damaged; an option that is unknown or wrong.
     """
-    again = "Delete it and give the training command again: it resumes from the checkpoint."
     try:
-        return from_dict(read_json(path, again), str(path))
+        return from_dict(read_json(path, _AGAIN), str(path))
     except FileNotFoundError:
         raise bad("config", str(path), "a JSON file that exists") from None
 
 
-def load_task(config: TrainConfig) -> Any:
+def load_task(config: TrainConfig) -> AbstractTask:
     """Load the task of a configuration (`adaptrnn.tasks.load`); a file that it names is run."""
     return load(
         config.task,
@@ -233,9 +240,7 @@ def versions() -> dict[str, str]:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             found[name] = "not installed"
-    found["torch"] = str(
-        torch.__version__
-    )  # with its build, such as +cpu, which the index leaves out
+    found["torch"] = str(torch.__version__)  # with its build, such as +cpu
     return found
 
 
@@ -254,8 +259,8 @@ class Run:
     """
 
     folder: Path
-    given_task: Any = field(default=None, compare=False, repr=False)
-    given_core: Any = field(default=None, compare=False, repr=False)
+    given_task: AbstractTask | None = field(default=None, compare=False, repr=False)
+    given_core: torch.nn.Module | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "folder", Path(self.folder))
@@ -296,9 +301,8 @@ class Run:
         return self.folder / "evaluation.parquet"
 
     def _json(self, name: str) -> Any:
-        again = "Delete it and give the training command again: it resumes from the checkpoint."
         try:
-            return read_json(self.folder / name, again)
+            return read_json(self.folder / name, _AGAIN)
         except FileNotFoundError:
             raise InputError(
                 f"{self.folder}: not a run: {name} is missing. Give a folder that "
@@ -333,7 +337,7 @@ class Run:
             self, given_task=load(name, None, None, config.train_size, parameters=parameters)
         )
 
-    def task(self) -> Any:
+    def task(self) -> AbstractTask:
         """Load the task and check that it has the split that the run was trained on.
 
         Raises:
@@ -470,7 +474,12 @@ class Run:
         return _Shape(kind, outputs, inputs, answers)
 
     def start(
-        self, config: TrainConfig, task: AbstractTask, model: Any, *, given: bool = False
+        self,
+        config: TrainConfig,
+        task: AbstractTask,
+        model: Classifier | SequenceModel,
+        *,
+        given: bool = False,
     ) -> None:
         """Make the folder, or check that it holds a run of the same configuration.
 
@@ -512,7 +521,7 @@ class Run:
         write_json(self.folder / "record.json", record, hashed=True)
         write_json(self.config_path, values, hashed=True)
 
-    def same_options(self, there: Mapping[str, Any], config: TrainConfig) -> None:
+    def same_options(self, there: Mapping[str, object], config: TrainConfig) -> None:
         """Check that the options kept in the folder are those of a configuration."""
         values = to_dict(config)
         there = to_dict(TrainConfig(config.task)) | dict(there)  # an option younger than the run
@@ -534,7 +543,7 @@ class Run:
                     f"{str(getattr(task, name))[:12]} now. Pass the same data by --data-dir."
                 )
 
-    def update(self, values: Mapping[str, Any]) -> None:
+    def update(self, values: Mapping[str, object]) -> None:
         """Change entries of record.json."""
         record = {**self.record(), **values}
         write_json(self.folder / "record.json", record, hashed=True)

@@ -42,6 +42,7 @@ from adaptrnn.run import Run, build_model, donor_of, load_task, with_readout
 from adaptrnn.sequence import SequenceModel
 from adaptrnn.storage import read_checkpoint, write_checkpoint, write_table, write_weights
 from adaptrnn.tasks import AbstractTask, Trials, trial_scores
+from adaptrnn.tasks.task import TaskPart
 
 __all__ = ["Batches", "TrainingError", "train"]
 
@@ -89,7 +90,7 @@ class Batches:
     def __init__(
         self,
         task: AbstractTask,
-        split: Any,
+        split: TaskPart,
         batch_size: int,
         seed: int | None = None,
         rank: int = 0,
@@ -186,7 +187,7 @@ class _Module(pl.LightningModule):
         self._batch = 0
         self._began = time.monotonic()
 
-    def _loader(self, split: Any, batch_size: int, seed: int | None) -> Batches:
+    def _loader(self, split: TaskPart, batch_size: int, seed: int | None) -> Batches:
         rank, world = self.trainer.global_rank, self.trainer.world_size
         return Batches(self.task, split, batch_size, seed, rank, world)
 
@@ -392,7 +393,7 @@ def show_score(row: Mapping[str, object], *, name: bool = False) -> str:
     return f"{'accuracy ' if name else ''}{row['validation_accuracy']:.{2 if name else 1}%}"
 
 
-def what_is_trained(module: Any) -> str:
+def what_is_trained(module: _Module) -> str:
     """Return one line: the network, its size, the task, the device and the folder.
 
     Args:
@@ -617,7 +618,8 @@ def _train_in(
 ) -> Run:
     with _alone(run, config.devices):
         try:
-            return _train(config, console, task, model, run, given)
+            run.start(config, task, model, given=given)
+            return _fit(config, console, task, model, run)
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise
@@ -634,15 +636,9 @@ def _lightning_precision(config: TrainConfig) -> Literal["bf16-mixed", "32-true"
     return "bf16-mixed" if on_gpu and config.precision == "bf16" else "32-true"
 
 
-def _train(
-    config: TrainConfig,
-    console: Console | None,
-    task: AbstractTask,
-    model: Any,
-    run: Run,
-    given: bool,
+def _fit(
+    config: TrainConfig, console: Console | None, task: AbstractTask, model: Any, run: Run
 ) -> Run:
-    run.start(config, task, model, given=given)
     whole = run.weights_path.exists() and run.metrics_path.exists()
     if run.record()["state"] == "finished" and whole:
         return run

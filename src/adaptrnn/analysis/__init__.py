@@ -9,7 +9,7 @@ here plots or touches files, and a file is imported when one of its names is fir
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from adaptrnn.analysis.cell_model import simulate_fi
@@ -30,34 +30,26 @@ if TYPE_CHECKING:
     from adaptrnn.analysis.system import System, as_system
     from adaptrnn.analysis.transfer import rotated_digits, transplant
 
-_HOME = {
-    "System": "system",
-    "as_system": "system",
-    "controller_manifold": "manifold",
-    "correlation": "statistic",
-    "fit_fi": "fi_curve",
-    "fractional_order": "fractional",
-    "gain_scaling": "scaling",
-    "gradient_norm": "gradient",
-    "heterogeneity": "curve_parameter",
-    "interval": "statistic",
-    "isolate": "isolation",
-    "jacobian_norm": "jacobian",
-    "jacobian_product": "jacobian",
-    "level_residual": "noise",
-    "level_set": "noise",
-    "lyapunov": "lyapunov_exponent",
-    "noise_variance": "noise",
-    "paired_test": "statistic",
-    "respond": "fractional",
-    "rotated_digits": "transfer",
-    "simulate_fi": "cell_model",
-    "spectrum": "eigenvalue",
-    "step_response": "response",
-    "sweep": "robustness",
-    "transplant": "transfer",
-    "unpaired_test": "statistic",
+_NAMES = {
+    "cell_model": ("simulate_fi",),
+    "curve_parameter": ("heterogeneity",),
+    "eigenvalue": ("spectrum",),
+    "fi_curve": ("fit_fi",),
+    "fractional": ("fractional_order", "respond"),
+    "gradient": ("gradient_norm",),
+    "isolation": ("isolate",),
+    "jacobian": ("jacobian_norm", "jacobian_product"),
+    "lyapunov_exponent": ("lyapunov",),
+    "manifold": ("controller_manifold",),
+    "noise": ("level_residual", "level_set", "noise_variance"),
+    "response": ("step_response",),
+    "robustness": ("sweep",),
+    "scaling": ("gain_scaling",),
+    "statistic": ("correlation", "interval", "paired_test", "unpaired_test"),
+    "system": ("System", "as_system"),
+    "transfer": ("rotated_digits", "transplant"),
 }
+_HOME = {name: home for home, names in _NAMES.items() for name in names}
 __all__ = [
     "System",
     "as_system",
@@ -88,7 +80,7 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module 'adaptrnn.analysis' has no attribute {name!r}")
     return getattr(importlib.import_module(f"adaptrnn.analysis.{_HOME[name]}"), name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -59,7 +59,7 @@ class CellModel:
 _LIF = """
 dv/dt = (-70*mV - v + 100*Mohm*I(t, i)*nA)/(20*ms) : volt (unless refractory)
 """
-_ADEX = """
+_ADEX_VOLTAGE = """
 dv/dt = (30*nS*(2*mV*exp((v + 50.4*mV)/(2*mV)) - v - 70.6*mV) - w + I(t, i)*nA)/(281*pF) : volt
 """
 _ADAPTING = "dw/dt = (4*nS*(v + 70.6*mV) - w)/(144*ms) : amp"
@@ -95,6 +95,20 @@ bn = 0.125*exp(-(v/mV + 65)/80) : 1
 # 1e-9: x/(1 - exp(-x)) has no value at exactly 0
 _PER_AREA = "uA/cm2"  # with 1 uF/cm2, so that currents over capacity are in mV/ms
 
+_ADEX = CellModel(
+    name="adex",
+    equations=_ADEX_VOLTAGE + _ADAPTING,
+    unit="nA",
+    threshold="v > -30*mV",
+    reset="v = -70.6*mV; w += 0.0805*nA",
+    refractory="0*ms",
+    start={"v": "-70.6*mV"},
+    dt=0.01,
+    currents=(0.0, 3.0, 41),
+    step=(0.7, 0.7, 3.0),
+    reference="Brette and Gerstner 2005, J Neurophysiol 94:3637",
+    method="euler",
+)
 CELL_MODELS = {
     neuron.name: neuron
     for neuron in (
@@ -111,33 +125,13 @@ CELL_MODELS = {
             step=(0.25, 0.25, 0.3),
             reference="leaky integrate-and-fire; its f-I curve is known in closed form",
         ),
-        CellModel(
-            name="adex",
-            equations=_ADEX + _ADAPTING,
-            unit="nA",
-            threshold="v > -30*mV",
-            reset="v = -70.6*mV; w += 0.0805*nA",
-            refractory="0*ms",
-            start={"v": "-70.6*mV"},
-            dt=0.01,
-            currents=(0.0, 3.0, 41),
-            step=(0.7, 0.7, 3.0),
-            reference="Brette and Gerstner 2005, J Neurophysiol 94:3637",
-            method="euler",
-        ),
-        CellModel(
+        _ADEX,
+        replace(
+            _ADEX,
             name="adex-without-adaptation",
-            equations=_ADEX + "w : amp",
-            unit="nA",
-            threshold="v > -30*mV",
+            equations=_ADEX_VOLTAGE + "w : amp",
             reset="v = -70.6*mV",
-            refractory="0*ms",
-            start={"v": "-70.6*mV"},
-            dt=0.01,
-            currents=(0.0, 3.0, 41),
-            step=(0.7, 0.7, 3.0),
             reference="Brette and Gerstner 2005, with a = b = 0",
-            method="euler",
         ),
         CellModel(
             name="wang-buzsaki",
@@ -298,11 +292,9 @@ def simulate_step(
 
 
 def _neuron(neuron: str | CellModel) -> CellModel:
-    return (
-        neuron
-        if isinstance(neuron, CellModel)
-        else CELL_MODELS[choose("neuron", neuron, CELL_MODELS)]
-    )
+    if isinstance(neuron, CellModel):
+        return neuron
+    return CELL_MODELS[choose("neuron", neuron, CELL_MODELS)]
 
 
 @contextlib.contextmanager

@@ -69,8 +69,6 @@ def run_analyze(config: AnalyzeConfig, console: Console) -> list[Path]:
     wanted = config.name.split(",")
     for name in wanted:
         choose("analysis", name, (*ANALYSES, "all"))
-    if not config.runs:
-        raise bad("runs", [], "at least one folder of a run")
     runs = runs_in(config.runs)
     names = list(ANALYSES) if "all" in wanted else wanted
     for run in runs:  # what cannot work is found before any work

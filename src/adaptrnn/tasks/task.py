@@ -175,7 +175,7 @@ class Trials:
         )
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Trials:
-        """Return the same trials on a device, without waiting for pinned memory if `non_blocking`."""
+        """Return the same trials on a device; `non_blocking` does not wait for pinned memory."""
         return self.apply(lambda value: value.to(device, non_blocking=non_blocking))
 
     @classmethod
