@@ -13,8 +13,9 @@ from adaptrnn._error import InputError
 from adaptrnn.activation import gamma
 from adaptrnn.analysis.system import as_system
 from adaptrnn.config import TrainConfig
-from adaptrnn.kernels.arun import arun, arun_loss, arun_trace
-from adaptrnn.kernels.gamma_rnn import gamma_rnn, gamma_rnn_loss, gamma_rnn_trace
+from adaptrnn.kernels import arun as adaptive
+from adaptrnn.kernels import gamma_rnn as static
+from adaptrnn.kernels.readout import Readout
 from adaptrnn.leak import Noise
 from adaptrnn.run import Run
 from adaptrnn.training import train
@@ -198,20 +199,23 @@ def _parts(kind, z):
 
 
 def test_a_leak_is_plain_torch_or_one_error(arun_tensors):
-    tensors, readout, y = arun_tensors
-    alpha = torch.full((5,), 0.25, **DOUBLE)
-    rest = (*tensors[:2], tensors[3])
+    (currents, h0, g0, *weights), readout, y = arun_tensors
+    alpha, head = torch.full((5,), 0.25, **DOUBLE), Readout(*readout, y)
+    state, plain = (currents, h0), static.Weights(weights[0])
+    full, weights = (currents, h0, g0), adaptive.Weights(*weights)
     calls = [
-        lambda **given: arun(*tensors, **given),
-        lambda **given: arun_trace(*tensors, **given),
-        lambda **given: arun_loss(*tensors, *readout, y, **given),
-        lambda **given: gamma_rnn(*rest, nonlinearity="tanh", **given),
-        lambda **given: gamma_rnn_trace(*rest, nonlinearity="tanh", **given),
-        lambda **given: gamma_rnn_loss(
-            *rest, None, None, *readout, y, nonlinearity="tanh", **given
-        ),
+        (adaptive.arun, full, weights, ()),
+        (adaptive.arun_trace, full, weights, ()),
+        (adaptive.arun_loss, full, weights, (head,)),
+        (static.gamma_rnn, state, plain, ("tanh",)),
+        (static.gamma_rnn_trace, state, plain, ("tanh",)),
+        (static.gamma_rnn_loss, state, plain, (head, "tanh")),
     ]
-    for call in calls:
+    for function, start, weights, rest in calls:
+
+        def call(alpha=None, function=function, start=start, weights=weights, rest=rest, **given):
+            return function(*start, weights._replace(alpha=alpha), *rest, **given)
+
         for a, b in zip(call(alpha=alpha), call(alpha=alpha, backend="reference"), strict=True):
             assert torch.equal(a, b)
         for a, b in zip(call(alpha=alpha / alpha), call(backend="reference"), strict=True):

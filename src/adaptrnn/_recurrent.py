@@ -19,7 +19,7 @@ from adaptrnn._error import KindError, ShapeError, bad, choose
 from adaptrnn.dale import balanced, neuron_signs, sign_weight
 from adaptrnn.init import kaiming_, recurrent_
 from adaptrnn.kernels.native import PRECISIONS
-from adaptrnn.kernels.readout import loss_of_rates
+from adaptrnn.kernels.readout import Readout, loss_of_rates
 from adaptrnn.leak import Noise, check_times, raw_tau, share, tau_of
 
 LayerState = tuple[Tensor, ...]
@@ -67,7 +67,6 @@ def widened(value: Any, dtype: torch.dtype) -> Any:
 class Options(TypedDict):
     """What every operation of a layer is told."""
 
-    alpha: Tensor | None
     backend: str
     precision: str
 
@@ -253,11 +252,11 @@ class Recurrent(nn.Module):
         raise NotImplementedError
 
     def _layer_loss(
-        self, row: int, x: Tensor, state: LayerState, *head: Any, **weights: Any
+        self, row: int, x: Tensor, state: LayerState, head: Readout, **weights: Any
     ) -> tuple[Tensor, Tensor]:
-        """Loss and outputs of a readout: weight, bias, target and weights of the steps."""
+        """Loss and outputs of a readout."""
         output, (h, *_) = self._layer(row, **weights)(x, state)
-        return loss_of_rates(h if head[2].ndim == 1 else output, *head)
+        return loss_of_rates(h if head.target.ndim == 1 else output, head)
 
     def _layer_step(self, row: int, current: Tensor, state: LayerState) -> LayerState:
         """One time step of the layer, for any leading shape."""
@@ -266,8 +265,8 @@ class Recurrent(nn.Module):
     def _layer_trace(self, row: int, currents: Tensor, state: LayerState) -> Trace:
         raise NotImplementedError
 
-    def _options(self, row: int) -> Options:
-        return {"alpha": self._alpha(row), "backend": self.backend, "precision": self.precision}
+    def _options(self) -> Options:
+        return {"backend": self.backend, "precision": self.precision}
 
     def _parameter(self, name: str, row: int) -> Tensor:
         return getattr(self, name + self._suffixes[row])
@@ -437,10 +436,10 @@ class Recurrent(nn.Module):
             raise bad("input.ndim", input.ndim, "3, because a loss needs a batch")
         x, state, xi, _ = self._enter(input, hx, drive)
         segments, row = [(0, x.shape[0], x.shape[1])], len(self._suffixes) - 1
-        head = (weight_out, bias_out, target, weights)
+        head = Readout(weight_out, bias_out, target, weights)
         if self.bidirectional:
             output, _ = self._stack(x, state, xi, segments)
-            return loss_of_rates(output[-1] if target.ndim == 1 else output, *head)
+            return loss_of_rates(output[-1] if target.ndim == 1 else output, head)
         if row:
             x, _ = self._stack(x, state, xi, segments, until=row)
         rest, made = tuple(part[row] for part in state), dict[str, Any]()
@@ -449,7 +448,7 @@ class Recurrent(nn.Module):
             x, made = self._made_of(x, row, xi)
         else:
             x = driven(self._input_currents(x, row), xi)
-        return self._layer_loss(row, x, rest, *head, **made)
+        return self._layer_loss(row, x, rest, head, **made)
 
     @torch.no_grad()
     @in_own_dtype

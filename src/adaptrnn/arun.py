@@ -22,8 +22,9 @@ from adaptrnn._recurrent import (
 from adaptrnn.activation import gamma, leaky
 from adaptrnn.controller import AdaptationController
 from adaptrnn.init import RECURRENT
-from adaptrnn.kernels.arun import arun, arun_loss, arun_trace
+from adaptrnn.kernels.arun import Weights, arun, arun_loss, arun_trace
 from adaptrnn.kernels.native import MEMORY_BUDGET, zeros
+from adaptrnn.kernels.readout import Readout
 
 __all__ = ["ARUN", "ARUNState"]
 
@@ -169,29 +170,36 @@ class ARUN(Recurrent):
     def _state_shapes(self) -> dict[str, tuple[int, ...]]:
         return {"h": (self.hidden_size,), "g": (self.hidden_size, self.controller_size)}
 
-    def _native(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor] | None:
-        """The weights of the paper's own controller, which the kernels know; else None."""
-        controller = self.controller
-        return controller.weights() if type(controller) is AdaptationController else None
+    def _weights(self, row: int, **made: Tensor | None) -> Weights | None:
+        """The weights as the operation takes them; `made` are those of the input.
+
+        None for another controller than the paper's own, which alone the kernels know.
+        """
+        if type(self.controller) is not AdaptationController:
+            return None
+        controller = self.controller.weights()
+        weights = Weights(self._parameter("weight_hh", row), *controller, self._alpha(row))
+        return weights._replace(weight_ih=made.get("weight_ih"), bias_ih=made.get("bias_ih"))
+
+    def _has_kernels(self) -> bool:
+        """Whether the controller is the paper's own."""
+        return type(self.controller) is AdaptationController
 
     def _makes_currents(self) -> bool:
-        return self._native() is not None
+        return self._has_kernels()
 
     def _layer(self, row: int, last_only: bool = False, **weights: Tensor | None) -> LayerRun:
         def run(currents: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
-            (h, g), weight, native = state, self._parameter("weight_hh", row), self._native()
-            if native is not None:
+            (h, g), known = state, self._weights(row, **weights)
+            if known is not None:
                 output, h, g = arun(
                     currents,
                     h,
                     g,
-                    weight,
-                    *native,
-                    weight_ih=weights.get("weight_ih"),
-                    bias_ih=weights.get("bias_ih"),
+                    known,
                     last_only=last_only,
                     memory_budget=self.memory_budget,
-                    **self._options(row),
+                    **self._options(),
                 )
                 return output, (h, g)
             outputs = []
@@ -203,21 +211,19 @@ class ARUN(Recurrent):
         return run
 
     def _layer_loss(
-        self, row: int, x: Tensor, state: LayerState, *head: Any, **weights: Any
+        self, row: int, x: Tensor, state: LayerState, head: Readout, **weights: Any
     ) -> tuple[Tensor, Tensor]:
-        (h, g), weight, native = state, self._parameter("weight_hh", row), self._native()
-        if native is None:
-            return super()._layer_loss(row, x, state, *head, **weights)
+        (h, g), known = state, self._weights(row, **weights)
+        if known is None:
+            return super()._layer_loss(row, x, state, head, **weights)
         return arun_loss(
             x,
             h,
             g,
-            weight,
-            *native,
-            *head,
-            **weights,
+            known,
+            head,
             memory_budget=self.memory_budget,
-            **self._options(row),
+            **self._options(),
         )
 
     def _signals(self, row: int, current: Tensor, state: LayerState) -> LayerState:
@@ -232,10 +238,10 @@ class ARUN(Recurrent):
         return h, g
 
     def _layer_trace(self, row: int, currents: Tensor, state: LayerState) -> Trace:
-        (h, g), weight, native = state, self._parameter("weight_hh", row), self._native()
-        if native is not None:
-            a, g, n, s, h = arun_trace(currents, h, g, weight, *native, **self._options(row))
-            return Trace(a, h, n, s, g)
+        (h, g), known = state, self._weights(row)
+        if known is not None:
+            found = arun_trace(currents, h, g, known, **self._options())
+            return Trace(found.a, found.h, found.n, found.s, found.g)
         signals = []
         for current in currents.unbind(0):
             signals.append(self._signals(row, current, state))
@@ -286,7 +292,7 @@ class ARUN(Recurrent):
             InputError: more than one layer or direction, no biases, or another controller.
         """
         signed = self.excitatory is not None
-        if len(self._suffixes) > 1 or not self.bias or self._native() is None or signed:
+        if len(self._suffixes) > 1 or not self.bias or not self._has_kernels() or signed:
             allowed = "one layer, one direction, biases, an AdaptationController, no signs"
             raise bad("self", self, allowed)
         return released.to_released(self.state_dict())

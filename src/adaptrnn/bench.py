@@ -30,9 +30,10 @@ from torch.nn.functional import cross_entropy, linear
 from adaptrnn._error import require
 from adaptrnn.classifier import match_parameters
 from adaptrnn.config import BenchConfig
+from adaptrnn.kernels import arun as adaptive
+from adaptrnn.kernels import gamma_rnn as static
 from adaptrnn.kernels import native
-from adaptrnn.kernels.arun import arun, arun_loss
-from adaptrnn.kernels.gamma_rnn import gamma_rnn
+from adaptrnn.kernels.readout import Readout
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -128,8 +129,6 @@ def numbers_of(size: Size) -> dict[str, np.ndarray]:
     return numbers | {"target": rng.integers(0, CLASSES, size.batch)}
 
 
-_CONTROLLER = ("weight_ag", "weight_gg", "bias_g", "weight_gc", "bias_gc")
-
 Loss = Callable[[dict[str, Tensor], Tensor], Tensor]
 
 
@@ -151,19 +150,20 @@ def our_loss(
     def loss(p: dict[str, Tensor], x: Tensor) -> Tensor:
         shape = (x.shape[1], size.neurons)
         h0, g0 = native.zeros(x, *shape), native.zeros(x, *shape, size.units)
-        more: dict[str, Any] = {name: p[name] for name in ("weight_ih", "bias_ih")}
-        more |= {"memory_budget": budget, "backend": backend, "precision": precision}
+        more: dict[str, Any] = {"memory_budget": budget, "backend": backend, "precision": precision}
         if not size.units:
-            curve = (p["n"], p["s"]) if nonlinearity == "gamma" else (None, None)
-            h = gamma_rnn(
-                x, h0, p["weight_hh"], curve[0], curve[1], nonlinearity, last_only=True, **more
-            )[1]  # fmt: skip
+            plain = static.Weights(p["weight_hh"], weight_ih=p["weight_ih"], bias_ih=p["bias_ih"])
+            if nonlinearity == "gamma":
+                plain = plain._replace(n=p["n"], s=p["s"])
+            _, h = static.gamma_rnn(x, h0, plain, nonlinearity, last_only=True, **more)
             return cross_entropy(linear(h, p["weight_out"], p["bias_out"]), p["target"])
-        core = (x, h0, g0, p["weight_hh"], *(p[name] for name in _CONTROLLER))
+        weights = adaptive.Weights(
+            **{name: p[name] for name in adaptive.Weights._fields if name in p}
+        )
         if fused:
-            readout = (p["weight_out"], p["bias_out"], p["target"])
-            return arun_loss(*(*core, *readout), **more)[0]
-        h = arun(*core, last_only=True, **more)[1]
+            head = Readout(p["weight_out"], p["bias_out"], p["target"])
+            return adaptive.arun_loss(x, h0, g0, weights, head, **more)[0]
+        _, h, _ = adaptive.arun(x, h0, g0, weights, last_only=True, **more)
         return cross_entropy(linear(h, p["weight_out"], p["bias_out"]), p["target"])
 
     return loss

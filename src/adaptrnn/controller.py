@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from adaptrnn._error import bad
 from adaptrnn.init import henaff_, kaiming_
-from adaptrnn.kernels.arun import reference
+from adaptrnn.kernels.arun import ControllerWeights, reference
 
 __all__ = ["AbstractController", "AdaptationController"]
 
@@ -128,10 +128,12 @@ class AdaptationController(AbstractController):
             bias.zero_()
         self.bias_gc[0].uniform_(5.0, 7.0)
 
-    def weights(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Return the weights in the operation's order: W_ag, W_gg, b_g, W_gc, b_gc."""
-        bias = self.bias_ag + self.bias_gg
-        return self.weight_ag[:, 0], self.weight_gg, bias, self.weight_gc, self.bias_gc
+    def weights(self) -> ControllerWeights:
+        """Return the weights as the operation takes them: W_ag, W_gg, b_g, W_gc, b_gc."""
+        bias_g = self.bias_ag + self.bias_gg
+        return ControllerWeights(
+            self.weight_ag[:, 0], self.weight_gg, bias_g, self.weight_gc, self.bias_gc
+        )
 
     def forward(
         self, a: Annotated[Tensor, "... N"], g: Annotated[Tensor, "... N G"]
@@ -139,7 +141,7 @@ class AdaptationController(AbstractController):
         Annotated[Tensor, "... N G"], Annotated[Tensor, "... N"], Annotated[Tensor, "... N"]
     ]:
         """Compute one time step: activations (..., N), states (..., N, G) -> g, n, s."""
-        return reference.control(a, g, *self.weights())
+        return reference.control(a, g, self.weights())
 
     def extra_repr(self) -> str:
         """Return the number of units, for printing."""

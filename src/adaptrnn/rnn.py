@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from adaptrnn._error import bad, choose
 from adaptrnn._recurrent import INITS, LayerRun, LayerState, Recurrent, Trace, reset_weights
 from adaptrnn.init import RECURRENT
-from adaptrnn.kernels.gamma_rnn import gamma_rnn, gamma_rnn_loss, gamma_rnn_trace
+from adaptrnn.kernels.gamma_rnn import Weights, gamma_rnn, gamma_rnn_loss, gamma_rnn_trace
 from adaptrnn.kernels.gamma_rnn import reference as gamma_rnn_reference
 from adaptrnn.kernels.native import MEMORY_BUDGET, zeros
+from adaptrnn.kernels.readout import Readout
 
 __all__ = ["RNN", "Trace"]
 
@@ -158,10 +159,16 @@ class RNN(Recurrent):
                 _fill_gain(self._parameter("n", row), self._n)
                 _fill("s", self._parameter("s", row), self._s)
 
-    def _curve(self, row: int) -> tuple[Tensor | None, Tensor | None, str]:
-        if self._gamma:
-            return self._parameter("n", row), self._parameter("s", row), "gamma"
-        return None, None, self.nonlinearity
+    def _weights(self, row: int, **made: Tensor | None) -> Weights:
+        """The weights as the operation takes them; `made` are those of the input."""
+        weights = Weights(self._parameter("weight_hh", row), alpha=self._alpha(row), **made)
+        if not self._gamma:
+            return weights
+        return weights._replace(n=self._parameter("n", row), s=self._parameter("s", row))
+
+    def _curve(self) -> str:
+        """The nonlinearity as the operation names it."""
+        return "gamma" if self._gamma else self.nonlinearity
 
     def _initial(self, batch: int, like: Tensor) -> LayerState:
         return (zeros(like, len(self._suffixes), batch, self.hidden_size),)
@@ -182,55 +189,44 @@ class RNN(Recurrent):
 
     def _layer(self, row: int, last_only: bool = False, **weights: Tensor | None) -> LayerRun:
         def run(currents: Tensor, state: LayerState) -> tuple[Tensor, LayerState]:
-            (h,), weight, (n, s, name) = state, self._parameter("weight_hh", row), self._curve(row)
+            (h,) = state
             output, h = gamma_rnn(
                 currents,
                 h,
-                weight,
-                n,
-                s,
-                name,
-                weight_ih=weights.get("weight_ih"),
-                bias_ih=weights.get("bias_ih"),
+                self._weights(row, **weights),
+                self._curve(),
                 last_only=last_only,
                 memory_budget=self.memory_budget,
-                **self._options(row),
+                **self._options(),
             )
             return output, (h,)
 
         return run
 
     def _layer_loss(
-        self, row: int, x: Tensor, state: LayerState, *head: Any, **weights: Any
+        self, row: int, x: Tensor, state: LayerState, head: Readout, **weights: Any
     ) -> tuple[Tensor, Tensor]:
-        (h,), weight, (n, s, name) = state, self._parameter("weight_hh", row), self._curve(row)
-        weight_out, bias_out, target, shares = head
+        (h,) = state
         return gamma_rnn_loss(
             x,
             h,
-            weight,
-            n,
-            s,
-            weight_out,
-            bias_out,
-            target,
-            shares,
-            name,
-            **weights,
+            self._weights(row, **weights),
+            head,
+            self._curve(),
             memory_budget=self.memory_budget,
-            **self._options(row),
+            **self._options(),
         )
 
     def _layer_step(self, row: int, current: Tensor, state: LayerState) -> LayerState:
-        (h,), weight, (n, s, name) = state, self._parameter("weight_hh", row), self._curve(row)
-        return (gamma_rnn_reference.step(current, h, weight, n, s, name, self._alpha(row))[1],)
+        (h,) = state
+        return (gamma_rnn_reference.step(current, h, self._weights(row), self._curve())[1],)
 
     def _layer_trace(self, row: int, currents: Tensor, state: LayerState) -> Trace:
-        (h,), weight, (n, s, name) = state, self._parameter("weight_hh", row), self._curve(row)
-        a, h = gamma_rnn_trace(currents, h, weight, n, s, name, **self._options(row))
-        if n is None or s is None:
+        (h,), weights = state, self._weights(row)
+        a, h = gamma_rnn_trace(currents, h, weights, self._curve(), **self._options())
+        if weights.n is None or weights.s is None:
             return Trace(a, h, None, None, None)
-        return Trace(a, h, n.expand_as(a), s.expand_as(a), None)
+        return Trace(a, h, weights.n.expand_as(a), weights.s.expand_as(a), None)
 
     def extra_repr(self) -> str:
         """Sizes and what differs from the defaults, for printing."""

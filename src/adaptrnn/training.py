@@ -416,7 +416,7 @@ def _backend(core: Any, device: torch.device) -> str:
     name = getattr(core, "backend", None)
     if name is None:
         return "its own code" if not isinstance(core, LSTM | GRU) else "torch's kernels"
-    plain = isinstance(core, ARUN) and core._native() is None
+    plain = isinstance(core, ARUN) and not core._has_kernels()
     if name == "auto" and device.type == "cpu":
         return "plain torch" if plain or native.why_not() is not None else "the native kernels"
     return "plain torch" if name == "reference" or plain else f"backend {name}"
@@ -592,7 +592,7 @@ def _own_config(task: AbstractTask, core: torch.nn.Module, options: dict[str, An
         raise InputError(f"options: {error}".replace("TrainConfig.__init__() ", "")) from None
     if name != OWN_MODEL:
         same, made = _shapes(core), _shapes(build_model(config, task, donor_of(config)).core)
-        if same != made or (isinstance(core, ARUN) and core._native() is None):
+        if same != made or (isinstance(core, ARUN) and not core._has_kernels()):
             config = dataclasses.replace(config, model=OWN_MODEL)
     return config
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 
 from adaptrnn.kernels import native
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `flat_calls`
 
 
 @pytest.fixture(params=["avx512", "avx2", "portable"])

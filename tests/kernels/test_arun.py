@@ -6,12 +6,12 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 import torch
+from flat_calls import arun, arun_loss, arun_trace, reference_arun, reference_arun_trace
 from hypothesis import given, settings
 from torch.nn.functional import cross_entropy, linear
 
 from adaptrnn._error import InputError
 from adaptrnn.kernels import native
-from adaptrnn.kernels.arun import arun, arun_loss, arun_trace, reference
 
 pytestmark = pytest.mark.skipif(native.why_not() is not None, reason="not built")
 
@@ -44,7 +44,7 @@ def wanted(arun_inputs):
             batch, size = shape[1:3]
             tensors = arun_inputs(*shape, dtype)
             exact = [tensor.detach().double().requires_grad_() for tensor in tensors]
-            results = reference.arun(*exact)
+            results = reference_arun(*exact)
             cotangents = [torch.randn(r.shape, generator=generator).double() for r in results]
             slopes = torch.autograd.grad(results, exact, cotangents, retain_graph=True)
             readout = [torch.randn(10, size, generator=generator).to(dtype).requires_grad_()]
@@ -115,7 +115,7 @@ def test_currents_made_in_the_kernel_equal_a_linear_layer(
     tensors = [*tensors, *(weight.requires_grad_() for weight in weights)]
     exact = [tensor.detach().double().requires_grad_() for tensor in tensors]
     currents = linear(x.double(), *exact[8:10])
-    scores = linear(reference.arun(currents, *exact[:8])[1], *exact[10:])
+    scores = linear(reference_arun(currents, *exact[:8])[1], *exact[10:])
     loss = cross_entropy(scores, target)
     wanted = (loss, scores, *torch.autograd.grad(3 * loss, exact))
 
@@ -132,7 +132,7 @@ def test_currents_made_in_the_kernel_equal_a_linear_layer(
     for got, want in zip(quick, wanted, strict=False):
         assert relative(got, want) < TOLERANCE[dtype]
 
-    outputs = reference.arun(linear(x.double(), *exact[8:10]), *exact[:8])
+    outputs = reference_arun(linear(x.double(), *exact[8:10]), *exact[:8])
     cotangents = [torch.randn(r.shape, generator=generator).double() for r in outputs]
     wanted = (*outputs, *torch.autograd.grad(outputs, exact[:10], cotangents))
     outputs = arun(x, *tensors[:8], **made, memory_budget=memory_budget)
@@ -199,7 +199,7 @@ def test_last_only_and_no_gradients_give_the_same_bits(arun_inputs):
         assert torch.equal(arun(*tensors)[0], output)
     a, g_all, n, s, rates = arun_trace(*(tensor.detach() for tensor in tensors))
     assert torch.equal(rates, output) and torch.equal(g_all[-1], g)
-    for got, want in zip((a, g_all, n, s, rates), reference.arun_trace(*tensors), strict=True):
+    for got, want in zip((a, g_all, n, s, rates), reference_arun_trace(*tensors), strict=True):
         assert torch.allclose(got, want, rtol=1e-10, atol=1e-12)
     # the readout and the f-I curve tie the signals of a trace together
     assert torch.allclose(torch.stack([n, s], -1), linear(g_all, *tensors[7:]), atol=1e-12)
@@ -249,23 +249,21 @@ def test_torch_accepts_the_operations(keep, arun_inputs):
     segment = 20 if keep else 16
     operations = torch.ops.adaptrnn
     for last_only in (False, True):
-        options = (None, None, last_only, segment, keep, False)
+        options = (None, None, None, last_only, segment, keep, False)
         torch.library.opcheck(operations.arun.default, (*tensors, *options))
-    torch.library.opcheck(operations.arun_trace.default, [*(t.detach() for t in tensors), False])
+    plain = [*(t.detach() for t in tensors), None, None, None, False]
+    torch.library.opcheck(operations.arun_trace.default, plain)
     readout = [torch.randn(10, 5).double().requires_grad_(), torch.zeros(10).double()]
     target = torch.tensor([0, 9, 4])
     torch.library.opcheck(
         operations.arun_loss.default,
         (
             *tensors,
+            *(None, None, None),
             *readout,
-            target,
-            None,
-            None,
-            None,
-            LARGE * keep,
-            False,
-            [True] * 11 + [False] * 2,
+            *(target, None),
+            *(LARGE * keep, False),
+            [True] * 9 + [False] * 3 + [True] * 2,
         ),
     )
     x = torch.randn(20, 3, 2).double()
@@ -275,17 +273,15 @@ def test_torch_accepts_the_operations(keep, arun_inputs):
         (
             x,
             *tensors[1:],
+            *(None, *made),
             *readout,
-            target,
-            None,
-            *made,
-            LARGE * keep,
-            False,
-            [False] + [True] * 12,
+            *(target, None),
+            *(LARGE * keep, False),
+            [False] + [True] * 8 + [False] + [True] * 4,
         ),
     )
     options = (False, segment, keep, False)
-    torch.library.opcheck(operations.arun.default, (x, *tensors[1:], *made, *options))
+    torch.library.opcheck(operations.arun.default, (x, *tensors[1:], None, *made, *options))
 
 
 def test_compile_keeps_one_graph_and_the_same_numbers(arun_inputs):
@@ -318,7 +314,7 @@ def test_compile_keeps_one_graph_and_the_same_numbers(arun_inputs):
 def test_transforms_are_left_to_the_reference(arun_inputs):
     tensors = [tensor.detach() for tensor in arun_inputs(4, 2, 3, 2)]
     jacobian = torch.func.jacrev(lambda h: arun(tensors[0], h, *tensors[2:])[1])(tensors[1])
-    wanted = torch.func.jacrev(lambda h: reference.arun(tensors[0], h, *tensors[2:])[1])(tensors[1])
+    wanted = torch.func.jacrev(lambda h: reference_arun(tensors[0], h, *tensors[2:])[1])(tensors[1])
     assert torch.allclose(jacobian, wanted, rtol=1e-12)
     tangent = torch.ones_like(tensors[1])
     _, forward = torch.func.jvp(
@@ -328,7 +324,7 @@ def test_transforms_are_left_to_the_reference(arun_inputs):
     with pytest.raises(RuntimeError, match="no gradient of the input"):
         made = (torch.zeros(3, 3).double(), torch.zeros(3).double())
         x = tensors[0].clone().requires_grad_()
-        torch.ops.adaptrnn.arun(x, *tensors[1:], *made, True, 4, False, False)
+        torch.ops.adaptrnn.arun(x, *tensors[1:], None, *made, True, 4, False, False)
 
 
 sizes = st.tuples(st.integers(1, 8), st.integers(1, 7), st.integers(1, 19), st.integers(1, 9))
@@ -353,7 +349,7 @@ def test_any_gain_and_current(arun_inputs, relative, dtype, shape, gain, scale, 
     tensors[8] = torch.tensor([gain, saturation], dtype=dtype)
     tensors = [tensor.requires_grad_() for tensor in tensors]
     exact = [tensor.detach().double().requires_grad_() for tensor in tensors]
-    wanted = reference.arun(*exact)
+    wanted = reference_arun(*exact)
     ones = [torch.ones_like(result) for result in wanted]
     slopes = torch.autograd.grad(wanted, exact, ones)
     results = arun(*tensors, backend="cpu")
@@ -383,7 +379,7 @@ def test_nan_stays_with_its_sample(arun_inputs, shape, data, value):
     for budget in (0, LARGE):
         output = arun(*tensors, backend="cpu", memory_budget=budget)[0]
         torch.autograd.grad(output.sum(), tensors)
-        wanted = reference.arun(*tensors)[0]
+        wanted = reference_arun(*tensors)[0]
         assert torch.equal(output.isnan(), wanted.isnan())
         others = [b for b in range(batch) if b != at[1]]
         assert torch.equal(output[:, others], clean[:, others])
@@ -410,9 +406,9 @@ def test_single_precision_over_the_papers_length(arun_inputs, relative):
             return cross_entropy(linear(h, *(tensor.to(h.dtype) for tensor in readout)), target)
 
         exact = [tensor.detach().double().requires_grad_() for tensor in tensors]
-        wanted = torch.autograd.grad(loss(reference.arun, exact), exact)
+        wanted = torch.autograd.grad(loss(reference_arun, exact), exact)
         for name, value in (
-            ("reference", loss(reference.arun, tensors)),
+            ("reference", loss(reference_arun, tensors)),
             ("autograd", loss(arun, tensors)),
             ("fused", arun_loss(*tensors, *readout, target)[0]),
         ):

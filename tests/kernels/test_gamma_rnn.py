@@ -6,11 +6,17 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 import torch
+from flat_calls import (
+    gamma_rnn,
+    gamma_rnn_trace,
+    reference_gamma_rnn,
+    reference_gamma_rnn_trace,
+)
 from hypothesis import given, settings
 
 from adaptrnn._error import InputError
 from adaptrnn.kernels import native
-from adaptrnn.kernels.gamma_rnn import gamma_rnn, gamma_rnn_trace, reference
+from adaptrnn.kernels.gamma_rnn import reference
 
 pytestmark = pytest.mark.skipif(native.why_not() is not None, reason="not built")
 
@@ -54,7 +60,7 @@ def wanted():
             generator = torch.Generator().manual_seed(1)
             tensors = make(*shape, nonlinearity, dtype)
             exact = [tensor.detach().double().requires_grad_() for tensor in tensors]
-            results = call(reference.gamma_rnn, exact, nonlinearity)
+            results = call(reference_gamma_rnn, exact, nonlinearity)
             cotangents = [torch.randn(r.shape, generator=generator).double() for r in results]
             slopes = torch.autograd.grad(results, exact, cotangents, retain_graph=True)
             last = torch.autograd.grad(results[1], exact, cotangents[1])
@@ -109,7 +115,7 @@ def test_currents_made_in_the_kernel_equal_a_linear_layer(
         leaves = [*tensors, *weights]
         exact = [leaf.detach().double().requires_grad_() for leaf in leaves]
         currents = torch.nn.functional.linear(x.double(), *exact[-2:])
-        results = call(reference.gamma_rnn, [currents, *exact[:-2]], nonlinearity)
+        results = call(reference_gamma_rnn, [currents, *exact[:-2]], nonlinearity)
         cotangents = [torch.randn(r.shape, generator=generator).double() for r in results]
         slopes = torch.autograd.grad(results, exact, cotangents)
         options = {"weight_ih": weights[0], "bias_ih": weights[1], "backend": "cpu"}
@@ -171,7 +177,7 @@ def test_shared_gain_and_saturation(relative):
     n = torch.tensor(2.0, dtype=torch.float64, requires_grad=True)
     s = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
     found = torch.autograd.grad(gamma_rnn(*tensors, n, s, backend="cpu")[0].sum(), (n, s))
-    wanted = torch.autograd.grad(reference.gamma_rnn(*tensors, n, s, "gamma")[0].sum(), (n, s))
+    wanted = torch.autograd.grad(reference_gamma_rnn(*tensors, n, s, "gamma")[0].sum(), (n, s))
     for got, want in zip(found, wanted, strict=True):
         assert got.shape == () and relative(got, want) < 1e-12
 
@@ -180,7 +186,7 @@ def test_shared_gain_and_saturation(relative):
 def test_trace(nonlinearity):
     tensors = [tensor.detach() for tensor in make(30, 4, 9, nonlinearity)]
     a, h = call(gamma_rnn_trace, tensors, nonlinearity, backend="cpu")
-    for got, want in zip((a, h), call(reference.gamma_rnn_trace, tensors, nonlinearity)):  # noqa: B905
+    for got, want in zip((a, h), call(reference_gamma_rnn_trace, tensors, nonlinearity)):  # noqa: B905
         assert torch.allclose(got, want, rtol=1e-12, atol=1e-13)
     assert torch.equal(h, call(gamma_rnn, tensors, nonlinearity)[0])
 
@@ -192,12 +198,18 @@ def test_torch_accepts_the_operation(nonlinearity, last_only, keep):
     tensors = make(20, 3, 5, nonlinearity)
     tensors += [None] * (5 - len(tensors))
     options = (nonlinearity, last_only, 16, keep, False)
-    torch.library.opcheck(torch.ops.adaptrnn.gamma_rnn.default, (*tensors, None, None, *options))
+    torch.library.opcheck(
+        torch.ops.adaptrnn.gamma_rnn.default, (*tensors, None, None, None, *options)
+    )
     x = torch.randn(20, 3, 2).double()
     made = [torch.randn(5, 2).double().requires_grad_(), torch.zeros(5).double()]
-    torch.library.opcheck(torch.ops.adaptrnn.gamma_rnn.default, (x, *tensors[1:], *made, *options))
+    torch.library.opcheck(
+        torch.ops.adaptrnn.gamma_rnn.default, (x, *tensors[1:], None, *made, *options)
+    )
     plain = [None if tensor is None else tensor.detach() for tensor in tensors]
-    torch.library.opcheck(torch.ops.adaptrnn.gamma_rnn_trace.default, (*plain, nonlinearity, False))
+    torch.library.opcheck(
+        torch.ops.adaptrnn.gamma_rnn_trace.default, (*plain, None, None, None, nonlinearity, False)
+    )
 
 
 def test_compile_keeps_one_graph_and_the_same_numbers():
@@ -228,7 +240,7 @@ def test_extreme_currents(nonlinearity, shape, data, value):
     at = tuple(data.draw(st.integers(0, length - 1)) for length in shape)
     tensors[0][at] = value
     tensors = [tensor.requires_grad_() for tensor in tensors]
-    wanted, _ = call(reference.gamma_rnn, tensors, nonlinearity)
+    wanted, _ = call(reference_gamma_rnn, tensors, nonlinearity)
     for budget in (0, LARGE):
         output, _ = call(gamma_rnn, tensors, nonlinearity, memory_budget=budget, backend="cpu")
         torch.autograd.grad(output.sum(), tensors)
@@ -247,8 +259,8 @@ def test_single_precision_over_the_papers_length(nonlinearity, relative):
         torch.autograd.grad(call(function, inputs, nonlinearity)[0].square().mean(), inputs)
         for function, inputs in (
             (gamma_rnn, tensors),
-            (reference.gamma_rnn, tensors),
-            (reference.gamma_rnn, exact),
+            (reference_gamma_rnn, tensors),
+            (reference_gamma_rnn, exact),
         )
     )
     for got, their, want in zip(found, theirs, wanted, strict=True):

@@ -11,12 +11,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
+from flat_calls import arun, arun_loss, gamma_rnn, reference_arun
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from adaptrnn._error import InputError
 from adaptrnn.kernels import native
-from adaptrnn.kernels.arun import arun, arun_loss, reference
-from adaptrnn.kernels.gamma_rnn import gamma_rnn
 
 built = pytest.mark.skipif(native.why_not() is not None, reason="not built")
 
@@ -196,7 +195,7 @@ def test_without_native_code_the_reference_runs(monkeypatch, arun_inputs):
     assert native.instruction_sets() == []
     assert "not built" in native.why_not()
     output, _, _ = arun(*tensors)
-    assert torch.equal(output, reference.arun(*tensors)[0])
+    assert torch.equal(output, reference_arun(*tensors)[0])
     with pytest.raises(InputError, match=r"backend='cpu'.*not built"):
         arun(*tensors, backend="cpu")
 
@@ -212,8 +211,8 @@ def test_working_memory_grows_as_the_root():
                 *((steps, batch, size), (batch, size), (batch, size, units), (size, size)),
                 *((units,), (units, units), (units,), (2, units), (2,)),
             )
-            tensors = [torch.empty(shape) for shape in shapes]
-            kept = torch.ops.adaptrnn.arun(*tensors, None, None, True, segment, False, False)[3:]
+            tensors, optional = [torch.empty(shape) for shape in shapes], (None, None, None)
+            kept = torch.ops.adaptrnn.arun(*tensors, *optional, True, segment, False, False)[3:]
         _, each = native.arun_past(segment, batch, size, units, torch.float32)
         return sum(4 * tensor.numel() for tensor in kept) + 2 * each
 

@@ -8,6 +8,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 import torch
+from flat_calls import arun, arun_loss, arun_trace, gamma_rnn, gamma_rnn_trace
 from hypothesis import given, settings
 from torch.nn.functional import cross_entropy, linear
 
@@ -15,8 +16,6 @@ from adaptrnn import ARUN, RNN
 from adaptrnn._error import InputError
 from adaptrnn.activation import gamma
 from adaptrnn.kernels import native
-from adaptrnn.kernels.arun import arun, arun_loss, arun_trace
-from adaptrnn.kernels.gamma_rnn import gamma_rnn, gamma_rnn_trace
 from adaptrnn.kernels.gamma_rnn.reference import ACTIVATIONS
 
 pytestmark = pytest.mark.skipif(native.why_not() is not None, reason="not built")
@@ -334,19 +333,20 @@ def test_torch_accepts_the_operations(arun_inputs):
     tensors = arun_inputs(20, 3, 5, 3, torch.float32)
     operations = torch.ops.adaptrnn
     for segment, keep in ((20, True), (16, False)):
-        options = (None, None, True, segment, keep, True)
+        options = (None, None, None, True, segment, keep, True)
         torch.library.opcheck(operations.arun.default, (*tensors, *options))
-        rest = (tensors[1], tensors[3], None, None, None, None)
+        rest = (tensors[1], tensors[3], *(None,) * 5)
         options = ("tanh", True, segment, keep, True)
         torch.library.opcheck(operations.gamma_rnn.default, (tensors[0], *rest, *options))
     readout = [torch.randn(10, 5).requires_grad_(), torch.zeros(10)]
     target = torch.tensor([0, 9, 4])
-    needed = [True] * 11 + [False] * 2
+    needed = [True] * 9 + [False] * 3 + [True] * 2
     torch.library.opcheck(
         operations.arun_loss.default,
-        (*tensors, *readout, target, None, None, None, LARGE, True, needed),
+        (*tensors, None, None, None, *readout, target, None, LARGE, True, needed),
     )
-    torch.library.opcheck(operations.arun_trace.default, [*(t.detach() for t in tensors), True])
+    plain = [*(t.detach() for t in tensors), None, None, None, True]
+    torch.library.opcheck(operations.arun_trace.default, plain)
 
 
 def test_compile_keeps_one_graph_and_the_same_bits(arun_inputs):

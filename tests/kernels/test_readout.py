@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from flat_calls import arun_loss, gamma_rnn_loss, reference_arun, reference_gamma_rnn
 from torch.nn.functional import linear
 
 from adaptrnn import ARUN, RNN, SequenceModel
 from adaptrnn._error import InputError
 from adaptrnn.kernels import native
-from adaptrnn.kernels.arun import arun_loss
-from adaptrnn.kernels.arun import reference as arun_reference
-from adaptrnn.kernels.gamma_rnn import gamma_rnn_loss
-from adaptrnn.kernels.gamma_rnn import reference as rnn_reference
 
 pytestmark = pytest.mark.skipif(native.why_not() is not None, reason="not built")
 
@@ -63,8 +60,8 @@ def fused(layer, tensors, readout, target, weights=None, **options):
 
 def rates_of(layer, tensors):
     if layer == "arun":
-        return arun_reference.arun(*tensors)[0]
-    return rnn_reference.gamma_rnn(*tensors[:3], *(tensors[3:] or (None, None)), layer)[0]
+        return reference_arun(*tensors)[0]
+    return reference_gamma_rnn(*tensors[:3], *(tensors[3:] or (None, None)), layer)[0]
 
 
 def plain(layer, tensors, readout, target, weights):
@@ -214,10 +211,10 @@ def test_torch_accepts_and_compiles_the_operation(layer, arun_inputs):
     operations = torch.ops.adaptrnn
     operation = operations.arun_loss if layer == "arun" else operations.gamma_rnn_loss
     name = () if layer == "arun" else (layer,)
-    needed = [t is not None for t in (*every, *readout)] + [False, False]
+    needed = [t is not None for t in (*every, None, None, None, *readout)]
     for budget in (0, LARGE):
-        options = (None, None, *name, budget, False, needed)
-        torch.library.opcheck(operation.default, (*every, *readout, target, weights, *options))
+        head, plan = (*readout, target, weights), (*name, budget, False, needed)
+        torch.library.opcheck(operation.default, (*every, None, None, None, *head, *plan))
 
     def loss(*leaves):
         count = len(tensors)

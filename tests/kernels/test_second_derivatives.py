@@ -14,14 +14,13 @@ import sys
 
 import pytest
 import torch
+from flat_calls import arun, arun_loss, gamma_rnn
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 from torch.nn.utils.rnn import pack_padded_sequence
 
 from adaptrnn import ARUN, GRU, LSTM, RNN
 from adaptrnn.kernels import native
-from adaptrnn.kernels.arun import arun, arun_loss
-from adaptrnn.kernels.gamma_rnn import gamma_rnn
 
 pytestmark = pytest.mark.skipif(native.why_not() is not None, reason="not built")
 

@@ -16,6 +16,7 @@ from torch.autograd import forward_ad
 from torch.nn.functional import linear
 
 from adaptrnn._error import bad, choose
+from adaptrnn.kernels import flat
 
 BACKENDS = ("auto", "reference", "cpu", "triton", "triton-graph")
 
@@ -33,9 +34,6 @@ MEMORY_BUDGET = 2**30
 FEW_INPUTS = 8
 """Up to so many inputs the kernels make the currents themselves, step by step; above, they are a
 product over all steps."""
-
-INPUT = "Tensor? weight_ih, Tensor? bias_ih"
-"""Arguments of the operations with which their first tensor is the input, not currents."""
 
 _NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 
@@ -186,18 +184,23 @@ def given(
     return x, weight_ih, weight_ih.new_zeros(size) if bias_ih is None else bias_ih
 
 
-def named(names: Sequence[str], tensors: Sequence[Tensor | None]) -> dict[str, Tensor | None]:
-    """Arrays for `run`: tensors of these names, then weight_ih and bias_ih.
+def arrays(*groups: Any) -> dict[str, Tensor | None]:
+    """Arrays for `run`: the tensors of named tuples, by name.
 
-    With `weight_ih` the first is the input, not currents.
+    With `weight_ih` what the operation calls currents is its input.
     """
-    first = "currents" if tensors[-2] is None else "input"
-    return dict(zip((first, *names[1:], "weight_ih", "bias_ih"), contiguous(tensors), strict=True))
+    found = {
+        name: None if tensor is None else tensor.contiguous()
+        for name, tensor in flat.named(*groups).items()
+    }
+    if found.get("weight_ih") is not None:
+        found["input"] = found.pop("currents")
+    return found
 
 
-def refuse_gradient_of_input(tensors: Sequence[Tensor | None]) -> None:
+def refuse_gradient_of_input(currents: Tensor, weight_ih: Tensor | None) -> None:
     """Raise where an operation called directly would leave the input without its gradient."""
-    if tensors[-2] is not None and tensors[0] is not None and tensors[0].requires_grad:
+    if weight_ih is not None and currents.requires_grad:
         raise RuntimeError("with weight_ih the kernels have no gradient of the input")
 
 
@@ -250,11 +253,6 @@ def rnn_past(
     return _module.rnn_past(*sizes, dtype == torch.float64, bf16, _wanted())[1]
 
 
-def contiguous(tensors: Sequence[Tensor | None]) -> tuple[Tensor | None, ...]:
-    """The tensors as the native module reads them."""
-    return tuple(None if tensor is None else tensor.contiguous() for tensor in tensors)
-
-
 def zeros(like: Tensor, *shape: int) -> Tensor:
     """Zeros of that dtype and device, made without torch's threads where they are not needed.
 
@@ -265,6 +263,11 @@ def zeros(like: Tensor, *shape: int) -> Tensor:
     if not plain or like.dtype not in _NUMPY or torch.compiler.is_compiling():
         return like.new_zeros(shape)
     return torch.from_numpy(np.zeros(shape, _NUMPY[like.dtype]))
+
+
+def needs(tensors: Sequence[Tensor | None]) -> list[bool]:
+    """Whether the gradient of each is wanted."""
+    return [tensor is not None and tensor.requires_grad for tensor in tensors]
 
 
 def empty_gradients(tensors: Sequence[Tensor | None], needed: Sequence[bool]) -> tuple[Tensor, ...]:

@@ -3,20 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, linear
 
 from adaptrnn._error import bad
-from adaptrnn.kernels import native
+from adaptrnn.kernels import flat, native
 
-NAMES = ("weight_out", "bias_out")
-"""The tensors of the readout, in order."""
 
-SCHEMA = "Tensor weight_out, Tensor bias_out, Tensor target, Tensor? weights"
-"""Arguments of the operations that compute a loss; the input weights and options follow."""
+class Readout(NamedTuple):
+    """A linear readout of N rates to K outputs, and what its loss compares them with.
+
+    Attributes:
+        weight_out: (K, N).
+        bias_out: (K,).
+        target: classes 0 to K-1 at the last step (B,) or at every step (T, B), int64; or real
+            values at every step (T, B, K).
+        weights: (T, B) >= 0, how much a step counts in the mean; None for 1 everywhere, and with
+            one class a sample.
+    """
+
+    weight_out: Tensor
+    bias_out: Tensor
+    target: Tensor
+    weights: Tensor | None = None
+
+
+TRAINED = ("weight_out", "bias_out")
+"""The fields of `Readout` that have a gradient."""
 
 
 def mean_loss(outputs: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -53,28 +69,15 @@ def mean_loss(outputs: Tensor, target: Tensor, weights: Tensor | None = None) ->
     return (each * weights).sum() / weights.sum()
 
 
-def loss_of_rates(
-    rates: Tensor,
-    weight_out: Tensor,
-    bias_out: Tensor,
-    target: Tensor,
-    weights: Tensor | None,
-) -> tuple[Tensor, Tensor]:
+def loss_of_rates(rates: Tensor, readout: Readout) -> tuple[Tensor, Tensor]:
     """`mean_loss` of a linear readout of rates (B, N) or (T, B, N), and its outputs."""
-    outputs = linear(rates, weight_out, bias_out)
-    return mean_loss(outputs, target, weights), outputs.detach()
+    outputs = linear(rates, readout.weight_out, readout.bias_out)
+    return mean_loss(outputs, readout.target, readout.weights), outputs.detach()
 
 
-def check(
-    steps: int,
-    batch: int,
-    size: int,
-    weight_out: Tensor,
-    bias_out: Tensor,
-    target: Tensor,
-    weights: Tensor | None,
-) -> None:
+def check(steps: int, batch: int, size: int, readout: Readout) -> None:
     """Raise an InputError for shapes and dtypes that do not fit."""
+    weight_out, bias_out, target, weights = readout
     if weight_out.ndim != 2 or weight_out.shape[0] < 1 or weight_out.shape[1] != size:
         raise bad("weight_out.shape", tuple(weight_out.shape), f"(K, N) = (K, {size})")
     outputs, every = weight_out.shape[0], (steps, batch)
@@ -91,117 +94,135 @@ def check(
         raise bad("weights.shape", tuple(weights.shape), allowed)
 
 
-def check_classes(target: Tensor, outputs: int) -> None:
+def check_classes(readout: Readout) -> None:
     """Raise an InputError for a class outside 0 to K-1; a traced call cannot look."""
+    target, outputs = readout.target, readout.weight_out.shape[0]
     if target.is_floating_point() or torch.compiler.is_compiling():
         return
     if not 0 <= int(target.min()) <= int(target.max()) < outputs:
         raise bad("target", target, f"classes from 0 to K-1 = {outputs - 1}")
 
 
-def served(backend: str, target: Tensor, weights: Tensor | None, *tensors: Tensor | None) -> bool:
+def served(backend: str, readout: Readout, *tensors: Tensor | None) -> bool:
     """Whether a native kernel computes this loss; it has no gradient by target and weights."""
-    given = [target] if weights is None else [target, weights]
+    given = [t for t in (readout.target, readout.weights) if t is not None]
+    tensors = (*tensors, readout.weight_out, readout.bias_out)
     if not native.takes(backend, *tensors) or any(t.device.type != "cpu" for t in given):
         return False
     return not (torch.is_grad_enabled() and any(t.requires_grad for t in given))
 
 
-# What the operations of both layers share. Their arguments are the layer's own tensors, as many as
-# it has `names`, then `SCHEMA`, `native.INPUT` and options; their results the loss, the outputs,
-# and the gradients of the layer's tensors, of the readout and of the input weights.
+# What the operations of both layers share. Their arguments are the layer's tensors in two named
+# tuples, `Readout`, and a plan of their own; their results the loss, the outputs, and the gradients
+# of the layer's tensors and of what is `TRAINED` of the readout.
 
 
-def results(count: int, inputs: Sequence[Any]) -> tuple[Tensor, ...]:
-    """Empty results for a layer of `count` tensors; those not needed have no numbers."""
-    tensors, (weight_out, bias_out, target, _, *given) = inputs[:count], inputs[count : count + 6]
-    scores = tensors[0].new_empty(*target.shape[:2], weight_out.shape[0])
-    gradients = native.empty_gradients((*tensors, weight_out, bias_out, *given), inputs[-1])
-    return tensors[0].new_empty(()), scores, *gradients
+def with_gradient(*layer: Any) -> tuple[str, ...]:
+    """Names of the tensors whose gradients the operation of a layer computes.
+
+    Args:
+        layer: the classes of the layer's named tuples.
+    """
+    return (*flat.fields(*layer), *TRAINED)
+
+
+def needs(readout: Readout, *layer: Any) -> list[bool]:
+    """Whether the gradient of each tensor of `with_gradient` is wanted; the tuples themselves."""
+    named = flat.named(*layer, readout)
+    return native.needs([named[name] for name in with_gradient(*layer)])
+
+
+def results(readout: Readout, *layer: Any, needed: Sequence[bool]) -> tuple[Tensor, ...]:
+    """Empty results of an operation; gradients that are not needed have no numbers."""
+    named = flat.named(*layer, readout)
+    like: Tensor = named["currents"]
+    scores = like.new_empty(*readout.target.shape[:2], readout.weight_out.shape[0])
+    tensors = [named[name] for name in with_gradient(*layer)]
+    return like.new_empty(()), scores, *native.empty_gradients(tensors, needed)
 
 
 def fused(
-    operation: str, names: Sequence[str], inputs: Sequence[Any], *arguments: Any, each: int
+    operation: str,
+    readout: Readout,
+    *layer: Any,
+    arguments: Sequence[Any] = (),
+    each: int,
+    memory_budget: int,
+    bf16: bool,
+    needed: Sequence[bool],
 ) -> tuple[Tensor, ...]:
     """Run a native kernel that computes loss and gradient in one visit.
 
     Args:
         operation: of the native module.
-        names: of the layer's tensors.
-        inputs: of the torch operation; the last three are memory_budget, bf16 and needed.
+        readout: the readout and its targets.
+        layer: the named tuples of the layer's tensors.
         arguments: further ones of the native operation.
         each: bytes that one thread needs to keep the past of its tile.
+        memory_budget: bytes that all threads together may use for it.
+        bf16: whether operands of products are rounded to bfloat16.
+        needed: which gradients, as `needs`.
     """
-    count, (budget, bf16, _) = len(names), inputs[-3:]
-    tensors, (weight_out, bias_out, target, weights, *given) = (
-        inputs[:count],
-        inputs[count : count + 6],
-    )
-    currents = tensors[0]
+    target, counts = readout.target, readout.weights
+    currents: Tensor = flat.named(*layer)["currents"]
     steps, batch = currents.shape[:2]
-    outputs = weight_out.shape[0]
     losses = currents.new_empty(batch, dtype=torch.float64)
-    _, scores, *gradients = results(count, inputs)
+    _, scores, *gradients = results(readout, *layer, needed=needed)
     real = target.is_floating_point()
-    arrays = native.named(names, (*tensors, *given))
-    arrays |= {
-        "weight_out": weight_out.contiguous(),
-        "bias_out": bias_out.contiguous(),
+    arrays = native.arrays(*layer) | {
+        "weight_out": readout.weight_out.contiguous(),
+        "bias_out": readout.bias_out.contiguous(),
         "target": None if real else target.reshape(-1, batch).contiguous(),
         "values": target.to(currents.dtype).contiguous() if real else None,
-        "counts": None if weights is None else weights.to(currents.dtype).contiguous(),
-        "scores": scores.view(-1, batch, outputs),
+        "counts": None if counts is None else counts.to(currents.dtype).contiguous(),
+        "scores": scores.view(-1, batch, readout.weight_out.shape[0]),
         "loss": losses,
     }
-    every = (*names, *NAMES, "weight_ih", "bias_ih")
+    every = with_gradient(*layer)
     arrays |= {f"grad_{name}": g for name, g in zip(every, gradients, strict=True)}
-    fits = each * min(torch.get_num_threads(), batch) <= budget
+    fits = each * min(torch.get_num_threads(), batch) <= memory_budget
     segment = steps if fits else native.segment_length(steps, 10)
     native.run(operation, "fused", *arguments, arrays=arrays, segment=segment, bf16=bf16)
     return losses.sum().to(currents.dtype), scores, *gradients
 
 
-def differentiate(operation: Any, count: int, reference: Callable[..., Tensor]) -> None:
+def differentiate(operation: Any, *kinds: Any, reference: Callable[..., Tensor]) -> None:
     """Register the derivatives of an operation that computes a loss.
 
     Args:
         operation: the torch operation, made with `results` and `fused`.
-        count: of the layer's own tensors.
+        kinds: classes of its arguments: two of the layer, `Readout`, and that of its plan.
         reference: (arguments of the operation) -> loss, for second derivatives.
     """
-    end = count + 6
-    places = (*range(count + 2), count + 4, count + 5)  # of what has a gradient
+    *layer, _, plan = kinds
+    tensors, names = flat.fields(*layer, Readout), with_gradient(*layer)
 
     def context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-        native.refuse_gradient_of_input((inputs[0], *inputs[end - 2 : end]))
+        given = dict(zip(flat.fields(*kinds), inputs, strict=True))
+        native.refuse_gradient_of_input(given["currents"], given["weight_ih"])
         ctx.set_materialize_grads(False)
         ctx.mark_non_differentiable(*output[1:])
-        ctx.options = inputs[end:]
-        ctx.save_for_backward(*inputs[:end], *output[2:])
+        ctx.plan = [given[name] for name in flat.fields(plan)]
+        ctx.save_for_backward(*(given[name] for name in tensors), *output[2:])
 
     def gradient(ctx: Any, grad: Tensor | None, *_: Tensor | None) -> tuple[Any, ...]:
-        answer: list[Tensor | None] = [None] * (end + len(ctx.options))
         if grad is None:
-            return tuple(answer)
-        needed = [place for place in places if ctx.needs_input_grad[place]]
-        saved: tuple[Tensor, ...] = ctx.saved_tensors
+            return flat.by_name({}, *kinds)
+        wanted = dict(zip(flat.fields(*kinds), ctx.needs_input_grad, strict=True))
+        needed = [name for name in names if wanted[name]]
+        saved = iter(ctx.saved_tensors)
+        given = {name: next(saved) for name in tensors}
+        slopes = dict(zip(names, saved, strict=True))
         if torch.is_grad_enabled():  # the gradient is to be differentiated again
-            inputs: list[Any] = list(saved[:end])
-            for place, tensor in zip(
-                places, native.separate([saved[p] for p in places]), strict=True
-            ):
-                inputs[place] = tensor
-            loss = reference(*inputs, *ctx.options)
-            wanted = [inputs[place] for place in needed]
-            found = torch.autograd.grad(loss, wanted, grad, create_graph=True)
-            for place, value in zip(needed, found, strict=True):
-                answer[place] = value
-        else:
-            # a value can be looked at only outside of a graph being traced
-            one = type(grad) is Tensor and float(grad) == 1
-            for place, value in zip(places, saved[end:], strict=True):
-                if place in needed:
-                    answer[place] = value if one else value * grad
-        return tuple(answer)
+            apart = native.separate([given[name] for name in names])
+            given |= dict(zip(names, apart, strict=True))
+            loss = reference(*given.values(), *ctx.plan)
+            leaves = [given[name] for name in needed]
+            found = torch.autograd.grad(loss, leaves, grad, create_graph=True)
+            return flat.by_name(dict(zip(needed, found, strict=True)), *kinds)
+        # a value can be looked at only outside of a graph being traced
+        one = type(grad) is Tensor and float(grad) == 1
+        answer = {name: slopes[name] if one else slopes[name] * grad for name in needed}
+        return flat.by_name(answer, *kinds)
 
     operation.register_autograd(gradient, setup_context=context)

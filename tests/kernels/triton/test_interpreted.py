@@ -6,13 +6,21 @@ from functools import partial
 
 import pytest
 import torch
+from flat_calls import (
+    arun,
+    arun_loss,
+    arun_trace,
+    gamma_rnn,
+    gamma_rnn_trace,
+    reference_arun,
+    reference_arun_trace,
+    reference_gamma_rnn,
+    reference_gamma_rnn_trace,
+)
 from torch.nn.functional import cross_entropy, linear
 
 from adaptrnn import ARUN, RNN
-from adaptrnn.kernels.arun import arun, arun_loss, arun_trace
-from adaptrnn.kernels.arun import reference as arun_reference
-from adaptrnn.kernels.gamma_rnn import gamma_rnn, gamma_rnn_trace
-from adaptrnn.kernels.gamma_rnn import reference as gamma_reference
+from adaptrnn.kernels.arun.tensors import Inputs, Weights
 from adaptrnn.kernels.triton import arun as arun_triton
 from adaptrnn.kernels.triton import device, verify
 from adaptrnn.kernels.triton import gamma_rnn as gamma_triton
@@ -40,7 +48,7 @@ SHAPES = [
     (3, 2, 100, 20),
 ]
 LARGE = 2**40
-gamma_exact = partial(gamma_reference.gamma_rnn, nonlinearity="gamma")
+gamma_exact = partial(reference_gamma_rnn, nonlinearity="gamma")
 
 
 @pytest.fixture(autouse=True)
@@ -88,7 +96,7 @@ def close(relative, found, wanted, tolerance=TOLERANCE):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_arun_equals_the_reference(shape, budget, arun_inputs, relative, counts):
     exact = arun_inputs(*shape)
-    wanted, slopes, factors = differentiate(arun_reference.arun, exact)
+    wanted, slopes, factors = differentiate(reference_arun, exact)
     tensors = narrow(exact)
     results = arun(*tensors, backend="triton", memory_budget=budget)
     found = torch.autograd.grad(results, tensors, [factor.float() for factor in factors])
@@ -100,9 +108,11 @@ def test_arun_equals_the_reference(shape, budget, arun_inputs, relative, counts)
 @pytest.mark.parametrize("segment", [1, 3, 7, 100])
 def test_steps_below_at_and_above_a_segment(segment, keep, arun_inputs, relative):
     exact = arun_inputs(7, 3, 5, 4)
-    wanted, slopes, factors = differentiate(arun_reference.arun, exact)
+    wanted, slopes, factors = differentiate(reference_arun, exact)
     tensors = narrow(exact)
-    results = torch.ops.adaptrnn.arun_triton(*tensors, False, segment, keep, False)[:3]
+    results = torch.ops.adaptrnn.arun_triton(
+        *tensors, None, None, None, False, segment, keep, False
+    )[:3]
     found = torch.autograd.grad(results, tensors, [factor.float() for factor in factors])
     close(relative, (*results, *found), (*wanted, *slopes))
 
@@ -132,7 +142,7 @@ def test_a_shared_curve_has_one_gradient(gamma_inputs, relative):
 def test_gradient_of_one_result_only(result, arun_inputs, gamma_inputs, relative):
     """What is not used has no gradient, not one of zeros."""
     for function, reference, exact in (
-        (arun, arun_reference.arun, arun_inputs(5, 2, 7, 3)),
+        (arun, reference_arun, arun_inputs(5, 2, 7, 3)),
         (gamma_rnn, gamma_exact, gamma_inputs(5, 2, 7)),
     ):
         if result == 2 and function is gamma_rnn:
@@ -169,7 +179,7 @@ def test_last_only_no_gradients_and_trace(arun_inputs, gamma_inputs, relative):
         close(relative, arun(*tensors, backend="triton"), (output, h, g))
         signals = arun_trace(*tensors, backend="triton")
     exact = [tensor.detach().double() for tensor in tensors]
-    close(relative, signals, arun_reference.arun_trace(*exact))
+    close(relative, signals, reference_arun_trace(*exact))
     tensors = narrow(gamma_inputs(10, 3, 7))
     output, h = gamma_rnn(*tensors, backend="triton")
     with torch.no_grad():
@@ -178,7 +188,7 @@ def test_last_only_no_gradients_and_trace(arun_inputs, gamma_inputs, relative):
         a, rates = gamma_rnn_trace(*tensors, backend="triton")
     assert torch.equal(rates, output)
     exact = [tensor.detach().double() for tensor in tensors]
-    close(relative, [a], gamma_reference.gamma_rnn_trace(*exact, "gamma")[:1])
+    close(relative, [a], reference_gamma_rnn_trace(*exact, "gamma")[:1])
 
 
 def test_inputs_that_are_not_contiguous(arun_inputs, gamma_inputs):
@@ -212,7 +222,7 @@ def test_autocast_does_not_reach_the_kernels(arun_inputs, gamma_inputs):
 
 def test_second_derivatives_are_those_of_the_reference(arun_inputs, gamma_inputs, relative):
     for function, reference, exact in (
-        (arun, arun_reference.arun, arun_inputs(3, 2, 3, 2)),
+        (arun, reference_arun, arun_inputs(3, 2, 3, 2)),
         (gamma_rnn, gamma_exact, gamma_inputs(3, 2, 3)),
     ):
         found = []
@@ -233,7 +243,7 @@ def test_fused_loss_is_layer_readout_and_cross_entropy(arun_inputs, relative):
         *(verify.normal(1)(*s).requires_grad_() for s in ((4, 5), (4,))),
     ]
     target = torch.tensor([0, 3, 1])
-    scores = linear(arun_reference.arun(*exact[:9])[1], *exact[9:])
+    scores = linear(reference_arun(*exact[:9])[1], *exact[9:])
     loss = cross_entropy(scores, target)
     tensors = narrow(exact)
     results = arun_loss(*tensors, target, backend="triton")
@@ -245,15 +255,18 @@ def test_fused_loss_is_layer_readout_and_cross_entropy(arun_inputs, relative):
 def test_torch_accepts_the_operations(arun_inputs, gamma_inputs):
     tensors = narrow(arun_inputs(5, 2, 3, 2))
     for options in ((False, 3, False), (False, 3, True), (True, 3, False)):
-        torch.library.opcheck(torch.ops.adaptrnn.arun_triton.default, (*tensors, *options, False))
+        values = (*tensors, None, None, None, *options, False)
+        torch.library.opcheck(torch.ops.adaptrnn.arun_triton.default, values)
     with torch.no_grad():
         plain = [tensor.detach() for tensor in tensors]
         options = (True, 0, False)
-        torch.library.opcheck(torch.ops.adaptrnn.arun_triton.default, (*plain, *options, False))
+        values = (*plain, None, None, None, *options, False)
+        torch.library.opcheck(torch.ops.adaptrnn.arun_triton.default, values)
     tensors = narrow(gamma_inputs(5, 2, 3))
     for options in ((False, True), (True, True)):
         torch.library.opcheck(
-            torch.ops.adaptrnn.gamma_rnn_triton.default, (*tensors, *options, False)
+            torch.ops.adaptrnn.gamma_rnn_triton.default,
+            (*tensors, None, None, None, *options, False),
         )
 
 
@@ -278,7 +291,7 @@ def test_any_gain(gain, arun_inputs, gamma_inputs, relative):
     exact = arun_inputs(4, 3, 7, 5, gain=gain, gain_spread=0.01 * abs(gain))
     tensors = narrow(exact)
     exact = [tensor.detach().double().requires_grad_() for tensor in tensors]
-    wanted, _, factors = differentiate(arun_reference.arun, exact)
+    wanted, _, factors = differentiate(reference_arun, exact)
     results = arun(*tensors, backend="triton")
     found = torch.autograd.grad(results, tensors, [factor.float() for factor in factors])
     assert all(value.isfinite().all() for value in (*results, *found))
@@ -318,7 +331,7 @@ def test_the_self_check_runs_once_and_finds_a_planted_error(monkeypatch, arun_in
     assert verify.measure.cache_info().misses == 1
     found = verify.measure(arun_triton.compare, torch.device("cpu"), "tf32x3", 2)
     assert len(found) == 12 and max(found.values()) < TOLERANCE
-    right = arun_triton.backward
+    right, names = arun_triton.backward, (*Inputs._fields, *Weights._fields)
     for place, factor in ((5, 0.999), (3, float("nan"))):
 
         def wrong(*inputs, place=place, factor=factor):
@@ -329,7 +342,7 @@ def test_the_self_check_runs_once_and_finds_a_planted_error(monkeypatch, arun_in
         verify.measure.cache_clear()
         monkeypatch.setattr(arun_triton, "backward", wrong)
         for _ in range(2):  # an error is not remembered as a success
-            with pytest.raises(verify.KernelError, match=f"gradient of {arun_triton.NAMES[place]}"):
+            with pytest.raises(verify.KernelError, match=f"gradient of {names[place]}"):
                 arun(*tensors, backend="triton")
         counts["planted faults found"] += 1
     monkeypatch.setenv(verify.VARIABLE, "0")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from flat_calls import arun, gamma_rnn, reference_arun
 
-from adaptrnn.kernels.arun import arun
-from adaptrnn.kernels.gamma_rnn import gamma_rnn
 from adaptrnn.kernels.triton import arun as arun_triton
 from adaptrnn.kernels.triton import device, verify
 
@@ -173,12 +172,10 @@ def test_the_order_matters_where_a_program_needs_another(order):
 
 def gradients(arun_inputs, shape):
     """Results and gradients of the kernels and the float64 reference's."""
-    from adaptrnn.kernels.arun import reference
-
     exact = arun_inputs(*shape)
-    wanted, slopes, factors = verify.differentiate(reference.arun, exact, verify.normal(7))
+    wanted, slopes, factors = verify.differentiate(reference_arun, exact, verify.normal(7))
     tensors = leaves(exact)
-    results = torch.ops.adaptrnn.arun_triton(*tensors, False, 8, False, False)[:3]
+    results = torch.ops.adaptrnn.arun_triton(*tensors, None, None, None, False, 8, False, False)[:3]
     found = torch.autograd.grad(results, tensors, [factor.float() for factor in factors])
     return (*results, *found), (*wanted, *slopes)
 

@@ -1,5 +1,6 @@
 """A layer of adaptive recurrent units over a whole sequence."""
 
 from adaptrnn.kernels.arun.op import arun, arun_loss, arun_trace
+from adaptrnn.kernels.arun.tensors import ControllerWeights, Signals, Weights
 
-__all__ = ["arun", "arun_loss", "arun_trace"]
+__all__ = ["ControllerWeights", "Signals", "Weights", "arun", "arun_loss", "arun_trace"]

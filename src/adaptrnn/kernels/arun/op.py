@@ -2,45 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
 from adaptrnn._error import bad
-from adaptrnn.kernels import native, readout
+from adaptrnn.kernels import flat, native, readout
 from adaptrnn.kernels.arun import reference
+from adaptrnn.kernels.arun.tensors import Inputs, Results, Signals, Slopes, Weights
+from adaptrnn.kernels.readout import Readout
 from adaptrnn.kernels.triton import arun as on_gpu
-
-NAMES = (
-    "currents",
-    "h0",
-    "g0",
-    "weight_hh",
-    "weight_ag",
-    "weight_gg",
-    "bias_g",
-    "weight_gc",
-    "bias_gc",
-)
-"""The tensors of the operation, in order."""
 
 
 def arun(
     currents: Tensor,
     h0: Tensor,
     g0: Tensor,
-    weight_hh: Tensor,
-    weight_ag: Tensor,
-    weight_gg: Tensor,
-    bias_g: Tensor,
-    weight_gc: Tensor,
-    bias_gc: Tensor,
+    weights: Weights,
     *,
-    alpha: Tensor | None = None,
-    weight_ih: Tensor | None = None,
-    bias_ih: Tensor | None = None,
     last_only: bool = False,
     backend: str = "auto",
     memory_budget: int = native.MEMORY_BUDGET,
@@ -58,17 +38,7 @@ def arun(
             `weight_ih`, the input x (T, B, D) instead: currents_t = W_ih x_t + b_ih.
         h0: (B, N), initial rates.
         g0: (B, N, G), initial controller state of every neuron.
-        weight_hh: (N, N), recurrent weights.
-        weight_ag: (G,), from a neuron's activation to its controller.
-        weight_gg: (G, G), within the controller.
-        bias_g: (G,).
-        weight_gc: (2, G), readout of n (row 0) and s (row 1).
-        bias_gc: (2,).
-        alpha: (N,), dt / tau, 0 < alpha <= 1, of leaky neurons, whose rate is
-            (1 - alpha) h_{t-1} + alpha times the one above; None for 1. In plain torch only.
-        weight_ih: (N, D), the input weights, or None where currents are given. The currents of few
-            inputs (small D) are then never stored, unless the input's own gradient is wanted.
-        bias_ih: (N,), all that is added to every current, or None for 0.
+        weights: of the layer, see `Weights`. A leak, `alpha`, is computed in plain torch only.
         last_only: whether only the last rates are wanted; saves (T, B, N) numbers.
         backend: "auto" takes the native kernels where they can run; "reference" is plain torch;
             "cpu" is the native kernels or an error; "triton" is the kernels for NVIDIA GPUs or an
@@ -90,52 +60,41 @@ def arun(
     Example:
         >>> import torch
         >>> zero = torch.zeros
-        >>> h, last, g = arun(torch.ones(5, 2, 3), zero(2, 3), zero(2, 3, 4), zero(3, 3), zero(4),
-        ...                   zero(4, 4), zero(4), zero(2, 4), torch.tensor([1.0, 0.0]))
+        >>> weights = Weights(zero(3, 3), zero(4), zero(4, 4), zero(4), zero(2, 4),
+        ...                   torch.tensor([1.0, 0.0]))
+        >>> h, last, g = arun(torch.ones(5, 2, 3), zero(2, 3), zero(2, 3, 4), weights)
         >>> torch.allclose(h, torch.nn.functional.softplus(torch.ones(5, 2, 3)))
         True
     """
-    backend = native.without_leak(backend, alpha, h0.shape[-1])
-    others = (h0, g0, weight_hh, weight_ag, weight_gg, bias_g, weight_gc, bias_gc)
-    wanted = [*others, currents, *(t for t in (weight_ih, bias_ih) if t is not None)]
-    gradients = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in wanted)
+    backend = native.without_leak(backend, weights.alpha, h0.shape[-1])
+    given = native.needs((currents, h0, g0, *weights))
     bf16 = native.bfloat16(precision, h0.dtype)
-    currents, weight, bias = native.given(backend, currents, weight_ih, bias_ih, *others)
-    tensors = (currents, *others)
-    _check(*tensors, memory_budget=memory_budget, weight_ih=weight)
+    inputs, weights = _given(backend, Inputs(currents, h0, g0), weights)
+    _check(inputs, weights, memory_budget)
     if backend in native.ON_GPU:
         options: dict[str, Any] = {"last_only": last_only, "backend": backend}
-        return on_gpu.arun(*tensors, **options, memory_budget=memory_budget)
-    if not native.takes(backend, *tensors):
-        output, h, g = _reference(*tensors, weight, bias, alpha=alpha)
+        return on_gpu.arun(*inputs, weights, **options, memory_budget=memory_budget)
+    if not native.takes(backend, *inputs, *weights):
+        output, h, g = reference.arun(*inputs, weights)
         return (output[:0] if last_only else output), h, g
     segment, keep = 0, False
-    if gradients:
-        steps, batch, size = currents.shape[0], *h0.shape
-        past = steps * batch * size * (g0.shape[-1] + 4) * currents.element_size()
+    if torch.is_grad_enabled() and any(given):
+        steps, batch, size = inputs.currents.shape[0], *h0.shape
+        past = steps * batch * size * (g0.shape[-1] + 4) * h0.element_size()
         keep = past <= memory_budget and not torch.compiler.is_compiling()
         segment = steps if keep else native.segment_length(steps, batch)
-    return torch.ops.adaptrnn.arun(*tensors, weight, bias, last_only, segment, keep, bf16)[:3]
+    plan = Plan(last_only, segment, keep, bf16)
+    output, h, g, *_ = torch.ops.adaptrnn.arun(*flat.join(inputs, weights, plan))
+    return output, h, g
 
 
 def arun_loss(
     currents: Tensor,
     h0: Tensor,
     g0: Tensor,
-    weight_hh: Tensor,
-    weight_ag: Tensor,
-    weight_gg: Tensor,
-    bias_g: Tensor,
-    weight_gc: Tensor,
-    bias_gc: Tensor,
-    weight_out: Tensor,
-    bias_out: Tensor,
-    target: Tensor,
-    weights: Tensor | None = None,
+    weights: Weights,
+    head: Readout,
     *,
-    alpha: Tensor | None = None,
-    weight_ih: Tensor | None = None,
-    bias_ih: Tensor | None = None,
     backend: str = "auto",
     memory_budget: int = native.MEMORY_BUDGET,
     precision: str = "auto",
@@ -152,26 +111,13 @@ def arun_loss(
     while that fits in the memory budget, and computes nothing twice.
 
     Args:
-        currents: (T, B, N), and so on to `bias_gc` as for `arun`. With `weight_ih`, the input x
+        currents: (T, B, N), and so on to `weights` as for `arun`. With `weight_ih`, the input x
             (T, B, D) instead: currents_t = W_ih x_t + b_ih.
         h0: (B, N).
         g0: (B, N, G).
-        weight_hh: (N, N).
-        weight_ag: (G,).
-        weight_gg: (G, G).
-        bias_g: (G,).
-        weight_gc: (2, G).
-        bias_gc: (2,).
-        weight_out: (K, N), the readout.
-        bias_out: (K,).
-        target: classes 0 to K-1 at the last step (B,) or at every step (T, B), int64; or real
-            values at every step (T, B, K).
-        weights: (T, B) >= 0, how much a step counts in the mean; None for 1 everywhere, and with
-            one class a sample.
-        alpha: (N,), dt / tau, 0 < alpha <= 1, of leaky neurons, whose rate is
-            (1 - alpha) h_{t-1} + alpha times the one above; None for 1. In plain torch only.
-        weight_ih: (N, D), the input weights, or None where currents are given.
-        bias_ih: (N,), all that is added to every current, or None for 0.
+        weights: of the layer.
+        head: the readout, its targets and the weights w of the steps, see
+            `adaptrnn.kernels.readout.Readout`.
         backend: as for `arun`.
         memory_budget: bytes that all threads together may use to keep the past; as for `arun`.
         precision: as for `arun`.
@@ -184,46 +130,38 @@ def arun_loss(
 
     Example:
         >>> zero = torch.zeros
+        >>> weights = Weights(zero(3, 3), zero(4), zero(4, 4), zero(4), zero(2, 4),
+        ...                   torch.tensor([1.0, 0.0]))
+        >>> head = Readout(zero(10, 3), zero(10), torch.tensor([3, 7]))
         >>> loss, outputs = arun_loss(
-        ...     torch.ones(5, 2, 3), zero(2, 3), zero(2, 3, 4), zero(3, 3), zero(4), zero(4, 4),
-        ...     zero(4), zero(2, 4), torch.tensor([1.0, 0.0]), zero(10, 3), zero(10),
-        ...     torch.tensor([3, 7]))
+        ...     torch.ones(5, 2, 3), zero(2, 3), zero(2, 3, 4), weights, head)
         >>> float(loss), outputs.shape  # ln 10
         (2.302..., torch.Size([2, 10]))
     """
-    backend = native.without_leak(backend, alpha, h0.shape[-1])
-    outward = weight_out, bias_out
+    backend = native.without_leak(backend, weights.alpha, h0.shape[-1])
     bf16 = native.bfloat16(precision, h0.dtype)
-    currents, *given = native.given(backend, currents, weight_ih, bias_ih, h0, *outward)
-    tensors = (
-        currents,
-        h0,
-        g0,
-        weight_hh,
-        weight_ag,
-        weight_gg,
-        bias_g,
-        weight_gc,
-        bias_gc,
+    inputs, weights = _given(
+        backend, Inputs(currents, h0, g0), weights, head.weight_out, head.bias_out
     )
-    _check(*tensors, memory_budget=memory_budget, weight_ih=given[0])
-    steps, batch, size = *currents.shape[:2], weight_hh.shape[0]
-    readout.check(steps, batch, size, weight_out, bias_out, target, weights)
-    last_only, head = target.ndim == 1, (weight_out, bias_out, target, weights)
+    _check(inputs, weights, memory_budget)
+    steps, (batch, size) = inputs.currents.shape[0], h0.shape
+    readout.check(steps, batch, size, head)
+    last_only = head.target.ndim == 1
     if backend in native.ON_GPU:
         options: dict[str, Any] = {"last_only": last_only, "backend": backend}
-        output, h, _ = on_gpu.arun(*tensors, **options, memory_budget=memory_budget)
-        return readout.loss_of_rates(h if last_only else output, *head)
-    if not readout.served(backend, target, weights, *tensors, *outward):
-        return _reference_loss(*tensors, *head, *given, alpha=alpha)
-    readout.check_classes(target, weight_out.shape[0])
-    needed = [t is not None and t.requires_grad for t in (*tensors, *outward, *given)]
+        output, h, _ = on_gpu.arun(*inputs, weights, **options, memory_budget=memory_budget)
+        return readout.loss_of_rates(h if last_only else output, head)
+    if not readout.served(backend, head, *inputs, *weights):
+        return _reference_loss(inputs, weights, head)
+    readout.check_classes(head)
+    needed = readout.needs(head, inputs, weights)
     if not (torch.is_grad_enabled() and any(needed)):
-        plan = (last_only, 0, False, bf16)
-        output, h, *_ = torch.ops.adaptrnn.arun(*tensors, *given, *plan)
-        return readout.loss_of_rates(h if last_only else output, *head)
-    last = (memory_budget, bf16, needed)
-    loss, outputs = torch.ops.adaptrnn.arun_loss(*tensors, *head, *given, *last)[:2]
+        plan = Plan(last_only, segment=0, keep=False, bf16=bf16)
+        output, h, *_ = torch.ops.adaptrnn.arun(*flat.join(inputs, weights, plan))
+        return readout.loss_of_rates(h if last_only else output, head)
+    last = LossPlan(memory_budget, bf16, needed)
+    arguments = flat.join(inputs, weights, head, last)
+    loss, outputs, *_ = torch.ops.adaptrnn.arun_loss(*arguments)
     return loss, outputs.detach()
 
 
@@ -231,17 +169,11 @@ def arun_trace(
     currents: Tensor,
     h0: Tensor,
     g0: Tensor,
-    weight_hh: Tensor,
-    weight_ag: Tensor,
-    weight_gg: Tensor,
-    bias_g: Tensor,
-    weight_gc: Tensor,
-    bias_gc: Tensor,
+    weights: Weights,
     *,
-    alpha: Tensor | None = None,
     backend: str = "auto",
     precision: str = "auto",
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> Signals:
     """Every internal signal (a, g, n, s, h) of all time steps; arguments as `arun`.
 
     The native kernels give these without gradients; the reference runs where they are wanted.
@@ -252,134 +184,162 @@ def arun_trace(
     Example:
         >>> import torch
         >>> zero = torch.zeros
-        >>> a, g, n, s, h = arun_trace(torch.ones(5, 2, 3), zero(2, 3), zero(2, 3, 4), zero(3, 3),
-        ...                            zero(4), zero(4, 4), zero(4), zero(2, 4), zero(2) + 1)
-        >>> g.shape, float(n.min())
+        >>> weights = Weights(zero(3, 3), zero(4), zero(4, 4), zero(4), zero(2, 4), zero(2) + 1)
+        >>> signals = arun_trace(torch.ones(5, 2, 3), zero(2, 3), zero(2, 3, 4), weights)
+        >>> signals.g.shape, float(signals.n.min())
         (torch.Size([5, 2, 3, 4]), 1.0)
     """
-    tensors = (
-        currents,
-        h0,
-        g0,
-        weight_hh,
-        weight_ag,
-        weight_gg,
-        bias_g,
-        weight_gc,
-        bias_gc,
-    )
-    _check(*tensors, memory_budget=0)
-    backend = native.without_leak(backend, alpha, h0.shape[-1])
+    backend = native.without_leak(backend, weights.alpha, h0.shape[-1])
+    gradients = torch.is_grad_enabled() and any(native.needs((currents, h0, g0, *weights)))
     bf16 = native.bfloat16(precision, h0.dtype)
-    gradients = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    inputs, weights = _given(backend, Inputs(currents, h0, g0), weights)
+    _check(inputs, weights, memory_budget=0)
     if backend in native.ON_GPU and not gradients:
-        return on_gpu.arun_trace(*tensors)
-    if not native.takes(backend, *tensors) or gradients:
-        return reference.arun_trace(*tensors, alpha=alpha)
-    return torch.ops.adaptrnn.arun_trace(*tensors, bf16)
+        return Signals(*on_gpu.arun_trace(*inputs, weights))
+    if not native.takes(backend, *inputs, *weights) or gradients:
+        return reference.arun_trace(*inputs, weights)
+    arguments = flat.join(inputs, weights, TracePlan(bf16))
+    return Signals(*torch.ops.adaptrnn.arun_trace(*arguments))
 
 
-# The operations that torch knows: forward and backward are each one node of a graph.
-
-_TENSORS = ", ".join(f"Tensor {name}" for name in NAMES)
-_GIVEN = f"{_TENSORS}, {native.INPUT}"
+# The operations that torch knows: forward and backward are each one node of a graph. Their
+# arguments and results are the fields of these, one after another.
 
 
-def _reference(*tensors: Any, alpha: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-    """The same eleven tensors to the reference."""
-    x, *others, weight_ih, bias_ih = tensors
-    currents = x if weight_ih is None else linear(x, weight_ih, bias_ih)
-    return reference.arun(currents, *others, alpha=alpha)
+class Past(NamedTuple):
+    """For the backward pass: states before each segment, or all there was."""
+
+    kept_h: Tensor
+    kept_g: Tensor
+    past: Tensor
 
 
-def _results(count: int) -> str:
-    return "(" + ", ".join(["Tensor"] * count) + ")"
+class Plan(NamedTuple):
+    """How the forward pass runs: steps between two kept states (0 for none), or all is kept."""
+
+    last_only: bool
+    segment: int
+    keep: bool
+    bf16: bool
+
+
+class BackwardPlan(NamedTuple):
+    """How the backward pass runs, and which gradients of `Inputs` and `Weights` are needed."""
+
+    segment: int
+    bf16: bool
+    needed: list[bool]
+
+
+class LossPlan(NamedTuple):
+    """How the loss is computed, and which gradients are needed."""
+
+    memory_budget: int
+    bf16: bool
+    needed: list[bool]
+
+
+class TracePlan(NamedTuple):
+    """How a trace is computed."""
+
+    bf16: bool
+
+
+_LAYER = (Inputs, Weights)
 
 
 @torch.library.custom_op(
     "adaptrnn::arun",
     mutates_args=(),
-    schema=f"({_GIVEN}, bool last_only, SymInt segment, bool keep, bool bf16) -> {_results(6)}",
+    schema=flat.schema(*_LAYER, Plan, results=len(flat.fields(Results, Past))),
 )
-def _arun(*inputs: Any) -> tuple[Tensor, ...]:
-    """output, h_last, g_last, and for the backward pass: kept_h, kept_g, or the whole past."""
-    segment, results = inputs[12], _arun_results(*inputs)
-    names = ("output", "h_last", "g_last", "kept_h", "kept_g", "past")
-    arrays = native.named(NAMES, inputs[:11]) | dict(zip(names, results, strict=True))
-    segment = segment or inputs[0].shape[0]
-    native.run("arun", "forward", arrays=arrays, segment=segment, bf16=inputs[14])
-    return results
+def _arun(*values: Any) -> tuple[Tensor, ...]:
+    """`Results` and `Past`."""
+    inputs, weights, plan = flat.parse(values, *_LAYER, Plan)
+    results, past = flat.parse(_arun_results(*values), Results, Past)
+    arrays = native.arrays(inputs, weights) | flat.named(results, past)
+    segment = plan.segment or inputs.currents.shape[0]
+    native.run("arun", "forward", arrays=arrays, segment=segment, bf16=plan.bf16)
+    return flat.join(results, past)
 
 
 @_arun.register_fake
-def _arun_results(*inputs: Any) -> tuple[Tensor, ...]:
-    currents, _, g0, *_, last_only, segment, keep, bf16 = inputs
-    steps, (batch, size, units) = currents.shape[0], g0.shape
-    states = (steps - 1) // segment if segment else 0
-    past = native.arun_past(steps, batch, size, units, currents.dtype, bf16)[0] if keep else 0
-    return (
-        currents.new_empty(0 if last_only else steps, batch, size),
-        currents.new_empty(batch, size),
-        currents.new_empty(batch, size, units),
-        currents.new_empty(0 if keep else states, batch, size),
-        currents.new_empty(0 if keep else states, batch, size, units),
-        currents.new_empty(past),
+def _arun_results(*values: Any) -> tuple[Tensor, ...]:
+    inputs, _, plan = flat.parse(values, *_LAYER, Plan)
+    new, steps = inputs.h0.new_empty, inputs.currents.shape[0]
+    batch, size, units = inputs.g0.shape
+    states = (steps - 1) // plan.segment if plan.segment else 0
+    past = 0
+    if plan.keep:
+        past, _ = native.arun_past(steps, batch, size, units, inputs.h0.dtype, plan.bf16)
+    results = Results(
+        output=new(0 if plan.last_only else steps, batch, size),
+        h_last=new(batch, size),
+        g_last=new(batch, size, units),
     )
+    kept = Past(
+        kept_h=new(0 if plan.keep else states, batch, size),
+        kept_g=new(0 if plan.keep else states, batch, size, units),
+        past=new(past),
+    )
+    return flat.join(results, kept)
 
 
 @torch.library.custom_op(
     "adaptrnn::arun_backward",
     mutates_args=(),
-    schema=f"(Tensor? grad_output, Tensor? grad_h_last, Tensor? grad_g_last, {_GIVEN}, "
-    "Tensor kept_h, Tensor kept_g, Tensor past, SymInt segment, bool bf16, bool[] needed)"
-    f" -> {_results(11)}",
+    schema=flat.schema(Slopes, *_LAYER, Past, BackwardPlan, results=len(flat.fields(*_LAYER))),
 )
-def _arun_backward(*inputs: Any) -> tuple[Tensor, ...]:
-    """Gradients of the eleven tensors; those not needed are empty."""
-    *tensors, segment, bf16, _ = inputs
-    others = native.contiguous((*tensors[:3], *tensors[14:]))
-    given = ("grad_output", "grad_h_last", "grad_g_last", "kept_h", "kept_g", "past")
-    arrays = native.named(NAMES, tensors[3:14]) | dict(zip(given, others, strict=True))
-    results = _arun_backward_results(*inputs)
-    names = (*NAMES, "weight_ih", "bias_ih")
+def _arun_backward(*values: Any) -> tuple[Tensor, ...]:
+    """Gradients of `Inputs` and `Weights`; those not needed are empty."""
+    slopes, inputs, weights, past, plan = flat.parse(values, Slopes, *_LAYER, Past, BackwardPlan)
+    arrays = native.arrays(slopes, inputs, weights, past)
+    results = _arun_backward_results(*values)
+    names = flat.fields(*_LAYER)
     arrays |= {f"grad_{name}": g for name, g in zip(names, results, strict=True)}
-    native.run("arun", "backward", arrays=arrays, segment=segment, bf16=bf16)
+    native.run("arun", "backward", arrays=arrays, segment=plan.segment, bf16=plan.bf16)
     return results
 
 
 @_arun_backward.register_fake
-def _arun_backward_results(*inputs: Any) -> tuple[Tensor, ...]:
-    return native.empty_gradients(inputs[3:14], inputs[-1])
+def _arun_backward_results(*values: Any) -> tuple[Tensor, ...]:
+    _, inputs, weights, _, plan = flat.parse(values, Slopes, *_LAYER, Past, BackwardPlan)
+    return native.empty_gradients((*inputs, *weights), plan.needed)
 
 
 def _arun_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    native.refuse_gradient_of_input(inputs[:11])
-    ctx.segment, ctx.bf16 = inputs[12], inputs[14]
+    given, weights, ctx.plan = flat.parse(inputs, *_LAYER, Plan)
+    native.refuse_gradient_of_input(given.currents, weights.weight_ih)
+    _, past = flat.parse(output, Results, Past)
     ctx.set_materialize_grads(False)
-    ctx.mark_non_differentiable(*output[3:])
-    ctx.save_for_backward(*inputs[:11], *output[3:])
+    ctx.mark_non_differentiable(*past)
+    ctx.save_for_backward(*flat.join(given, weights, past))
 
 
 def _arun_gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
-    needed = list(ctx.needs_input_grad[:11])
-    if all(grad is None for grad in grads[:3]):
-        return (None,) * 15
-    found = torch.ops.adaptrnn.arun_backward(
-        *grads[:3], *ctx.saved_tensors, ctx.segment, ctx.bf16, needed
-    )
-    return (*(g if need else None for g, need in zip(found, needed, strict=True)), *(None,) * 4)
+    slopes, _ = flat.parse(grads, Slopes, Past)
+    if all(slope is None for slope in slopes):
+        return flat.by_name({}, *_LAYER, Plan)
+    *wanted, _ = flat.parse(ctx.needs_input_grad, *_LAYER, Plan)
+    needed = [*flat.join(*wanted)]
+    plan = BackwardPlan(ctx.plan.segment, ctx.plan.bf16, needed)
+    found = torch.ops.adaptrnn.arun_backward(*slopes, *ctx.saved_tensors, *plan)
+    return flat.by_name(flat.needed(found, needed, *_LAYER), *_LAYER, Plan)
 
 
 def _arun_backward_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    slopes, given, weights, _, _ = flat.parse(inputs, Slopes, *_LAYER, Past, BackwardPlan)
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(*inputs[:14])
+    ctx.save_for_backward(*flat.join(slopes, given, weights))
 
 
 def _arun_second_gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     """Derivatives of the gradients, by the reference."""
-    weights, tensors = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
-    found = native.second_gradient(_reference, tensors, weights, grads)
-    return (*found, *(None,) * 6)
+    slopes, *tensors = flat.parse(ctx.saved_tensors, Slopes, *_LAYER)
+    found = native.second_gradient(_reference, flat.join(*tensors), slopes, grads)
+    names = flat.fields(Slopes, *_LAYER)
+    by_name = dict(zip(names, found, strict=True))
+    return flat.by_name(by_name, Slopes, *_LAYER, Past, BackwardPlan)
 
 
 _arun.register_autograd(_arun_gradient, setup_context=_arun_context)
@@ -387,67 +347,84 @@ _arun_backward.register_autograd(_arun_second_gradient, setup_context=_arun_back
 
 
 @torch.library.custom_op(
-    "adaptrnn::arun_trace", mutates_args=(), schema=f"({_TENSORS}, bool bf16) -> {_results(5)}"
+    "adaptrnn::arun_trace",
+    mutates_args=(),
+    schema=flat.schema(*_LAYER, TracePlan, results=len(Signals._fields)),
 )
-def _arun_trace(*inputs: Any) -> tuple[Tensor, ...]:
-    """a, g, n, s, h of all steps."""
-    *tensors, bf16 = inputs
-    results = _arun_trace_results(*inputs)
-    names = (*NAMES, "trace_a", "trace_g", "trace_n", "trace_s", "output")
-    arrays = dict(zip(names, (*native.contiguous(tensors), *results), strict=True))
-    native.run("arun", "forward", arrays=arrays, segment=tensors[0].shape[0], bf16=bf16)
-    return results
+def _arun_trace(*values: Any) -> tuple[Tensor, ...]:
+    """`Signals` of all steps."""
+    inputs, weights, plan = flat.parse(values, *_LAYER, TracePlan)
+    found = Signals(*_arun_trace_results(*values))
+    arrays = native.arrays(inputs, weights)
+    arrays |= {"trace_a": found.a, "trace_g": found.g, "trace_n": found.n, "trace_s": found.s}
+    steps = inputs.currents.shape[0]
+    arrays["output"] = found.h
+    native.run("arun", "forward", arrays=arrays, segment=steps, bf16=plan.bf16)
+    return found
 
 
 @_arun_trace.register_fake
-def _arun_trace_results(*inputs: Any) -> tuple[Tensor, ...]:
-    currents, _, g0, *_ = inputs
-    a, n, s, h = (currents.new_empty(currents.shape) for _ in range(4))
-    return a, currents.new_empty(*currents.shape, g0.shape[-1]), n, s, h
+def _arun_trace_results(*values: Any) -> tuple[Tensor, ...]:
+    inputs, _, _ = flat.parse(values, *_LAYER, TracePlan)
+    shape = (inputs.currents.shape[0], *inputs.h0.shape)
+    a, n, s, h = (inputs.h0.new_empty(shape) for _ in range(4))
+    return Signals(a, inputs.g0.new_empty(*shape, inputs.g0.shape[-1]), n, s, h)
 
 
 @torch.library.custom_op(
     "adaptrnn::arun_loss",
     mutates_args=(),
-    schema=f"({_TENSORS}, {readout.SCHEMA}, {native.INPUT}, SymInt memory_budget, bool bf16, "
-    f"bool[] needed) -> {_results(15)}",
+    schema=flat.schema(*_LAYER, Readout, LossPlan, results=2 + len(readout.with_gradient(*_LAYER))),
 )
-def _arun_loss(*inputs: Any) -> tuple[Tensor, ...]:
-    """The mean loss, the outputs, and the loss's gradients of the thirteen tensors."""
-    (steps, batch, _), (_, size, units) = inputs[0].shape, inputs[2].shape
-    bf16, outputs = inputs[-2], inputs[9].shape[0]
-    each = native.arun_past(steps, batch, size, units, inputs[0].dtype, bf16, outputs)[1]
-    return readout.fused("arun", NAMES, inputs, each=each)
+def _arun_loss(*values: Any) -> tuple[Tensor, ...]:
+    """The mean loss, the outputs, and the loss's gradients of `readout.with_gradient`."""
+    inputs, weights, head, plan = flat.parse(values, *_LAYER, Readout, LossPlan)
+    steps, (batch, size, units) = inputs.currents.shape[0], inputs.g0.shape
+    sizes, outputs = (steps, batch, size, units), head.weight_out.shape[0]
+    _, each = native.arun_past(*sizes, inputs.h0.dtype, plan.bf16, outputs)
+    return readout.fused("arun", head, inputs, weights, each=each, **plan._asdict())
 
 
 @_arun_loss.register_fake
-def _arun_loss_results(*inputs: Any) -> tuple[Tensor, ...]:
-    return readout.results(len(NAMES), inputs)
+def _arun_loss_results(*values: Any) -> tuple[Tensor, ...]:
+    inputs, weights, head, plan = flat.parse(values, *_LAYER, Readout, LossPlan)
+    return readout.results(head, inputs, weights, needed=plan.needed)
 
 
-def _reference_loss(*inputs: Any, alpha: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Loss and outputs by the reference; what comes after the fifteen tensors is not used."""
-    tensors, (weight, bias, target, weights), given = inputs[:9], inputs[9:13], inputs[13:15]
-    output, h, _ = _reference(*tensors, *given, alpha=alpha)
-    return readout.loss_of_rates(h if target.ndim == 1 else output, weight, bias, target, weights)
+def _reference(*values: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """The reference of flat arguments."""
+    inputs, weights = flat.parse(values, *_LAYER)
+    return reference.arun(*inputs, weights)
 
 
-readout.differentiate(_arun_loss, len(NAMES), lambda *inputs: _reference_loss(*inputs)[0])
+def _reference_loss(inputs: Inputs, weights: Weights, head: Readout) -> tuple[Tensor, Tensor]:
+    """Loss and outputs by the reference."""
+    output, h, _ = reference.arun(*inputs, weights)
+    return readout.loss_of_rates(h if head.target.ndim == 1 else output, head)
 
 
-def _check(
-    currents: Tensor,
-    h0: Tensor,
-    g0: Tensor,
-    weight_hh: Tensor,
-    weight_ag: Tensor,
-    weight_gg: Tensor,
-    bias_g: Tensor,
-    weight_gc: Tensor,
-    bias_gc: Tensor,
-    memory_budget: int,
-    weight_ih: Tensor | None = None,
-) -> None:
+def _loss_again(*values: Any) -> Tensor:
+    """The loss alone of flat arguments, by the reference."""
+    inputs, weights, head, _ = flat.parse(values, *_LAYER, Readout, LossPlan)
+    return _reference_loss(inputs, weights, head)[0]
+
+
+readout.differentiate(_arun_loss, *_LAYER, Readout, LossPlan, reference=_loss_again)
+
+
+def _given(
+    backend: str, inputs: Inputs, weights: Weights, *others: Tensor
+) -> tuple[Inputs, Weights]:
+    """What the operation is given: the input and its weights, or the currents made of them."""
+    rest = inputs.h0, inputs.g0, *others, *weights._replace(weight_ih=None, bias_ih=None)
+    made = native.given(backend, inputs.currents, weights.weight_ih, weights.bias_ih, *rest)
+    currents, weight_ih, bias_ih = made
+    weights = weights._replace(weight_ih=weight_ih, bias_ih=bias_ih)
+    return inputs._replace(currents=currents), weights
+
+
+def _check(inputs: Inputs, weights: Weights, memory_budget: int) -> None:
+    currents, g0, weight_ih = inputs.currents, inputs.g0, weights.weight_ih
     if currents.ndim != 3 or 0 in currents.shape:
         raise bad("currents.shape", tuple(currents.shape), "(T, B, N), each at least 1")
     if g0.ndim != 3 or 0 in g0.shape:
@@ -456,14 +433,14 @@ def _check(
     if weight_ih is not None:
         size = weight_ih.shape[0]
     for name, value, axes, shape in (
-        ("h0", h0, "B, N", (batch, size)),
+        ("h0", inputs.h0, "B, N", (batch, size)),
         ("g0", g0, "B, N, G", (batch, size, units)),
-        ("weight_hh", weight_hh, "N, N", (size, size)),
-        ("weight_ag", weight_ag, "G,", (units,)),
-        ("weight_gg", weight_gg, "G, G", (units, units)),
-        ("bias_g", bias_g, "G,", (units,)),
-        ("weight_gc", weight_gc, "2, G", (2, units)),
-        ("bias_gc", bias_gc, "2,", (2,)),
+        ("weight_hh", weights.weight_hh, "N, N", (size, size)),
+        ("weight_ag", weights.weight_ag, "G,", (units,)),
+        ("weight_gg", weights.weight_gg, "G, G", (units, units)),
+        ("bias_g", weights.bias_g, "G,", (units,)),
+        ("weight_gc", weights.weight_gc, "2, G", (2, units)),
+        ("bias_gc", weights.bias_gc, "2,", (2,)),
     ):
         if tuple(value.shape) != shape:
             raise bad(f"{name}.shape", tuple(value.shape), f"({axes}) = {shape}")

@@ -7,20 +7,18 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from adaptrnn.activation import gamma, leaky
+from adaptrnn.kernels.arun.tensors import ControllerWeights, Signals, Weights
 
 
 def control(
     a: Tensor,  # (...,)
     g: Tensor,  # (..., G)
-    weight_ag: Tensor,  # (G,)
-    weight_gg: Tensor,  # (G, G)
-    bias_g: Tensor,  # (G,)
-    weight_gc: Tensor,  # (2, G)
-    bias_gc: Tensor,  # (2,)
+    weights: ControllerWeights | Weights,
 ) -> tuple[Tensor, Tensor, Tensor]:  # g (..., G), n (...,), s (...,)
     """One step of the controller: g' = tanh(W_ag a + W_gg g + b_g), [n, s] = W_gc g' + b_c."""
-    g = torch.tanh(linear(g, weight_gg, bias_g) + a.unsqueeze(-1) * weight_ag)
-    n, s = linear(g, weight_gc, bias_gc).unbind(-1)
+    inner = linear(g, weights.weight_gg, weights.bias_g) + a.unsqueeze(-1) * weights.weight_ag
+    g = torch.tanh(inner)
+    n, s = linear(g, weights.weight_gc, weights.bias_gc).unbind(-1)
     return g, n, s
 
 
@@ -28,44 +26,42 @@ def step(
     current: Tensor,  # (..., N)
     h: Tensor,  # (..., N)
     g: Tensor,  # (..., N, G)
-    weight_hh: Tensor,  # (N, N)
-    *controller: Tensor,
-    alpha: Tensor | None = None,  # (N,)
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # a, g, n, s, h
+    weights: Weights,
+) -> Signals:
     """One time step: a = current + W_hh h, the controller, h = gamma(a; n, s), and the leak."""
-    a = current + linear(h, weight_hh)
-    g, n, s = control(a, g, *controller)
-    return a, g, n, s, leaky(h, gamma(a, n, s), alpha)
+    a = current + linear(h, weights.weight_hh)
+    g, n, s = control(a, g, weights)
+    return Signals(a, g, n, s, leaky(h, gamma(a, n, s), weights.alpha))
+
+
+def _currents(x: Tensor, weights: Weights) -> Tensor:
+    """The currents of all steps, W_ih x_t + b_ih, or those that are given, (T, B, N)."""
+    return x if weights.weight_ih is None else linear(x, weights.weight_ih, weights.bias_ih)
 
 
 def arun(
-    currents: Tensor,  # (T, B, N)
+    currents: Tensor,  # (T, B, N), or with weight_ih the input (T, B, D)
     h0: Tensor,  # (B, N)
     g0: Tensor,  # (B, N, G)
-    weight_hh: Tensor,  # (N, N)
-    *controller: Tensor,
-    alpha: Tensor | None = None,  # (N,)
+    weights: Weights,
 ) -> tuple[Tensor, Tensor, Tensor]:  # h (T, B, N), last h (B, N), last g (B, N, G)
     """All time steps. The input is unbound once: indexing it in the loop costs O(T^2) backward."""
     h, g, outputs = h0, g0, []
-    for current in currents.unbind(0):
-        _, g, _, _, h = step(current, h, g, weight_hh, *controller, alpha=alpha)
+    for current in _currents(currents, weights).unbind(0):
+        _, g, _, _, h = step(current, h, g, weights)
         outputs.append(h)
     return torch.stack(outputs), h, g
 
 
 def arun_trace(
-    currents: Tensor,  # (T, B, N)
+    currents: Tensor,  # (T, B, N), or with weight_ih the input (T, B, D)
     h0: Tensor,  # (B, N)
     g0: Tensor,  # (B, N, G)
-    weight_hh: Tensor,  # (N, N)
-    *controller: Tensor,
-    alpha: Tensor | None = None,  # (N,)
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:  # a, g, n, s, h, each (T, B, N[, G])
+    weights: Weights,
+) -> Signals:  # each (T, B, N[, G])
     """All time steps and every internal signal."""
     h, g, signals = h0, g0, []
-    for current in currents.unbind(0):
-        signals.append(step(current, h, g, weight_hh, *controller, alpha=alpha))
+    for current in _currents(currents, weights).unbind(0):
+        signals.append(step(current, h, g, weights))
         _, g, _, _, h = signals[-1]
-    a, g, n, s, h = (torch.stack(signal) for signal in zip(*signals, strict=True))
-    return a, g, n, s, h
+    return Signals(*(torch.stack(signal) for signal in zip(*signals, strict=True)))

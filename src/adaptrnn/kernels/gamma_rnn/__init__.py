@@ -1,5 +1,6 @@
 """h_t = f(currents_t + W_hh h_{t-1}; n, s) over a whole sequence."""
 
 from adaptrnn.kernels.gamma_rnn.op import gamma_rnn, gamma_rnn_loss, gamma_rnn_trace
+from adaptrnn.kernels.gamma_rnn.tensors import Weights
 
-__all__ = ["gamma_rnn", "gamma_rnn_loss", "gamma_rnn_trace"]
+__all__ = ["Weights", "gamma_rnn", "gamma_rnn_loss", "gamma_rnn_trace"]

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
 from adaptrnn._error import bad, choose
-from adaptrnn.kernels import native, readout
+from adaptrnn.kernels import flat, native, readout
 from adaptrnn.kernels.gamma_rnn import reference
+from adaptrnn.kernels.gamma_rnn.tensors import Inputs, Results, Slopes, Weights
+from adaptrnn.kernels.readout import Readout
 from adaptrnn.kernels.triton import gamma_rnn as on_gpu
-
-NAMES = ("currents", "h0", "weight_hh", "n", "s")
-"""The tensors of the operation, in order."""
 
 _NUMBERS = {
     name: number
@@ -26,14 +23,9 @@ _NUMBERS = {
 def gamma_rnn(
     currents: Tensor,
     h0: Tensor,
-    weight_hh: Tensor,
-    n: Tensor | None = None,
-    s: Tensor | None = None,
+    weights: Weights,
     nonlinearity: str = "gamma",
     *,
-    alpha: Tensor | None = None,
-    weight_ih: Tensor | None = None,
-    bias_ih: Tensor | None = None,
     last_only: bool = False,
     backend: str = "auto",
     memory_budget: int = native.MEMORY_BUDGET,
@@ -45,15 +37,8 @@ def gamma_rnn(
         currents: (T, B, N), everything that does not depend on h: input, biases and drive. With
             `weight_ih`, the input x (T, B, D) instead: currents_t = W_ih x_t + b_ih.
         h0: (B, N), initial rates.
-        weight_hh: (N, N), recurrent weights.
-        n: gain, () shared or (N,) one per neuron; only for "gamma".
-        s: saturation, as `n`.
+        weights: of the layer, see `Weights`. A leak, `alpha`, is computed in plain torch only.
         nonlinearity: "tanh", "relu", "linear", "softplus", "sigmoid" or "gamma".
-        alpha: (N,), dt / tau, 0 < alpha <= 1, of leaky neurons, whose rate is
-            (1 - alpha) h_{t-1} + alpha times the one above; None for 1. In plain torch only.
-        weight_ih: (N, D), the input weights, or None where currents are given. The currents of few
-            inputs (small D) are then never stored, unless the input's own gradient is wanted.
-        bias_ih: (N,), all that is added to every current, or None for 0.
         last_only: whether only the last rates are wanted; saves (T, B, N) numbers.
         backend: "auto" takes the native kernels where they can run; "reference" is plain torch;
             "cpu" is the native kernels or an error; "triton" is the kernels for NVIDIA GPUs
@@ -71,49 +56,40 @@ def gamma_rnn(
         InputError: shapes that do not fit, an unknown name, a backend that cannot run this.
 
     Example:
-        >>> h, last = gamma_rnn(torch.ones(5, 2, 3), torch.zeros(2, 3), torch.eye(3),
+        >>> h, last = gamma_rnn(torch.ones(5, 2, 3), torch.zeros(2, 3), Weights(torch.eye(3)),
         ...                     nonlinearity="linear")
         >>> last[0]
         tensor([5., 5., 5.])
     """
-    backend = native.without_leak(backend, alpha, h0.shape[-1])
+    backend = native.without_leak(backend, weights.alpha, h0.shape[-1])
     bf16 = native.bfloat16(precision, h0.dtype)
-    currents, *weights = native.given(backend, currents, weight_ih, bias_ih, h0, weight_hh, n, s)
-    _check(currents, h0, weight_hh, n, s, nonlinearity, memory_budget, weights[0])
+    inputs, weights = _given(backend, Inputs(currents, h0), weights)
+    _check(inputs, weights, nonlinearity, memory_budget)
     if backend in native.ON_GPU:
-        return on_gpu.gamma_rnn(
-            currents, h0, weight_hh, n, s, nonlinearity, last_only=last_only, backend=backend
-        )
-    if not native.takes(backend, currents, h0, weight_hh, n, s):
-        output, last = _reference(
-            currents, h0, weight_hh, n, s, *weights, nonlinearity=nonlinearity, alpha=alpha
-        )
+        options: dict[str, Any] = {"last_only": last_only, "backend": backend}
+        return on_gpu.gamma_rnn(*inputs, weights, nonlinearity, **options)
+    if not native.takes(backend, *inputs, *weights):
+        output, last = reference.gamma_rnn(*inputs, weights, nonlinearity)
         return (output[:0] if last_only else output), last
-    tensors = (currents, h0, weight_hh, _each(n, h0), _each(s, h0), *weights)
     segment, keep = 0, False
-    if torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tensors):
+    if torch.is_grad_enabled() and any(native.needs((*inputs, *weights))):
+        steps, batch = inputs.currents.shape[:2]
         extra = (last_only + (nonlinearity == "gamma")) * h0.element_size()
-        keep = extra * currents.shape[0] * h0.numel() <= memory_budget
-        segment = native.segment_length(*currents.shape[:2])
-    options = (nonlinearity, last_only, segment, keep, bf16)
-    return torch.ops.adaptrnn.gamma_rnn(*tensors, *options)[:2]
+        keep = extra * steps * h0.numel() <= memory_budget
+        segment = native.segment_length(steps, batch)
+    plan = Plan(nonlinearity, last_only, segment, keep, bf16)
+    arguments = flat.join(inputs, _one_each(weights), plan)
+    output, last, *_ = torch.ops.adaptrnn.gamma_rnn(*arguments)
+    return output, last
 
 
 def gamma_rnn_loss(
     currents: Tensor,
     h0: Tensor,
-    weight_hh: Tensor,
-    n: Tensor | None,
-    s: Tensor | None,
-    weight_out: Tensor,
-    bias_out: Tensor,
-    target: Tensor,
-    weights: Tensor | None = None,
+    weights: Weights,
+    head: Readout,
     nonlinearity: str = "gamma",
     *,
-    alpha: Tensor | None = None,
-    weight_ih: Tensor | None = None,
-    bias_ih: Tensor | None = None,
     backend: str = "auto",
     memory_budget: int = native.MEMORY_BUDGET,
     precision: str = "auto",
@@ -129,23 +105,12 @@ def gamma_rnn_loss(
     and gradient in one visit of the native kernel.
 
     Args:
-        currents: (T, B, N), and so on to `s` as for `gamma_rnn`. With `weight_ih`, the input x
-            (T, B, D) instead: currents_t = W_ih x_t + b_ih.
+        currents: (T, B, N), as for `gamma_rnn`. With `weight_ih`, the input x (T, B, D) instead.
         h0: (B, N).
-        weight_hh: (N, N).
-        n: () or (N,); only for "gamma".
-        s: () or (N,); only for "gamma".
-        weight_out: (K, N), the readout.
-        bias_out: (K,).
-        target: classes 0 to K-1 at the last step (B,) or at every step (T, B), int64; or real
-            values at every step (T, B, K).
-        weights: (T, B) >= 0, how much a step counts in the mean; None for 1 everywhere, and with
-            one class a sample.
+        weights: of the layer.
+        head: the readout, its targets and the weights w of the steps, see
+            `adaptrnn.kernels.readout.Readout`.
         nonlinearity: as for `gamma_rnn`.
-        alpha: (N,), dt / tau, 0 < alpha <= 1, of leaky neurons, whose rate is
-            (1 - alpha) h_{t-1} + alpha times the one above; None for 1. In plain torch only.
-        weight_ih: (N, D), the input weights, or None where currents are given.
-        bias_ih: (N,), all that is added to every current, or None for 0.
         backend: as for `gamma_rnn`.
         memory_budget: bytes that all threads together may use to keep the past; what does not fit
             is computed again from a state every ~sqrt(T) steps: the same numbers.
@@ -159,49 +124,44 @@ def gamma_rnn_loss(
 
     Example:
         >>> zero, y = torch.zeros, torch.tensor([[0, 1], [2, 3], [4, 5]])
+        >>> head = Readout(zero(10, 4), zero(10), y)
         >>> loss, outputs = gamma_rnn_loss(
-        ...     torch.ones(3, 2, 4), zero(2, 4), zero(4, 4), None, None, zero(10, 4), zero(10), y,
-        ...     nonlinearity="tanh")
+        ...     torch.ones(3, 2, 4), zero(2, 4), Weights(zero(4, 4)), head, nonlinearity="tanh")
         >>> float(loss), outputs.shape  # ln 10
         (2.302..., torch.Size([3, 2, 10]))
     """
-    backend = native.without_leak(backend, alpha, h0.shape[-1])
-    outward = weight_out, bias_out
+    backend = native.without_leak(backend, weights.alpha, h0.shape[-1])
     bf16 = native.bfloat16(precision, h0.dtype)
-    others = (h0, weight_hh, n, s, *outward)
-    currents, *given = native.given(backend, currents, weight_ih, bias_ih, *others)
-    _check(currents, h0, weight_hh, n, s, nonlinearity, memory_budget, given[0])
-    steps, batch = currents.shape[:2]
-    readout.check(steps, batch, h0.shape[-1], *outward, target, weights)
-    last_only, head = target.ndim == 1, (*outward, target, weights)
+    inputs, weights = _given(backend, Inputs(currents, h0), weights, head.weight_out, head.bias_out)
+    _check(inputs, weights, nonlinearity, memory_budget)
+    steps, (batch, size) = inputs.currents.shape[0], h0.shape
+    readout.check(steps, batch, size, head)
+    last_only = head.target.ndim == 1
     if backend in native.ON_GPU:
         options: dict[str, Any] = {"last_only": last_only, "backend": backend}
-        output, h = on_gpu.gamma_rnn(currents, h0, weight_hh, n, s, nonlinearity, **options)
-        return readout.loss_of_rates(h if last_only else output, *head)
-    if not readout.served(backend, target, weights, currents, *others):
-        plain = (currents, h0, weight_hh, n, s)
-        return _reference_loss(*plain, *head, *given, nonlinearity, alpha=alpha)
-    readout.check_classes(target, weight_out.shape[0])
-    tensors = (currents, h0, weight_hh, _each(n, h0), _each(s, h0))
-    needed = [t is not None and t.requires_grad for t in (*tensors, *outward, *given)]
+        output, h = on_gpu.gamma_rnn(*inputs, weights, nonlinearity, **options)
+        return readout.loss_of_rates(h if last_only else output, head)
+    if not readout.served(backend, head, *inputs, *weights):
+        return _reference_loss(inputs, weights, head, nonlinearity)
+    readout.check_classes(head)
+    weights = _one_each(weights)
+    needed = readout.needs(head, inputs, weights)
     if not (torch.is_grad_enabled() and any(needed)):
-        plan = (nonlinearity, last_only, 0, False, bf16)
-        output, h, *_ = torch.ops.adaptrnn.gamma_rnn(*tensors, *given, *plan)
-        return readout.loss_of_rates(h if last_only else output, *head)
-    last = (nonlinearity, memory_budget, bf16, needed)
-    loss, outputs = torch.ops.adaptrnn.gamma_rnn_loss(*tensors, *head, *given, *last)[:2]
+        plan = Plan(nonlinearity, last_only, segment=0, keep=False, bf16=bf16)
+        output, h, *_ = torch.ops.adaptrnn.gamma_rnn(*flat.join(inputs, weights, plan))
+        return readout.loss_of_rates(h if last_only else output, head)
+    last = LossPlan(nonlinearity, memory_budget, bf16, needed)
+    arguments = flat.join(inputs, weights, head, last)
+    loss, outputs, *_ = torch.ops.adaptrnn.gamma_rnn_loss(*arguments)
     return loss, outputs.detach()
 
 
 def gamma_rnn_trace(
     currents: Tensor,
     h0: Tensor,
-    weight_hh: Tensor,
-    n: Tensor | None = None,
-    s: Tensor | None = None,
+    weights: Weights,
     nonlinearity: str = "gamma",
     *,
-    alpha: Tensor | None = None,
     backend: str = "auto",
     precision: str = "auto",
 ) -> tuple[Tensor, Tensor]:
@@ -210,121 +170,171 @@ def gamma_rnn_trace(
     The native kernels give these without gradients; the reference runs where they are wanted.
 
     Example:
-        >>> a, h = gamma_rnn_trace(torch.ones(5, 2, 3), torch.zeros(2, 3), torch.eye(3),
+        >>> a, h = gamma_rnn_trace(torch.ones(5, 2, 3), torch.zeros(2, 3), Weights(torch.eye(3)),
         ...                        nonlinearity="relu")
         >>> torch.equal(h, a.relu())
         True
     """
-    _check(currents, h0, weight_hh, n, s, nonlinearity, 0)
-    backend = native.without_leak(backend, alpha, h0.shape[-1])
+    backend = native.without_leak(backend, weights.alpha, h0.shape[-1])
+    gradients = torch.is_grad_enabled() and any(native.needs((currents, h0, *weights)))
     bf16 = native.bfloat16(precision, h0.dtype)
-    tensors = (currents, h0, weight_hh, n, s)
-    gradients = torch.is_grad_enabled() and any(
-        tensor is not None and tensor.requires_grad for tensor in tensors
-    )
+    inputs, weights = _given(backend, Inputs(currents, h0), weights)
+    _check(inputs, weights, nonlinearity, memory_budget=0)
     if backend in native.ON_GPU and not gradients:
-        return on_gpu.gamma_rnn_trace(*tensors, nonlinearity)
-    if not native.takes(backend, *tensors) or gradients:
-        return reference.gamma_rnn_trace(*tensors, nonlinearity, alpha)
-    return torch.ops.adaptrnn.gamma_rnn_trace(
-        *tensors[:3], _each(n, h0), _each(s, h0), nonlinearity, bf16
-    )
+        return on_gpu.gamma_rnn_trace(*inputs, weights, nonlinearity)
+    if not native.takes(backend, *inputs, *weights) or gradients:
+        return reference.gamma_rnn_trace(*inputs, weights, nonlinearity)
+    arguments = flat.join(inputs, _one_each(weights), TracePlan(nonlinearity, bf16))
+    a, h = torch.ops.adaptrnn.gamma_rnn_trace(*arguments)
+    return a, h
 
 
-# The operations that torch knows: forward and backward are each one node of a graph.
+# The operations that torch knows: forward and backward are each one node of a graph. Their
+# arguments and results are the fields of these, one after another.
 
-_TENSORS = "Tensor currents, Tensor h0, Tensor weight_hh, Tensor? n, Tensor? s"
-_GIVEN = f"{_TENSORS}, {native.INPUT}"
+
+class Past(NamedTuple):
+    """For the backward pass: rates and activations of all steps, or rates before each segment."""
+
+    past_h: Tensor
+    past_a: Tensor
+    kept_h: Tensor
+
+
+class Plan(NamedTuple):
+    """How the forward pass runs: steps between two kept states (0 for none), or all is kept."""
+
+    nonlinearity: str
+    last_only: bool
+    segment: int
+    keep: bool
+    bf16: bool
+
+
+class BackwardPlan(NamedTuple):
+    """How the backward pass runs, and which gradients of `Inputs` and `Weights` are needed."""
+
+    nonlinearity: str
+    segment: int
+    bf16: bool
+    needed: list[bool]
+
+
+class LossPlan(NamedTuple):
+    """How the loss is computed, and which gradients are needed."""
+
+    nonlinearity: str
+    memory_budget: int
+    bf16: bool
+    needed: list[bool]
+
+
+class TracePlan(NamedTuple):
+    """How a trace is computed."""
+
+    nonlinearity: str
+    bf16: bool
+
+
+_LAYER = (Inputs, Weights)
 
 
 @torch.library.custom_op(
     "adaptrnn::gamma_rnn",
     mutates_args=(),
-    schema=f"({_GIVEN}, str nonlinearity, bool last_only, SymInt segment, bool keep, bool bf16)"
-    " -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+    schema=flat.schema(*_LAYER, Plan, results=len(flat.fields(Results, Past))),
 )
-def _gamma_rnn(*inputs: Any) -> tuple[Tensor, ...]:
-    """output, h_last, and for the backward pass: past_h, past_a, kept_h."""
-    results = _gamma_rnn_results(*inputs)
-    names = ("output", "h_last", "past_h", "past_a", "kept_h")
-    arrays = native.named(NAMES, inputs[:7]) | dict(zip(names, results, strict=True))
-    segment = inputs[9] or inputs[0].shape[0]
-    number, bf16 = _NUMBERS[inputs[7]], inputs[11]
-    native.run("rnn", "forward", number, arrays=arrays, segment=segment, bf16=bf16)
-    return results
+def _gamma_rnn(*values: Any) -> tuple[Tensor, ...]:
+    """`Results` and `Past`."""
+    inputs, weights, plan = flat.parse(values, *_LAYER, Plan)
+    results, past = flat.parse(_gamma_rnn_results(*values), Results, Past)
+    arrays = native.arrays(inputs, weights) | flat.named(results, past)
+    segment = plan.segment or inputs.currents.shape[0]
+    number = _NUMBERS[plan.nonlinearity]
+    native.run("rnn", "forward", number, arrays=arrays, segment=segment, bf16=plan.bf16)
+    return flat.join(results, past)
 
 
 @_gamma_rnn.register_fake
-def _gamma_rnn_results(*inputs: Any) -> tuple[Tensor, ...]:
-    currents, h0, *_, nonlinearity, last_only, segment, keep, _ = inputs
-    steps, (batch, size) = currents.shape[0], h0.shape
-    states = (steps - 1) // segment if segment and last_only and not keep else 0
-    return (
-        currents.new_empty(0 if last_only else steps, batch, size),
-        currents.new_empty(batch, size),
-        currents.new_empty(steps if keep and last_only else 0, batch, size),
-        currents.new_empty(steps if keep and nonlinearity == "gamma" else 0, batch, size),
-        currents.new_empty(states, batch, size),
+def _gamma_rnn_results(*values: Any) -> tuple[Tensor, ...]:
+    inputs, _, plan = flat.parse(values, *_LAYER, Plan)
+    new, steps, (batch, size) = inputs.h0.new_empty, inputs.currents.shape[0], inputs.h0.shape
+    apart = plan.segment and plan.last_only and not plan.keep
+    curve = plan.keep and plan.nonlinearity == "gamma"
+    results = Results(
+        output=new(0 if plan.last_only else steps, batch, size), h_last=new(batch, size)
     )
+    past = Past(
+        past_h=new(steps if plan.keep and plan.last_only else 0, batch, size),
+        past_a=new(steps if curve else 0, batch, size),
+        kept_h=new((steps - 1) // plan.segment if apart else 0, batch, size),
+    )
+    return flat.join(results, past)
 
 
 @torch.library.custom_op(
     "adaptrnn::gamma_rnn_backward",
     mutates_args=(),
-    schema=f"(Tensor? grad_output, Tensor? grad_h_last, {_GIVEN}, Tensor past_h,"
-    " Tensor past_a, Tensor kept_h, str nonlinearity, SymInt segment, bool bf16, bool[] needed)"
-    " -> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+    schema=flat.schema(Slopes, *_LAYER, Past, BackwardPlan, results=len(flat.fields(*_LAYER))),
 )
-def _gamma_rnn_backward(*inputs: Any) -> tuple[Tensor, ...]:
-    """Gradients of the seven tensors; those not needed are empty."""
-    *tensors, nonlinearity, segment, bf16, _ = inputs
-    others = native.contiguous((*tensors[:2], *tensors[9:]))
-    given = ("grad_output", "grad_h_last", "past_h", "past_a", "kept_h")
-    arrays = native.named(NAMES, tensors[2:9]) | dict(zip(given, others, strict=True))
-    results = _gamma_rnn_backward_results(*inputs)
-    names = (*NAMES, "weight_ih", "bias_ih")
+def _gamma_rnn_backward(*values: Any) -> tuple[Tensor, ...]:
+    """Gradients of `Inputs` and `Weights`; those not needed are empty."""
+    slopes, inputs, weights, past, plan = flat.parse(values, Slopes, *_LAYER, Past, BackwardPlan)
+    arrays = native.arrays(slopes, inputs, weights, past)
+    results = _gamma_rnn_backward_results(*values)
+    names = flat.fields(*_LAYER)
     arrays |= {f"grad_{name}": g for name, g in zip(names, results, strict=True)}
-    number = _NUMBERS[nonlinearity]
-    native.run("rnn", "backward", number, arrays=arrays, segment=segment, bf16=bf16)
+    number = _NUMBERS[plan.nonlinearity]
+    native.run("rnn", "backward", number, arrays=arrays, segment=plan.segment, bf16=plan.bf16)
     return results
 
 
 @_gamma_rnn_backward.register_fake
-def _gamma_rnn_backward_results(*inputs: Any) -> tuple[Tensor, ...]:
-    return native.empty_gradients(inputs[2:9], inputs[-1])
+def _gamma_rnn_backward_results(*values: Any) -> tuple[Tensor, ...]:
+    _, inputs, weights, _, plan = flat.parse(values, Slopes, *_LAYER, Past, BackwardPlan)
+    return native.empty_gradients((*inputs, *weights), plan.needed)
 
 
 def _context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    *tensors, ctx.nonlinearity, last_only, ctx.segment, _, ctx.bf16 = inputs
-    native.refuse_gradient_of_input(tensors)
+    given, weights, ctx.plan = flat.parse(inputs, *_LAYER, Plan)
+    native.refuse_gradient_of_input(given.currents, weights.weight_ih)
+    results, past = flat.parse(output, Results, Past)
     ctx.set_materialize_grads(False)
-    ctx.mark_non_differentiable(*output[2:])
-    past_h = output[2] if last_only else output[0]
-    ctx.save_for_backward(*tensors, past_h, *output[3:])
+    ctx.mark_non_differentiable(*past)
+    if not ctx.plan.last_only:
+        past = past._replace(past_h=results.output)
+    ctx.save_for_backward(*flat.join(given, weights, past))
 
 
 def _gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
-    needed = list(ctx.needs_input_grad[:7])
-    if all(grad is None for grad in grads[:2]):
-        return (None,) * 12
-    found = torch.ops.adaptrnn.gamma_rnn_backward(
-        *grads[:2], *ctx.saved_tensors, ctx.nonlinearity, ctx.segment, ctx.bf16, needed
-    )
-    return (*(g if n else None for g, n in zip(found, needed, strict=True)), *(None,) * 5)
+    slopes, _ = flat.parse(grads, Slopes, Past)
+    if all(slope is None for slope in slopes):
+        return flat.by_name({}, *_LAYER, Plan)
+    *wanted, _ = flat.parse(ctx.needs_input_grad, *_LAYER, Plan)
+    needed, plan = [*flat.join(*wanted)], ctx.plan
+    last = BackwardPlan(plan.nonlinearity, plan.segment, plan.bf16, needed)
+    found = torch.ops.adaptrnn.gamma_rnn_backward(*slopes, *ctx.saved_tensors, *last)
+    return flat.by_name(flat.needed(found, needed, *_LAYER), *_LAYER, Plan)
 
 
 def _backward_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    ctx.nonlinearity = inputs[12]
+    slopes, given, weights, _, plan = flat.parse(inputs, Slopes, *_LAYER, Past, BackwardPlan)
+    ctx.nonlinearity = plan.nonlinearity
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(*inputs[:9])
+    ctx.save_for_backward(*flat.join(slopes, given, weights))
 
 
 def _second_gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     """Derivatives of the gradients, by the reference."""
-    weights, tensors = ctx.saved_tensors[:2], ctx.saved_tensors[2:]
+    slopes, *tensors = flat.parse(ctx.saved_tensors, Slopes, *_LAYER)
 
-    function = partial(_reference, nonlinearity=ctx.nonlinearity)
-    return (*native.second_gradient(function, tensors, weights, grads), *(None,) * 7)
+    def function(*values: Any) -> tuple[Tensor, Tensor]:
+        inputs, weights = flat.parse(values, *_LAYER)
+        return reference.gamma_rnn(*inputs, weights, ctx.nonlinearity)
+
+    found = native.second_gradient(function, flat.join(*tensors), slopes, grads)
+    by_name = dict(zip(flat.fields(Slopes, *_LAYER), found, strict=True))
+    return flat.by_name(by_name, Slopes, *_LAYER, Past, BackwardPlan)
 
 
 _gamma_rnn.register_autograd(_gradient, setup_context=_context)
@@ -334,78 +344,95 @@ _gamma_rnn_backward.register_autograd(_second_gradient, setup_context=_backward_
 @torch.library.custom_op(
     "adaptrnn::gamma_rnn_trace",
     mutates_args=(),
-    schema=f"({_TENSORS}, str nonlinearity, bool bf16) -> (Tensor, Tensor)",
+    schema=flat.schema(*_LAYER, TracePlan, results=2),
 )
-def _gamma_rnn_trace(*inputs: Any) -> tuple[Tensor, ...]:
+def _gamma_rnn_trace(*values: Any) -> tuple[Tensor, ...]:
     """a, h of all steps."""
-    results = _gamma_rnn_trace_results(*inputs)
-    names = (*NAMES, "past_a", "output")
-    arrays = dict(zip(names, (*native.contiguous(inputs[:5]), *results), strict=True))
-    steps, number = inputs[0].shape[0], _NUMBERS[inputs[5]]
-    native.run("rnn", "forward", number, arrays=arrays, segment=steps, bf16=inputs[6])
-    return results
+    inputs, weights, plan = flat.parse(values, *_LAYER, TracePlan)
+    a, h = _gamma_rnn_trace_results(*values)
+    arrays = native.arrays(inputs, weights) | {"past_a": a, "output": h}
+    steps, number = inputs.currents.shape[0], _NUMBERS[plan.nonlinearity]
+    native.run("rnn", "forward", number, arrays=arrays, segment=steps, bf16=plan.bf16)
+    return a, h
 
 
 @_gamma_rnn_trace.register_fake
-def _gamma_rnn_trace_results(*inputs: Any) -> tuple[Tensor, ...]:
-    shape = inputs[0].shape
-    return inputs[0].new_empty(shape), inputs[0].new_empty(shape)
+def _gamma_rnn_trace_results(*values: Any) -> tuple[Tensor, ...]:
+    inputs, _, _ = flat.parse(values, *_LAYER, TracePlan)
+    shape = (inputs.currents.shape[0], *inputs.h0.shape)
+    return inputs.h0.new_empty(shape), inputs.h0.new_empty(shape)
 
 
 @torch.library.custom_op(
     "adaptrnn::gamma_rnn_loss",
     mutates_args=(),
-    schema=f"({_TENSORS}, {readout.SCHEMA}, {native.INPUT}, str nonlinearity, "
-    "SymInt memory_budget, bool bf16, bool[] needed) -> (Tensor, Tensor, Tensor, Tensor, Tensor, "
-    "Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)",
+    schema=flat.schema(*_LAYER, Readout, LossPlan, results=2 + len(readout.with_gradient(*_LAYER))),
 )
-def _gamma_rnn_loss(*inputs: Any) -> tuple[Tensor, ...]:
-    """The mean loss, the outputs, and the loss's gradients of the nine tensors."""
-    currents, h0, *_, nonlinearity, _, bf16, _ = inputs
-    steps, (batch, size), outputs = currents.shape[0], h0.shape, inputs[5].shape[0]
-    each = native.rnn_past(steps, batch, size, currents.dtype, bf16, outputs)
-    return readout.fused("rnn", NAMES, inputs, _NUMBERS[nonlinearity], each=each)
+def _gamma_rnn_loss(*values: Any) -> tuple[Tensor, ...]:
+    """The mean loss, the outputs, and the loss's gradients of `readout.with_gradient`."""
+    inputs, weights, head, plan = flat.parse(values, *_LAYER, Readout, LossPlan)
+    steps, (batch, size) = inputs.currents.shape[0], inputs.h0.shape
+    outputs = head.weight_out.shape[0]
+    each = native.rnn_past(steps, batch, size, inputs.h0.dtype, plan.bf16, outputs)
+    return readout.fused(
+        "rnn",
+        head,
+        inputs,
+        weights,
+        arguments=[_NUMBERS[plan.nonlinearity]],
+        each=each,
+        memory_budget=plan.memory_budget,
+        bf16=plan.bf16,
+        needed=plan.needed,
+    )
 
 
 @_gamma_rnn_loss.register_fake
-def _gamma_rnn_loss_results(*inputs: Any) -> tuple[Tensor, ...]:
-    return readout.results(len(NAMES), inputs)
+def _gamma_rnn_loss_results(*values: Any) -> tuple[Tensor, ...]:
+    inputs, weights, head, plan = flat.parse(values, *_LAYER, Readout, LossPlan)
+    return readout.results(head, inputs, weights, needed=plan.needed)
 
 
-def _reference_loss(*inputs: Any, alpha: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Loss and outputs by the reference; what comes after `nonlinearity` is not used."""
-    tensors, (weight, bias, target, weights), given = inputs[:5], inputs[5:9], inputs[9:11]
-    output, h = _reference(*tensors, *given, nonlinearity=inputs[11], alpha=alpha)
-    return readout.loss_of_rates(h if target.ndim == 1 else output, weight, bias, target, weights)
-
-
-readout.differentiate(_gamma_rnn_loss, len(NAMES), lambda *inputs: _reference_loss(*inputs)[0])
-
-
-def _reference(
-    *tensors: Any, nonlinearity: str, alpha: Tensor | None = None
+def _reference_loss(
+    inputs: Inputs, weights: Weights, head: Readout, nonlinearity: str
 ) -> tuple[Tensor, Tensor]:
-    """The same seven tensors to the reference."""
-    x, h0, weight_hh, n, s, weight_ih, bias_ih = tensors
-    currents = x if weight_ih is None else linear(x, weight_ih, bias_ih)
-    return reference.gamma_rnn(currents, h0, weight_hh, n, s, nonlinearity, alpha)
+    """Loss and outputs by the reference."""
+    output, h = reference.gamma_rnn(*inputs, weights, nonlinearity)
+    return readout.loss_of_rates(h if head.target.ndim == 1 else output, head)
 
 
-def _each(value: Tensor | None, h0: Tensor) -> Tensor | None:
-    """One value a neuron, (N,)."""
-    return None if value is None else value.expand(h0.shape[-1])
+def _loss_again(*values: Any) -> Tensor:
+    """The loss alone of flat arguments, by the reference."""
+    inputs, weights, head, plan = flat.parse(values, *_LAYER, Readout, LossPlan)
+    return _reference_loss(inputs, weights, head, plan.nonlinearity)[0]
 
 
-def _check(
-    currents: Tensor,
-    h0: Tensor,
-    weight_hh: Tensor,
-    n: Tensor | None,
-    s: Tensor | None,
-    nonlinearity: str,
-    memory_budget: int,
-    weight_ih: Tensor | None = None,
-) -> None:
+readout.differentiate(_gamma_rnn_loss, *_LAYER, Readout, LossPlan, reference=_loss_again)
+
+
+def _given(
+    backend: str, inputs: Inputs, weights: Weights, *others: Tensor
+) -> tuple[Inputs, Weights]:
+    """What the operation is given: the input and its weights, or the currents made of them."""
+    rest = inputs.h0, *others, *weights._replace(weight_ih=None, bias_ih=None)
+    made = native.given(backend, inputs.currents, weights.weight_ih, weights.bias_ih, *rest)
+    currents, weight_ih, bias_ih = made
+    weights = weights._replace(weight_ih=weight_ih, bias_ih=bias_ih)
+    return inputs._replace(currents=currents), weights
+
+
+def _one_each(weights: Weights) -> Weights:
+    """One gain and saturation a neuron, (N,), where all share one."""
+    n, s = (
+        None if value is None else value.expand(weights.weight_hh.shape[0])
+        for value in (weights.n, weights.s)
+    )
+    return weights._replace(n=n, s=s)
+
+
+def _check(inputs: Inputs, weights: Weights, nonlinearity: str, memory_budget: int) -> None:
+    currents, h0 = inputs
+    weight_hh, weight_ih = weights.weight_hh, weights.weight_ih
     choose("nonlinearity", nonlinearity, reference.ACTIVATIONS)
     if currents.ndim != 3 or 0 in currents.shape:
         raise bad("currents.shape", tuple(currents.shape), "(T, B, N), each at least 1")
@@ -416,7 +443,7 @@ def _check(
         raise bad("h0.shape", tuple(h0.shape), f"(B, N) = ({batch}, {size})")
     if weight_hh.shape != (size, size):
         raise bad("weight_hh.shape", tuple(weight_hh.shape), f"(N, N) = ({size}, {size})")
-    for name, value in (("n", n), ("s", s)):
+    for name, value in (("n", weights.n), ("s", weights.s)):
         if nonlinearity == "gamma":
             if value is None or value.shape not in ((), (size,)):
                 shape = None if value is None else tuple(value.shape)

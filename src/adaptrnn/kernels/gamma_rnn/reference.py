@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn.functional import linear
 
 from adaptrnn.activation import gamma, leaky
+from adaptrnn.kernels.gamma_rnn.tensors import Weights
 
 ACTIVATIONS: dict[str, Callable[[Tensor, Tensor | None, Tensor | None], Tensor]] = {
     "tanh": lambda a, n, s: torch.tanh(a),
@@ -24,44 +26,41 @@ ACTIVATIONS: dict[str, Callable[[Tensor, Tensor | None, Tensor | None], Tensor]]
 def step(
     current: Tensor,  # (..., N)
     h: Tensor,  # (..., N)
-    weight_hh: Tensor,  # (N, N)
-    n: Tensor | None,  # () or (N,)
-    s: Tensor | None,  # () or (N,)
+    weights: Weights,
     nonlinearity: str,
-    alpha: Tensor | None = None,  # (N,)
 ) -> tuple[Tensor, Tensor]:  # a, h: (..., N)
     """One time step: a = current + W_hh h, h = f(a; n, s), and the leak."""
-    a = current + torch.nn.functional.linear(h, weight_hh)
-    return a, leaky(h, ACTIVATIONS[nonlinearity](a, n, s), alpha)
+    a = current + linear(h, weights.weight_hh)
+    rate = ACTIVATIONS[nonlinearity](a, weights.n, weights.s)
+    return a, leaky(h, rate, weights.alpha)
+
+
+def _currents(x: Tensor, weights: Weights) -> Tensor:
+    """The currents of all steps, W_ih x_t + b_ih, or those that are given, (T, B, N)."""
+    return x if weights.weight_ih is None else linear(x, weights.weight_ih, weights.bias_ih)
 
 
 def gamma_rnn(
-    currents: Tensor,  # (T, B, N)
+    currents: Tensor,  # (T, B, N), or with weight_ih the input (T, B, D)
     h0: Tensor,  # (B, N)
-    weight_hh: Tensor,  # (N, N)
-    n: Tensor | None,  # () or (N,)
-    s: Tensor | None,  # () or (N,)
+    weights: Weights,
     nonlinearity: str,
-    alpha: Tensor | None = None,  # (N,)
 ) -> tuple[Tensor, Tensor]:  # h of all steps (T, B, N), the last (B, N)
     """All time steps. The input is unbound once: indexing it in the loop costs O(T^2) backward."""
     h, outputs = h0, []
-    for current in currents.unbind(0):
-        _, h = step(current, h, weight_hh, n, s, nonlinearity, alpha)
+    for current in _currents(currents, weights).unbind(0):
+        _, h = step(current, h, weights, nonlinearity)
         outputs.append(h)
     return torch.stack(outputs), h
 
 
 def gamma_rnn_trace(
-    currents: Tensor,  # (T, B, N)
+    currents: Tensor,  # (T, B, N), or with weight_ih the input (T, B, D)
     h0: Tensor,  # (B, N)
-    weight_hh: Tensor,  # (N, N)
-    n: Tensor | None,  # () or (N,)
-    s: Tensor | None,  # () or (N,)
+    weights: Weights,
     nonlinearity: str,
-    alpha: Tensor | None = None,  # (N,)
 ) -> tuple[Tensor, Tensor]:  # a, h of all steps (T, B, N)
     """All time steps: activations and rates."""
-    h, _ = gamma_rnn(currents, h0, weight_hh, n, s, nonlinearity, alpha)
+    h, _ = gamma_rnn(currents, h0, weights, nonlinearity)
     before = torch.cat([h0.unsqueeze(0), h[:-1]])
-    return currents + torch.nn.functional.linear(before, weight_hh), h
+    return _currents(currents, weights) + linear(before, weights.weight_hh), h

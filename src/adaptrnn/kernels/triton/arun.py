@@ -9,150 +9,211 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import linear, pad
 
-from adaptrnn.kernels import native
+from adaptrnn.kernels import flat, native
 from adaptrnn.kernels.arun import reference
+from adaptrnn.kernels.arun.tensors import (
+    ControllerWeights,
+    Inputs,
+    Results,
+    Signals,
+    Slopes,
+    Weights,
+)
 from adaptrnn.kernels.triton import device, graph, verify
 from adaptrnn.kernels.triton.settings import KERNELS, columns, pitch, setting
-
-NAMES = (
-    "currents",
-    "h0",
-    "g0",
-    "weight_hh",
-    "weight_ag",
-    "weight_gg",
-    "bias_g",
-    "weight_gc",
-    "bias_gc",
-)
-"""The tensors of the operation, in order."""
 
 CHUNK = 4096
 """Rows whose contributions to the weights' gradients one program sums."""
 
 
 def arun(
-    *tensors: Tensor, last_only: bool = False, memory_budget: int, backend: str = "triton"
+    currents: Tensor,
+    h0: Tensor,
+    g0: Tensor,
+    weights: Weights,
+    *,
+    last_only: bool = False,
+    memory_budget: int,
+    backend: str = "triton",
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The operation on a GPU; the nine tensors as `adaptrnn.kernels.arun.arun` takes them.
+    """The operation on a GPU; arguments as `adaptrnn.kernels.arun.arun` takes them.
+
+    There is neither a leak nor an input in place of the currents.
 
     Raises:
         InputError: the kernels cannot run this call.
         MissingExtraError: triton is not installed.
         RuntimeError: at the first use on a device, the kernels' numbers are wrong there.
     """
-    device.check(tensors, tensors[2].shape[-1])
-    (steps, batch, size), units = tensors[0].shape, tensors[2].shape[-1]
+    inputs, units = Inputs(currents, h0, g0), g0.shape[-1]
+    device.check((*inputs, *weights), units)
+    steps, batch, size = currents.shape
     segment, keep = 0, False
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors):
+    if torch.is_grad_enabled() and any(native.needs((*inputs, *weights))):
         segment = math.isqrt(steps - 1) + 1
         keep = 4 * steps * batch * size * (pitch(units) + 2) <= memory_budget
-    replay = backend == "triton-graph"
-    output, h, g, _, _ = torch.ops.adaptrnn.arun_triton(*tensors, last_only, segment, keep, replay)
+    plan = Plan(last_only, segment, keep, backend == "triton-graph")
+    output, h, g, *_ = torch.ops.adaptrnn.arun_triton(*flat.join(inputs, weights, plan))
     return (output[:0] if last_only else output), h, g
 
 
-def arun_trace(*tensors: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """a, g, n, s, h of all steps, without gradients."""
-    device.check(tensors, tensors[2].shape[-1])
-    h, _, _, a, kept = torch.ops.adaptrnn.arun_triton(*tensors, False, 1, True, False)
-    g = kept[1:, :, : tensors[2].shape[-1]].reshape(*h.shape, -1)
-    n, s = linear(g, *tensors[7:]).unbind(-1)
-    return a, g, n, s, h
+def arun_trace(currents: Tensor, h0: Tensor, g0: Tensor, weights: Weights) -> Signals:
+    """Every signal of all steps, without gradients."""
+    inputs, units = Inputs(currents, h0, g0), g0.shape[-1]
+    device.check((*inputs, *weights), units)
+    plan = Plan(last_only=False, segment=1, keep=True, replay=False)
+    values = torch.ops.adaptrnn.arun_triton(*flat.join(inputs, weights, plan))
+    results, past = flat.parse(values, Results, Past)
+    g = past.kept[1:, :, :units].reshape(*results.output.shape, -1)
+    n, s = linear(g, weights.weight_gc, weights.bias_gc).unbind(-1)
+    return Signals(past.a, g, n, s, results.output)
 
 
-# The operation and its derivatives, as torch knows them.
+# The operation and its derivatives, as torch knows them. Their arguments and results are the fields
+# of named tuples, one after another.
 
-_TENSORS = ", ".join(f"Tensor {name}" for name in NAMES)
+
+class Past(NamedTuple):
+    """For the backward pass: activations and kept states."""
+
+    a: Tensor
+    kept: Tensor
+
+
+class Plan(NamedTuple):
+    """How the forward pass runs.
+
+    Attributes:
+        last_only: whether only the last rates are wanted.
+        segment: steps between two kept states, 0 for no gradients.
+        keep: whether every state is kept.
+        replay: whether a CUDA graph is replayed.
+    """
+
+    last_only: bool
+    segment: int
+    keep: bool
+    replay: bool
+
+
+class BackwardPlan(NamedTuple):
+    """How the backward pass runs, and which gradients of `Inputs` and `Weights` are needed."""
+
+    segment: int
+    keep: bool
+    replay: bool
+    needed: list[bool]
+
+
+class Rates(NamedTuple):
+    """Rates of all steps, which the backward pass reads."""
+
+    output: Tensor
+
+
+_LAYER = (Inputs, Weights)
+_BACK = (Slopes, *_LAYER, Rates, Past)
 
 
 @torch.library.custom_op(
     "adaptrnn::arun_triton",
     mutates_args=(),
-    schema=f"({_TENSORS}, bool last_only, SymInt segment, bool keep, bool replay)"
-    " -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+    schema=flat.schema(*_LAYER, Plan, results=len(flat.fields(Results, Past))),
 )
-def _arun(*inputs: Any) -> tuple[Tensor, ...]:
-    """output, h_last, g_last, and for the backward pass: the activations and the kept states."""
-    precision = device.precision()
-    verify.once(compare, inputs[0].device, precision, inputs[2].shape[-1])
-    *options, replay = inputs[9:]
-    with device.on(inputs[0].device):
-        if replay:
-            return graph.run(forward, inputs[:9], options, precision)
-        return forward(*inputs[:9], *options, precision)
+def _arun(*values: Any) -> tuple[Tensor, ...]:
+    """`Results` and `Past`."""
+    inputs, weights, plan = flat.parse(values, *_LAYER, Plan)
+    precision, where = device.precision(), inputs.currents.device
+    verify.once(compare, where, precision, inputs.g0.shape[-1])
+    with device.on(where):
+        if plan.replay:
+            return graph.run(forward, flat.join(inputs, weights), plan, precision)
+        return forward(*values, precision)
 
 
 @_arun.register_fake
-def _results(*inputs: Any) -> tuple[Tensor, ...]:
-    currents, _, g0, *_, last_only, segment, keep, _ = inputs
-    steps, (batch, size, units) = currents.shape[0], g0.shape
-    states = (steps + 1 if keep else -(-steps // segment)) if segment else 0
-    return (
-        currents.new_empty(0 if last_only and not segment else steps, batch, size),
-        currents.new_empty(batch, size),
-        currents.new_empty(batch, size, units),
-        currents.new_empty(steps if segment else 0, batch, size),
-        currents.new_empty(states, batch * size, pitch(units)),
+def _results(*values: Any) -> tuple[Tensor, ...]:
+    inputs, _, plan = flat.parse(values, *_LAYER, Plan)
+    new, steps, segment = inputs.currents.new_empty, inputs.currents.shape[0], plan.segment
+    batch, size, units = inputs.g0.shape
+    states = (steps + 1 if plan.keep else -(-steps // segment)) if segment else 0
+    results = Results(
+        output=new(0 if plan.last_only and not segment else steps, batch, size),
+        h_last=new(batch, size),
+        g_last=new(batch, size, units),
     )
+    past = Past(
+        a=new(steps if segment else 0, batch, size),
+        kept=new(states, batch * size, pitch(units)),
+    )
+    return flat.join(results, past)
 
 
 @torch.library.custom_op(
     "adaptrnn::arun_triton_backward",
     mutates_args=(),
-    schema=f"(Tensor? grad_output, Tensor? grad_h_last, Tensor? grad_g_last, {_TENSORS}, "
-    "Tensor output, Tensor a, Tensor kept, SymInt segment, bool keep, bool replay, "
-    "bool[] needed) -> "
-    f"({', '.join(['Tensor'] * 9)})",
+    schema=flat.schema(*_BACK, BackwardPlan, results=len(flat.fields(*_LAYER))),
 )
-def _backward(*inputs: Any) -> tuple[Tensor, ...]:
-    """Gradients of the nine tensors; those not needed are empty."""
-    segment, keep, replay, needed = inputs[15:]
-    options, precision = (segment, keep, needed), device.precision()
-    with device.on(inputs[3].device):
-        if replay:
-            return graph.run(backward, inputs[:15], options, precision)
-        return backward(*inputs[:15], *options, precision)
+def _backward(*values: Any) -> tuple[Tensor, ...]:
+    """Gradients of `Inputs` and `Weights`; those not needed are empty."""
+    *tensors, plan = found = flat.parse(values, *_BACK, BackwardPlan)
+    _, inputs, *_ = found
+    precision = device.precision()
+    with device.on(inputs.currents.device):
+        if plan.replay:
+            return graph.run(backward, flat.join(*tensors), plan, precision)
+        return backward(*values, precision)
 
 
 @_backward.register_fake
-def _backward_results(*inputs: Any) -> tuple[Tensor, ...]:
-    return native.empty_gradients(inputs[3:12], inputs[-1])
+def _backward_results(*values: Any) -> tuple[Tensor, ...]:
+    _, inputs, weights, *_, plan = flat.parse(values, *_BACK, BackwardPlan)
+    return native.empty_gradients((*inputs, *weights), plan.needed)
 
 
 def _context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    ctx.options = inputs[10:13]
+    given, weights, ctx.plan = flat.parse(inputs, *_LAYER, Plan)
+    results, past = flat.parse(output, Results, Past)
     ctx.set_materialize_grads(False)
-    ctx.mark_non_differentiable(*output[3:])
-    ctx.save_for_backward(*inputs[:9], output[0], *output[3:])
+    ctx.mark_non_differentiable(*past)
+    ctx.save_for_backward(*flat.join(given, weights, Rates(results.output), past))
 
 
 def _gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
-    needed = list(ctx.needs_input_grad[:9])
-    if all(grad is None for grad in grads[:3]):
-        return (None,) * 13
-    found = torch.ops.adaptrnn.arun_triton_backward(
-        *grads[:3], *ctx.saved_tensors, *ctx.options, needed
-    )
-    return (*(g if need else None for g, need in zip(found, needed, strict=True)), *(None,) * 4)
+    slopes, _ = flat.parse(grads, Slopes, Past)
+    if all(slope is None for slope in slopes):
+        return flat.by_name({}, *_LAYER, Plan)
+    *wanted, _ = flat.parse(ctx.needs_input_grad, *_LAYER, Plan)
+    needed, plan = [*flat.join(*wanted)], ctx.plan
+    last = BackwardPlan(plan.segment, plan.keep, plan.replay, needed)
+    found = torch.ops.adaptrnn.arun_triton_backward(*slopes, *ctx.saved_tensors, *last)
+    return flat.by_name(flat.needed(found, needed, *_LAYER), *_LAYER, Plan)
 
 
 def _backward_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    slopes, given, weights, *_ = flat.parse(inputs, *_BACK, BackwardPlan)
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(*inputs[:12])
+    ctx.save_for_backward(*flat.join(slopes, given, weights))
 
 
 def _second_gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     """Derivatives of the gradients, by the reference."""
-    weights, tensors = ctx.saved_tensors[:3], ctx.saved_tensors[3:]
-    found = native.second_gradient(reference.arun, tensors, weights, grads)
-    return (*found, *(None,) * 7)
+    slopes, *tensors = flat.parse(ctx.saved_tensors, Slopes, *_LAYER)
+    found = native.second_gradient(_reference, flat.join(*tensors), slopes, grads)
+    by_name = dict(zip(flat.fields(Slopes, *_LAYER), found, strict=True))
+    return flat.by_name(by_name, *_BACK, BackwardPlan)
+
+
+def _reference(*values: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """The reference of flat arguments."""
+    inputs, weights = flat.parse(values, *_LAYER)
+    return reference.arun(*inputs, weights)
 
 
 _arun.register_autograd(_gradient, setup_context=_context)
@@ -193,39 +254,38 @@ class _Launcher:
         return sums.sum(0, dtype=torch.float64)
 
 
-def _padded(controller: tuple[Tensor, ...], units: int) -> tuple[Tensor, ...]:
+def _padded(weights: Weights, units: int) -> ControllerWeights:
     """The controller's weights with zeros up to U columns (and rows of W_gg)."""
-    weight_ag, weight_gg, bias_g, weight_gc, bias_gc = controller
     more = columns(units) - units
-    wide = (
-        pad(weight_ag, (0, more)),
-        pad(weight_gg, (0, more, 0, more)),
-        pad(bias_g, (0, more)),
-        pad(weight_gc, (0, more)),
-        bias_gc,
+    wide = ControllerWeights(
+        weight_ag=pad(weights.weight_ag, (0, more)),
+        weight_gg=pad(weights.weight_gg, (0, more, 0, more)),
+        bias_g=pad(weights.bias_g, (0, more)),
+        weight_gc=pad(weights.weight_gc, (0, more)),
+        bias_gc=weights.bias_gc,
     )
-    return tuple(tensor.contiguous() for tensor in wide)
+    return ControllerWeights(*(tensor.contiguous() for tensor in wide))
 
 
-def forward(*inputs: Any) -> tuple[Tensor, ...]:
+def forward(*values: Any) -> tuple[Tensor, ...]:
     """The forward pass, and what the backward pass needs of it.
 
     Args:
-        inputs: the nine tensors; whether only the last rates are wanted; the steps between two
-            kept states, 0 for no gradients; whether every state is kept; the precision.
+        values: `Inputs`, `Weights` and `Plan`, and the precision.
 
     Returns:
         Rates (T, B, N), none if only the last are wanted and there are no gradients; the last
         rates and states; activations (T, B, N); states (kept, B N, PITCH), either all T + 1 or
         those before steps 0, S, 2 S, ...
     """
-    *tensors, _, segment, keep, precision = inputs
-    currents, h0, g0, weight_hh, *controller = tensors
+    *arguments, precision = values
+    (currents, h0, g0), weights, plan = flat.parse(arguments, *_LAYER, Plan)
+    segment, keep = plan.segment, plan.keep
     steps, (batch, size, units) = currents.shape[0], g0.shape
     count, wide = batch * size, pitch(units)
-    weight_ag, weight_gg, bias_g, weight_gc, bias_gc = _padded(tuple(controller), units)
+    weight_ag, weight_gg, bias_g, weight_gc, bias_gc = _padded(weights, units)
     launch = _Launcher(currents, units, precision)
-    output, _, _, a, kept = _results(*inputs)
+    output, _, _, a, kept = _results(*arguments)
     # without gradients only what the next step needs: activations of one step, states of two
     every, past = len(output) == steps, segment > 0
     h = output if every else currents.new_empty(2, batch, size)
@@ -233,7 +293,7 @@ def forward(*inputs: Any) -> tuple[Tensor, ...]:
     kept = kept if past else currents.new_empty(1, count, wide)
     kept[0].copy_(pad(g0.reshape(count, units), (0, wide - units)))
     ring = kept if keep else currents.new_empty(2, count, wide)
-    coupling = weight_hh.T
+    coupling = weights.weight_hh.T
     last, before, before_at = h0, kept, 0
     for t in range(steps):
         a_at, h_at = (t if past else 0), (t if every else t % 2)
@@ -252,23 +312,23 @@ def forward(*inputs: Any) -> tuple[Tensor, ...]:
     return output if every else output[:0], last.clone(), g, a, kept
 
 
-def backward(*inputs: Any) -> tuple[Tensor, ...]:
+def backward(*values: Any) -> tuple[Tensor, ...]:
     """The backward pass.
 
     Args:
-        inputs: gradients of the three results (None: zero), the nine tensors, the rates, the
-            activations, the kept states, the steps between two of them, whether all are kept, which
-            of the nine gradients are needed, and the precision.
+        values: `Slopes`, `Inputs`, `Weights`, `Rates`, `Past` and `BackwardPlan`, and the
+            precision.
 
     Returns:
-        The nine gradients; those not needed are empty.
+        The gradients of `Inputs` and `Weights`; those not needed are empty.
     """
-    grad_output, grad_h, grad_g, *tensors = inputs[:12]
-    output, a, kept, segment, keep, needed, precision = inputs[12:]
-    _, h0, g0, weight_hh, *controller = tensors
+    *arguments, precision = values
+    slopes, inputs, weights, rates, past, plan = flat.parse(arguments, *_BACK, BackwardPlan)
+    (grad_output, grad_h, grad_g), (a, kept), output = slopes, past, rates.output
+    (_, h0, g0), weight_hh, (segment, keep, _, needed) = inputs, weights.weight_hh, plan
     steps, (batch, size, units) = a.shape[0], g0.shape
     count, wide = batch * size, pitch(units)
-    weight_ag, weight_gg, bias_g, weight_gc, bias_gc = _padded(tuple(controller), units)
+    weight_ag, weight_gg, bias_g, weight_gc, bias_gc = _padded(weights, units)
     launch = _Launcher(a, units, precision)
     most = min(segment, steps)
     scratch = kept if keep else a.new_empty(most + 1, count, wide)
@@ -280,7 +340,7 @@ def backward(*inputs: Any) -> tuple[Tensor, ...]:
     for given in (None if grad_output is None else grad_output[-1], grad_h):
         if given is not None:
             dh += given
-    high = launch.columns
+    high, which = launch.columns, dict(zip(flat.fields(*_LAYER), needed, strict=True))
     total = a.new_zeros(high + 5, high, dtype=torch.float64)
     for k in reversed(range(-(-steps // segment))):
         first = k * segment
@@ -302,25 +362,23 @@ def backward(*inputs: Any) -> tuple[Tensor, ...]:
                 torch.mm(da[t], weight_hh, out=dh)
             else:
                 torch.addmm(grad_output[t - 1], da[t], weight_hh, out=dh)
-        if any(needed[4:]):
+        if any(which[name] for name in ControllerWeights._fields):
             total += launch.sums(dz, dn, ds, a, scratch, first, slot, length, count)
     found = total.to(a.dtype)
-    made: list[Callable[[], Tensor]] = [
-        lambda: da,
-        lambda: da[0] @ weight_hh,
-        lambda: dg.view(batch, size, wide)[..., :units].clone(),
-        lambda: torch.addmm(
+    made: dict[str, Callable[[], Tensor]] = {
+        "currents": lambda: da,
+        "h0": lambda: da[0] @ weight_hh,
+        "g0": lambda: dg.view(batch, size, wide)[..., :units].clone(),
+        "weight_hh": lambda: torch.addmm(
             da[0].T @ h0, da[1:].reshape(-1, size).T, output[:-1].reshape(-1, size)
         ),
-        lambda: found[high, :units].clone(),
-        lambda: found[:units, :units].clone(),
-        lambda: found[high + 1, :units].clone(),
-        lambda: found[high + 2 : high + 4, :units].clone(),
-        lambda: found[high + 4, :2].clone(),
-    ]
-    return tuple(
-        make() if need else a.new_empty(0) for make, need in zip(made, needed, strict=True)
-    )
+        "weight_ag": lambda: found[high, :units].clone(),
+        "weight_gg": lambda: found[:units, :units].clone(),
+        "bias_g": lambda: found[high + 1, :units].clone(),
+        "weight_gc": lambda: found[high + 2 : high + 4, :units].clone(),
+        "bias_gc": lambda: found[high + 4, :2].clone(),
+    }
+    return tuple(made[name]() if need else a.new_empty(0) for name, need in which.items())
 
 
 def compare(where: torch.device, precision: str, units: int) -> dict[str, float]:
@@ -337,23 +395,31 @@ def compare(where: torch.device, precision: str, units: int) -> dict[str, float]
     """
     steps, batch, size = 5, 3, 37
     normal = verify.normal()
-    tensors = [
-        normal(steps, batch, size),
-        normal(batch, size, scale=0.3),
-        normal(batch, size, units, scale=0.3),
-        normal(size, size, scale=0.5 / size**0.5),
-        normal(units, scale=0.5),
-        normal(units, units, scale=0.7 / units**0.5),
-        normal(units, scale=0.2),
-        normal(2, units, scale=0.2 / units**0.5),
-        torch.tensor([2.0, 0.1], dtype=torch.float64),
-    ]
-    wanted, slopes, cotangents = verify.differentiate(reference.arun, tensors, normal)
-    narrow = [tensor.to(where, torch.float32) for tensor in tensors]
-    gradients = [cotangent.to(where, torch.float32) for cotangent in cotangents]
+    exact = {
+        "currents": normal(steps, batch, size),
+        "h0": normal(batch, size, scale=0.3),
+        "g0": normal(batch, size, units, scale=0.3),
+        "weight_hh": normal(size, size, scale=0.5 / size**0.5),
+        "weight_ag": normal(units, scale=0.5),
+        "weight_gg": normal(units, units, scale=0.7 / units**0.5),
+        "bias_g": normal(units, scale=0.2),
+        "weight_gc": normal(2, units, scale=0.2 / units**0.5),
+        "bias_gc": torch.tensor([2.0, 0.1], dtype=torch.float64),
+    }
+
+    def function(*tensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        return _reference(*flat.by_name(dict(zip(exact, tensors, strict=True)), *_LAYER))
+
+    wanted, slopes, cotangents = verify.differentiate(function, [*exact.values()], normal)
+    narrow = {name: tensor.to(where, torch.float32) for name, tensor in exact.items()}
+    layer = flat.by_name(narrow, *_LAYER)
+    gradients = Slopes(*(cotangent.to(where, torch.float32) for cotangent in cotangents))
+    plan = Plan(last_only=False, segment=2, keep=False, replay=False)
+    needed = [tensor is not None for tensor in layer]
+    last = BackwardPlan(plan.segment, plan.keep, plan.replay, needed)
     with torch.no_grad(), device.on(where):
-        output, h, g, a, kept = forward(*narrow, False, 2, False, precision)
-        options = (output, a, kept, 2, False, [True] * 9, precision)
-        found = backward(*gradients, *narrow, *options)
-    names = ("rates", "last rates", "last states", *(f"gradient of {n}" for n in NAMES))
-    return verify.errors(names, (output, h, g, *found), (*wanted, *slopes))
+        results, past = flat.parse(forward(*layer, *plan, precision), Results, Past)
+        arguments = flat.join(gradients, layer, Rates(results.output), past, last)
+        made = flat.needed(backward(*arguments, precision), needed, *_LAYER)
+    names = ("rates", "last rates", "last states", *(f"gradient of {name}" for name in made))
+    return verify.errors(names, (*results, *made.values()), (*wanted, *slopes))

@@ -7,28 +7,23 @@ and neurons; backwards likewise (`_rows.gamma_backward`).
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from adaptrnn._error import bad
-from adaptrnn.kernels import native
+from adaptrnn.kernels import flat, native
 from adaptrnn.kernels.gamma_rnn import reference
+from adaptrnn.kernels.gamma_rnn.tensors import Inputs, Results, Slopes, Weights
 from adaptrnn.kernels.triton import device, graph, verify
 from adaptrnn.kernels.triton.settings import tile
-
-NAMES = ("currents", "h0", "weight_hh", "n", "s")
-"""The tensors of the operation, in order."""
 
 
 def gamma_rnn(
     currents: Tensor,
     h0: Tensor,
-    weight_hh: Tensor,
-    n: Tensor | None,
-    s: Tensor | None,
+    weights: Weights,
     nonlinearity: str,
     *,
     last_only: bool = False,
@@ -43,109 +38,154 @@ def gamma_rnn(
         MissingExtraError: triton is not installed.
         RuntimeError: at the first use on a device, the kernels' numbers are wrong there.
     """
-    tensors = _checked(currents, h0, weight_hh, n, s, nonlinearity)
-    past = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-    replay = backend == "triton-graph"
-    output, h, _ = torch.ops.adaptrnn.gamma_rnn_triton(*tensors, last_only, past, replay)
+    inputs, weights = _checked(Inputs(currents, h0), weights, nonlinearity)
+    past = torch.is_grad_enabled() and any(native.needs((*inputs, *weights)))
+    plan = Plan(last_only, past, backend == "triton-graph")
+    output, h, *_ = torch.ops.adaptrnn.gamma_rnn_triton(*flat.join(inputs, weights, plan))
     return (output[:0] if last_only else output), h
 
 
-def gamma_rnn_trace(*inputs: Any) -> tuple[Tensor, Tensor]:
+def gamma_rnn_trace(
+    currents: Tensor, h0: Tensor, weights: Weights, nonlinearity: str
+) -> tuple[Tensor, Tensor]:
     """Activations and rates of all time steps, without gradients."""
-    tensors = _checked(*inputs)
-    h, _, a = torch.ops.adaptrnn.gamma_rnn_triton(*tensors, False, True, False)
+    inputs, weights = _checked(Inputs(currents, h0), weights, nonlinearity)
+    plan = Plan(last_only=False, past=True, replay=False)
+    h, _, a = torch.ops.adaptrnn.gamma_rnn_triton(*flat.join(inputs, weights, plan))
     return a, h
 
 
-def _checked(*inputs: Any) -> tuple[Tensor, ...]:
-    *tensors, nonlinearity = inputs
-    if nonlinearity != "gamma":
+def _checked(inputs: Inputs, weights: Weights, nonlinearity: str) -> tuple[Inputs, Weights]:
+    """What the kernels can run, with one gain and saturation a neuron."""
+    if nonlinearity != "gamma" or weights.n is None or weights.s is None:
         reason = f"the Triton kernels have the gamma curve only, not {nonlinearity!r}"
         raise bad("backend", "triton", "'auto' or 'reference' here", f"The reason: {reason}.")
-    device.check(tensors)
-    currents, h0, weight_hh, n, s = tensors
-    return currents, h0, weight_hh, n.expand(h0.shape[-1]), s.expand(h0.shape[-1])
+    device.check((*inputs, *weights))
+    size = inputs.h0.shape[-1]
+    return inputs, weights._replace(n=weights.n.expand(size), s=weights.s.expand(size))
 
 
-# The operation and its derivatives, as torch knows them.
+# The operation and its derivatives, as torch knows them. Their arguments and results are the fields
+# of named tuples, one after another.
 
-_TENSORS = ", ".join(f"Tensor {name}" for name in NAMES)
+
+class Past(NamedTuple):
+    """For the backward pass: activations."""
+
+    a: Tensor
+
+
+class Plan(NamedTuple):
+    """How the forward pass runs: whether activations are kept, and a CUDA graph is replayed."""
+
+    last_only: bool
+    past: bool
+    replay: bool
+
+
+class BackwardPlan(NamedTuple):
+    """How the backward pass runs, and which gradients of `Inputs` and `Weights` are needed."""
+
+    replay: bool
+    needed: list[bool]
+
+
+class Rates(NamedTuple):
+    """Rates of all steps, which the backward pass reads."""
+
+    output: Tensor
+
+
+_LAYER = (Inputs, Weights)
+_BACK = (Slopes, *_LAYER, Rates, Past)
 
 
 @torch.library.custom_op(
     "adaptrnn::gamma_rnn_triton",
     mutates_args=(),
-    schema=f"({_TENSORS}, bool last_only, bool past, bool replay) -> (Tensor, Tensor, Tensor)",
+    schema=flat.schema(*_LAYER, Plan, results=len(flat.fields(Results, Past))),
 )
-def _gamma_rnn(*inputs: Any) -> tuple[Tensor, ...]:
-    """output, h_last, and for the backward pass the activations."""
-    precision = device.precision()
-    verify.once(compare, inputs[0].device, precision)
-    last_only, past, replay = inputs[5:]
-    with device.on(inputs[0].device):
-        if replay:
-            return graph.run(forward, inputs[:5], (last_only, past), precision)
-        return forward(*inputs[:5], last_only, past, precision)
+def _gamma_rnn(*values: Any) -> tuple[Tensor, ...]:
+    """`Results` and `Past`."""
+    inputs, weights, plan = flat.parse(values, *_LAYER, Plan)
+    precision, where = device.precision(), inputs.currents.device
+    verify.once(compare, where, precision)
+    with device.on(where):
+        if plan.replay:
+            return graph.run(forward, flat.join(inputs, weights), plan, precision)
+        return forward(*values, precision)
 
 
 @_gamma_rnn.register_fake
-def _results(*inputs: Any) -> tuple[Tensor, ...]:
-    currents, h0, *_, last_only, past, _ = inputs
-    steps, (batch, size) = currents.shape[0], h0.shape
-    return (
-        currents.new_empty(0 if last_only and not past else steps, batch, size),
-        currents.new_empty(batch, size),
-        currents.new_empty(steps if past else 0, batch, size),
+def _results(*values: Any) -> tuple[Tensor, ...]:
+    inputs, _, plan = flat.parse(values, *_LAYER, Plan)
+    new, steps, (batch, size) = inputs.h0.new_empty, inputs.currents.shape[0], inputs.h0.shape
+    results = Results(
+        output=new(0 if plan.last_only and not plan.past else steps, batch, size),
+        h_last=new(batch, size),
     )
+    return flat.join(results, Past(new(steps if plan.past else 0, batch, size)))
 
 
 @torch.library.custom_op(
     "adaptrnn::gamma_rnn_triton_backward",
     mutates_args=(),
-    schema=f"(Tensor? grad_output, Tensor? grad_h_last, {_TENSORS}, Tensor output, Tensor a, "
-    "bool replay, bool[] needed) -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
+    schema=flat.schema(*_BACK, BackwardPlan, results=len(flat.fields(*_LAYER))),
 )
-def _backward(*inputs: Any) -> tuple[Tensor, ...]:
-    """Gradients of the five tensors; those not needed are empty."""
-    replay, needed = inputs[9:]
-    with device.on(inputs[2].device):
-        if replay:
-            return graph.run(backward, inputs[:9], (needed,), device.precision())
-        return backward(*inputs[:9], needed, device.precision())
+def _backward(*values: Any) -> tuple[Tensor, ...]:
+    """Gradients of `Inputs` and `Weights`; those not needed are empty."""
+    *tensors, plan = found = flat.parse(values, *_BACK, BackwardPlan)
+    _, inputs, *_ = found
+    precision = device.precision()
+    with device.on(inputs.currents.device):
+        if plan.replay:
+            return graph.run(backward, flat.join(*tensors), plan, precision)
+        return backward(*values, precision)
 
 
 @_backward.register_fake
-def _backward_results(*inputs: Any) -> tuple[Tensor, ...]:
-    return native.empty_gradients(inputs[2:7], inputs[-1])
+def _backward_results(*values: Any) -> tuple[Tensor, ...]:
+    _, inputs, weights, *_, plan = flat.parse(values, *_BACK, BackwardPlan)
+    return native.empty_gradients((*inputs, *weights), plan.needed)
 
 
 def _context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    ctx.replay = inputs[7]
+    given, weights, ctx.plan = flat.parse(inputs, *_LAYER, Plan)
+    results, past = flat.parse(output, Results, Past)
     ctx.set_materialize_grads(False)
-    ctx.mark_non_differentiable(output[2])
-    ctx.save_for_backward(*inputs[:5], output[0], output[2])
+    ctx.mark_non_differentiable(*past)
+    ctx.save_for_backward(*flat.join(given, weights, Rates(results.output), past))
 
 
 def _gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
-    needed = list(ctx.needs_input_grad[:5])
-    if all(grad is None for grad in grads[:2]):
-        return (None,) * 8
-    found = torch.ops.adaptrnn.gamma_rnn_triton_backward(
-        *grads[:2], *ctx.saved_tensors, ctx.replay, needed
-    )
-    return (*(g if need else None for g, need in zip(found, needed, strict=True)), *(None,) * 3)
+    slopes, _ = flat.parse(grads, Slopes, Past)
+    if all(slope is None for slope in slopes):
+        return flat.by_name({}, *_LAYER, Plan)
+    *wanted, _ = flat.parse(ctx.needs_input_grad, *_LAYER, Plan)
+    needed = [*flat.join(*wanted)]
+    last = BackwardPlan(ctx.plan.replay, needed)
+    found = torch.ops.adaptrnn.gamma_rnn_triton_backward(*slopes, *ctx.saved_tensors, *last)
+    return flat.by_name(flat.needed(found, needed, *_LAYER), *_LAYER, Plan)
 
 
 def _backward_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+    slopes, given, weights, *_ = flat.parse(inputs, *_BACK, BackwardPlan)
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(*inputs[:7])
+    ctx.save_for_backward(*flat.join(slopes, given, weights))
 
 
 def _second_gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
     """Derivatives of the gradients, by the reference."""
-    weights, tensors = ctx.saved_tensors[:2], ctx.saved_tensors[2:]
-    function = partial(reference.gamma_rnn, nonlinearity="gamma")
-    return (*native.second_gradient(function, tensors, weights, grads), *(None,) * 4)
+    slopes, *tensors = flat.parse(ctx.saved_tensors, Slopes, *_LAYER)
+    found = native.second_gradient(_reference, flat.join(*tensors), slopes, grads)
+    by_name = dict(zip(flat.fields(Slopes, *_LAYER), found, strict=True))
+    return flat.by_name(by_name, *_BACK, BackwardPlan)
+
+
+def _reference(*values: Any) -> tuple[Tensor, Tensor]:
+    """The reference of flat arguments."""
+    inputs, weights = flat.parse(values, *_LAYER)
+    return reference.gamma_rnn(*inputs, weights, "gamma")
 
 
 _gamma_rnn.register_autograd(_gradient, setup_context=_context)
@@ -163,22 +203,29 @@ def _launch(like: Tensor, batch: int, size: int, precision: str) -> tuple[Any, A
     return device.rows(), grid, {**options, "num_warps": warps, "num_stages": stages}
 
 
-def forward(*inputs: Any) -> tuple[Tensor, ...]:
+def _whole(weights: Weights) -> tuple[Tensor, Tensor, Tensor]:
+    """W_hh, n and s as the kernels read them."""
+    assert weights.n is not None and weights.s is not None  # `_checked` saw to it
+    return weights.weight_hh.contiguous(), weights.n.contiguous(), weights.s.contiguous()
+
+
+def forward(*values: Any) -> tuple[Tensor, ...]:
     """The forward pass.
 
     Args:
-        inputs: the five tensors; whether only the last rates are wanted; whether the activations
-            are kept; the precision.
+        values: `Inputs`, `Weights` and `Plan`, and the precision.
 
     Returns:
         Rates (T, B, N), none if only the last are wanted and nothing is kept; the last (B, N);
         activations (T, B, N), if kept.
     """
-    *tensors, _, past, precision = inputs
-    currents, h0, weight_hh, n, s = (tensor.contiguous() for tensor in tensors)
+    *arguments, precision = values
+    inputs, weights, plan = flat.parse(arguments, *_LAYER, Plan)
+    currents, h0, past = inputs.currents.contiguous(), inputs.h0.contiguous(), plan.past
+    weight_hh, n, s = _whole(weights)
     steps, batch, size = currents.shape
     kernels, grid, options = _launch(currents, batch, size, precision)
-    output, _, a = _results(*inputs)
+    output, _, a = _results(*arguments)
     every = len(output) == steps
     h = output if every else currents.new_empty(2, batch, size)
     scratch = a if past else currents.new_empty(1, batch, size)
@@ -193,46 +240,46 @@ def forward(*inputs: Any) -> tuple[Tensor, ...]:
     return output, h[before_at].clone(), a
 
 
-def backward(*inputs: Any) -> tuple[Tensor, ...]:
+def backward(*values: Any) -> tuple[Tensor, ...]:
     """The backward pass.
 
     Args:
-        inputs: gradients of the two results (None: zero), the five tensors, the rates, the
-            activations, which of the five gradients are needed, and the precision.
+        values: `Slopes`, `Inputs`, `Weights`, `Rates`, `Past` and `BackwardPlan`, and the
+            precision.
 
     Returns:
-        The five gradients; those not needed are empty.
+        The gradients of `Inputs` and `Weights`; those not needed are empty.
     """
-    grad_output, grad_h, *tensors = inputs[:7]
-    output, a, needed, precision = inputs[7:]
-    _, h0, weight_hh, n, s = (tensor.contiguous() for tensor in tensors)
+    *arguments, precision = values
+    slopes, inputs, weights, rates, past, plan = flat.parse(arguments, *_BACK, BackwardPlan)
+    (grad_output, grad_h), output, (a,) = slopes, rates.output, past
+    h0, (weight_hh, n, s) = inputs.h0.contiguous(), _whole(weights)
     steps, batch, size = a.shape
     kernels, grid, options = _launch(a, batch, size, precision)
     given = grad_output is not None
-    grad_output = grad_output.contiguous() if given else a
+    every = a if grad_output is None else grad_output.contiguous()
     da, dh = torch.empty_like(a), a.new_zeros(batch, size)
-    for gradient in (grad_output[-1] if given else None, grad_h):
+    for gradient in (every[-1] if given else None, grad_h):
         if gradient is not None:
             dh += gradient
     sums = a.new_zeros(2, grid[1], size, dtype=torch.float64)
     for t in reversed(range(steps)):
         kernels.gamma_backward[grid](
-            grad_output, dh, a, weight_hh, n, s, da, sums, t, batch, size,
+            every, dh, a, weight_hh, n, s, da, sums, t, batch, size,
             GIVEN=given, LAST=t == steps - 1, **options,
         )  # fmt: skip
     by_n, by_s = sums.sum(1).to(a.dtype)
-    made: list[Callable[[], Tensor]] = [
-        lambda: da,
-        lambda: da[0] @ weight_hh,
-        lambda: torch.addmm(
+    made: dict[str, Callable[[], Tensor]] = {
+        "currents": lambda: da,
+        "h0": lambda: da[0] @ weight_hh,
+        "weight_hh": lambda: torch.addmm(
             da[0].T @ h0, da[1:].reshape(-1, size).T, output[:-1].reshape(-1, size)
         ),
-        lambda: by_n.clone(),
-        lambda: by_s.clone(),
-    ]
-    return tuple(
-        make() if need else a.new_empty(0) for make, need in zip(made, needed, strict=True)
-    )
+        "n": lambda: by_n.clone(),
+        "s": lambda: by_s.clone(),
+    }
+    which = zip(flat.fields(*_LAYER), plan.needed, strict=True)
+    return tuple(made[name]() if need else a.new_empty(0) for name, need in which)
 
 
 def compare(where: torch.device, precision: str) -> dict[str, float]:
@@ -248,19 +295,26 @@ def compare(where: torch.device, precision: str) -> dict[str, float]:
     """
     steps, batch, size = 5, 3, 37
     normal = verify.normal()
-    tensors = [
-        normal(steps, batch, size),
-        normal(batch, size, scale=0.3),
-        normal(size, size, scale=0.5 / size**0.5),
-        2.0 + normal(size, scale=0.2),
-        normal(size, scale=0.2),
-    ]
-    function = partial(reference.gamma_rnn, nonlinearity="gamma")
-    wanted, slopes, cotangents = verify.differentiate(function, tensors, normal)
-    narrow = [tensor.to(where, torch.float32) for tensor in tensors]
-    gradients = [cotangent.to(where, torch.float32) for cotangent in cotangents]
+    exact = {
+        "currents": normal(steps, batch, size),
+        "h0": normal(batch, size, scale=0.3),
+        "weight_hh": normal(size, size, scale=0.5 / size**0.5),
+        "n": 2.0 + normal(size, scale=0.2),
+        "s": normal(size, scale=0.2),
+    }
+
+    def function(*tensors: Tensor) -> tuple[Tensor, Tensor]:
+        return _reference(*flat.by_name(dict(zip(exact, tensors, strict=True)), *_LAYER))
+
+    wanted, slopes, cotangents = verify.differentiate(function, [*exact.values()], normal)
+    narrow = {name: tensor.to(where, torch.float32) for name, tensor in exact.items()}
+    layer = flat.by_name(narrow, *_LAYER)
+    gradients = Slopes(*(cotangent.to(where, torch.float32) for cotangent in cotangents))
+    plan = Plan(last_only=False, past=True, replay=False)
+    last = BackwardPlan(plan.replay, [tensor is not None for tensor in layer])
     with torch.no_grad(), device.on(where):
-        output, h, a = forward(*narrow, False, True, precision)
-        found = backward(*gradients, *narrow, output, a, [True] * 5, precision)
-    names = ("rates", "last rates", *(f"gradient of {name}" for name in NAMES))
-    return verify.errors(names, (output, h, *found), (*wanted, *slopes))
+        results, past = flat.parse(forward(*layer, *plan, precision), Results, Past)
+        arguments = flat.join(gradients, layer, Rates(results.output), past, last)
+        made = flat.needed(backward(*arguments, precision), last.needed, *_LAYER)
+    names = ("rates", "last rates", *(f"gradient of {name}" for name in made))
+    return verify.errors(names, (*results, *made.values()), (*wanted, *slopes))

@@ -1,0 +1,90 @@
+"""What the operation takes and gives: named tuples of tensors.
+
+T is the number of time steps, B of samples, N of neurons, D of inputs, G of controller units.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class ControllerWeights(NamedTuple):
+    """Weights of the controller of adaptive recurrent units, of G units.
+
+    Attributes:
+        weight_ag: (G,), from a neuron's activation to its controller.
+        weight_gg: (G, G), within the controller.
+        bias_g: (G,).
+        weight_gc: (2, G), readout of n (row 0) and s (row 1).
+        bias_gc: (2,).
+    """
+
+    weight_ag: Tensor
+    weight_gg: Tensor
+    bias_g: Tensor
+    weight_gc: Tensor
+    bias_gc: Tensor
+
+
+class Weights(NamedTuple):
+    """Weights of a layer of adaptive recurrent units, of N neurons and D inputs.
+
+    Attributes:
+        weight_hh: (N, N), recurrent weights.
+        weight_ag: (G,), and so on to `bias_gc` as in `ControllerWeights`.
+        weight_gg: (G, G).
+        bias_g: (G,).
+        weight_gc: (2, G).
+        bias_gc: (2,).
+        alpha: (N,), dt / tau, 0 < alpha <= 1, of leaky neurons, whose rate is
+            (1 - alpha) h_{t-1} + alpha gamma(a_t; n_t, s_t); None for 1.
+        weight_ih: (N, D), the input weights, or None where currents are given. The currents of few
+            inputs (small D) are then never stored, unless the input's own gradient is wanted.
+        bias_ih: (N,), all that is added to every current, or None for 0.
+    """
+
+    weight_hh: Tensor
+    weight_ag: Tensor
+    weight_gg: Tensor
+    bias_g: Tensor
+    weight_gc: Tensor
+    bias_gc: Tensor
+    alpha: Tensor | None = None
+    weight_ih: Tensor | None = None
+    bias_ih: Tensor | None = None
+
+
+class Signals(NamedTuple):
+    """What one time step computes: a, n, s, h (..., N) and g (..., N, G)."""
+
+    a: Tensor
+    g: Tensor
+    n: Tensor
+    s: Tensor
+    h: Tensor
+
+
+class Inputs(NamedTuple):
+    """What the layer is given; `currents` is the input where there are input weights."""
+
+    currents: Tensor
+    h0: Tensor
+    g0: Tensor
+
+
+class Results(NamedTuple):
+    """What the layer gives."""
+
+    output: Tensor
+    h_last: Tensor
+    g_last: Tensor
+
+
+class Slopes(NamedTuple):
+    """Gradients of `Results`, None for zeros."""
+
+    grad_output: Tensor | None
+    grad_h_last: Tensor | None
+    grad_g_last: Tensor | None

@@ -1,0 +1,53 @@
+"""What the operation takes and gives: named tuples of tensors.
+
+T is the number of time steps, B of samples, N of neurons, D of inputs.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class Weights(NamedTuple):
+    """Weights of a recurrent layer with a static nonlinearity, of N neurons and D inputs.
+
+    Attributes:
+        weight_hh: (N, N), recurrent weights.
+        n: gain, () shared or (N,) one per neuron; only for "gamma".
+        s: saturation, as `n`.
+        alpha: (N,), dt / tau, 0 < alpha <= 1, of leaky neurons, whose rate is
+            (1 - alpha) h_{t-1} + alpha f(a_t; n, s); None for 1.
+        weight_ih: (N, D), the input weights, or None where currents are given. The currents of few
+            inputs (small D) are then never stored, unless the input's own gradient is wanted.
+        bias_ih: (N,), all that is added to every current, or None for 0.
+    """
+
+    weight_hh: Tensor
+    n: Tensor | None = None
+    s: Tensor | None = None
+    alpha: Tensor | None = None
+    weight_ih: Tensor | None = None
+    bias_ih: Tensor | None = None
+
+
+class Inputs(NamedTuple):
+    """What the layer is given; `currents` is the input where there are input weights."""
+
+    currents: Tensor
+    h0: Tensor
+
+
+class Results(NamedTuple):
+    """What the layer gives."""
+
+    output: Tensor
+    h_last: Tensor
+
+
+class Slopes(NamedTuple):
+    """Gradients of `Results`, None for zeros."""
+
+    grad_output: Tensor | None
+    grad_h_last: Tensor | None
