@@ -198,7 +198,7 @@ def _parts(kind, z):
     return (z[:, :5], z[:, 5:].unflatten(1, (5, 3))) if kind == "arun" else (z,)
 
 
-def test_a_leak_is_plain_torch_or_one_error(arun_tensors):
+def test_a_leak_is_computed_or_one_error(arun_tensors):
     (currents, h0, g0, *weights), readout, y = arun_tensors
     alpha, head = torch.full((5,), 0.25, **DOUBLE), Readout(*readout, y)
     state, plain = (currents, h0), static.Weights(weights[0])
@@ -216,11 +216,12 @@ def test_a_leak_is_plain_torch_or_one_error(arun_tensors):
         def call(alpha=None, function=function, start=start, weights=weights, rest=rest, **given):
             return function(*start, weights._replace(alpha=alpha), *rest, **given)
 
+        # another order of sums of a few terms of order 1
         for a, b in zip(call(alpha=alpha), call(alpha=alpha, backend="reference"), strict=True):
-            assert torch.equal(a, b)
-        for a, b in zip(call(alpha=alpha / alpha), call(backend="reference"), strict=True):
+            assert torch.allclose(a, b, rtol=1e-12, atol=1e-14)
+        for a, b in zip(call(alpha=alpha / alpha), call(), strict=True):
             assert torch.equal(a, b)  # (1 - 1) h + 1 f
-        for backend in ("cpu", "triton", "triton-graph"):
+        for backend in ("triton", "triton-graph"):
             with pytest.raises(InputError, match=rf"^backend='{backend}'.*leak"):
                 call(alpha=alpha, backend=backend)
         with pytest.raises(InputError, match=r"^alpha.shape="):

@@ -61,8 +61,8 @@ class RNN(Recurrent):
             for it and ``torch.get_float32_matmul_precision()`` is "medium".
         dt: length of a time step in ms, > 0.
         tau: time constant of the neurons in ms, >= dt, a number or (N,): leaky neurons, whose rate
-            is h_t = (1 - dt/tau) h_{t-1} + (dt/tau) f(a_t). None for tau = dt, no leak. Plain torch
-            computes a leak: the native kernels and those for GPUs do not have it.
+            is h_t = (1 - dt/tau) h_{t-1} + (dt/tau) f(a_t). None for tau = dt, no leak. The
+            kernels for GPUs do not have a leak.
         learn_tau: whether tau is trained, one for each neuron, as tau = dt + exp(raw_tau), so that
             dt/tau stays between 0 and 1.
         noise: sigma of Gaussian noise in the current, sigma sqrt(2 tau/dt) N(0, 1) in every step

@@ -8,7 +8,8 @@
 
 using namespace adaptrnn;
 
-template <class T> int check(const Kernel<T, Arun<T>>& kernel, double tolerance) {
+template <class T>
+int check(const Kernel<T, Arun<T>>& kernel, double tolerance, bool leaks = false) {
   const int time = 20, batch = 5, size = 7, units = 6;
   unsigned seed = 1;
   const auto numbers = [&](int count, double scale) {
@@ -20,6 +21,8 @@ template <class T> int check(const Kernel<T, Arun<T>>& kernel, double tolerance)
                        g0 = numbers(batch * size * units, 0.3), hh = numbers(size * size, 0.2),
                        ag = numbers(units, 0.5), gg = numbers(units * units, 0.3),
                        bg = numbers(units, 0.2), gc = numbers(2 * units, 0.1), bgc = {2, T(0.1)};
+  std::vector<T> alpha = numbers(size, 0.4);
+  for (T& x : alpha) x += T(0.5);
   std::vector<T> output(x.size()), g_last(g0.size());
   Arun<T> p = {};
   p.mode = Mode::forward, p.time = time, p.batch = batch, p.size = size, p.units = units;
@@ -27,6 +30,7 @@ template <class T> int check(const Kernel<T, Arun<T>>& kernel, double tolerance)
   p.currents = x.data(), p.h0 = h0.data(), p.g0 = g0.data(), p.weight_hh = hh.data();
   p.weight_ag = ag.data(), p.weight_gg = gg.data(), p.bias_g = bg.data();
   p.weight_gc = gc.data(), p.bias_gc = bgc.data();
+  p.leaks = leaks, p.alpha = leaks ? alpha.data() : nullptr;
   p.output = output.data(), p.g_last = g_last.data();
   Total total;
   run_tiles(kernel, p, 2, total);
@@ -48,6 +52,7 @@ template <class T> int check(const Kernel<T, Arun<T>>& kernel, double tolerance)
         s += double(gc[units + u]) * g[k * units + u];
       }
       h[k] = (1 - s) * std::log1p(std::exp(n * a)) / n + s / (1 + std::exp(-n * a));
+      if (leaks) h[k] = (1 - alpha[i]) * h_before[k] + alpha[i] * h[k];
       worst = std::fmax(worst, std::fabs(h[k] - output[size_t(t) * batch * size + k]));
     }
   }
@@ -61,5 +66,7 @@ int main() {
   // and, with operands of 8 bits, of 4e-3
   return check<float>(portable::table.arun_float, 3e-6) +
          check<double>(portable::table.arun_double, 3e-15) +
-         check<float>(portable::table.arun_bfloat16, 2e-2);
+         check<float>(portable::table.arun_bfloat16, 2e-2) +
+         check<float>(portable::table.arun_float, 3e-6, true) +
+         check<double>(portable::table.arun_double, 3e-15, true);
 }

@@ -124,8 +124,8 @@ def takes(backend: str, *tensors: Tensor | None) -> bool:
     return reason is None
 
 
-def without_leak(backend: str, alpha: Tensor | None, size: int) -> str:
-    """The backend of a call: plain torch where there is a leak, which no kernel has.
+def check_leak(backend: str, alpha: Tensor | None, size: int) -> None:
+    """Raise where a leak cannot be computed.
 
     Args:
         backend: a name in `BACKENDS`.
@@ -136,15 +136,15 @@ def without_leak(backend: str, alpha: Tensor | None, size: int) -> str:
         InputError: a backend that has no leak; alpha of another shape, or not in (0, 1].
     """
     if alpha is None:
-        return backend
-    if choose("backend", backend, BACKENDS) not in ("auto", "reference"):
-        advice = "Plain torch computes a leak; or take tau = dt, which has none."
-        raise bad("backend", backend, "'auto' or 'reference' with a leak, dt < tau", advice)
+        return
+    if choose("backend", backend, BACKENDS) in ON_GPU:
+        advice = "The kernels for GPUs have no leak; tau = dt needs none."
+        allowed = "'auto', 'cpu' or 'reference' with a leak, dt < tau"
+        raise bad("backend", backend, allowed, advice)
     if tuple(alpha.shape) != (size,):
         raise bad("alpha.shape", tuple(alpha.shape), f"(N,) = ({size},)")
     if not torch.compiler.is_compiling() and not bool(((alpha > 0) & (alpha <= 1)).all()):
         raise bad("alpha", alpha, "dt / tau, 0 < alpha <= 1")
-    return "reference"
 
 
 def given(
@@ -234,23 +234,30 @@ def arun_past(
     dtype: torch.dtype,
     bf16: bool = False,
     outputs: int = 0,
+    leaks: bool = False,
 ) -> tuple[int, int]:
     """Numbers of the whole past of a call, and bytes one thread needs to keep its tile's."""
     if _module is None:
         raise RuntimeError(why_not())
     double = dtype == torch.float64
     sizes = (int(steps), int(batch), int(size), int(units), int(outputs))
-    return _module.arun_past(*sizes, double, bf16, _wanted())
+    return _module.arun_past(*sizes, leaks, double, bf16, _wanted())
 
 
 def rnn_past(
-    steps: int, batch: int, size: int, dtype: torch.dtype, bf16: bool, outputs: int
+    steps: int,
+    batch: int,
+    size: int,
+    dtype: torch.dtype,
+    bf16: bool,
+    outputs: int,
+    leaks: bool = False,
 ) -> int:
     """Bytes that one thread needs to keep the past of its tile of a fused call."""
     if _module is None:
         raise RuntimeError(why_not())
     sizes = (int(steps), int(batch), int(size), int(outputs))
-    return _module.rnn_past(*sizes, dtype == torch.float64, bf16, _wanted())[1]
+    return _module.rnn_past(*sizes, leaks, dtype == torch.float64, bf16, _wanted())[1]
 
 
 def zeros(like: Tensor, *shape: int) -> Tensor:

@@ -15,6 +15,7 @@
 #include "../cpu/dense.hpp"
 #include "../cpu/head.hpp"
 #include "../cpu/input.hpp"
+#include "../cpu/leak.hpp"
 #include "../cpu/problem.hpp"
 #include "../cpu/simd.hpp"
 
@@ -120,23 +121,24 @@ template <class T> GradientLayout gradient_layout(const Arun<T>& a) {
   const Panels<T> panels(a.size);
   const size_t g = a.units;
   return {size_t(a.size) * panels.pitch, size_t(panels.pitch),
-          g * g + 2 * g + g + g + 2 + head_numbers(a.head, a.size) +
+          g * g + 2 * g + g + g + 2 + (a.leaks ? a.size : 0) + head_numbers(a.head, a.size) +
               InputGradient<T>::numbers(a.input, a.size)};
 }
 
 // Views of the doubles of Gradients, in this order.
 struct Small {
-  double *gg, *gc, *ag, *bg, *bgc, *head, *ih;
+  double *gg, *gc, *ag, *bg, *bgc, *alpha, *head, *ih;
   template <class T> Small(double* p, const Arun<T>& a) {
     const size_t g = a.units;
     gg = p, gc = gg + g * g, ag = gc + 2 * g, bg = ag + g, bgc = bg + g;
-    head = bgc + 2, ih = head + head_numbers(a.head, a.size);
+    alpha = bgc + 2, head = alpha + (a.leaks ? a.size : 0);
+    ih = head + head_numbers(a.head, a.size);
   }
 };
 
 template <class M> struct Slot {
   typename M::Word* g;
-  typename M::T *a, *n, *s, *h;
+  typename M::T *a, *n, *s, *h, *rate;  // rate without the leak; null where there is none
 };
 
 // One tile's work, and where its intermediate results are.
@@ -164,6 +166,7 @@ template <class M, int P> struct Tile {
   Outer<M> outer;
   InputGradient<T> input;
   HeadTile<T> head;
+  Leak<T> leak;
 
   Tile(const Arun<T>& c_, int samples_)
       : c(c_),
@@ -176,14 +179,15 @@ template <class M, int P> struct Tile {
         padded(blocks * wide),
         rows(states, R),
         sides(units, kSide),
-        head(c_.head, c_.time, c_.size, samples_) {
+        head(c_.head, c_.time, c_.size, samples_),
+        leak(c_.alpha, c_.size, lanes, padded) {
     keep_all = c.past || (c.mode == Mode::fused && c.segment >= c.time);
     const int length = c.segment < c.time ? c.segment : c.time;
     slots = c.mode == Mode::forward ? 2 : length + 1;
     const int terms = padded / L;  // of a step
     steps_in_sums = terms < kTerms ? kTerms / terms : 1;
     state_size = size_t(states + 1) * padded;
-    slot_size = size_t(states + 4) * padded;
+    slot_size = size_t(states + (c.leaks ? 5 : 4)) * padded;
   }
 
   void layout(Arena& arena) {
@@ -192,6 +196,7 @@ template <class M, int P> struct Tile {
     kept = c.mode == Mode::fused && !keep_all ? arena.take<T>(state_size * kept_states) : nullptr;
     sums = arena.take<T>(size_t(samples) * panels.pitch);
     rounded = K > 1 ? arena.take<Word>(size_t(samples) * words<M>(c.size)) : nullptr;
+    leak.layout(arena, c.leaks, c.mode != Mode::forward);
     if (c.mode == Mode::forward) return;
     dh = arena.take<T>(padded);
     da = arena.take<T>(padded);
@@ -214,6 +219,7 @@ template <class M, int P> struct Tile {
     s.g = reinterpret_cast<Word*>(p), p += size_t(states) * padded;
     s.h = p, p += padded;  // g and h, the state, are together
     s.a = p, p += padded, s.n = p, p += padded, s.s = p;
+    s.rate = leak ? p + padded : nullptr;
     return s;
   }
 
@@ -324,6 +330,7 @@ template <class M, int P> struct Tile {
       const size_t g = size_t(b) * states * wide, l = size_t(b) * wide;
       forward_block(before.g + g, now.g + g, now.a + l, now.n + l, now.s + l, now.h + l);
     }
+    if (leak) leak.forward(before.h, now.h, now.rate);
   }
 
   void write_step(int t, int first, const Slot<M>& now) const {
@@ -358,8 +365,8 @@ template <class M, int P> struct Tile {
       for (int p = 0; p < P; ++p) store<T>(out + size_t(i0 * K + r) * wide + p * L, acc[r][p]);
   }
 
-  // one step back of one block: dh, dg -> dz, da, and dg of the step before
-  void backward_block(int b, const Slot<M>& before, const Slot<M>& now, Word* z) {
+  // one step back of one block: slopes of the rates, dg -> dz, da, and dg of the step before
+  void backward_block(int b, const Slot<M>& before, const Slot<M>& now, const T* slopes, Word* z) {
     const size_t lane = size_t(b) * wide;
     const Word* g = now.g + size_t(b) * states * wide;
     T* d = dg + size_t(b) * states * K * wide;
@@ -369,7 +376,7 @@ template <class M, int P> struct Tile {
       const size_t l = lane + p * L;
       a[p] = load<T>(now.a + l);
       const Curve<T> curve(a[p], load<T>(now.n + l), load<T>(now.s + l));
-      const Vec<T> slope = load<T>(dh + l);
+      const Vec<T> slope = load<T>(slopes + l);
       const Int<T> real = bits<T>(load<T>(mask + l));  // padding may hold anything
       da_[p] = from_bits<T>(bits<T>(slope * curve.da()) & real);
       dn[p] = from_bits<T>(bits<T>(slope * curve.dn()) & real);
@@ -517,20 +524,24 @@ template <class M, int P> struct Tile {
     small.bgc[0] += sum<T>(load<T>(from));
     small.bgc[1] += sum<T>(load<T>(from + L));
     input.flush(small.ih);
+    leak.flush(small.alpha);
     clear();
   }
   void clear() {
     std::memset(sum_gg, 0, sizeof(T) * units * units * L);
     std::memset(sum_small, 0, sizeof(T) * (4 * states * K + 2) * L);
     input.clear();
+    leak.clear();
   }
 
   void backward_step(int t, int first, const Slot<M>& before, const Slot<M>& now,
                      Gradients<T> out) {
+    if (leak) leak.backward(before.h, now.rate, dh);
+    const T* slopes = leak ? leak.scaled : dh;
     for (int b = 0; b < blocks; b += kGroup) {
       const int count = blocks - b < kGroup ? blocks - b : kGroup;
       for (int k = 0; k < count; ++k)
-        backward_block(b + k, before, now, dz + size_t(k) * states * wide);
+        backward_block(b + k, before, now, slopes, dz + size_t(k) * states * wide);
       gradient_of_units(count, dz, before.g + size_t(b) * states * wide);
     }
     if (c.grad_currents)
@@ -556,6 +567,7 @@ template <class M, int P> struct Tile {
         for (int i = 0; i < c.size; ++i) to[i] = y[i];
       }
     }
+    if (leak) leak.join(dh);
     if (t % kChunk == 0) outer.flush(out.weight_hh);
     if (t % steps_in_sums == 0) flush(out);
   }
@@ -582,12 +594,14 @@ template <class M, int P> struct Tile {
     if (k == 0) {
       const size_t at = size_t(first) * c.size;
       std::memcpy(to.h, c.h0 + at, sizeof(T) * lanes);
+      std::memset(to.h + lanes, 0, sizeof(T) * (padded - lanes));
       import_units(c.g0 + at * units, to.g);
     } else if (kept) {
       std::memcpy(to.g, kept + state_size * (k - 1), sizeof(T) * state_size);
     } else {
       const size_t at = (size_t(k - 1) * c.batch + first) * c.size;
       std::memcpy(to.h, c.kept_h + at, sizeof(T) * lanes);
+      std::memset(to.h + lanes, 0, sizeof(T) * (padded - lanes));
       import_units(c.kept_g + at * units, to.g);
     }
   }
@@ -601,6 +615,7 @@ template <class M, int P> struct Tile {
       // what no step writes: it is an output, and outputs are to be the same every time
       if (c.mode == Mode::forward) std::memset(past, 0, sizeof(T) * slot_size);
     }
+    leak.begin();
     const size_t at = size_t(first) * c.size;
     const int last_segment = (c.time - 1) / c.segment;
     if (c.mode != Mode::backward) {
@@ -633,6 +648,7 @@ template <class M, int P> struct Tile {
     std::memset(mask, 0, sizeof(T) * padded);
     std::memset(mask, 0xff, sizeof(T) * lanes);
     clear();
+    leak.begin_backward();
     for (int k = last_segment; k >= 0; --k) {
       const int from = k * c.segment, to = c.time < from + c.segment ? c.time : from + c.segment;
       if (!keep_all) {

@@ -38,7 +38,7 @@ def arun(
             `weight_ih`, the input x (T, B, D) instead: currents_t = W_ih x_t + b_ih.
         h0: (B, N), initial rates.
         g0: (B, N, G), initial controller state of every neuron.
-        weights: of the layer, see `Weights`. A leak, `alpha`, is computed in plain torch only.
+        weights: of the layer, see `Weights`. The kernels for GPUs have no leak, `alpha`.
         last_only: whether only the last rates are wanted; saves (T, B, N) numbers.
         backend: "auto" takes the native kernels where they can run; "reference" is plain torch;
             "cpu" is the native kernels or an error; "triton" is the kernels for NVIDIA GPUs or an
@@ -66,7 +66,7 @@ def arun(
         >>> torch.allclose(h, torch.nn.functional.softplus(torch.ones(5, 2, 3)))
         True
     """
-    backend = native.without_leak(backend, weights.alpha, h0.shape[-1])
+    native.check_leak(backend, weights.alpha, h0.shape[-1])
     given = native.needs((currents, h0, g0, *weights))
     bf16 = native.bfloat16(precision, h0.dtype)
     inputs, weights = _given(backend, Inputs(currents, h0, g0), weights)
@@ -80,7 +80,8 @@ def arun(
     segment, keep = 0, False
     if torch.is_grad_enabled() and any(given):
         steps, batch, size = inputs.currents.shape[0], *h0.shape
-        past = steps * batch * size * (g0.shape[-1] + 4) * h0.element_size()
+        each = g0.shape[-1] + (4 if weights.alpha is None else 5)
+        past = steps * batch * size * each * h0.element_size()
         keep = past <= memory_budget and not torch.compiler.is_compiling()
         segment = steps if keep else native.segment_length(steps, batch)
     plan = Plan(last_only, segment, keep, bf16)
@@ -138,7 +139,7 @@ def arun_loss(
         >>> float(loss), outputs.shape  # ln 10
         (2.302..., torch.Size([2, 10]))
     """
-    backend = native.without_leak(backend, weights.alpha, h0.shape[-1])
+    native.check_leak(backend, weights.alpha, h0.shape[-1])
     bf16 = native.bfloat16(precision, h0.dtype)
     inputs, weights = _given(
         backend, Inputs(currents, h0, g0), weights, head.weight_out, head.bias_out
@@ -189,7 +190,7 @@ def arun_trace(
         >>> signals.g.shape, float(signals.n.min())
         (torch.Size([5, 2, 3, 4]), 1.0)
     """
-    backend = native.without_leak(backend, weights.alpha, h0.shape[-1])
+    native.check_leak(backend, weights.alpha, h0.shape[-1])
     gradients = torch.is_grad_enabled() and any(native.needs((currents, h0, g0, *weights)))
     bf16 = native.bfloat16(precision, h0.dtype)
     inputs, weights = _given(backend, Inputs(currents, h0, g0), weights)
@@ -265,13 +266,14 @@ def _arun(*values: Any) -> tuple[Tensor, ...]:
 
 @_arun.register_fake
 def _arun_results(*values: Any) -> tuple[Tensor, ...]:
-    inputs, _, plan = flat.parse(values, *_LAYER, Plan)
+    inputs, weights, plan = flat.parse(values, *_LAYER, Plan)
     new, steps = inputs.h0.new_empty, inputs.currents.shape[0]
     batch, size, units = inputs.g0.shape
     states = (steps - 1) // plan.segment if plan.segment else 0
     past = 0
     if plan.keep:
-        past, _ = native.arun_past(steps, batch, size, units, inputs.h0.dtype, plan.bf16)
+        sizes, leaks = (steps, batch, size, units), weights.alpha is not None
+        past, _ = native.arun_past(*sizes, inputs.h0.dtype, plan.bf16, leaks=leaks)
     results = Results(
         output=new(0 if plan.last_only else steps, batch, size),
         h_last=new(batch, size),
@@ -381,7 +383,8 @@ def _arun_loss(*values: Any) -> tuple[Tensor, ...]:
     inputs, weights, head, plan = flat.parse(values, *_LAYER, Readout, LossPlan)
     steps, (batch, size, units) = inputs.currents.shape[0], inputs.g0.shape
     sizes, outputs = (steps, batch, size, units), head.weight_out.shape[0]
-    _, each = native.arun_past(*sizes, inputs.h0.dtype, plan.bf16, outputs)
+    leaks = weights.alpha is not None
+    _, each = native.arun_past(*sizes, inputs.h0.dtype, plan.bf16, outputs, leaks)
     return readout.fused("arun", head, inputs, weights, each=each, **plan._asdict())
 
 

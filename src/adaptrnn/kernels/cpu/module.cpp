@@ -205,6 +205,8 @@ void arun_as(const Kernel<T, Arun<T>>& kernel, Arrays& arrays, Mode mode, int se
   p.bias_g = arrays.get<T>("bias_g", {g}, true);
   p.weight_gc = arrays.get<T>("weight_gc", {2, g}, true);
   p.bias_gc = arrays.get<T>("bias_gc", {2}, true);
+  p.alpha = arrays.get<T>("alpha", {n});
+  p.leaks = p.alpha;
   p.output = arrays.fresh<T>("output", {t, b, n});
   p.h_last = arrays.get<T>("h_last", {b, n});
   p.g_last = arrays.get<T>("g_last", {b, n, g});
@@ -234,6 +236,7 @@ void arun_as(const Kernel<T, Arun<T>>& kernel, Arrays& arrays, Mode mode, int se
       {arrays.get<T>("grad_weight_ag", {g}), size_t(g)},
       {arrays.get<T>("grad_bias_g", {g}), size_t(g)},
       {arrays.get<T>("grad_bias_gc", {2}), 2},
+      {arrays.get<T>("grad_alpha", {n}), size_t(p.leaks ? n : 0)},
       {arrays.get<T>("grad_weight_out", {outputs, n}), size_t(outputs * n)},
       {arrays.get<T>("grad_bias_out", {outputs}), size_t(outputs)},
       {arrays.get<T>("grad_weight_ih", {n, d}), size_t(n * d)},
@@ -274,10 +277,13 @@ void rnn_as(const Kernel<T, Rnn<T>>& kernel, Arrays& arrays, Mode mode, int nonl
   p.weight_hh = arrays.get<T>("weight_hh", {n, n}, true);
   p.n = arrays.get<T>("n", {n}, gamma);
   p.s = arrays.get<T>("s", {n}, gamma);
+  p.alpha = arrays.get<T>("alpha", {n});
+  p.leaks = p.alpha;
   p.output = arrays.fresh<T>("output", {t, b, n});
   p.h_last = arrays.get<T>("h_last", {b, n});
   p.past_h = arrays.fresh<T>("past_h", {t, b, n});
   p.past_a = arrays.fresh<T>("past_a", {t, b, n});
+  p.past_rate = arrays.fresh<T>("past_rate", {t, b, n});
   p.kept_h = arrays.get<T>("kept_h", {k, b, n}, mode == Mode::backward && k > 0 && !p.past_h);
   p.grad_output = arrays.get<T>("grad_output", {t, b, n});
   p.grad_h_last = arrays.get<T>("grad_h_last", {b, n});
@@ -289,6 +295,7 @@ void rnn_as(const Kernel<T, Rnn<T>>& kernel, Arrays& arrays, Mode mode, int nonl
   const std::vector<Piece<T>> pieces = {
       {arrays.get<T>("grad_n", {n}), size_t(n)},
       {arrays.get<T>("grad_s", {n}), size_t(n)},
+      {arrays.get<T>("grad_alpha", {n}), size_t(p.leaks ? n : 0)},
       {arrays.get<T>("grad_weight_out", {outputs, n}), size_t(outputs * n)},
       {arrays.get<T>("grad_bias_out", {outputs}), size_t(outputs)},
       {arrays.get<T>("grad_weight_ih", {n, d}), size_t(n * d)},
@@ -325,23 +332,27 @@ std::pair<int64_t, int64_t> past_as(const Kernel<T, Problem>& kernel, Problem p,
 }
 
 std::pair<int64_t, int64_t> arun_past(int time, int batch, int size, int units, int outputs,
-                                      bool is_double, bool bfloat16,
+                                      bool leaks, bool is_double, bool bfloat16,
                                       const std::string& instruction_set) {
   if (units < 1) throw std::invalid_argument("sizes must be at least 1");
   const Table& table = choose(instruction_set);
   Arun<double> p = {};
   Arun<float> q = {};
   p.units = q.units = units;
+  p.leaks = q.leaks = leaks;
   if (is_double) return past_as(table.arun_double, p, time, batch, size, outputs);
   return past_as(bfloat16 ? table.arun_bfloat16 : table.arun_float, q, time, batch, size, outputs);
 }
 
-std::pair<int64_t, int64_t> rnn_past(int time, int batch, int size, int outputs, bool is_double,
-                                     bool bfloat16, const std::string& instruction_set) {
+std::pair<int64_t, int64_t> rnn_past(int time, int batch, int size, int outputs, bool leaks,
+                                     bool is_double, bool bfloat16,
+                                     const std::string& instruction_set) {
   const Table& table = choose(instruction_set);
-  if (is_double) return past_as(table.rnn_double, Rnn<double>{}, time, batch, size, outputs);
-  return past_as(bfloat16 ? table.rnn_bfloat16 : table.rnn_float, Rnn<float>{}, time, batch, size,
-                 outputs);
+  Rnn<double> p = {};
+  Rnn<float> q = {};
+  p.leaks = q.leaks = leaks;
+  if (is_double) return past_as(table.rnn_double, p, time, batch, size, outputs);
+  return past_as(bfloat16 ? table.rnn_bfloat16 : table.rnn_float, q, time, batch, size, outputs);
 }
 
 // Multiply-adds of float32 per second, all threads together.
@@ -374,10 +385,10 @@ NB_MODULE(_cpu, m) {
   m.def("rnn", &adaptrnn::rnn, "mode"_a, "nonlinearity"_a, "arrays"_a, "segment"_a, "bfloat16"_a,
         "threads"_a, "instruction_set"_a = "");
   m.def("arun_past", &adaptrnn::arun_past, "time"_a, "batch"_a, "size"_a, "units"_a, "outputs"_a,
-        "double"_a, "bfloat16"_a, "instruction_set"_a = "",
+        "leaks"_a, "double"_a, "bfloat16"_a, "instruction_set"_a = "",
         "Numbers of the whole past of a call, and bytes of a thread of a fused call that keeps it.");
-  m.def("rnn_past", &adaptrnn::rnn_past, "time"_a, "batch"_a, "size"_a, "outputs"_a, "double"_a,
-        "bfloat16"_a, "instruction_set"_a = "", "As arun_past.");
+  m.def("rnn_past", &adaptrnn::rnn_past, "time"_a, "batch"_a, "size"_a, "outputs"_a, "leaks"_a,
+        "double"_a, "bfloat16"_a, "instruction_set"_a = "", "As arun_past.");
   m.def("peak", &adaptrnn::peak, "threads"_a, "seconds"_a, "instruction_set"_a = "",
         "Multiply-adds of float32 per second.");
 }

@@ -40,6 +40,8 @@ template <class T> struct Arun {
   int segment;  // steps between two kept states; fused and >= time: the whole past is kept
   T* past;      // the whole past of all tiles, written by forward and read by backward
   const T *currents, *h0, *g0, *weight_hh, *weight_ag, *weight_gg, *bias_g, *weight_gc, *bias_gc;
+  bool leaks;      // whether there is an alpha; by itself for the size of the past
+  const T* alpha;  // (N,), share of the rate that is new in a step
   Input<T> input;  // in place of currents
   T *output, *h_last, *g_last;
   T *kept_h, *kept_g;  // (K, B, N), (K, B, N, G): states before steps segment, 2 segment, ...
@@ -55,10 +57,13 @@ template <class T> struct Rnn {
   int time, batch, size;
   int segment;  // fused and >= time: the whole past is kept
   const T *currents, *h0, *weight_hh, *n, *s;  // n, s (N,), only gamma
+  bool leaks;      // as for Arun
+  const T* alpha;  // (N,)
   Input<T> input;  // in place of currents
   T *output, *h_last;
   T *kept_h;  // (K, B, N)
-  T *past_h, *past_a;  // (T, B, N): written by forward, read by backward; null: recomputed
+  // (T, B, N): written by forward, read by backward; null: recomputed. past_rate only with a leak
+  T *past_h, *past_a, *past_rate;
   T* past;             // unused
   const T *grad_output, *grad_h_last;
   T *grad_currents, *grad_h0;

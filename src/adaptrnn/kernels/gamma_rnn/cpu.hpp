@@ -4,12 +4,14 @@
 // bfloat16 where they meet W_hh or its gradient, and all else is float.
 //
 // Lanes are the numbers of the tile's rows, lane = s N + i. Every nonlinearity but gamma has its
-// slope from its value, so that only gamma needs its activations again on the way back.
+// slope from its value, so that only gamma needs its activations again on the way back. With a leak
+// the value is not h: it is kept by itself.
 #pragma once
 
 #include "../cpu/dense.hpp"
 #include "../cpu/head.hpp"
 #include "../cpu/input.hpp"
+#include "../cpu/leak.hpp"
 #include "../cpu/problem.hpp"
 #include "../cpu/simd.hpp"
 
@@ -59,14 +61,15 @@ template <class T> GradientLayout gradient_layout(const Rnn<T>& a) {
   const Panels<T> panels(a.size);
   const size_t size = a.size;
   return {size * panels.pitch, size_t(panels.pitch),
-          2 * size + head_numbers(a.head, a.size) + InputGradient<T>::numbers(a.input, a.size)};
+          (a.leaks ? 3 : 2) * size + head_numbers(a.head, a.size) + InputGradient<T>::numbers(a.input, a.size)};
 }
 
 // Views of the doubles of Gradients, in this order.
 struct Small {
-  double *n, *s, *head, *ih;
+  double *n, *s, *alpha, *head, *ih;
   template <class T> Small(double* p, const Rnn<T>& a) {
-    n = p, s = n + a.size, head = s + a.size, ih = head + head_numbers(a.head, a.size);
+    n = p, s = n + a.size, alpha = s + a.size, head = alpha + (a.leaks ? a.size : 0);
+    ih = head + head_numbers(a.head, a.size);
   }
 };
 
@@ -114,23 +117,26 @@ template <class M> struct Tile {
   Outer<M> outer;
   InputGradient<T> input;
   HeadTile<T> head;
+  Leak<T> leak;
 
   struct Step {
-    T *h, *a;
+    T *h, *a, *rate;  // rate without the leak; null where there is none
   };
 
   Tile(const Rnn<T>& c_, int samples_)
       : c(c_), panels(c_.size), samples(samples_), lanes(samples_ * c_.size),
-        head(c_.head, c_.time, c_.size, samples_) {
-    padded = (lanes + L - 1) / L * L;
+        head(c_.head, c_.time, c_.size, samples_),
+        leak(c_.alpha, c_.size, lanes, (lanes + L - 1) / L * L) {
+    padded = leak.padded;
     curve = c.nonlinearity == Nonlinearity::gamma;
     const bool fused = c.mode == Mode::fused;
     keep_all = fused && c.segment >= c.time;
     recompute = fused ? !keep_all
-                      : c.mode == Mode::backward && (!c.past_h || (curve && !c.past_a));
+                      : c.mode == Mode::backward && (!c.past_h || (curve && !c.past_a) ||
+                                                     (leak && !c.past_rate));
     const int length = c.segment < c.time ? c.segment : c.time;
     slots = recompute || fused ? length + 1 : 2;
-    slot_size = 2 * size_t(padded);
+    slot_size = size_t(c.leaks ? 3 : 2) * padded;
   }
 
   void layout(Arena& arena) {
@@ -142,6 +148,7 @@ template <class M> struct Tile {
     rounded = words_in ? arena.take<typename M::Word>(words_in) : nullptr;
     n = arena.take<T>(padded);
     s = arena.take<T>(padded);
+    leak.layout(arena, c.leaks, c.mode != Mode::forward);
     if (c.mode == Mode::forward) return;
     dh = arena.take<T>(padded);
     da = arena.take<T>(padded);
@@ -152,11 +159,18 @@ template <class M> struct Tile {
     head.layout(arena);
   }
 
-  Step slot(int k) const { return {past + slot_size * k, past + slot_size * k + padded}; }
+  Step slot(int k) const {
+    T* p = past + slot_size * k;
+    return {p, p + padded, leak ? p + 2 * size_t(padded) : nullptr};
+  }
   size_t row(int t, int first) const { return size_t(t) * c.batch + first; }
   size_t at(int t, int first) const { return row(t, first) * c.size; }
 
   void forward_step(int t, int first, const T* h_before, const Step& now) const {
+    rates_step(t, first, h_before, now);
+    if (leak) leak.forward(h_before, now.h, now.rate);
+  }
+  void rates_step(int t, int first, const T* h_before, const Step& now) const {
     product<M>(panels, samples, operands<M>(samples, c.size, h_before, rounded), w.hh, sums);
     for (int k = 0; k < samples; ++k)
       add_current(c.input, w.ih, c.currents, c.size, row(t, first) + k,
@@ -178,26 +192,27 @@ template <class M> struct Tile {
     for (int l = 0; l < padded; l += L) store<T>(now.h + l, value<T>(f, load<T>(now.a + l)));
   }
 
-  // dh -> da at one step, given its values and, for gamma, its activations (each `lanes` long)
-  void slope_step(const T* h, const T* a) {
+  // d, the slopes of the rates -> da at one step, given the rates and, for gamma, the activations
+  // (each `lanes` long)
+  void slope_step(const T* d_, const T* h, const T* a) {
     switch (c.nonlinearity) {
-      case Nonlinearity::tanh: return apply_slope<Nonlinearity::tanh>(h);
-      case Nonlinearity::relu: return apply_slope<Nonlinearity::relu>(h);
-      case Nonlinearity::linear: return apply_slope<Nonlinearity::linear>(h);
-      case Nonlinearity::softplus: return apply_slope<Nonlinearity::softplus>(h);
-      case Nonlinearity::sigmoid: return apply_slope<Nonlinearity::sigmoid>(h);
+      case Nonlinearity::tanh: return apply_slope<Nonlinearity::tanh>(d_, h);
+      case Nonlinearity::relu: return apply_slope<Nonlinearity::relu>(d_, h);
+      case Nonlinearity::linear: return apply_slope<Nonlinearity::linear>(d_, h);
+      case Nonlinearity::softplus: return apply_slope<Nonlinearity::softplus>(d_, h);
+      case Nonlinearity::sigmoid: return apply_slope<Nonlinearity::sigmoid>(d_, h);
       case Nonlinearity::gamma:
         for (int l = 0; l < padded; l += L) {
           const Curve<T> curve_(part(a, l), load<T>(n + l), load<T>(s + l));
-          const Vec<T> d = load<T>(dh + l);
+          const Vec<T> d = load<T>(d_ + l);
           store<T>(da + l, d * curve_.da());
           store<T>(sum_n + l, load<T>(sum_n + l) + d * curve_.dn());
           store<T>(sum_s + l, load<T>(sum_s + l) + d * curve_.ds());
         }
     }
   }
-  template <Nonlinearity f> void apply_slope(const T* h) {
-    for (int l = 0; l < padded; l += L) store<T>(da + l, load<T>(dh + l) * slope<T>(f, part(h, l)));
+  template <Nonlinearity f> void apply_slope(const T* d, const T* h) {
+    for (int l = 0; l < padded; l += L) store<T>(da + l, load<T>(d + l) * slope<T>(f, part(h, l)));
   }
   // the vector at lane l of a row that ends at `lanes`
   ADAPTRNN_INLINE Vec<T> part(const T* row, int l) const {
@@ -207,9 +222,11 @@ template <class M> struct Tile {
     return v;
   }
 
-  void backward_step(int t, int first, const T* h_before, const T* h, const T* a,
+  // `rate` is that without the leak, h where there is none
+  void backward_step(int t, int first, const T* h_before, const T* rate, const T* a,
                      Gradients<T> out) {
-    slope_step(h, a);
+    if (leak) leak.backward(h_before, rate, dh);
+    slope_step(leak ? leak.scaled : dh, rate, a);
     if (c.grad_currents) std::memcpy(c.grad_currents + at(t, first), da, sizeof(T) * lanes);
     for (int k = 0; k < samples; ++k) {
       const T* slope = da + size_t(k) * c.size;
@@ -229,12 +246,14 @@ template <class M> struct Tile {
         for (int i = 0; i < c.size; ++i) to[i] = y[i];
       }
     }
+    if (leak) leak.join(dh);
     if (t % kChunk == 0) flush(out);
   }
   void flush(Gradients<T> out) {
     outer.flush(out.weight_hh);
     const Small small(out.small, c);
     input.flush(small.ih);
+    leak.flush(small.alpha);
     if (!curve) return;
     for (int lane = 0, i = 0; lane < lanes; ++lane, i = i + 1 == c.size ? 0 : i + 1) {
       small.n[i] += double(sum_n[lane]);
@@ -246,6 +265,7 @@ template <class M> struct Tile {
     std::memset(sum_n, 0, sizeof(T) * padded);
     std::memset(sum_s, 0, sizeof(T) * padded);
     input.clear();
+    leak.clear();
   }
 
   // dh of the last step, where the loss is all there is
@@ -263,6 +283,7 @@ template <class M> struct Tile {
                     : c.past_h ? c.past_h + at(k * c.segment - 1, first)
                                : c.kept_h + at(k - 1, first);
     std::memcpy(h, from, sizeof(T) * lanes);
+    std::memset(h + lanes, 0, sizeof(T) * (padded - lanes));
   }
 
   void run(const char* packed, char* workspace, int first, Gradients<T> out) {
@@ -274,6 +295,7 @@ template <class M> struct Tile {
       n[lane] = curve && lane < lanes ? c.n[lane % c.size] : T(1);
       s[lane] = curve && lane < lanes ? c.s[lane % c.size] : T(0);
     }
+    leak.begin();
     if (c.mode != Mode::backward) {
       Step now = slot(0);
       restore(0, first, now.h);
@@ -288,6 +310,7 @@ template <class M> struct Tile {
         if (c.output) std::memcpy(c.output + at(t, first), next.h, bytes);
         if (c.past_h) std::memcpy(c.past_h + at(t, first), next.h, bytes);
         if (c.past_a) std::memcpy(c.past_a + at(t, first), next.a, bytes);
+        if (c.past_rate) std::memcpy(c.past_rate + at(t, first), next.rate, bytes);
         head.forward(w.head, t, c.batch, first, next.h, Small(out.small, c).head);
         now = next;
       }
@@ -301,6 +324,7 @@ template <class M> struct Tile {
         dh[l] = (c.grad_output ? c.grad_output[at(c.time - 1, first) + l] : 0) +
                 (c.grad_h_last ? c.grad_h_last[at(0, first) + l] : 0);
     clear();
+    leak.begin_backward();
     if (recompute || keep_all) {
       for (int k = (c.time - 1) / c.segment; k >= 0; --k) {
         const int from = k * c.segment, to = c.time < from + c.segment ? c.time : from + c.segment;
@@ -311,13 +335,14 @@ template <class M> struct Tile {
         }
         for (int t = to - 1; t >= from; --t) {
           const Step now = slot(t - from + 1);
-          backward_step(t, first, slot(t - from).h, now.h, now.a, out);
+          backward_step(t, first, slot(t - from).h, leak ? now.rate : now.h, now.a, out);
         }
       }
     } else {
+      const T* rates = leak ? c.past_rate : c.past_h;
       for (int t = c.time - 1; t >= 0; --t)
         backward_step(t, first, t ? c.past_h + at(t - 1, first) : c.h0 + at(0, first),
-                      c.past_h + at(t, first), curve ? c.past_a + at(t, first) : nullptr, out);
+                      rates + at(t, first), curve ? c.past_a + at(t, first) : nullptr, out);
     }
     if (c.grad_h0) std::memcpy(c.grad_h0 + at(0, first), dh, bytes);
   }

@@ -37,7 +37,7 @@ def gamma_rnn(
         currents: (T, B, N), everything that does not depend on h: input, biases and drive. With
             `weight_ih`, the input x (T, B, D) instead: currents_t = W_ih x_t + b_ih.
         h0: (B, N), initial rates.
-        weights: of the layer, see `Weights`. A leak, `alpha`, is computed in plain torch only.
+        weights: of the layer, see `Weights`. The kernels for GPUs have no leak, `alpha`.
         nonlinearity: "tanh", "relu", "linear", "softplus", "sigmoid" or "gamma".
         last_only: whether only the last rates are wanted; saves (T, B, N) numbers.
         backend: "auto" takes the native kernels where they can run; "reference" is plain torch;
@@ -61,7 +61,7 @@ def gamma_rnn(
         >>> last[0]
         tensor([5., 5., 5.])
     """
-    backend = native.without_leak(backend, weights.alpha, h0.shape[-1])
+    native.check_leak(backend, weights.alpha, h0.shape[-1])
     bf16 = native.bfloat16(precision, h0.dtype)
     inputs, weights = _given(backend, Inputs(currents, h0), weights)
     _check(inputs, weights, nonlinearity, memory_budget)
@@ -74,8 +74,8 @@ def gamma_rnn(
     segment, keep = 0, False
     if torch.is_grad_enabled() and any(native.needs((*inputs, *weights))):
         steps, batch = inputs.currents.shape[:2]
-        extra = (last_only + (nonlinearity == "gamma")) * h0.element_size()
-        keep = extra * steps * h0.numel() <= memory_budget
+        apart = last_only + (nonlinearity == "gamma") + (weights.alpha is not None)
+        keep = apart * h0.element_size() * steps * h0.numel() <= memory_budget
         segment = native.segment_length(steps, batch)
     plan = Plan(nonlinearity, last_only, segment, keep, bf16)
     arguments = flat.join(inputs, _one_each(weights), plan)
@@ -130,7 +130,7 @@ def gamma_rnn_loss(
         >>> float(loss), outputs.shape  # ln 10
         (2.302..., torch.Size([3, 2, 10]))
     """
-    backend = native.without_leak(backend, weights.alpha, h0.shape[-1])
+    native.check_leak(backend, weights.alpha, h0.shape[-1])
     bf16 = native.bfloat16(precision, h0.dtype)
     inputs, weights = _given(backend, Inputs(currents, h0), weights, head.weight_out, head.bias_out)
     _check(inputs, weights, nonlinearity, memory_budget)
@@ -175,7 +175,7 @@ def gamma_rnn_trace(
         >>> torch.equal(h, a.relu())
         True
     """
-    backend = native.without_leak(backend, weights.alpha, h0.shape[-1])
+    native.check_leak(backend, weights.alpha, h0.shape[-1])
     gradients = torch.is_grad_enabled() and any(native.needs((currents, h0, *weights)))
     bf16 = native.bfloat16(precision, h0.dtype)
     inputs, weights = _given(backend, Inputs(currents, h0), weights)
@@ -194,10 +194,18 @@ def gamma_rnn_trace(
 
 
 class Past(NamedTuple):
-    """For the backward pass: rates and activations of all steps, or rates before each segment."""
+    """For the backward pass: what there was in all steps, or rates before each segment.
+
+    Attributes:
+        past_h: rates.
+        past_a: activations, for "gamma".
+        past_rate: rates without the leak, where there is one.
+        kept_h: rates before each segment.
+    """
 
     past_h: Tensor
     past_a: Tensor
+    past_rate: Tensor
     kept_h: Tensor
 
 
@@ -257,16 +265,18 @@ def _gamma_rnn(*values: Any) -> tuple[Tensor, ...]:
 
 @_gamma_rnn.register_fake
 def _gamma_rnn_results(*values: Any) -> tuple[Tensor, ...]:
-    inputs, _, plan = flat.parse(values, *_LAYER, Plan)
+    inputs, weights, plan = flat.parse(values, *_LAYER, Plan)
     new, steps, (batch, size) = inputs.h0.new_empty, inputs.currents.shape[0], inputs.h0.shape
     apart = plan.segment and plan.last_only and not plan.keep
     curve = plan.keep and plan.nonlinearity == "gamma"
+    leaks = plan.keep and weights.alpha is not None
     results = Results(
         output=new(0 if plan.last_only else steps, batch, size), h_last=new(batch, size)
     )
     past = Past(
         past_h=new(steps if plan.keep and plan.last_only else 0, batch, size),
         past_a=new(steps if curve else 0, batch, size),
+        past_rate=new(steps if leaks else 0, batch, size),
         kept_h=new((steps - 1) // plan.segment if apart else 0, batch, size),
     )
     return flat.join(results, past)
@@ -373,7 +383,8 @@ def _gamma_rnn_loss(*values: Any) -> tuple[Tensor, ...]:
     inputs, weights, head, plan = flat.parse(values, *_LAYER, Readout, LossPlan)
     steps, (batch, size) = inputs.currents.shape[0], inputs.h0.shape
     outputs = head.weight_out.shape[0]
-    each = native.rnn_past(steps, batch, size, inputs.h0.dtype, plan.bf16, outputs)
+    leaks = weights.alpha is not None
+    each = native.rnn_past(steps, batch, size, inputs.h0.dtype, plan.bf16, outputs, leaks)
     return readout.fused(
         "rnn",
         head,
