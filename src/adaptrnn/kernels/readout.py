@@ -126,6 +126,11 @@ def with_gradient(*layer: Any) -> tuple[str, ...]:
     return (*flat.fields(*layer), *TRAINED)
 
 
+def count(*layer: Any) -> int:
+    """How many results the operation of a layer has: loss, outputs and gradients."""
+    return len(("loss", "outputs", *with_gradient(*layer)))
+
+
 def needs(readout: Readout, *layer: Any) -> list[bool]:
     """Whether the gradient of each tensor of `with_gradient` is wanted; the tuples themselves."""
     named = flat.named(*layer, readout)
@@ -201,9 +206,10 @@ def differentiate(operation: Any, *kinds: Any, reference: Callable[..., Tensor])
         given = dict(zip(flat.fields(*kinds), inputs, strict=True))
         native.refuse_gradient_of_input(given["currents"], given["weight_ih"])
         ctx.set_materialize_grads(False)
-        ctx.mark_non_differentiable(*output[1:])
+        _, scores, *slopes = output
+        ctx.mark_non_differentiable(scores, *slopes)
         ctx.plan = [given[name] for name in flat.fields(plan)]
-        ctx.save_for_backward(*(given[name] for name in tensors), *output[2:])
+        ctx.save_for_backward(*(given[name] for name in tensors), *slopes)
 
     def gradient(ctx: Any, grad: Tensor | None, *_: Tensor | None) -> tuple[Any, ...]:
         if grad is None:

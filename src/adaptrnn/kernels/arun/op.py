@@ -376,7 +376,7 @@ def _arun_trace_results(*values: Any) -> tuple[Tensor, ...]:
 @torch.library.custom_op(
     "adaptrnn::arun_loss",
     mutates_args=(),
-    schema=flat.schema(*_LAYER, Readout, LossPlan, results=2 + len(readout.with_gradient(*_LAYER))),
+    schema=flat.schema(*_LAYER, Readout, LossPlan, results=readout.count(*_LAYER)),
 )
 def _arun_loss(*values: Any) -> tuple[Tensor, ...]:
     """The mean loss, the outputs, and the loss's gradients of `readout.with_gradient`."""
