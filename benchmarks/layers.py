@@ -28,7 +28,7 @@ from matplotlib.figure import Figure
 from rich.console import Console
 
 from adaptrnn import bench
-from adaptrnn.bench import HEAD, Machine, Result, Size, Steps, numbers_of, row
+from adaptrnn.bench import HEAD, Machine, Result, Size, Steps, numbers_of, table_row
 from adaptrnn.config import BenchConfig
 from adaptrnn.kernels import native
 
@@ -414,7 +414,7 @@ def write(
         *_table(("what", "target", "measured", ""), [*targets(found)]),
     ]
     for title, results in found.items():
-        rows = [row(result, machine) for result in results]
+        rows = [table_row(result, machine) for result in results]
         text += ["", f"## {title}", "", *_table(HEAD, rows)]
     size = _memory_sizes(BenchConfig())[0]
     bases = [f"{title}: {rows[0][1][1]}" for title, rows in growth_sizes(BenchConfig()).items()]
@@ -461,7 +461,7 @@ def main() -> None:
     if sys.argv[1:2] in (["--job"], ["--exact"]):
         if sys.argv[1] == "--exact":
             small_pages()
-        bench.answer(sys.argv[2], build)
+        bench.answer_job(sys.argv[2], build)
         return
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--write", type=Path, help="Markdown file for tables and plot")

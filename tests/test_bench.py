@@ -39,10 +39,10 @@ def test_losses_that_disagree_are_an_error():
     one = bench.Result("adaptrnn fused", SIZE, 1.0, 1.0, 0, 2.3)
     other = dataclasses.replace(one, peer="torch loop", loss=2.4)
     with pytest.raises(RuntimeError, match="disagree"):
-        bench.agree("title", [one, other])
-    bench.agree("title", [one, dataclasses.replace(other, size=bench.Size(8, 2, 5, 3))])
+        bench.check_agreement("title", [one, other])
+    bench.check_agreement("title", [one, dataclasses.replace(other, size=bench.Size(8, 2, 5, 3))])
     with pytest.raises(RuntimeError, match="disagree"):
-        bench.agree("title", [one, dataclasses.replace(other, loss=float("nan"))])
+        bench.check_agreement("title", [one, dataclasses.replace(other, loss=float("nan"))])
 
 
 def test_every_case_is_a_row_and_a_failure_is_named():
@@ -59,7 +59,7 @@ def test_every_case_is_a_row_and_a_failure_is_named():
         assert [result.peer for result in found] == [p for p, _ in jobs if p != "nn.RNN"]
         assert failed == {"nn.RNN": "no memory"} and title in text.getvalue()
         assert all(peer in text.getvalue() for peer, _ in jobs)
-    assert bench.row(bench.Result("nn.GRU", size, 1, 1, 0, 1), here)[-1] == "-"
+    assert bench.table_row(bench.Result("nn.GRU", size, 1, 1, 0, 1), here)[-1] == "-"
 
 
 def test_seconds_are_checked():

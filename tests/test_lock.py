@@ -8,13 +8,13 @@ import sys
 import pytest
 
 from adaptrnn import InputError
-from adaptrnn.lock import alone
+from adaptrnn.lock import locked
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from adaptrnn.lock import alone
-with alone(Path(sys.argv[1]), "testing it"):
+from adaptrnn.lock import locked
+with locked(Path(sys.argv[1]), "testing it"):
     print("held", flush=True)
     time.sleep(120)
 """
@@ -22,14 +22,14 @@ with alone(Path(sys.argv[1]), "testing it"):
 
 def test_another_holder_is_refused_and_an_error_frees_the_folder(tmp_path):
     folder = tmp_path / "new" / "folder"
-    with pytest.raises(ZeroDivisionError), alone(folder, "testing it"):
+    with pytest.raises(ZeroDivisionError), locked(folder, "testing it"):
         with (
             pytest.raises(InputError, match="another process is testing"),
-            alone(folder, "testing"),
+            locked(folder, "testing"),
         ):
             pytest.fail("two hold one folder")
         raise ZeroDivisionError
-    with alone(folder, "testing it"):
+    with locked(folder, "testing it"):
         pass
 
 
@@ -38,15 +38,15 @@ def test_a_holder_that_is_killed_holds_it_no_longer(tmp_path):
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as holder:
         try:
             assert holder.stdout.readline() == "held\n"
-            with pytest.raises(InputError, match="Wait until it ends"), alone(tmp_path, "waiting"):
+            with pytest.raises(InputError, match="Wait until it ends"), locked(tmp_path, "waiting"):
                 pytest.fail("two hold one folder")
         finally:
             holder.kill()
-    with alone(tmp_path, "testing it"):
+    with locked(tmp_path, "testing it"):
         pass
 
 
 def test_a_folder_that_cannot_be_made_is_one_error(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(InputError, match="cannot be written"), alone(tmp_path / "file" / "x", "y"):
+    with pytest.raises(InputError, match="cannot be written"), locked(tmp_path / "file" / "x", "y"):
         pytest.fail("a folder inside a file")

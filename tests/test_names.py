@@ -10,8 +10,11 @@ from pathlib import Path
 import adaptrnn
 
 SOURCE = Path(adaptrnn.__file__).parent
-FILES = sorted(path for path in SOURCE.rglob("*.py") if "kernels" not in path.parts)
-"""Without the kernels, where an operation has one name in its reference, its op and on a GPU."""
+FILES = sorted(
+    path for path in SOURCE.rglob("*.py") if not {"kernels", "explore"} & set(path.parts)
+)
+"""Without the kernels, where an operation has one name in its reference, its op and on a GPU, and
+without the explorer, whose parts no other module uses."""
 
 OF_ONE_KIND = {"ITEM", "measure", "draw", "judge", "table", "log", "main"}
 """What several files have each one of: the items of the paper, the loggers, the programs."""

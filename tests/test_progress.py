@@ -9,6 +9,7 @@ from rich.console import Console
 
 from adaptrnn.paper.plan import Plan
 from adaptrnn.progress import PRIOR, Board
+from adaptrnn.storage import write_table
 
 PROFILE = {
     "summary": "two small networks",
@@ -98,9 +99,9 @@ def test_the_table_names_what_is_trained_and_how_well(board, clock, tmp_path):
     board.done, board.total = 1, 9
     for job in TRAIN:
         board.start(job)
-    metrics = pd.DataFrame({"validation_accuracy": [0.25, 0.5]})
-    (tmp_path / "runs" / "psmnist-arun-seed0").mkdir(parents=True)
-    metrics.to_parquet(tmp_path / "runs" / "psmnist-arun-seed0" / "metrics.parquet")
+    losses = {"train_loss": [2.0, 1.0], "validation_loss": [2.0, 1.5]}
+    metrics = pd.DataFrame({"epoch": [0, 1], **losses, "validation_accuracy": [0.25, 0.5]})
+    write_table(tmp_path / "runs" / "psmnist-arun-seed0" / "metrics.parquet", metrics)
     clock.time = 75
     text = said(board)
     lines = {

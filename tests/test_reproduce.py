@@ -18,7 +18,7 @@ from rich.console import Console
 from adaptrnn._error import InputError
 from adaptrnn.config import FigureConfig, ReportConfig, ReproduceConfig
 from adaptrnn.evaluation import kept_evaluations
-from adaptrnn.lock import alone
+from adaptrnn.lock import locked
 from adaptrnn.paper.catalogue import ITEMS
 from adaptrnn.paper.store import read_results, write_results
 from adaptrnn.perturb import PAPER_PERTURBATIONS
@@ -156,7 +156,7 @@ def test_a_failed_job_is_named_and_takes_no_other_with_it(tmp_path, monkeypatch)
 def test_two_at_a_time_in_one_folder_are_refused(tmp_path):
     tiny(tmp_path)
     with (
-        alone(tmp_path / "runs", "reproducing the paper there"),
+        locked(tmp_path / "runs", "reproducing the paper there"),
         pytest.raises(InputError, match=r"another process.*--out"),
     ):
         run_reproduce(config(tmp_path), Console(quiet=True))

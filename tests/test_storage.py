@@ -5,7 +5,9 @@ How writes end that are cut short is tested in tests/faults.
 
 from __future__ import annotations
 
+import ast
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import adaptrnn
 from adaptrnn import InputError
 from adaptrnn.storage import (
     hash_file,
@@ -106,3 +109,39 @@ def test_the_file_before_is_kept_where_one_asks(tmp_path):
     write_atomic(path, b"abc")
     assert hash_file(path).startswith("ba7816bf 8f01cfea 414140de".replace(" ", ""))
     assert {file.name for file in path.parent.iterdir()} == {"file", "previous"}
+
+
+OTHER_FILES = {
+    "analysis/cell_recording.py": "recordings of cells, CSV",
+    "bench.py": "what Linux says of a process",
+    "bench_gpu.py": "the report that a user sends",
+    "paper/collect.py": "what Snakemake measured of its jobs",
+    "paper/profile.py": "profiles, YAML",
+    "paper/store.py": "collected results",
+    "report/docs.py": "pictures in memory",
+    "report/page.py": "the script of the page, which comes with the package",
+    "report/picture.py": "pictures in memory",
+    "report/summary.py": "a written report",
+    "reproduce.py": "logs of jobs",
+    "tasks/cache.py": "decoded images",
+    "tasks/catalogue.py": "a task in a file of the user's own",
+    "tasks/source.py": "data sets",
+}
+"""Modules that open files which are no part of a run, and which these are."""
+
+OPENING = {"open", "read_bytes", "read_csv", "read_parquet", "read_text", "safe_open"}
+OPENING |= {"load_dataset", "load_file", "open_dataset", "save_file", "to_netcdf", "to_parquet"}
+OPENING |= {"write_bytes", "write_text"}
+
+
+def test_no_other_module_opens_files_of_a_run():
+    """So every file of a run is whole and checked; applications besides are not looked at."""
+    root, found = Path(adaptrnn.__file__).parent, set()
+    for path in root.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+                if name in OPENING:
+                    found.add(path.relative_to(root).as_posix())
+    found = {name for name in found if name.split("/")[0] not in ("explore", "kernels")}
+    assert found - {"storage.py"} <= OTHER_FILES.keys()

@@ -45,8 +45,8 @@ __all__ = [
     "Result",
     "Size",
     "Steps",
-    "agree",
-    "answer",
+    "answer_job",
+    "check_agreement",
     "compare_peers",
     "in_process",
     "layer_loss",
@@ -56,8 +56,8 @@ __all__ = [
     "measure",
     "numbers_of",
     "our_loss",
-    "row",
     "run_bench",
+    "table_row",
     "tables",
     "torch_peer",
 ]
@@ -487,12 +487,12 @@ def compare_peers(
             console.print(f"  {peer}: {result}", highlight=False, markup=False)
             continue
         results.append(result)
-        console.print("  " + "  ".join(row(result, here)), highlight=False, markup=False)
-    agree(title, results)
+        console.print("  " + "  ".join(table_row(result, here)), highlight=False, markup=False)
+    check_agreement(title, results)
     return results, failed
 
 
-def agree(title: str, results: list[Result]) -> None:
+def check_agreement(title: str, results: list[Result]) -> None:
     """Check that peers of the same network, steps and samples have the same loss."""
     groups: dict[Size, list[Result]] = {}
     for result in results:
@@ -510,7 +510,7 @@ def agree(title: str, results: list[Result]) -> None:
 HEAD = ("peer", "T", "forward us", "training us", "memory MB", "of FMA peak")
 
 
-def row(result: Result, machine: Machine) -> tuple[str, ...]:
+def table_row(result: Result, machine: Machine) -> tuple[str, ...]:
     """Return a result as the cells of a table under `HEAD`."""
     share = "-"
     if not result.peer.startswith("nn."):
@@ -526,7 +526,7 @@ def row(result: Result, machine: Machine) -> tuple[str, ...]:
     )
 
 
-def answer(job: str, build: Callable[[str, Size], Steps] | None = None) -> None:
+def answer_job(job: str, build: Callable[[str, Size], Steps] | None = None) -> None:
     """Measure a job of `in_process` in this process and print the result as JSON."""
     found: dict[str, Any] = json.loads(job)
     result = measure(found["peer"], Size(**found["size"]), found["seconds"], build)
@@ -534,4 +534,4 @@ def answer(job: str, build: Callable[[str, Size], Steps] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    answer(sys.argv[1])
+    answer_job(sys.argv[1])

@@ -13,7 +13,7 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -36,6 +36,7 @@ __all__ = [
     "ReportConfig",
     "ReproduceConfig",
     "TrainConfig",
+    "check_type",
     "from_dict",
     "to_dict",
 ]
@@ -128,10 +129,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         kind = None if self.model == OWN_MODEL else MODELS[self.model]
         self.task_parameters  # noqa: B018 - checks task_options
-        choose("recurrent_init", self.recurrent_init, ("henaff", "haar", "uniform", "identity"))
-        choose("schedule", self.schedule, ("plateau", "one-cycle", "constant"))
-        choose("accelerator", self.accelerator, ("auto", "cpu", "gpu"))
-        choose("precision", self.precision, ("float32", "bf16"))
+        for name, hint in get_type_hints(TrainConfig).items():
+            if get_origin(hint) is Literal:
+                choose(name, getattr(self, name), get_args(hint))
         for name in ("image_size", "train_size"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -492,11 +492,9 @@ def from_dict(values: object, source: str = "config") -> TrainConfig:
     """
     if not isinstance(values, dict):
         raise bad(source, values, "a mapping of option names to values")
-    names = [field.name for field in dataclasses.fields(TrainConfig)]
+    fields = {field.name: field for field in dataclasses.fields(TrainConfig)}
     for name, value in values.items():
-        choose(source, name, names)
-        if not _fits(name, value):
-            raise bad(f"{source}: {name}", value, _KINDS[name][1])
+        check_type(f"{source}: {name}", value, fields[choose(source, name, fields)])
     if "task" not in values:
         raise InputError(f"{source}: must name a task.")
     paths = ("out", "data_dir", "controller_from")
@@ -511,28 +509,43 @@ def from_dict(values: object, source: str = "config") -> TrainConfig:
         raise InputError(f"{source}: {error}") from None
 
 
-_TEXT: tuple[tuple[type, ...], str] = ((str,), "a text")
-_PATH: tuple[tuple[type, ...], str] = ((str, type(None)), "a path or null")
-_SIZE: tuple[tuple[type, ...], str] = ((int,), "an integer")
-_SIZE_OR_NONE: tuple[tuple[type, ...], str] = ((int, type(None)), "an integer or null")
-_REAL: tuple[tuple[type, ...], str] = ((int, float), "a number")
-_REAL_OR_NONE: tuple[tuple[type, ...], str] = ((int, float, type(None)), "a number or null")
-_KINDS = (
-    dict.fromkeys(("task", "model", "n", "recurrent_init", "schedule"), _TEXT)
-    | dict.fromkeys(("accelerator", "backend", "precision"), _TEXT)
-    | dict.fromkeys(("out", "data_dir", "controller_from"), _PATH)
-    | dict.fromkeys(("image_size", "train_size", "permutation_seed", "hidden_size"), _SIZE_OR_NONE)
-    | dict.fromkeys(("controller_size", "epochs", "batch_size", "seed", "devices"), _SIZE)
-    | {"memory_budget": _SIZE}
-    | dict.fromkeys(("s", "dt", "noise", "excitatory", "checkpoint_seconds"), _REAL)
-    | dict.fromkeys(("lr", "clip", "tau"), _REAL_OR_NONE)
-    | dict.fromkeys(("learn_curve", "learn_tau", "dale"), ((bool,), "true or false"))
-    | {"task_options": ((list,), "a list of texts")}
-)
+_KINDS: dict[str, tuple[tuple[type, ...], str]] = {
+    "str": ((str,), "a text"),
+    "Annotated": ((str,), "a text"),
+    "Literal": ((str,), "a text"),
+    "Path | None": ((str, type(None)), "a path or null"),
+    "int": ((int,), "an integer"),
+    "int | None": ((int, type(None)), "an integer or null"),
+    "float": ((int, float), "a number"),
+    "float | None": ((int, float, type(None)), "a number or null"),
+    "bool": ((bool,), "true or false"),
+    "tuple[str, ...]": ((list,), "a list of texts"),
+    "tuple": ((list,), "a list"),
+    "Mapping": ((dict,), "a mapping"),
+}
+"""What a file may say for an attribute, by its annotation or the beginning of that."""
 
 
-def _fits(name: str, value: object) -> bool:
-    kinds, _ = _KINDS[name]
-    if isinstance(value, list) and not all(isinstance(part, str) for part in value):
-        return False
-    return isinstance(value, kinds) and (not isinstance(value, bool) or bool in kinds)
+def check_type(name: str, value: object, field: dataclasses.Field[Any]) -> None:
+    """Check a value that was read from a file against the annotation of an attribute.
+
+    Args:
+        name: of the value, for the message.
+        value: plain values, as JSON and YAML have them.
+        field: the attribute, of a dataclass in a module with postponed annotations.
+
+    Raises:
+        InputError: the value is of another type.
+    """
+    said = str(field.type)
+    if said in _KINDS:
+        kinds, words = _KINDS[said]
+    elif said.endswith(" | None"):
+        kinds, words = (dict, type(None)), "a mapping, or null"
+    else:
+        kinds, words = _KINDS[said.partition("[")[0]]
+    fits = isinstance(value, kinds) and (not isinstance(value, bool) or bool in kinds)
+    if said == "tuple[str, ...]" and isinstance(value, list):
+        fits = all(isinstance(part, str) for part in value)
+    if not fits:
+        raise bad(name, value, words)

@@ -11,13 +11,13 @@ from filelock import FileLock, Timeout
 
 from adaptrnn._error import InputError
 
-__all__ = ["alone"]
+__all__ = ["locked"]
 
 log = logging.getLogger(__name__)
 
 
 @contextmanager
-def alone(folder: Path, doing: str) -> Iterator[None]:
+def locked(folder: Path, doing: str) -> Iterator[None]:
     """Hold a folder against other processes; the system frees it when this process dies.
 
     On a file system without locks it only warns.
@@ -32,7 +32,7 @@ def alone(folder: Path, doing: str) -> Iterator[None]:
     Example:
         >>> import tempfile
         >>> with tempfile.TemporaryDirectory() as folder:
-        ...     with alone(Path(folder), "training this run"):
+        ...     with locked(Path(folder), "training this run"):
         ...         (Path(folder) / ".lock").exists()
         True
     """

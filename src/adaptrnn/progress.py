@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pandas as pd
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from adaptrnn._error import InputError
 from adaptrnn.figure.style import label_of
 from adaptrnn.paper.plan import Plan
 from adaptrnn.preset import preset_of
@@ -128,8 +128,8 @@ class Board:
             return "", ""
         epochs = self.plan.runs[name].config.epochs
         try:
-            rows = pd.read_parquet(Run(self.folder / name).metrics_path)
-        except (OSError, ValueError):  # no epoch has ended
+            rows = Run(self.folder / name).metrics()
+        except InputError:  # no epoch has ended
             return f"0/{epochs}", ""
         if "validation_error" in rows:
             return f"{len(rows)}/{epochs}", f"error {rows.validation_error.min():.4g}"

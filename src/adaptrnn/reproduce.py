@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import shlex
@@ -29,7 +28,7 @@ from adaptrnn.config import (
 from adaptrnn.evaluation import evaluate_run
 from adaptrnn.figure.style import FORMATS, render
 from adaptrnn.laboratory.command import run_analyze
-from adaptrnn.lock import alone
+from adaptrnn.lock import locked
 from adaptrnn.paper.catalogue import ITEMS
 from adaptrnn.paper.collect import collect_results
 from adaptrnn.paper.cost import hours
@@ -41,7 +40,7 @@ from adaptrnn.report.docs import write_docs
 from adaptrnn.report.page import write_report
 from adaptrnn.report.summary import summary_lines
 from adaptrnn.run import Run, load_task
-from adaptrnn.storage import write_atomic, write_json
+from adaptrnn.storage import read_json, write_atomic, write_json
 
 __all__ = ["run_collect", "run_figure", "run_report", "run_reproduce"]
 
@@ -198,7 +197,7 @@ def run_reproduce(config: ReproduceConfig, console: Console) -> Path | None:
         f"jobs at a time, all kept in {config.folder}.",
         highlight=False,
     )
-    with alone(config.folder, "reproducing the paper there"):
+    with locked(config.folder, "reproducing the paper there"):
         _begin(config)
         _once(plan, console)
         failed = _snakemake(plan, config, cores, console)
@@ -224,7 +223,7 @@ def _processors() -> int:
 def _begin(config: ReproduceConfig) -> None:
     """Note in the folder when, and by which command, work on it began."""
     path = config.folder / "sittings.json"
-    kept = json.loads(path.read_text()) if path.exists() else []
+    kept = read_json(path) if path.exists() else []
     write_json(path, [*kept, {"begin": time.time(), "command": _command(config)}])
 
 
@@ -233,7 +232,7 @@ def _sittings(folder: Path) -> dict[str, object]:
     path = folder / "sittings.json"
     if not path.exists():
         return {}
-    kept = json.loads(path.read_text())
+    kept = read_json(path)
     found: dict[str, object] = {"sittings": len(kept), "command": kept[-1]["command"]}
     if len(kept) == 1:
         found["wall_seconds"] = round(time.time() - kept[0]["begin"], 1)

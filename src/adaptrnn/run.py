@@ -37,6 +37,7 @@ from adaptrnn.controller import AbstractController, AdaptationController
 from adaptrnn.model import MODELS, OWN_MODEL
 from adaptrnn.sequence import SequenceModel
 from adaptrnn.storage import (
+    copy_file,
     read_json,
     read_table,
     read_weights,
@@ -576,7 +577,7 @@ class Run:
             local["controller_from"] = config.controller_from.name
         for name in sharing.SHARED_FILES:
             if (self.folder / name).exists() and name not in ("config.json", "README.md"):
-                write_atomic(other.folder / name, (self.folder / name).read_bytes())
+                copy_file(self.folder / name, other.folder / name)
         write_json(other.config_path, to_dict(config) | local, hashed=True)
         write_atomic(other.folder / "README.md", card.encode())
         return other.folder

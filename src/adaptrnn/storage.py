@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "WriteError",
+    "copy_file",
     "first_line",
     "hash_file",
     "read_checkpoint",
@@ -92,6 +93,11 @@ def write_atomic(path: Path, data: bytes, previous: Path | None = None) -> None:
         if isinstance(error, OSError):
             raise WriteError(path, error) from error
         raise
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file, whole or not at all."""
+    write_atomic(target, source.read_bytes())
 
 
 def hash_file(path: Path) -> str:

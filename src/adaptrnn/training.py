@@ -36,7 +36,7 @@ from adaptrnn.config import TrainConfig, to_dict
 from adaptrnn.gated import GRU, LSTM
 from adaptrnn.kernels import native
 from adaptrnn.leak import Noise
-from adaptrnn.lock import alone
+from adaptrnn.lock import locked
 from adaptrnn.model import OWN_MODEL, name_of
 from adaptrnn.run import Run, build_model, donor_of, load_task, with_readout
 from adaptrnn.sequence import SequenceModel
@@ -503,7 +503,7 @@ def _alone(run: Run, devices: int) -> Iterator[None]:
     if devices > 1 and any(rank != "0" for rank in ranks):
         yield  # the first of this run's processes holds it
         return
-    with alone(run.folder, "training this run"):
+    with locked(run.folder, "training this run"):
         for name in _WRITTEN:
             for left in run.folder.glob(f".{name}.*"):  # of a process killed while it wrote
                 left.unlink(missing_ok=True)

@@ -14,8 +14,8 @@ from adaptrnn.paper.cost import (
     evaluation_cost,
     hours,
     multiply_adds,
-    size,
-    steps,
+    neuron_number,
+    sequence_steps,
     training_cost,
 )
 
@@ -45,9 +45,9 @@ def test_multiply_adds_are_those_of_the_equations():
 
 
 def test_steps_and_neurons_are_those_of_the_paper():
-    assert steps(TrainConfig("psmnist")) == 784
-    assert steps(TrainConfig("psmnist", image_size=14)) == 196
-    assert [size(TrainConfig("psmnist", model)) for model in ("arun", "lstm", "gru")] == [
+    assert sequence_steps(TrainConfig("psmnist")) == 784
+    assert sequence_steps(TrainConfig("psmnist", image_size=14)) == 196
+    assert [neuron_number(TrainConfig("psmnist", model)) for model in ("arun", "lstm", "gru")] == [
         400,
         202,
         233,

@@ -11,7 +11,7 @@ import pytest
 from adaptrnn.figure.style import render
 from adaptrnn.paper.learning import RATE_TABLE
 from adaptrnn.paper.profile import load_profile
-from adaptrnn.paper.search import choose_rate, keep, main, search_rates
+from adaptrnn.paper.search import choose_rate, keep_table, main, search_rates
 from adaptrnn.paper.store import read_alone
 
 
@@ -45,9 +45,9 @@ def test_a_model_that_cannot_be_trained_has_no_rate():
 
 def test_the_table_of_a_search_grows_and_keeps_what_was_known(tmp_path):
     first = {("psmnist", "gru"): {1e-3: [0.5, math.nan], 1e-2: [0.9, 0.8]}}
-    keep(first, (1001, 1002), tmp_path, {})
+    keep_table(first, (1001, 1002), tmp_path, {})
     later = {("scifar10", "arun"): {1e-3: [0.3]}, ("psmnist", "gru"): {1e-2: [0.7]}}
-    keep(later, (1001,), tmp_path, {})
+    keep_table(later, (1001,), tmp_path, {})
     table = read_alone(tmp_path / "learning-rates.parquet").accuracy
     gru = table.sel(role="psmnist", model="gru")
     # found again: the later value; a rate or a seed that was not tried again: the earlier one
@@ -64,7 +64,7 @@ def test_the_table_is_drawn_and_says_where_the_best_rate_is_at_the_edge(tmp_path
         ("psmnist", "gru"): {1e-3: [0.5], 1e-2: [0.9], 1e-1: [0.6]},
         ("psmnist", "arun"): {1e-3: [0.9], 1e-2: [0.8], 1e-1: [math.nan]},
     }
-    data = keep(found, (1001,), tmp_path, {})
+    data = keep_table(found, (1001,), tmp_path, {})
     assert render(RATE_TABLE.draw, data).startswith(b"<?xml")
     rows = {row[1]: row for row in RATE_TABLE.table(data).rows}
     assert rows["GRU"][-1] == "0.01" and rows["ARUN"][-1] == "0.001, at the edge"

@@ -452,9 +452,10 @@ def _name(network: Any) -> str:
     return getattr(network, "__name__", type(network).__name__)
 
 
-def _packing(
-    example: Any, batch_dim: int | None
-) -> tuple[Callable[[Any], Tensor], Callable[[Tensor], Any], list[tuple[int, ...]]]:
+Packing = tuple[Callable[[Any], Tensor], Callable[[Tensor], Any], list[tuple[int, ...]]]
+
+
+def _packing(example: Any, batch_dim: int | None) -> Packing:
     """Functions state -> z (B, S) and z -> state, and each leaf's shape without the batch axis."""
     leaves, tree = pytree.tree_flatten(example)
     if not leaves or not all(isinstance(leaf, Tensor) for leaf in leaves):
@@ -602,21 +603,36 @@ def _torch_network(network: Any) -> System:
     example: Any = torch.zeros(shape).to(first_weight)
     if kind == "lstm":
         example = (example, example)
-    pack, unpack, shapes = _packing(example, 0 if single else 1)
+    packing = _packing(example, 0 if single else 1)
     if layers == 1 and kind.startswith("rnn"):
         w_ih, w_hh, b_ih, b_hh = weights[0]
         bias, curve = None if b_ih is None else b_ih + b_hh, CLOSED_CURVES[network.nonlinearity]
         closed = static_system(type(network).__name__, curve, w_hh, w_ih, bias)
-        return replace(closed, pack=pack, unpack=unpack)
+        return replace(closed, pack=packing[0], unpack=packing[1])
+    return _flat_map(network, first_weight, step, packing, layers)
+
+
+def _flat_map(
+    network: Any,
+    weight: Tensor,
+    step: Step,
+    packing: Packing,
+    layers: int,
+    push: Push | None = None,
+) -> System:
+    """The map of a network whose state begins with the rates of each of its layers."""
+    pack, unpack, shapes = packing
+    neurons = int(network.hidden_size)
     return System(
         name=type(network).__name__,
         step=step,
+        push=push,
         size=sum(math.prod(shape) for shape in shapes),
         neurons=neurons,
         input_size=int(network.input_size),
         takes_drive=True,
-        dtype=first_weight.dtype,
-        device=first_weight.device,
+        dtype=weight.dtype,
+        device=weight.device,
         pack=pack,
         unpack=unpack,
         first_rate=(layers - 1) * neurons,
@@ -628,7 +644,7 @@ def _own_network(network: Any) -> System:
     weight = network.weight_hh_l0
     with torch.no_grad():
         _, example = network(weight.new_zeros(1, 1, network.input_size))
-    pack, unpack, shapes = _packing(example, 1)
+    packing = pack, unpack, _ = _packing(example, 1)
 
     def step(x: Tensor | None, z: Tensor, drive: Tensor | None = None) -> Tensor:
         x = z.new_zeros(z.shape[0], network.input_size) if x is None else x
@@ -638,20 +654,8 @@ def _own_network(network: Any) -> System:
     if isinstance(network, RNN) and alone:
         return replace(layer_of(network), pack=pack, unpack=unpack)
     native = isinstance(network, ARUN) and type(network.controller) is AdaptationController
-    return System(
-        name=type(network).__name__,
-        step=step,
-        push=arun_push(network) if native and alone else None,
-        size=sum(math.prod(shape) for shape in shapes),
-        neurons=int(network.hidden_size),
-        input_size=int(network.input_size),
-        takes_drive=True,
-        dtype=weight.dtype,
-        device=weight.device,
-        pack=pack,
-        unpack=unpack,
-        first_rate=(int(network.num_layers) - 1) * int(network.hidden_size),
-    )
+    push = arun_push(network) if native and alone else None
+    return _flat_map(network, weight, step, packing, int(network.num_layers), push)
 
 
 def copied(network: _Module, dtype: torch.dtype | None = None) -> _Module:

@@ -10,7 +10,6 @@ import dataclasses
 import json
 import os
 import shlex
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -163,13 +162,10 @@ def _lacks(name: str, run: Run) -> str | None:
 
 
 def _measure(name: str, subject: Subject, console: Console) -> xr.Dataset:
-    """The data set, with how long it took in its attributes."""
+    """The data set; its parts are shown as they begin."""
     with console.status(name) as status:
         heard = dataclasses.replace(subject, say=lambda text: status.update(f"{name}: {text}"))
-        begin = time.perf_counter()
-        data = ANALYSES[name].measure(heard)
-        seconds = time.perf_counter() - begin
-    return data.assign_attrs(analysis=name, seconds=round(seconds, 3))
+        return ANALYSES[name].of(heard)
 
 
 def _stamp(run: Run, config: AnalyzeConfig) -> dict[str, Any]:

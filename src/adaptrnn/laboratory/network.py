@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 import xarray as xr
@@ -17,7 +16,7 @@ from adaptrnn._error import InputError, bad, choose, require
 from adaptrnn.analysis._type import State
 from adaptrnn.analysis.system import Network
 from adaptrnn.laboratory.protocol import ANALYSES
-from adaptrnn.laboratory.subject import Subject, subject_of_network
+from adaptrnn.laboratory.subject import subject_of_network
 from adaptrnn.model import MODELS
 from adaptrnn.run import Run, versions
 from adaptrnn.storage import write_dataset
@@ -88,21 +87,21 @@ def analyze(
     subject = subject_of_network(network, task, state, initial, seed, effort)
     found: dict[str, xr.Dataset] = {}
     for name in chosen:
-        begin = time.perf_counter()
         try:
             known, analysis = MODELS.built_in.get(subject.name), ANALYSES[name]
             if known is not None and not analysis.suits(known):
                 raise bad("network", subject.name, f"with {analysis.needs}")
-            heard = Subject(**{**_fields(subject), "say": lambda text, n=name: say(f"{n}: {text}")})
-            data = analysis.measure(heard)
+
+            def tell(text: str, name: str = name) -> None:
+                say(f"{name}: {text}")
+
+            data = analysis.of(dataclasses.replace(subject, say=tell))
         except InputError as error:
             if not everything:
                 raise
             say(f"{name}: skipped; {error}")
             continue
         found[name] = data.assign_attrs(
-            analysis=name,
-            seconds=round(time.perf_counter() - begin, 3),
             network=subject.name,
             task=subject.task.name,
             split_hash=subject.task.split_hash,
@@ -118,7 +117,3 @@ def analyze(
 
             draw_to(Path(out) / f"{name}.png", name, found[name])
     return found
-
-
-def _fields(subject: Subject) -> dict[str, Any]:
-    return {name: getattr(subject, name) for name in subject.__dataclass_fields__}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -83,6 +84,13 @@ class Analysis:
     suits: Callable[[Model], bool] = lambda model: True
     draw: Callable[[xr.Dataset], Figure] | None = None
     seconds: float = 5.0
+
+    def of(self, subject: Subject) -> xr.Dataset:
+        """What is measured, with the name and the seconds that it took in its attributes."""
+        begin = time.perf_counter()
+        data = self.measure(subject)
+        seconds = round(time.perf_counter() - begin, 3)
+        return data.assign_attrs(analysis=self.name, seconds=seconds)
 
     @property
     def models(self) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from adaptrnn.laboratory.protocol import ANALYSES
 from adaptrnn.model import MODELS
 from adaptrnn.preset import preset_of
 
-__all__ = ["Cost", "analysis_cost", "evaluation_cost", "hours", "size", "training_cost"]
+__all__ = ["Cost", "analysis_cost", "evaluation_cost", "hours", "neuron_number", "training_cost"]
 
 STARTUP = 5.0
 """Seconds until a command has imported everything and read its data."""
@@ -43,7 +43,7 @@ def _convolves(config: TrainConfig) -> bool:
     return preset_of(config.task).kind == "image"
 
 
-def size(config: TrainConfig) -> int:
+def neuron_number(config: TrainConfig) -> int:
     """Neurons of a run."""
     if config.hidden_size is not None:
         return config.hidden_size
@@ -53,7 +53,7 @@ def size(config: TrainConfig) -> int:
     ]
 
 
-def steps(config: TrainConfig) -> int:
+def sequence_steps(config: TrainConfig) -> int:
     """Steps of a sequence."""
     if config.image_size is not None and not _convolves(config):
         return config.image_size**2
@@ -67,7 +67,7 @@ def multiply_adds(config: TrainConfig) -> float:
         >>> multiply_adds(TrainConfig("psmnist", model="arun", hidden_size=400))
         1220000.0
     """
-    n, g = float(size(config)), float(config.controller_size)
+    n, g = float(neuron_number(config)), float(config.controller_size)
     inputs = ConvEncoder.features if _convolves(config) else 0
     count = MODELS[config.model].multiply_adds
     return n * (n + inputs) if count is None else count(n, g, inputs)
@@ -75,14 +75,14 @@ def multiply_adds(config: TrainConfig) -> float:
 
 def _image(config: TrainConfig) -> float:
     """Seconds of one core for one image, forward."""
-    seconds = multiply_adds(config) * steps(config) / MODELS[config.model].rate
-    seconds += steps(config) * 0.1e-6  # what does not grow with the network
+    seconds = multiply_adds(config) * sequence_steps(config) / MODELS[config.model].rate
+    seconds += sequence_steps(config) * 0.1e-6  # what does not grow with the network
     return seconds + (CONVOLUTION / 25e9 if _convolves(config) else 0.0)
 
 
 def _network(config: TrainConfig) -> float:
     """Megabytes of a process with the network and a batch, and of its folder's weights."""
-    past = 4 * config.batch_size * steps(config) * size(config) * 6 / 1e6
+    past = 4 * config.batch_size * sequence_steps(config) * neuron_number(config) * 6 / 1e6
     return 700.0 + past + (1500.0 if _convolves(config) else 0.0)
 
 
@@ -102,7 +102,7 @@ def training_cost(config: TrainConfig) -> Cost:
     task = preset_of(config.task)
     images = 3 * (config.train_size or task.train) + (task.validation or task.train // 10)
     seconds = STARTUP + config.epochs * images * _image(config)
-    weights = 4 * (2 * size(config) * (size(config) + 12) + 4e3) / 1e6
+    weights = 4 * (2 * neuron_number(config) * (neuron_number(config) + 12) + 4e3) / 1e6
     return Cost(seconds, _network(config), 0.3 + 4 * weights)
 
 
@@ -114,7 +114,7 @@ def evaluation_cost(config: TrainConfig, conditions: int) -> Cost:
 
 def analysis_cost(config: TrainConfig, names: Sequence[str], effort: float) -> Cost:
     """Of analyses of one run: mostly some hundred steps, each costing as the network does."""
-    larger = max(1.0, size(config) / 100)
+    larger = max(1.0, neuron_number(config) / 100)
     seconds = sum(ANALYSES[name].seconds for name in names) * effort * larger
     return Cost(STARTUP + seconds, 2000.0 * larger, 1.0 * larger)
 

@@ -143,7 +143,7 @@ RATE_TABLE = Item(
     judge=lambda data: [],
     optional=True,
     made_by="python -m adaptrnn.paper.search",
-    functions=("adaptrnn.paper.search.search_rates", "adaptrnn.paper.search.keep"),
+    functions=("adaptrnn.paper.search.search_rates", "adaptrnn.paper.search.keep_table"),
     tests=("tests/paper/test_search.py",),
     table=rates_table,
 )

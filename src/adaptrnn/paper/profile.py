@@ -16,7 +16,7 @@ import yaml
 
 from adaptrnn._error import InputError, bad, choose
 from adaptrnn.classifier import ConvEncoder, Sizes, match_parameters
-from adaptrnn.config import TrainConfig, from_dict
+from adaptrnn.config import TrainConfig, check_type, from_dict
 from adaptrnn.model import MODELS
 from adaptrnn.paper.item import ROLES
 from adaptrnn.preset import PRESETS
@@ -358,28 +358,14 @@ def load_profile(name: str | Path) -> Profile:
     for role, one in values["roles"].items():
         if not all(isinstance(options, dict) for options in one.models.values()):
             raise bad(f"{path}: {role}: models", one.models, "each a mapping of options, or {}")
-    if values.get("initial") is not None:
-        values["initial"] = Initial(**_entries(values["initial"], Initial, f"{path}: initial"))
+    for name, kind in (("initial", Initial), ("grid", Grid)):
+        if values.get(name) is not None:
+            values[name] = kind(**_entries(values[name], kind, f"{path}: {name}"))
     if values.get("ladder") is not None:
         ladder = _entries(values["ladder"], Ladder, f"{path}: ladder")
         rungs = [Rung(**_entries(one, Rung, f"{path}: ladder: rungs")) for one in ladder["rungs"]]
         values["ladder"] = Ladder(**{**ladder, "rungs": tuple(rungs)})
-    if values.get("grid") is not None:
-        values["grid"] = Grid(**_entries(values["grid"], Grid, f"{path}: grid"))
     return Profile(path.stem, **values)
-
-
-_KINDS: dict[str, tuple[type | tuple[type, ...], str]] = {
-    "str": (str, "a text"),
-    "int": (int, "an integer"),
-    "float": ((int, float), "a number"),
-    "bool": (bool, "true or false"),
-    "tuple": (list, "a list"),
-    "Mapping": (dict, "a mapping"),
-    "Grid | None": ((dict, type(None)), "a mapping, or null"),
-    "Initial | None": ((dict, type(None)), "a mapping, or null"),
-    "Ladder | None": ((dict, type(None)), "a mapping, or null"),
-}
 
 
 def _entries(values: Any, kind: type, where: str, skip: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -394,8 +380,5 @@ def _entries(values: Any, kind: type, where: str, skip: tuple[str, ...] = ()) ->
         if name not in values and needed:
             raise InputError(f"{where}: {name} is missing. It has: {', '.join(fields)}.")
         if name in values:
-            types, words = _KINDS[str(one.type).partition("[")[0]]
-            value = values[name]
-            if not isinstance(value, types) or (isinstance(value, bool) and types is not bool):
-                raise bad(f"{where}: {name}", value, words)
+            check_type(f"{where}: {name}", values[name], one)
     return {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}

@@ -36,7 +36,7 @@ from adaptrnn.paper.store import read_alone, write_alone
 from adaptrnn.run import Run, versions
 from adaptrnn.training import train
 
-__all__ = ["RATES", "SEEDS", "choose_rate", "keep", "search_rates"]
+__all__ = ["RATES", "SEEDS", "choose_rate", "keep_table", "search_rates"]
 
 RATES = (5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2)
 SEEDS = (1001, 1002, 1003, 1004)
@@ -97,7 +97,7 @@ def search_rates(
     return found
 
 
-def keep(
+def keep_table(
     found: Mapping[tuple[str, str], Mapping[float, Sequence[float]]],
     seeds: Sequence[int],
     folder: Path,
@@ -192,7 +192,7 @@ def main(arguments: list[str]) -> int:
         console,
     )
     about = {"profile": profile.name, "options": options, "seeds": list(given.seeds)}
-    keep(found, given.seeds, given.out or folder, {**about, "versions": versions()})
+    keep_table(found, given.seeds, given.out or folder, {**about, "versions": versions()})
     table = Table("task", "model", *(f"{rate:g}" for rate in given.rates), "chosen")
     for (role, model), accuracies in found.items():
         means = {rate: float(np.mean(values)) for rate, values in accuracies.items()}

@@ -18,7 +18,7 @@ from torch import Tensor
 from adaptrnn._error import InputError, bad, choose, require
 from adaptrnn._registry import Registry
 from adaptrnn.preset import PRESETS
-from adaptrnn.tasks.own import NamedTask, made
+from adaptrnn.tasks.own import NamedTask, make_task
 from adaptrnn.tasks.task import Task, Trials
 
 __all__ = [
@@ -483,4 +483,4 @@ def load_cognitive(name: str, parameters: Mapping[str, Any]) -> Task:
     for parameter in parameters:
         if not any(one.kind is one.VAR_KEYWORD for one in known.values()):
             choose(f"{name}: parameter", parameter, known)
-    return made(name, make, parameters)
+    return make_task(name, make, parameters)

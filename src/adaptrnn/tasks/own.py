@@ -71,12 +71,12 @@ def load_file(name: str, parameters: Mapping[str, object]) -> Task:
     if not callable(make):
         raise InputError(f"{path}: has no function {function!r}.")
     try:
-        return made(name, make, parameters)
+        return make_task(name, make, parameters)
     except TypeError as error:
         raise InputError(f"{name}: {error}.") from error
 
 
-def made(name: str, make: Callable[..., Any], parameters: Mapping[str, Any]) -> Task:
+def make_task(name: str, make: Callable[..., Any], parameters: Mapping[str, Any]) -> Task:
     """Return what a function returns, checked to be a task."""
     task = make(**parameters)
     if not isinstance(task, Task):
