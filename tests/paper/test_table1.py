@@ -148,6 +148,6 @@ def test_a_difference_smaller_than_its_standard_error_holds_weakly():
 def test_a_significant_difference_within_two_points_is_none():
     """ARUN 0.5 pp above RNN+gamma in every seed: sure, and within 2 pp."""
     (clean, *_) = table1.judge(planted())
-    assert clean.parts[-1].quantity.startswith("accuracy, size of the mean")
+    assert clean.parts[-1].quantity.startswith("psMNIST, clean accuracy, size of the mean")
     apart = table1.judge(planted(clean={"arun": 93}))[0]
     assert apart.parts[-1].holds == "no" and apart.outcome == "partly"

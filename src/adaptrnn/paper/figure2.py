@@ -155,7 +155,7 @@ def judge_contrast(data: xr.Dataset) -> list[Verdict]:
             values = _curve(data[name], role) * factor
             mean, distance = area(values, "amplitude"), bend(values, "amplitude")
             lost = decrease(values, "amplitude", better)
-            what = f"{TASK_LABELS[role]}, mean decrease over A by {name}"
+            what = f"{TASK_LABELS[role]}, mean decrease over A, measured by {name}"
             if claim is E12:
                 parts.append(lead_over_next("arun", ALL, lost, min, what, unit, digits))
                 parts.append(
@@ -192,13 +192,13 @@ def _overall(lost: xr.DataArray, what: str, unit: str, digits: str) -> Part:
 
 def _elsewhere(data: xr.Dataset, axis: str) -> list[Part]:
     """Areas on sCIFAR10 with the linear encoder, of which the paper's figure says nothing."""
-    found = []
+    found, size = [], "ξ" if axis == "xi" else "A"
     for name, factor, better, unit, digits in KINDS:
         values = factor * _curve(data[name], "scifar10")
         others = (*ALL, *OTHER)
-        text = f"{TASK_LABELS['scifar10']}, mean {name}"
+        text = f"{TASK_LABELS['scifar10']}, mean {name} over {size}"
         found += leads("arun", others, area(values, axis), better, text, unit, digits)
-        text = f"{TASK_LABELS['scifar10']}, mean distance of {name} from its start"
+        text = f"{TASK_LABELS['scifar10']}, mean distance of {name} from its value at {size} = 0"
         found += leads("arun", others, bend(values, axis), min, text, unit, digits)
     return found
 

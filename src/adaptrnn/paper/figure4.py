@@ -308,37 +308,42 @@ def judge_orders(data: xr.Dataset) -> list[Verdict]:
         test = paper.sel(quantity="order")
         parts += [
             part(
-                f"protocol {protocol}: standard deviation of alpha over neurons in the network",
+                f"protocol {protocol}: standard deviation of order alpha over neurons in the "
+                "network",
                 inside.std("neuron").mean("xi").values,
                 least=0.05,
             ),
             part(
-                f"protocol {protocol}: share of neurons in the network with alpha > 0",
+                f"protocol {protocol}: share of neurons in the network with order alpha > 0",
                 100 * _share(inside, 1).values,
                 "%",
                 ".0f",
                 above=50,
             ),
             part(
-                f"protocol {protocol}: alpha, isolated minus in the network, mean over neurons",
+                f"protocol {protocol}: order alpha, isolated minus in the network, mean of neurons",
                 test["shift"].values,
                 "",
                 "+.3f",
                 below=0,
             ),
             part(
-                f"protocol {protocol}: share of isolated neurons with alpha < 0",
+                f"protocol {protocol}: share of isolated neurons with order alpha < 0",
                 100 * _share(isolated, -1).values,
                 "%",
                 ".0f",
                 above=50,
             ),
         ]
-        shown.append(_over_neurons(f"protocol {protocol}: alpha", test))
+        shown.append(_over_neurons(f"protocol {protocol}: order alpha", test))
         free = at.sel(estimator="scale-free")
         for what, values, quantity in (
-            ("scale-free alpha", free.order, free.sel(quantity="order")),
-            ("alpha minus that of a memoryless unit", paper.excess, paper.sel(quantity="excess")),
+            ("scale-free order alpha", free.order, free.sel(quantity="order")),
+            (
+                "order alpha minus that of a memoryless unit",
+                paper.excess,
+                paper.sel(quantity="excess"),
+            ),
         ):
             name = f"protocol {protocol}: {what}"
             mean = values.sel(network="interacting").mean(["xi", "neuron"]).values
@@ -389,7 +394,7 @@ def _left_out(order: xr.DataArray) -> str:
 
 def _over_neurons(what: str, test: xr.Dataset) -> Part:
     """The p-value over the neurons of each network that its isolated neurons shift down."""
-    text = f"{what}, p-value over neurons of the shift, isolated minus in the network"
+    text = f"{what}, isolated minus in the network, p-value over neurons"
     return part(text, test.p.values, "", ".3f", below=0.05)
 
 
@@ -469,6 +474,9 @@ def measure_tasks(run: RunData) -> xr.Dataset:
     return xr.Dataset({"order": mean.transpose("protocol", "estimator", "network", "xi")})
 
 
+_FREE_ALPHA = "scale-free order alpha"
+
+
 def judge_tasks(data: xr.Dataset) -> list[Verdict]:
     """E24 by the paper's estimator; E25, the same by the scale-free one."""
     verdicts = []
@@ -478,7 +486,7 @@ def judge_tasks(data: xr.Dataset) -> list[Verdict]:
         for protocol in data.protocol.values.tolist():
             order = inside.sel(estimator=estimator, protocol=protocol, drop=True)
             p, few, note = _differ(order)
-            at = f"protocol {protocol}"
+            at = f"protocol {protocol}, {'order alpha' if claim is E24 else _FREE_ALPHA}"
             text = f"{at}: largest p-value between tasks over ξ ≥ 1 (independent t-test)"
             parts.append(part(text, p, "", ".2g", below=0.05))
             text = f"{at}: number of drives (of {order.sizes['xi']}) with p < 0.05 between tasks"
@@ -509,7 +517,7 @@ def _plateau(where: str, order: xr.DataArray) -> list[Part]:
     """The whole rise, and how much of it comes after ξ = 10."""
     first, late, last = (order.sel(xi=xi, drop=True) for xi in (0.5, 10.0, 30.0))
     rise = last - first
-    text = f"{where}: change of alpha from ξ = 10 to 30 in size, minus 15% of the rise from 0.5"
+    text = f"{where}: size of alpha(30) minus alpha(10), minus 15% of its rise from ξ = 0.5"
     return [
         part(f"{where}: alpha(30) minus alpha(0.5)", rise.values, "", "+.3f", above=0),
         part(f"{where}: alpha(30) minus alpha(10)", (last - late).values, "", "+.3f"),

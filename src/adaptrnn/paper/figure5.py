@@ -97,21 +97,21 @@ def judge_manifold(data: xr.Dataset) -> list[Verdict]:
     arun = data.sel(role="psmnist", model="arun")
     parts = [
         part(
-            "share of the variance in two principal components",
+            "share of the variance of the controller's states in two principal components",
             100 * arun["share"].sum("component", min_count=1).values,
             "%",
             ".1f",
             least=90,
         ),
         part(
-            "seeds in which the steady states are monotone in the current",
+            "share of seeds in which the steady states are monotone in the current",
             _share(arun.monotone),
             "%",
             ".0f",
             above=50,
         ),
     ]
-    text = "size of the rank correlation of steady state and current along the first component"
+    text = "size of the rank correlation of current and steady state in the first component"
     shown = [part(text, abs(arun.rank_correlation).values, least=0.9)]
     note = "States of the controller alone, of one neuron; from ten random first states."
     spread = arun.spread.mean()
@@ -169,7 +169,7 @@ def judge_levels(data: xr.Dataset) -> list[Verdict]:
         ),
     ]
     residual_high, residual_low = _sides(steady.residual)
-    rms = "root mean square over neurons of the slope at ξ minus (1 - eps)"
+    rms = "root mean square over neurons of the distance of the slope at ξ from 1 - eps"
     shown = [
         part(
             f"{_OF_MEAN}, smallest over ξ ≤ 1 minus largest over ξ ≥ 5",
@@ -201,7 +201,7 @@ def judge_levels(data: xr.Dataset) -> list[Verdict]:
     return [verdict(E27, parts, shown, note=" ".join(notes))]
 
 
-_OF_MEAN = "slope at ξ of the mean (n, s) minus (1 - eps), in size"
+_OF_MEAN = "distance of the slope at ξ, for the mean (n, s), from 1 - eps"
 
 
 def _high(values: xr.DataArray) -> xr.DataArray:
@@ -245,7 +245,9 @@ def judge_exponents(data: xr.Dataset) -> list[Verdict]:
     for xi in (5.0, 30.0):
         for model in PLAIN:
             ratio = _ratio(paper.sel(xi=xi), model)
-            text = f"|λ| of {label_of(model)} divided by |λ| of ARUN at ξ = {xi:g}"
+            text = (
+                f"largest exponent, |λ| of {label_of(model)} divided by |λ| of ARUN at ξ = {xi:g}"
+            )
             parts.append(part(text, ratio.values, "", ".3g", least=10, ratio=True))
             shown.append(
                 part(f"{text}, by the stricter 100", ratio.values, "", ".3g", least=100, ratio=True)
@@ -255,7 +257,8 @@ def judge_exponents(data: xr.Dataset) -> list[Verdict]:
             for model in PLAIN:
                 ratio = _ratio(size.sel(definition=definition, xi=xi), model)
                 text = (
-                    f"|λ| of {label_of(model)} divided by |λ| of ARUN at ξ = {xi:g}, {definition}"
+                    f"largest exponent, |λ| of {label_of(model)} divided by |λ| of ARUN at "
+                    f"ξ = {xi:g}, definition {definition}"
                 )
                 shown.append(part(text, ratio.values, "", ".3g", least=10, ratio=True))
     after = abs(one.after_onset).clip(min=1 / MOST, max=MOST)
@@ -265,14 +268,14 @@ def judge_exponents(data: xr.Dataset) -> list[Verdict]:
                 there = after.sel(xi_onset=xi, delay=delay)
                 ratio = there.sel(model=model, drop=True) / there.sel(model="arun", drop=True)
                 text = (
-                    f"|λ| of {label_of(model)} divided by |λ| of ARUN {delay} steps after the "
-                    f"onset of ξ = {xi:g}"
+                    f"largest exponent, |λ| of {label_of(model)} divided by |λ| of ARUN {delay} "
+                    f"steps after the onset of ξ = {xi:g}"
                 )
                 shown.append(part(text, ratio.values, "", ".3g", least=10, ratio=True))
     for xi in (1.0, 5.0, 30.0):
         course = arun.after_onset.sel(xi_onset=xi, drop=True)
         nearer = abs(course.sel(delay=0)) - abs(course.sel(delay=150))
-        text = f"|λ| of ARUN at the onset of ξ = {xi:g} minus 150 steps later"
+        text = f"largest exponent, |λ| of ARUN at the onset of ξ = {xi:g} minus 150 steps later"
         shown.append(part(text, nearer.values, "", "+.4f", above=0))
         words = means_along(course, "delay", "+.4f")
         if words:
@@ -284,8 +287,8 @@ def judge_exponents(data: xr.Dataset) -> list[Verdict]:
         strong = size.sel(definition=definition, xi=30.0, model="arun")
         fixed, adaptive = (strong.sel(condition=name, drop=True) for name in ("fixed", "adaptive"))
         text = (
-            f"ARUN at ξ = 30, {definition}: |λ| with (n, s) held at their values at rest divided "
-            "by |λ| adaptive"
+            f"largest exponent of ARUN at ξ = 30, definition {definition}: |λ| with (n, s) held at "
+            "their values at rest divided by |λ| adaptive"
         )
         shown.append(part(text, (fixed / adaptive).values, "", ".3g", least=10, ratio=True))
     for model in one.model.values.tolist():
@@ -331,14 +334,14 @@ def judge_spectrum(data: xr.Dataset) -> list[Verdict]:
     parts = [_further(trained, name) for name in PLAIN]
     shown = [_further(trained, name) for name in OTHER]
     arun, relu = (trained.sel(model=name).values for name in ("arun", "relu"))
-    shown.append(part("spectral radius of ARUN", arun, "", ".3f", least=1.05))
-    shown.append(part(f"spectral radius of {label_of('relu')}", relu, "", ".3f", below=1.05))
+    shown.append(part("spectral radius of W_hh, ARUN", arun, "", ".3f", least=1.05))
+    shown.append(part(f"spectral radius of W_hh, {label_of('relu')}", relu, "", ".3f", below=1.05))
     for name in ("gamma", *OTHER):
-        text = f"spectral radius of {label_of(name)}"
+        text = f"spectral radius of W_hh, {label_of(name)}"
         shown.append(part(text, trained.sel(model=name).values, "", ".3f"))
     far = 100 * whole.outside.sel(network="trained", drop=True)
     for name in models:
-        text = f"share of eigenvalues of {label_of(name)} beyond the unit circle"
+        text = f"share of eigenvalues of W_hh beyond the unit circle, {label_of(name)}"
         shown.append(part(text, far.sel(model=name).values, "%", ".0f"))
     notes = []
     for name, network in (("before", "initial"), ("after", "trained")):
@@ -350,7 +353,7 @@ def judge_spectrum(data: xr.Dataset) -> list[Verdict]:
 
 
 def _further(radius: xr.DataArray, name: str) -> Part:
-    text = f"spectral radius, ARUN minus {label_of(name)}"
+    text = f"spectral radius of W_hh, ARUN minus {label_of(name)}"
     return part(text, paired_difference(radius, "arun", name).values, "", "+.3f", least=0.05)
 
 

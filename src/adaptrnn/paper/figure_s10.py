@@ -134,7 +134,9 @@ def judge(data: xr.Dataset) -> list[Verdict]:
             one = at.sel(role=role, protocol=protocol)
             sharp = one.depth.median("xi").values
             where = f"{TASK_LABELS[role]}, protocol {protocol}"
-            text = f"{where}: least error below the error 0.25 away, median over drives"
+            text = (
+                f"{where}: smallest error below the error of orders 0.25 away, median over drives"
+            )
             parts.append(part(text, sharp, "%", ".0f", least=SHARP))
             count = int(one.best.notnull().any("xi").sum())
             spread = one.best.std("seed", ddof=1).mean("xi") if count > 1 else np.nan

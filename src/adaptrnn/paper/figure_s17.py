@@ -53,7 +53,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     for condition in data.condition.values.tolist():
         most = 2.0 if condition == "clean" else 5.0
         loss = (own - other).sel(condition=condition)
-        text = f"{condition}: accuracy with the own minus with the transplanted controller"
+        text = f"{condition}: accuracy with its own minus with the transplanted controller"
         parts.append(part(text, loss.values, " pp", "+.1f", most=most))
     text = "the transplanted controller is bit-identical to the donor's (1: yes, in every seed)"
     checks = [part(text, arun.unchanged.min().values, "", ".0f", least=1)]

@@ -76,22 +76,22 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     parts, shown = [], []
     for name in PLAIN:
         rising = monotone(norm.sel(model=name, drop=True))
-        text = f"rank correlation of norm and length, {label_of(name)}"
+        text = f"rank correlation of the gradient's norm and the length, {label_of(name)}"
         parts.append(part(text, rising.values, "", ".3f", above=0))
         if name == "relu":
-            shown.append(part(f"{text}, stricter", rising.values, "", ".3f", least=0.9))
-    text = "norm of ARUN at full length divided by its greatest"
+            shown.append(part(f"{text}, by the stricter 0.9", rising.values, "", ".3f", least=0.9))
+    text = "gradient's norm of ARUN, at full length divided by the largest over lengths"
     falling = fall(arun)
     parts.append(part(text, falling.values, below=1))
-    shown.append(part(f"{text}, stricter", falling.values, most=0.9))
+    shown.append(part(f"{text}, by the stricter 0.9", falling.values, most=0.9))
     for name in PLAIN:
-        text = f"norm at full length, {label_of(name)} divided by ARUN"
+        text = f"gradient's norm at full length, {label_of(name)} divided by ARUN"
         ratio = full.sel(model=name, drop=True) / full.sel(model="arun", drop=True)
         parts.append(part(text, ratio.values, "", ".2g", least=10, partly=5, ratio=True))
-    text = f"rank correlation of norm and length, {label_of('linear')}"
+    text = f"rank correlation of the gradient's norm and the length, {label_of('linear')}"
     shown.append(part(text, monotone(norm.sel(model="linear")).values, "", ".3f", least=0.9))
     for name in (*OTHER, *GATED):
-        text = f"norm at full length, {label_of(name)} divided by ARUN"
+        text = f"gradient's norm at full length, {label_of(name)} divided by ARUN"
         ratio = full.sel(model=name, drop=True) / full.sel(model="arun", drop=True)
         shown.append(part(text, ratio.values, "", ".2g", least=10, partly=5, ratio=True))
     notes = []

@@ -165,9 +165,14 @@ def judge_norm(data: xr.Dataset) -> list[Verdict]:
     count = float(len(np.unique(region.values[np.isfinite(region.values)]))) or np.nan
     agree = 100 * same.mean(["n", "s"])
     parts = [
-        part("number of regions of the norm that there are (of 3)", count, digits=".0f", least=3),
         part(
-            "(n, s) whose region (<, =, > 1, to 2%) is that of sup gamma', least over draws",
+            "number of regions that exist (norm below, at and above 1)",
+            count,
+            digits=".0f",
+            least=3,
+        ),
+        part(
+            "share of (n, s) whose norm is below, at or above 1 as sup gamma' is, least over draws",
             agree.min("draw").values,
             "%",
             ".0f",
@@ -175,11 +180,11 @@ def judge_norm(data: xr.Dataset) -> list[Verdict]:
         ),
     ]
     near = 100 * (big <= 0.02).where(big.notnull()).mean(["n", "s"])
-    text = f"(n, s) whose norm is within 2% of sup gamma', N = {NEURONS}, least over draws"
+    text = f"share of (n, s) whose norm is within 2% of sup gamma', N = {NEURONS}, least draw"
     shown = [
         part(text, near.min("draw").values, "%", ".0f", least=100),
         part(
-            "(n, s) whose region is that of sup gamma', least over draws, stricter",
+            "the same share of (n, s) in the region of sup gamma', by the stricter 95%",
             agree.min("draw").values,
             "%",
             ".0f",
@@ -252,7 +257,7 @@ def judge_trained_norm(data: xr.Dataset) -> list[Verdict]:
     for model, label in names.items():
         for weights in ("initial", "trained"):
             values = share.sel(model=model, weights=weights).values
-            text = f"{label}, {weights} W_hh: (n, s) whose norm is within 2% of sup gamma'"
+            text = f"{label}, {weights} W_hh: share of (n, s) whose norm is within 2% of sup gamma'"
             shown.append(part(text, values, "%", ".0f", least=100))
         ratio = (at.norm / at.sup_slope).sel(model=model, weights="trained").median(["n", "s"])
         if bool(ratio.notnull().any()):
@@ -329,13 +334,13 @@ def judge_regions(data: xr.Dataset) -> list[Verdict]:
     second = sorted(float(v) for v in shares.values())[1]
     parts = [
         part(
-            "(n, s) in the same region of λ in all draws",
+            "share of (n, s) in the same region of the largest exponent λ in all draws",
             100 * float(same.mean()),
             "%",
             ".0f",
             least=90,
         ),
-        part("(n, s) in the second largest region of λ", second, "%", ".0f", least=10),
+        part("share of (n, s) in the second largest region of λ", second, "%", ".0f", least=10),
     ]
     note = "Definition paper: no input, bias or drive."
     if bool(exponent.notnull().any()):
@@ -417,12 +422,22 @@ def judge_grid(data: xr.Dataset) -> list[Verdict]:
         gain = _map_gain(fixed.accuracy.sel(seed=seed), one)
         better.append(100 * _mean((gain > 0)[np.isfinite(gain)].astype(float)))
     first = [
-        part("Spearman's correlation of accuracy and -|ln JN| over (n, s)", spearman, above=0.5),
-        part("share of the worst tenth of (n, s) that has JN > 1", tenth, "%", ".0f", least=100),
+        part(
+            "Spearman's correlation over (n, s) of accuracy and -|ln JN|, JN the Jacobian norm",
+            spearman,
+            above=0.5,
+        ),
+        part(
+            "share of the least accurate tenth of (n, s) whose Jacobian norm JN is > 1",
+            tenth,
+            "%",
+            ".0f",
+            least=100,
+        ),
     ]
     first_shown = [
         part(
-            "mean accuracy where JN ≤ 1 minus where JN > 1",
+            "mean accuracy of (n, s) with Jacobian norm JN ≤ 1 minus those with JN > 1",
             100 * np.array(worse),
             " pp",
             "+.1f",
@@ -433,12 +448,18 @@ def judge_grid(data: xr.Dataset) -> list[Verdict]:
     second = []
     for name, n, s in _traditional(data):
         gap = rates - 100 * fixed.accuracy.sel(start_n=n, start_s=s, drop=True)
-        text = f"accuracy, mean of learned (n, s) minus fixed {name}-like (n = {n:g}, s = {s:g})"
+        text = f"mean accuracy of learned (n, s) minus fixed {name}-like (n = {n:g}, s = {s:g})"
         second.append(part(text, gap.values, " pp", "+.1f", above=0))
-    text = "share of starts that end nearer to JN = 1, of those with |ln JN| > 0.05"
+    text = "share of starts with |ln JN| > 0.05 that end nearer to a Jacobian norm JN of 1"
     second_shown = [
         part(text, nearer, "%", ".0f", least=70),
-        part("share of starts that end in a cell of higher accuracy", better, "%", ".0f", least=70),
+        part(
+            "share of starts that end in a cell (n, s) of higher accuracy",
+            better,
+            "%",
+            ".0f",
+            least=70,
+        ),
         *_same_start(fixed, learned),
     ]
     size = f"{data.sizes['start_n']} gains and {data.sizes['start_s']} saturations"

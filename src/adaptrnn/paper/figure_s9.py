@@ -33,7 +33,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
             at = f"order of {signal}, protocol {protocol}"
             text = f"{at}: standard deviation over neurons, median over drives"
             shown.append(part(text, paper["sd"].median("xi").values, least=0.05))
-            text = f"{at}: least error below the error 0.25 away, median over drives"
+            text = f"{at}: smallest error below the error of orders 0.25 away, median over drives"
             sharp = paper["depth"].median("xi").values
             shown.append(part(text, sharp, "%", ".0f", least=SHARP))
             text = f"{at}: share of neurons with order > 0, mean over drives"

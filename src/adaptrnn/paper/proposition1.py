@@ -129,12 +129,12 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     """E28: how the error vanishes, and whether growth or decay is predicted rightly."""
     within = (data.error <= WITHIN).where(data.error.notnull())
     falls = data["falls"] if "falls" in data else data.small * np.nan
-    name = "slope of log relative error over log sigma, {} over (n, s, mu)"
+    name = "slope of log error of the predicted variance over log sigma, {} over (n, s, mu)"
     parts = [
         part(name.format("smallest"), falls.min(skipna=True).values, least=1.7),
         part(name.format("largest"), falls.max(skipna=True).values, most=2.3),
         part(
-            "(n, s, mu, sigma ≤ 0.1) whose growth or decay is predicted rightly",
+            "share of cases (n, s, mu, sigma ≤ 0.1) whose growth or decay is predicted correctly",
             _rightly(data),
             "%",
             ".0f",
@@ -144,11 +144,11 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     shown = []
     for sigma in (0.01, 0.03, 0.1, 0.3):
         share = 100 * within.sel(sigma=sigma).mean(["n", "s", "mu"])
-        text = f"share of (n, s, mu) predicted within 5% at sigma = {sigma:g}, mean over matrices"
+        text = f"share of (n, s, mu) whose variance is predicted within 5% at sigma = {sigma:g}"
         shown.append(part(text, share.mean("draw").values, "%", ".0f", least=100))
     inside = within.where((data.n * data.sigma <= 0.1 + 1e-9) & (data.sigma <= 0.3))
     near = 100 * inside.where(data.mu <= 1).mean(["sigma", "n", "s", "mu"])
-    text = "share predicted within 5% where sigma n ≤ 0.1 and mu ≤ 1, mean over matrices"
+    text = "share of cases predicted within 5% where sigma n ≤ 0.1 and mu ≤ 1"
     shown.append(part(text, near.mean("draw").values, "%", ".0f", least=100))
     by_gain, by_mean = data.small.median(["s", "mu"]), data.small.median(["n", "s"])
     last = data.small.sel(s=1.0)
@@ -221,7 +221,7 @@ def judge_trained_noise(data: xr.Dataset) -> list[Verdict]:
     inside = arun["share"].where(data.sigma <= 0.3, drop=True).min("sigma")
     shown = [
         part(
-            f"neurons predicted within 5% at every sigma ≤ 0.3, mean current {mu:g}",
+            f"share of neurons predicted within 5% at every sigma ≤ 0.3, mean current {mu:g}",
             100 * inside.sel(mu=mu).values,
             "%",
             ".0f",

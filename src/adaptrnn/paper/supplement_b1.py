@@ -46,7 +46,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         for condition in data.condition.values.tolist():
             if condition != "clean":
                 left = percent.sel(condition=condition, drop=True)
-                what = f"{task}, accuracy left under {condition}"
+                what = f"{task}, accuracy under {condition}"
                 shown.append(lead("gamma", "gamma-shared", left, max, what))
         notes += [note, mean_note(f"{task}, mean accuracy (%)", clean, ".2f")]
     notes.append("With few seeds a small difference cannot be significant.")
@@ -67,12 +67,13 @@ def _compared(task: str, clean: xr.DataArray) -> tuple[list[Part], str]:
             f"{float(test.low):+.2f} to {float(test.high):+.2f}, Hedges g "
             f"{float(test.hedges_g):.2f}, n = {counts[0]} and {counts[1]}."
         )
-    two = f"{task}: p-value of accuracy, private minus shared (n = {counts[0]} and {counts[1]})"
+    size = f"{counts[0]} and {counts[1]}"
+    two = f"{task}: p-value of accuracy, private minus shared (n, s), {size} seeds"
     if difference >= 0:
-        text = f"{task}: accuracy, mean with private minus mean with shared (n, s)"
+        text = f"{task}: mean accuracy with private (n, s) minus with shared ones"
         worse = part(text, difference, " pp", "+.2f", least=0)
     else:
-        worse = part(f"{two}, where private is worse", p, above=0.05)
+        worse = part(f"{two}, where private ones are worse", p, above=0.05)
     return [worse, part(two, p, above=0.05)], words
 
 

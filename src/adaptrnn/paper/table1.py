@@ -83,6 +83,9 @@ E08 = Claim(
     "drop of ARUN below the next best's; drop of RNN+gamma below the best of the others",
     {"psmnist": COMPARED},
 )
+_UNDER = {"E06": "a noisy drive", "E07": "a step of drive", "E08": "changed contrast"}
+"""The perturbation of a claim, in words."""
+_CONV = f"{TASK_LABELS['scifar10']}, clean accuracy, convolutional minus linear encoder"
 
 
 def measure(run: RunData) -> xr.Dataset:
@@ -106,14 +109,14 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 
 
 def _clean(clean: xr.DataArray, data: xr.Dataset) -> Verdict:
-    what = "accuracy"
-    parts = [*leads("gamma", ("relu", *GATED), clean, max, what), _alike(clean)]
+    what = f"{TASK_LABELS['psmnist']}, clean accuracy"
+    parts = [*leads("gamma", ("relu", *GATED), clean, max, what), _alike(clean, what)]
     difference = paired_difference(clean, "arun", "gamma")
     shown = [
         *leads("gamma", OTHER, clean, max, what),
-        part("accuracy, ARUN minus RNN+gamma", difference.values, " pp", "+.1f"),
+        part(f"{what}, ARUN minus RNN+gamma", difference.values, " pp", "+.1f"),
         part(
-            "accuracy, size of ARUN minus RNN+gamma in each seed",
+            f"{what}, size of the difference of ARUN and RNN+gamma in each seed",
             abs(difference).values,
             " pp",
             ".1f",
@@ -124,7 +127,7 @@ def _clean(clean: xr.DataArray, data: xr.Dataset) -> Verdict:
     return verdict(E03, parts, shown, note=note)
 
 
-def _alike(clean: xr.DataArray) -> Part:
+def _alike(clean: xr.DataArray, what: str) -> Part:
     """Either the paired t-test finds no difference, or the means are within 2 pp."""
     pair = clean.sel(model=["arun", "gamma"]).dropna("seed")
     gap = (
@@ -136,19 +139,20 @@ def _alike(clean: xr.DataArray) -> Part:
         test = paired_test(*(pair.sel(model=m, drop=True) for m in ("arun", "gamma")))
         p = float(test.p_t)
         if p > 0.05:
-            text = f"p-value of ARUN minus RNN+gamma (paired t-test, n = {pair.sizes['seed']})"
+            size = pair.sizes["seed"]
+            text = f"{what}, p-value of ARUN minus RNN+gamma (paired t-test, n = {size})"
             return part(text, p, digits=".3f", above=0.05)
-    text = "accuracy, size of the mean of ARUN minus RNN+gamma"
+    text = f"{what}, size of the mean difference of ARUN and RNN+gamma"
     return part(text, gap, " pp", ".1f", most=ALIKE)
 
 
 def _linear(clean: xr.DataArray, data: xr.Dataset) -> Verdict:
-    what = "accuracy"
+    what = f"{TASK_LABELS['scifar10']}, clean accuracy"
     others = [name for name in COMPARED if name != "gru"]
     best = best_model(clean, others, max)
-    far = part("accuracy, GRU against the next best", np.nan, least=3)
+    far = part(f"{what}, GRU against the next best", np.nan, least=3)
     if best is not None:
-        text = f"accuracy, GRU minus {label_of(best)} (next best)"
+        text = f"{what}, GRU minus {label_of(best)} (next best)"
         far = part(text, paired_difference(clean, "gru", best).values, " pp", "+.1f", least=3)
     parts = [far, *leads("gamma", ("relu", "lstm"), clean, max, what)]
     shown = [*leads("gru", OTHER, clean, max, what), *leads("gamma", OTHER, clean, max, what)]
@@ -160,13 +164,13 @@ def _encoders(clean: xr.DataArray) -> Verdict:
     gain = conv - linear
     parts = [_gain(gain, model) for model in COMPARED]
     mean = gain.sel(model=list(COMPARED)).mean("model", skipna=False)
-    text = "accuracy, conv minus linear, mean over models"
+    text = f"{_CONV}, mean over models"
     parts.append(part(text, mean.values, " pp", "+.1f", least=10))
     parts.append(_spread(conv, COMPARED, ""))
     shown = [_gain(gain, model) for model in OTHER]
     shown.append(_spread(conv, [m for m in COLUMNS if m != "relu"], ", baseline RNN (linear)"))
     least = gain.sel(model=list(COMPARED)).min("model", skipna=False)
-    text = "accuracy, conv minus linear, least over models in each seed"
+    text = f"{_CONV}, smallest over models in each seed"
     shown.append(part(text, least.values, " pp", "+.1f", least=10))
     notes = (
         mean_note("conv, mean accuracy (%)", conv),
@@ -176,18 +180,17 @@ def _encoders(clean: xr.DataArray) -> Verdict:
 
 
 def _gain(gain: xr.DataArray, model: str) -> Part:
-    text = f"accuracy of {label_of(model)}, conv minus linear"
+    text = f"{_CONV}, of {label_of(model)}"
     return part(text, gain.sel(model=model).values, " pp", "+.1f", above=0)
 
 
 def _spread(conv: xr.DataArray, models: Sequence[str], label: str) -> Part:
     """Difference of the best and the worst of the models' means, over the seeds of both."""
+    what = f"{TASK_LABELS['scifar10-conv']}, clean accuracy"
     best, worst = (best_model(conv, models, better) for better in (max, min))
     if best is None or worst is None:
-        return part(f"accuracy with conv, best minus worst model{label}", np.nan, most=5)
-    text = (
-        f"accuracy with conv, best model ({label_of(best)}) minus worst ({label_of(worst)}){label}"
-    )
+        return part(f"{what}, best minus worst model{label}", np.nan, most=5)
+    text = f"{what}, best model ({label_of(best)}) minus worst ({label_of(worst)}){label}"
     return part(text, paired_difference(conv, best, worst).values, " pp", "+.1f", most=5)
 
 
@@ -202,7 +205,11 @@ def _perturbed(
     for role in drop_missing(data).role.values.tolist():
         task = TASK_LABELS[role]
         drop, left = (values.sel(role=role, drop=True) for values in (drops, perturbed))
-        what = {"drop": f"{task}, drop of accuracy", "left": f"{task}, accuracy left"}
+        under = _UNDER[claim.id]
+        what = {
+            "drop": f"{task}, drop of accuracy under {under}",
+            "left": f"{task}, accuracy under {under}",
+        }
         if claim is E08:
             others = (*PLAIN, *GATED)
             judged = [
@@ -217,7 +224,7 @@ def _perturbed(
             more += leads("arun", (*PLAIN, *OTHER, *GATED), drop, min, what["drop"])
             if claim is E06:
                 halved = drop.where(drop.model == "arun", drop / 2)
-                text = f"{what['drop']}, the others' halved"
+                text = f"{what['drop']} (the other network's drop halved)"
                 judged.append(lead_over_next("arun", PLAIN, halved, min, text))
                 more += leads("arun", (*PLAIN, *OTHER, *GATED), halved, min, text)
         if role == "psmnist":
