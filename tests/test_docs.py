@@ -124,6 +124,26 @@ def test_links_lead_somewhere(page):
             assert (page.parent / link).exists(), f"{name_of(page)}: {link}"
 
 
+NAMED = re.compile(r"(?<![\w./-])((?:tests|src|benchmarks|examples)/[\w./-]+\.\w+)(?:::(\w+))?")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_files_and_tests_that_a_page_names_exist(page):
+    for path, test in NAMED.findall(page.read_text()):
+        if "NAME" not in path:  # what the reader fills in
+            assert (ROOT / path).exists(), f"{name_of(page)}: {path}"
+            assert not test or f"def {test}(" in (ROOT / path).read_text(), f"{path}::{test}"
+
+
+def test_the_tree_of_the_source_names_every_part_of_the_package():
+    tree = (DOCS / "explanation" / "architecture.md").read_text()
+    for path in Path(adaptrnn.__file__).parent.iterdir():
+        if path.suffix == ".py" and path.name != "__init__.py":
+            assert f" {path.name} " in tree, path.name
+        elif (path / "__init__.py").exists():
+            assert f" {path.name}/ " in tree, path.name
+
+
 def public_modules():
     """Names of all modules that have public names, but for the applications."""
     source = Path(adaptrnn.__file__).parent
