@@ -56,7 +56,7 @@ def neuron_orders(axis: Axes, order: xr.DataArray, null: xr.DataArray) -> None:
 
 
 def order_panels(data: xr.Dataset, ylabel: str) -> tuple[Figure, dict[tuple[str, str], Axes]]:
-    """A row of panels for each protocol and a column for each estimator.
+    """Draw a row of panels for each protocol and a column for each estimator.
 
     Args:
         data: has the coordinates protocol and estimator.

@@ -1,4 +1,4 @@
-"""Drawing of psychometric curves."""
+"""The drawing of psychometric curves."""
 
 from __future__ import annotations
 

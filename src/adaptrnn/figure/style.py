@@ -114,7 +114,7 @@ def render(
     format: str = "svg",
     dark: bool = False,
 ) -> bytes:
-    """Draw a figure and give the file's content; the same data give the same bytes.
+    """Draw a figure and return the file's content; the same data give the same bytes.
 
     Args:
         draw: the drawing.
@@ -166,7 +166,7 @@ def subplots(
     figure: Any = None,
     **arguments: Any,
 ) -> tuple[Any, np.ndarray]:
-    """A figure with a grid of axes, without pyplot.
+    """Return a figure with a grid of axes, without pyplot.
 
     Args:
         rows: number of rows.
@@ -184,22 +184,22 @@ def subplots(
 
 
 def colour(model: str) -> str:
-    """Colour of a model on the page of the present style."""
+    """Return the colour of a model on the page of the present style."""
     return _model(model).colours[1 if _is_dark() else 0]
 
 
 def marker(model: str) -> str:
-    """Marker of a model."""
+    """Return the marker of a model."""
     return _model(model).marker
 
 
 def label_of(model: str) -> str:
-    """Name of a model as it stands in figures and tables."""
+    """Return the name of a model as figures and tables show it."""
     return _model(model).label
 
 
 def has_controller(model: str) -> bool:
-    """Whether the n and s of a model change while it runs."""
+    """Return whether the n and s of a model change while it runs."""
     return _model(model).has_controller
 
 
@@ -209,17 +209,17 @@ def _model(name: str) -> Model:
 
 
 def ink() -> str:
-    """Colour of text on the page of the present style."""
+    """Return the colour of text on the page of the present style."""
     return str(matplotlib.rcParams["text.color"])
 
 
 def muted() -> str:
-    """A grey between page and text: what an eye should pass over."""
+    """Return a grey between page and text, for what should not catch the eye."""
     return "#8d949e"
 
 
 def accents() -> list[str]:
-    """Colours that are of no model and no size."""
+    """Return colours that belong to no model and to no size."""
     return ["#b48ef0", "#e56a8f", "#a9b83c"] if _is_dark() else ["#6f42c1", "#b3123f", "#6b7500"]
 
 
@@ -237,7 +237,7 @@ def _scale() -> Colormap:
 
 
 def shades(count: int) -> list[Any]:
-    """Colours of an ordered quantity, each step darker."""
+    """Return colours of an ordered quantity, each step darker."""
     scale = _scale()
     return [scale(value) for value in np.linspace(0, 1, count)]
 
@@ -245,7 +245,7 @@ def shades(count: int) -> list[Any]:
 def shade_bar(
     figure: Figure, axes: Axes | Sequence[Axes] | np.ndarray, values: Sequence[float], label: str
 ) -> None:
-    """A colour bar with a step for each of the `shades` of some values, in place of a legend.
+    """Add a colour bar with a step for each of the `shades` of some values, as a legend.
 
     Args:
         figure: the figure.
@@ -264,7 +264,7 @@ def shade_bar(
 
 
 def task_title(data: xr.Dataset | xr.DataArray, role: str | None = None) -> str:
-    """A task in words, such as "psMNIST, 196 steps".
+    """Return a task in words, such as "psMNIST, 196 steps".
 
     Args:
         data: has a coordinate `role`, whose attributes say what each role's task is.
@@ -289,7 +289,7 @@ def name_task(figure: Figure, data: xr.Dataset) -> None:
 
 
 def as_seeds(data: xr.Dataset, model: str, task: str, seed: int) -> xr.Dataset:
-    """The data of one network as those of several: with dimensions role, model and seed.
+    """Return the data of one network as those of several, with dimensions role, model and seed.
 
     Args:
         data: of one network.
@@ -387,7 +387,7 @@ def name_lines(
 
 
 def drive_axis(axis: Axes, xi: Any, label: str = "drive ξ") -> None:
-    """A scale of drives from 0 up that shows small ones and large ones: linear to 1, then in logs.
+    """Set a scale of drives from 0 up: linear to 1, then logarithmic.
 
     Args:
         axis: the panel.
@@ -403,7 +403,7 @@ def drive_axis(axis: Axes, xi: Any, label: str = "drive ξ") -> None:
 
 
 def log_axis(axis: Axes) -> None:
-    """A vertical scale of logarithms with plain numbers at its ticks where these are short."""
+    """Set a vertical scale of logarithms with plain numbers at its ticks where these are short."""
     axis.set_yscale("log", nonpositive="mask")
     low, high = axis.get_ylim()
     if high < 4 * low:
@@ -416,7 +416,7 @@ def log_axis(axis: Axes) -> None:
 
 
 def percent_axis(axis: Axes, values: Any, low: float = 0, high: float = 100) -> None:
-    """Limits of a vertical axis of percentages: the tens around the values, not 0 to 100.
+    """Set limits of a vertical axis of percentages: the tens around the values.
 
     Args:
         axis: the panel.
@@ -456,7 +456,7 @@ def paper_value(
 
 
 def key(axis: Axes, **settings: Any) -> None:
-    """A legend on the page's ground, so that lines behind it do not cross its words."""
+    """Add a legend on the page's ground, so that lines behind it do not cross its words."""
     looks = {
         "fontsize": 7,
         "title_fontsize": 7,

@@ -1,4 +1,4 @@
-"""Pictures of the results of the protocols, one function for each."""
+"""The pictures of the results of the protocols, one function for each."""
 
 from __future__ import annotations
 
@@ -151,13 +151,13 @@ def _signed(draw: Callable[[xr.Dataset], Figure]) -> Callable[[xr.Dataset], Figu
 
 @_signed
 def draw_lyapunov(data: xr.Dataset) -> Figure:
-    """Exponents against the drive, after its onset, and on the task."""
+    """Draw exponents against the drive, after its onset, and on the task."""
     return exponents(_as_seeds(data.rename(standard_error="error")))
 
 
 @_signed
 def draw_jacobian(data: xr.Dataset) -> Figure:
-    """Jacobian norms over (n, s), and how singular values of products grow on the task."""
+    """Draw Jacobian norms over (n, s), and how singular values of products grow on the task."""
     grid = "norm" in data
     figure, axes = subplots(1, 2 + grid, width=9 if grid else 7.5, height=3.2)
     if grid:
@@ -187,7 +187,7 @@ def draw_jacobian(data: xr.Dataset) -> Figure:
 
 @_signed
 def draw_fractional(data: xr.Dataset) -> Figure:
-    """Orders of every neuron against the drive: each protocol by each estimator."""
+    """Draw orders of every neuron against the drive: each protocol by each estimator."""
     data = data.sel(signal="h").expand_dims("seed")
     figure, axes = order_panels(data, r"order $\alpha$ of the rate")
     for (protocol, estimator), axis in axes.items():
@@ -202,7 +202,7 @@ def draw_fractional(data: xr.Dataset) -> Figure:
 
 @_signed
 def draw_step_response(data: xr.Dataset) -> Figure:
-    """Means over neurons under a step of drive, each with the spread over neurons at the last."""
+    """Draw means over neurons under a step of drive, and at the last drive the spread."""
     names = [name for name in SIGNALS if name in data]
     figure, axes = subplots(1, len(names), width=3 * max(2, len(names)), height=3.2)
     for axis, name in zip(axes[0], names, strict=True):
@@ -219,7 +219,7 @@ def draw_step_response(data: xr.Dataset) -> Figure:
 
 @_signed
 def draw_gain_scaling(data: xr.Dataset) -> Figure:
-    """Steady gain and saturation against the input's deviation, with fits; output variance."""
+    """Draw steady gain and saturation against the input's deviation, and output variance."""
     one = data.expand_dims("seed")
     gains = [name for name in SHAPES if f"{name}_value" in data]
     figure, axes = subplots(1, len(gains) + 1, width=3 * max(2, len(gains) + 1), height=3.2)
@@ -240,7 +240,7 @@ def draw_gain_scaling(data: xr.Dataset) -> Figure:
 
 @_signed
 def draw_heterogeneity(data: xr.Dataset) -> Figure:
-    """(n, s) of every neuron, before and after training."""
+    """Draw (n, s) of every neuron, before and after training."""
     figure, axes = subplots(1, 1, width=4.2, height=3.4)
     neuron_cloud(axes[0, 0], data.expand_dims("seed"), _model(data))
     if "n_within" in data:
@@ -252,14 +252,14 @@ def draw_heterogeneity(data: xr.Dataset) -> Figure:
 
 @_signed
 def draw_controller_manifold(data: xr.Dataset) -> Figure:
-    """Trajectories of the controller alone in its principal components, where they end, and n."""
+    """Draw the controller's trajectories in principal components, their ends, and n."""
     course = data.n.sel(time=slice(0, None)).mean("start")
     return manifold(_as_seeds(settling(data).assign(n=course.sel(time=slice(0, None, 4)))))
 
 
 @_signed
 def draw_noise(data: xr.Dataset) -> Figure:
-    """Gains against the level sets, distance from them, and the variance that is predicted."""
+    """Draw gains against the level sets, their distance, and the predicted variance."""
     figure = Figure(figsize=(9, 6.2))
     parts: Any = figure.subfigures(2, 1)
     level_sets(_as_seeds(data[["n", "s", "level", "residual", "epsilon"]]), parts[0])
@@ -269,19 +269,19 @@ def draw_noise(data: xr.Dataset) -> Figure:
 
 @_signed
 def draw_spectrum(data: xr.Dataset) -> Figure:
-    """Eigenvalues in the complex plane with the unit circle."""
+    """Draw eigenvalues in the complex plane with the unit circle."""
     return eigenvalues(_as_seeds(data))
 
 
 @_signed
 def draw_gradients(data: xr.Dataset) -> Figure:
-    """Norm of the gradient against the steps over which it is accumulated, and of each step."""
+    """Draw the norm of the gradient against the step from which it is accumulated."""
     return gradients(_as_seeds(by_length(data)))
 
 
 @_signed
 def draw_transfer(data: xr.Dataset) -> Figure:
-    """What retraining n and s recovers; or a foreign controller against the donor's own."""
+    """Draw what retraining n and s recovers, or a foreign controller against the donor's own."""
     if "accuracy_own" in data:
         return transplanted(_as_seeds(both_controllers(data).to_dataset(name="accuracy")))
     return rotated(_as_seeds(data[["n", "s", "accuracy"]]))
@@ -289,7 +289,7 @@ def draw_transfer(data: xr.Dataset) -> Figure:
 
 @_signed
 def draw_robustness(data: xr.Dataset) -> Figure:
-    """Accuracy, or error, against drive and contrast, and maps over two numbers of each."""
+    """Draw accuracy, or error, against drive and contrast, and maps over two numbers of each."""
     figure, axes = subplots(2, 2, height=5.6)
     metric = "accuracy" if "step_accuracy" in data else "error"
     unit = 100 if metric == "accuracy" else 1
@@ -325,7 +325,7 @@ _BAND = {"alpha": 0.15, "lw": 0}
 
 
 def draw_plane(data: xr.Dataset) -> Figure:
-    """Simulated neurons and the units of networks in one (n, s) plane, and their step responses.
+    """Draw simulated neurons and units of networks in one (n, s) plane, and step responses.
 
     Args:
         data: what `adaptrnn.analysis.neurons_in_plane` returns, with unit_n and unit_s (network,

@@ -118,7 +118,7 @@ def _one_thread() -> Iterator[None]:
 
 @_one_thread()
 def lyapunov_protocol(subject: Subject) -> xr.Dataset:
-    """Largest exponents after the onset of a drive (E29), against the drive (E30), on the task.
+    """Measure largest exponents after a drive's onset (E29), against it (E30), on the task.
 
     Returns:
         after_onset (xi, delay), definition "paper", from the state that the driven network has
@@ -248,7 +248,7 @@ def _largest(
 
 @_one_thread()
 def jacobian_protocol(subject: Subject) -> xr.Dataset:
-    """Jacobian norms over a grid of (n, s) (E32), and products of Jacobians on the task.
+    """Compute Jacobian norms over (n, s) (E32), and products of Jacobians on the task.
 
     Returns:
         norm and norm_error (weights, n, s) for initial and trained W_hh, sup_slope (n, s), where
@@ -290,12 +290,12 @@ def jacobian_protocol(subject: Subject) -> xr.Dataset:
 
 
 def spectrum_protocol(subject: Subject) -> xr.Dataset:
-    """Eigenvalues of W_hh before and after training (E31)."""
+    """Compute the eigenvalues of W_hh before and after training (E31)."""
     return spectrum({name: model.core for name, model in subject.stages})
 
 
 def gradients_protocol(subject: Subject) -> xr.Dataset:
-    """Norm of dL/dW_hh over the step from which it is accumulated, before and after training (E43).
+    """Compute the norm of dL/dW_hh accumulated from each step on, before and after training.
 
     Returns:
         norm, contribution (network, time), loss (network), over a batch of test images.
@@ -324,7 +324,7 @@ def gradients_protocol(subject: Subject) -> xr.Dataset:
 
 
 def noise_protocol(subject: Subject) -> xr.Dataset:
-    """Proposition 1 by Monte Carlo (E28), and gains against the level sets Lambda(xi) (E27).
+    """Test Proposition 1 by Monte Carlo (E28), and gains against level sets Lambda(xi) (E27).
 
     Returns:
         n, s, slope_residual (stage, xi, neuron) and residual (stage, xi) at the onset of a step of
@@ -384,7 +384,7 @@ def noise_protocol(subject: Subject) -> xr.Dataset:
 
 @_one_thread()
 def step_response_protocol(subject: Subject) -> xr.Dataset:
-    """Gains, saturations and rates under steps of drive (E19).
+    """Record gains, saturations and rates under steps of drive (E19).
 
     Returns:
         What `step_response` does, with the paper's 200 steps before, during and after the drive;
@@ -402,13 +402,13 @@ def step_response_protocol(subject: Subject) -> xr.Dataset:
 
 @_one_thread()
 def gain_scaling_protocol(subject: Subject) -> xr.Dataset:
-    """Noise of switching variance: n(xi), s(xi), output variance (E16 to E18)."""
+    """Measure n(xi), s(xi) and output variance under noise of switching size (E16 to E18)."""
     trials = subject.count(10)
     return gain_scaling(subject.core, trials=trials, seed=subject.seed)
 
 
 def heterogeneity_protocol(subject: Subject) -> xr.Dataset:
-    """Gains and saturations of the neurons, before and after training (E14).
+    """Compare gains and saturations of the neurons before and after training (E14).
 
     Returns:
         What `analysis.heterogeneity` does, and n_initial, s_initial. Those of an ARUN are means
@@ -426,13 +426,13 @@ def heterogeneity_protocol(subject: Subject) -> xr.Dataset:
 
 @_one_thread()
 def controller_manifold_protocol(subject: Subject) -> xr.Dataset:
-    """States of the controller alone under constant currents (E26)."""
+    """Follow the states of the controller alone under constant currents (E26)."""
     return controller_manifold(subject.core, seed=subject.seed)
 
 
 @_one_thread()
 def fractional_protocol(subject: Subject) -> xr.Dataset:
-    """Fractional orders of every neuron, in the network and isolated (E20 to E25, E37, E38).
+    """Estimate fractional orders of neurons, in the network and isolated (E20-E25, E37, E38).
 
     Returns:
         order (protocol, signal, estimator, network, xi, neuron), NaN where it is not between the
@@ -517,7 +517,7 @@ def _orders(seen: xr.Dataset, signals: Sequence[str], protocol: str) -> xr.Datas
 
 
 def transfer_protocol(subject: Subject) -> xr.Dataset:
-    """Only n and s trained again on turned digits (E15); of an ARUN, its foreign controller (E42).
+    """Retrain only n and s on turned digits (E15), or test an ARUN's foreign controller (E42).
 
     Returns:
         What `rotated_digits` does, on test images turned by 45 degrees: of every class equally
@@ -580,7 +580,7 @@ def _transplanted(subject: Subject) -> xr.Dataset:
 
 
 def robustness_protocol(subject: Subject) -> xr.Dataset:
-    """Accuracy and loss under step drives and contrasts (E10 to E13) and as maps (E39).
+    """Measure accuracy and loss under step drives and contrasts (E10-E13), and as maps (E39).
 
     Returns:
         step_accuracy (xi), contrast_accuracy (amplitude), drive_map_accuracy (map_xi, map_length),

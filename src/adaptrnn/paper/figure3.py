@@ -66,7 +66,7 @@ E18 = Claim(
 
 
 def measure_heterogeneity(run: RunData) -> xr.Dataset:
-    """N and s of every neuron after training and before, and their spread.
+    """Measure n and s of every neuron after training and before, and their spread.
 
     Returns:
         n, s, n_initial, s_initial (neuron); n_sd, s_sd over neurons, with _low and _high, the
@@ -80,7 +80,7 @@ def measure_heterogeneity(run: RunData) -> xr.Dataset:
 
 
 def judge_heterogeneity(data: xr.Dataset) -> list[Verdict]:
-    """E14: standard deviation over neurons, a value for each seed; 0 before training."""
+    """Judge E14: standard deviation over neurons, a value for each seed; 0 before training."""
     one = data.sel(role="psmnist", model="gamma").astype(float)
     parts, notes = [], []
     for name, least, digits in (("n", 0.05, ".3f"), ("s", 0.001, ".4f")):
@@ -102,7 +102,7 @@ def judge_heterogeneity(data: xr.Dataset) -> list[Verdict]:
 
 
 def measure_scaling(run: RunData) -> xr.Dataset:
-    """Steady gain, saturation and output variance against the size of the noise, with fits.
+    """Measure steady gain, saturation and output variance against the noise's size, with fits.
 
     Returns:
         n_mean, s_mean (time, xi), means over neurons, every fourth step; n_steady, s_steady (xi),
@@ -129,7 +129,7 @@ def measure_scaling(run: RunData) -> xr.Dataset:
 
 
 def judge_scaling(data: xr.Dataset) -> list[Verdict]:
-    """E16, E17, E18: fits to each network's means over neurons, a value for each seed."""
+    """Judge E16, E17, E18: fits to each network's means over neurons, a value for each seed."""
     arun = data.sel(role="psmnist", model="arun")
     verdicts = []
     for claim, name, shape in ((E16, "n", "power"), (E17, "s", "exponential")):

@@ -103,7 +103,7 @@ PROTOCOL_NOTE = (
 
 
 def measure(run: RunData) -> xr.Dataset:
-    """Mean over neurons of n, s, h, (time, xi); the fits to it, (xi,), and to each neuron's.
+    """Measure means over neurons of n, s, h, (time, xi), and the fits to them and to each neuron.
 
     Before, during and after the step lie 200/784 of the sequence that the network was trained on:
     what it does far beyond that length it was never asked for. Fits with the paper's 200 steps
@@ -129,7 +129,7 @@ def measure(run: RunData) -> xr.Dataset:
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
-    """E19: fits to the mean curves at drives of 1 and more, and what changes with the drive."""
+    """Judge E19: fits to the mean curves at drives of 1 or more, and the effect of the drive."""
     arun = data.sel(role="psmnist", model="arun").astype(float)
     strong = arun.sel(xi=arun.xi >= 1)
     parts, shown, notes = [], [], []
@@ -168,7 +168,7 @@ def _depends(what: str, values: xr.DataArray) -> Part:
 
 
 def related(values: xr.DataArray) -> float:
-    """p-value of the related t-test between drives of 1 and 30 over seeds; NaN for one seed.
+    """Return the p-value of the related t-test between drives of 1 and 30; NaN for one seed.
 
     Example:
         >>> rows = {"seed": [0, 1, 2], "xi": [1.0, 30.0]}
@@ -262,7 +262,7 @@ ITEM = Item(
 
 
 def measure_orders(run: RunData) -> xr.Dataset:
-    """Orders of the rates of every neuron, and their shift when the neurons are isolated.
+    """Measure the orders of all neurons' rates, and their shift in isolated neurons.
 
     Returns:
         order and excess, which is order minus that of a memoryless unit of the same amplitude,
@@ -293,7 +293,7 @@ def measure_orders(run: RunData) -> xr.Dataset:
 
 
 def judge_orders(data: xr.Dataset) -> list[Verdict]:
-    """E20 to E23, each protocol by the paper's estimator; E25, the controls."""
+    """Judge E20 to E23, each protocol by the paper's estimator, and E25, the controls."""
     arun = data.sel(role="psmnist", model="arun")
     parts: list[Part] = []
     shown: list[Part] = []
@@ -468,7 +468,7 @@ NEURON_ORDERS = Item(
 
 
 def measure_tasks(run: RunData) -> xr.Dataset:
-    """Mean order of the rates over neurons, order (protocol, estimator, network, xi)."""
+    """Average the order of the rates over neurons, (protocol, estimator, network, xi)."""
     found = run.analyses["fractional"].sel(signal="h", drop=True)
     mean = found.order.mean("neuron")
     return xr.Dataset({"order": mean.transpose("protocol", "estimator", "network", "xi")})
@@ -478,7 +478,7 @@ _FREE_ALPHA = "scale-free order alpha"
 
 
 def judge_tasks(data: xr.Dataset) -> list[Verdict]:
-    """E24 by the paper's estimator; E25, the same by the scale-free one."""
+    """Judge E24 by the paper's estimator, and E25, the same by the scale-free one."""
     verdicts = []
     inside = data.order.sel(model="arun", network="interacting", drop=True).astype(float)
     for claim, estimator in ((E24, "paper"), (E25_TASKS, "scale-free")):

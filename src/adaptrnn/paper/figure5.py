@@ -77,7 +77,7 @@ MOST = 1e6
 
 
 def measure_manifold(run: RunData) -> xr.Dataset:
-    """Where the controller goes and settles, in its first two principal components.
+    """Measure where the controller goes and settles, in its first two principal components.
 
     Returns:
         path (current, time, component) from one start, every fourth step after the onset;
@@ -93,7 +93,7 @@ def measure_manifold(run: RunData) -> xr.Dataset:
 
 
 def judge_manifold(data: xr.Dataset) -> list[Verdict]:
-    """E26: two components, in order, and one line whatever the start."""
+    """Judge E26: two components, in order, and one line whatever the start."""
     arun = data.sel(role="psmnist", model="arun")
     parts = [
         part(
@@ -126,7 +126,7 @@ def _share(held: xr.DataArray) -> float:
 
 
 def measure_levels(run: RunData) -> xr.Dataset:
-    """(n, s) of every neuron under each drive, and how far from Lambda(xi).
+    """Measure (n, s) of every neuron under each drive, and how far it is from Lambda(xi).
 
     Returns:
         n, s (stage, xi, neuron), at the onset and steady; residual, the root mean square over
@@ -153,7 +153,7 @@ LEVEL_GAINS = np.linspace(0.25, 12, 95).tolist()
 
 
 def judge_levels(data: xr.Dataset) -> list[Verdict]:
-    """E27: the slope of the mean steady state, away from the drive at which eps was fitted."""
+    """Judge E27: the slope of the mean steady state, at other drives than eps was fitted at."""
     arun = data.sel(role="psmnist", model="arun").astype(float)
     steady = arun.sel(stage="steady")
     mean = slope_at_drive(steady.n.mean("neuron"), steady.s.mean("neuron"))
@@ -219,7 +219,7 @@ def _sides(values: xr.DataArray) -> tuple[xr.DataArray, xr.DataArray]:
 
 
 def measure_exponents(run: RunData) -> xr.Dataset:
-    """Largest exponents against the drive and after its onset.
+    """Measure largest exponents against the drive and after its onset.
 
     Returns:
         lyapunov and error (definition, condition, xi); after_onset and after_onset_error (xi_onset,
@@ -236,7 +236,7 @@ def measure_exponents(run: RunData) -> xr.Dataset:
 
 
 def judge_exponents(data: xr.Dataset) -> list[Verdict]:
-    """E29 and E30: trained networks without adaptation against ARUN, each from its driven state."""
+    """Judge E29, E30: networks without adaptation against ARUN, each from its driven state."""
     one = data.sel(role="psmnist", drop=True).reindex(model=["relu", "gamma", "arun"])
     arun = one.sel(model="arun")
     size = abs(one.lyapunov).clip(min=1 / MOST, max=MOST)
@@ -313,7 +313,7 @@ def _ratio(size: xr.DataArray, model: str) -> xr.DataArray:
 
 
 def measure_spectrum(run: RunData) -> xr.Dataset:
-    """Eigenvalues of W_hh and their radius before and after training.
+    """Measure the eigenvalues of W_hh and their radius before and after training.
 
     Returns:
         real_part, imaginary_part (network, eigenvalue); radius and outside, the share beyond the
@@ -327,7 +327,7 @@ def measure_spectrum(run: RunData) -> xr.Dataset:
 
 
 def judge_spectrum(data: xr.Dataset) -> list[Verdict]:
-    """E31: radii after training; all networks start on the unit circle."""
+    """Judge E31: radii after training; all networks start on the unit circle."""
     models = ["relu", "gamma", "arun", *OTHER]
     whole = data[["radius", "outside"]].sel(role="psmnist", drop=True).reindex(model=models)
     trained = whole.radius.sel(network="trained", drop=True)

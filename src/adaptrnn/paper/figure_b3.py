@@ -26,7 +26,7 @@ E15 = Claim(
 
 
 def measure(run: RunData) -> xr.Dataset:
-    """Accuracy upright, turned and retrained, and n and s before and after.
+    """Measure accuracy upright, turned and retrained, and n and s before and after.
 
     Returns:
         accuracy (stage); recovered; unchanged, 1 if every other number of the network stayed;
@@ -46,7 +46,7 @@ def measure(run: RunData) -> xr.Dataset:
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
-    """E15, a value for each seed."""
+    """Judge E15, with a value for each seed."""
     gamma = data.sel(role="psmnist", model="gamma")
     before, after = (gamma.det_covariance.sel(training=k, drop=True) for k in ("before", "after"))
     rates = gamma.accuracy.dropna("seed").mean("seed")
@@ -100,7 +100,7 @@ def _recovered(gamma: xr.Dataset, mean: float) -> Part:
 
 
 def draw(data: xr.Dataset) -> Figure:
-    """Seeds that have any number."""
+    """Draw the seeds that have any number."""
     return rotated(drop_missing(data))
 
 

@@ -43,7 +43,7 @@ SHOWN = (1.0, 5.0, 30.0)
 
 
 def depth(error: xr.DataArray) -> xr.DataArray:
-    """How far the least error lies below the error 0.25 away, in percent of the latter.
+    """Return how far the smallest error lies below the error 0.25 away, in percent of the latter.
 
     Of the two sides the flatter one counts; 0 if the least error is at the first or last order.
 
@@ -73,7 +73,7 @@ def depth(error: xr.DataArray) -> xr.DataArray:
 
 
 def curves(run: RunData, signals: Sequence[str]) -> xr.Dataset:
-    """Error over the order of the signals of the interacting network, mean over neurons.
+    """Return the error over the order of signals of the interacting network, mean over neurons.
 
     Args:
         run: a run.
@@ -106,7 +106,7 @@ def curves(run: RunData, signals: Sequence[str]) -> xr.Dataset:
 
 
 def measure(run: RunData) -> xr.Dataset:
-    """Error curves of the rates; the mean rate de-filtered by its own order, and the step.
+    """Measure error curves of the rates, and the mean rate de-filtered by its own order.
 
     Returns:
         What `curves` does; defiltered and drive (time), in protocol A at the middle drive shown:
@@ -126,7 +126,7 @@ def measure(run: RunData) -> xr.Dataset:
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
-    """E38 by the paper's estimator, for each task and protocol."""
+    """Judge E38 by the paper's estimator, for each task and protocol."""
     at = data.sel(model="arun", signal="h", estimator="paper")
     parts, notes = [], []
     for role in data.role.values.tolist():

@@ -41,7 +41,7 @@ MAPS = ("drive", "contrast")
 
 
 def measure(run: RunData) -> xr.Dataset:
-    """Accuracy and loss as maps, and on how many images.
+    """Measure accuracy and loss as maps, and on how many images.
 
     Returns:
         drive_accuracy, drive_loss (map_xi, map_length), contrast_accuracy, contrast_loss
@@ -60,7 +60,7 @@ def measure(run: RunData) -> xr.Dataset:
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
-    """E39 on psmnist; the other tasks, shares of cells and other models are shown."""
+    """Judge E39 on psmnist; the other tasks, shares of cells and other models are shown."""
     parts: list[Part] = []
     shown: list[Part] = []
     notes: list[str] = []
@@ -138,7 +138,7 @@ _RIVALS: dict[str, Sequence[str]] = {
 
 
 def advantage(data: xr.Dataset, kind: str, name: str) -> xr.DataArray:
-    """How much better ARUN is than the best of the networks that the paper compares with it.
+    """Return how much better ARUN is than the best network that the paper compares with it.
 
     Args:
         data: collected measures.

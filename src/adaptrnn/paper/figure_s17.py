@@ -1,4 +1,4 @@
-"""Figure S17 and C.4: the controller of one network, frozen, in a new one."""
+"""Figure S17 and C.4: the frozen controller of one network in a new one."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ E42 = Claim(
 
 
 def measure(run: RunData) -> xr.Dataset:
-    """Accuracy with the own and with the transplanted controller.
+    """Measure accuracy with the own and with the transplanted controller.
 
     Returns:
         accuracy (controller, condition): own, of the donor; transplanted, of the run; unchanged, 1
@@ -46,7 +46,7 @@ CONTROLLERS = ("own", "transplanted")
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
-    """E42, a value for each seed of the new network."""
+    """Judge E42, with a value for each seed of the new network."""
     arun = data.sel(role="psmnist", model="arun")
     own, other = (100 * arun.accuracy.sel(controller=name, drop=True) for name in CONTROLLERS)
     parts = []
@@ -66,7 +66,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 
 
 def draw(data: xr.Dataset) -> Figure:
-    """Seeds that have any number."""
+    """Draw the seeds that have any number."""
     return transplanted(drop_missing(data))
 
 

@@ -31,7 +31,7 @@ E43 = Claim(
 
 
 def measure(run: RunData) -> xr.Dataset:
-    """Norm of dL/dW_hh against the number of steps over which it is accumulated.
+    """Measure the norm of dL/dW_hh against the number of steps over which it is accumulated.
 
     Returns:
         norm (network, length), length 1 to T; loss (network); images.
@@ -42,7 +42,7 @@ def measure(run: RunData) -> xr.Dataset:
 
 
 def monotone(norm: xr.DataArray) -> xr.DataArray:
-    """Rank correlation of a norm with its length: 1 if it only rises.
+    """Return the rank correlation of a norm with its length: 1 if it only rises.
 
     Example:
         >>> float(monotone(xr.DataArray([1.0, 2.0, 5.0], coords={"length": [1, 2, 3]})))
@@ -59,7 +59,7 @@ def monotone(norm: xr.DataArray) -> xr.DataArray:
 
 
 def fall(norm: xr.DataArray) -> xr.DataArray:
-    """Norm at full length as a fraction of the greatest: 1 if it never falls.
+    """Return the norm at full length as a fraction of the largest: 1 if it never falls.
 
     Example:
         >>> float(fall(xr.DataArray([1.0, 4.0, 2.0], coords={"length": [1, 2, 3]})))
@@ -69,7 +69,7 @@ def fall(norm: xr.DataArray) -> xr.DataArray:
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
-    """E43: rank correlations, the fall of ARUN, and ratios at full length."""
+    """Judge E43: rank correlations, the fall of ARUN, and ratios at full length."""
     norm = data.norm.sel(role="psmnist", network="trained", drop=True).astype(float)
     full = norm.isel(length=-1, drop=True)
     arun = norm.sel(model="arun", drop=True)
@@ -110,7 +110,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 
 
 def draw(data: xr.Dataset) -> Figure:
-    """Models that have any number."""
+    """Draw the models that have any number."""
     return gradients(drop_missing(data))
 
 

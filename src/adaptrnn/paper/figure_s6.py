@@ -107,7 +107,7 @@ STILL = 0.01
 
 
 def norms(n: Tensor, s: Tensor, neurons: int = NEURONS, samples: int = 20, seed: int = 0) -> Tensor:
-    """E over h ~ U(-5, 5)^N of ||diag(gamma'(W h; n, s)) W||_2 for an orthogonal W.
+    """Compute E over h ~ U(-5, 5)^N of ||diag(gamma'(W h; n, s)) W||_2 for an orthogonal W.
 
     For an orthogonal W the spectral norm is the largest |gamma'| among the neurons, so none needs
     to be computed.
@@ -142,7 +142,7 @@ def norms(n: Tensor, s: Tensor, neurons: int = NEURONS, samples: int = 20, seed:
 
 
 def measure_norm(draws: int = 3) -> xr.Dataset:
-    """Norms for orthogonal matrices, (draw, neurons, n, s), and sup_slope (n, s)."""
+    """Compute norms for orthogonal matrices, (draw, neurons, n, s), and sup_slope (n, s)."""
     n = torch.tensor(GAINS, dtype=torch.float64)[:, None]
     s = torch.tensor(SATURATIONS, dtype=torch.float64)
     sizes = [100, NEURONS]
@@ -157,7 +157,7 @@ def measure_norm(draws: int = 3) -> xr.Dataset:
 
 
 def judge_norm(data: xr.Dataset) -> list[Verdict]:
-    """E32: distance from sup gamma', and the three regions."""
+    """Judge E32: distance from sup gamma', and the three regions."""
     away = abs(data.norm / data.sup_slope - 1)
     big = away.sel(neurons=NEURONS, drop=True)
     region = _region(data.norm.sel(neurons=NEURONS))
@@ -242,13 +242,13 @@ def draw_norm(data: xr.Dataset) -> Figure:
 
 
 def measure_trained_norm(run: RunData) -> xr.Dataset:
-    """Norms over the grid before and after training, norm (weights, n, s), and sup_slope (n, s)."""
+    """Compute norms over the grid before and after training, and sup_slope (n, s)."""
     found = run.analyses["jacobian"]
     return found[["norm", "sup_slope"]].astype("float32")
 
 
 def judge_trained_norm(data: xr.Dataset) -> list[Verdict]:
-    """E32 of W_hh before and after training."""
+    """Judge E32 for W_hh before and after training."""
     at = data.sel(role="psmnist")
     away = abs(at.norm / at.sup_slope - 1)
     share = 100 * (away <= 0.02).where(away.notnull()).mean(["n", "s"])
@@ -295,7 +295,7 @@ def draw_trained_norm(data: xr.Dataset) -> Figure:
 
 
 def measure_regions(draws: int = 3, neurons: int = 100, steps: int = 300) -> xr.Dataset:
-    """Largest exponent of h -> gamma(W h; n, s), W orthogonal, lyapunov (draw, n, s).
+    """Compute the largest exponent of h -> gamma(W h; n, s), W orthogonal, (draw, n, s).
 
     Args:
         draws: random matrices and first states.
@@ -324,7 +324,7 @@ def measure_regions(draws: int = 3, neurons: int = 100, steps: int = 300) -> xr.
 
 
 def judge_regions(data: xr.Dataset) -> list[Verdict]:
-    """E33: regions by sign, about 0 a region of its own, and their stability over draws."""
+    """Judge E33: regions by sign, with one for exponents about 0, and how stable they are."""
     exponent = data.lyapunov
     region = xr.where(abs(exponent) <= STILL, 0, np.sign(exponent)).where(exponent.notnull())
     same = (region == region.isel(draw=0)).all("draw").where(region.notnull().all("draw"))
@@ -381,7 +381,7 @@ def draw_regions(data: xr.Dataset) -> Figure:
 
 
 def measure_grid(run: RunData) -> xr.Dataset:
-    """Where a network with shared (n, s) started, where it ended, and its accuracy.
+    """Measure where a network with shared (n, s) started and ended, and its accuracy.
 
     Returns:
         accuracy (0 to 1, test split), n, s, norm_start and norm, the Jacobian norm for orthogonal
@@ -400,7 +400,7 @@ def measure_grid(run: RunData) -> xr.Dataset:
 
 
 def judge_grid(data: xr.Dataset) -> list[Verdict]:
-    """E34 over the networks with fixed (n, s), E35 over those that learned them."""
+    """Judge E34 on the networks with fixed (n, s), and E35 on those that learned them."""
     at = data.sel(role="psmnist", model="gamma-shared").reindex(learned=[0, 1])
     fixed, learned = (at.sel(learned=k, drop=True) for k in (0, 1))
     nearness = -_from_one(fixed.norm_start)

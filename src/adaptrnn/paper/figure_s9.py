@@ -23,7 +23,7 @@ E37 = Claim(
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
-    """E37 by the paper's estimator; signs, and the scale-free estimator, in the note."""
+    """Judge E37 by the paper's estimator; signs, and the scale-free estimator, are in the note."""
     arun = data.sel(role="psmnist", model="arun")
     shown, notes = [], []
     for signal in ("n", "s"):

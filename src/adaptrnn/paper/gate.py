@@ -25,7 +25,7 @@ SHARE = 0.5
 
 
 def untrained(claim: Claim, accuracy: xr.DataArray) -> str:
-    """Which networks of a claim have not learned their task.
+    """Return which networks of a claim have not learned their task.
 
     Args:
         claim: the claim, with the networks that it is judged on.
@@ -71,7 +71,7 @@ def untrained(claim: Claim, accuracy: xr.DataArray) -> str:
 def in_order(
     verdicts: Iterable[tuple[Verdict, str]], tables: Mapping[str, xr.Dataset]
 ) -> list[tuple[Verdict, str]]:
-    """Verdicts by claim, those marked that rest on networks which have not learned their task.
+    """Return verdicts by claim, with a mark where a network has not learned its task.
 
     Args:
         verdicts: verdicts of any items, each with the item's name.

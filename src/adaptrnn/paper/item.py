@@ -72,7 +72,7 @@ class RunData:
 
     @property
     def task_in_words(self) -> str:
-        """The task and its length, such as "psMNIST, 196 steps"."""
+        """Return the task and its length, such as "psMNIST, 196 steps"."""
         steps = self.record.get("task", {}).get("sequence_length")
         return task_in_words(self.config.task, steps)
 
@@ -127,7 +127,7 @@ class Item:
     alt: str = ""
 
     def needs(self, role: str, model: str, variant: str) -> bool:
-        """Whether it needs such a run."""
+        """Return whether the item needs such a run."""
         wanted = variant in (self.variant, *self.also)
         return role in self.roles and model in self.models and wanted
 
@@ -161,7 +161,7 @@ def read_runs(item: Item, runs: Iterable[tuple[str, str, Run]]) -> Iterator[tupl
 
 
 def combine(item: Item, data: Iterable[tuple[str, RunData]]) -> xr.Dataset | None:
-    """All measures of an item in one data set over (role, model, seed, ...).
+    """Join all measures of an item in one data set over (role, model, seed, ...).
 
     Args:
         item: the item.
@@ -187,7 +187,7 @@ def combine(item: Item, data: Iterable[tuple[str, RunData]]) -> xr.Dataset | Non
 
 
 def drop_empty(data: xr.Dataset, dim: str) -> xr.Dataset:
-    """Only those entries of a dimension that have any number.
+    """Return only those entries of a dimension that have any number.
 
     Args:
         data: collected measures.

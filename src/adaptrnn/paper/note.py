@@ -1,4 +1,4 @@
-"""Numbers as they stand in the notes of verdicts."""
+"""Numbers in the words of a verdict's note."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["means_along"]
 def means_along(
     values: xr.DataArray, dim: str, digits: str = ".2g", at: Sequence[float | str] | None = None
 ) -> str:
-    """Means over everything else along one dimension, as text; empty if nothing is known.
+    """Write the means along one dimension as text; empty if nothing is known.
 
     Args:
         values: any data with dimension `dim`.

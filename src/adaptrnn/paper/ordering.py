@@ -1,4 +1,4 @@
-"""Which model comes first, which next: comparisons of models over the same seeds.
+"""Which model is better: comparisons of models over the same seeds.
 
 Who is compared with whom follows the paper's text. "RNN+ReLU" is a ReLU network and "RNN+gamma" has
 its own (n, s) in every neuron. The network of the released scripts, which is linear, and the one
@@ -44,14 +44,14 @@ TASK_LABELS = {role: PRESETS[role].label for role in ROLES}
 
 
 def paired_difference(values: xr.DataArray, first: str, second: str) -> xr.DataArray:
-    """Difference of two models, paired by seed, (seed, ...); NaN where either is missing."""
+    """Return the difference of two models, paired by seed; NaN where either is missing."""
     return values.sel(model=first, drop=True) - values.sel(model=second, drop=True)
 
 
 def best_model(
     values: xr.DataArray, models: Sequence[str], better: Callable[..., str]
 ) -> str | None:
-    """The model with the best mean over seeds; None if one of them has no number.
+    """Return the model with the best mean over seeds; None if one of them has no number.
 
     Args:
         values: of every model, (model, seed).
@@ -74,7 +74,7 @@ def lead(
     digits: str = "+.1f",
     label: str = "",
 ) -> Part:
-    """The part of a claim that one model is better than another, over the seeds of both.
+    """Return the part of a claim that one model is better than another, over the seeds of both.
 
     Args:
         model: the model that should be better.
@@ -114,7 +114,7 @@ def leads(
     unit: str = " pp",
     digits: str = "+.1f",
 ) -> list[Part]:
-    """`lead` over each of several models."""
+    """Return `lead` over each of several models."""
     return [lead(model, other, values, better, what, unit, digits) for other in others]
 
 
@@ -127,7 +127,7 @@ def lead_over_next(
     unit: str = " pp",
     digits: str = "+.1f",
 ) -> Part:
-    """`lead` over the next best of several models; no data if one of them has none.
+    """Return `lead` over the next best of several models; no data if one has none.
 
     Example:
         >>> rows = {"model": ["arun", "gru", "relu"], "seed": [0, 1]}
@@ -142,7 +142,7 @@ def lead_over_next(
 
 
 def mean_note(what: str, values: xr.DataArray, digits: str = ".1f") -> str:
-    """Means over seeds of all models that have one, as a sentence; empty if none has.
+    """Write the means over seeds of all models that have one; empty if none has.
 
     Example:
         >>> values = xr.DataArray([[3.0, 1.0]], coords={"model": ["gru"], "seed": [0, 1]})
@@ -155,7 +155,7 @@ def mean_note(what: str, values: xr.DataArray, digits: str = ".1f") -> str:
 
 
 def drop_missing(data: xr.Dataset) -> xr.Dataset:
-    """Only roles, models and seeds that have any number; all of them if none has one.
+    """Return only roles, models and seeds that have any number; all if none has one.
 
     Example:
         >>> rows = {"role": ["psmnist"], "model": ["arun", "gru"], "seed": [0]}
@@ -174,7 +174,7 @@ def drop_missing(data: xr.Dataset) -> xr.Dataset:
 
 
 def image_note(count: xr.DataArray) -> str:
-    """How many test images numbers rest on, with the greatest standard error of an accuracy.
+    """Say how many test images were used, with the largest standard error of an accuracy.
 
     Example:
         >>> image_note(xr.DataArray([1000.0, 359.0]))

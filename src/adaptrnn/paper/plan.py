@@ -1,4 +1,4 @@
-"""What is done for a profile, job by job: each one command of `adaptrnn`.
+"""What is done for a profile, job by job: each job is one command of `adaptrnn`.
 
 The workflow (workflow/Snakefile) asks the plan for its jobs and commands; Snakemake does the rest.
 All paths are relative to the folder of the runs, in which every command runs.
@@ -40,7 +40,7 @@ class Plan:
 
     @classmethod
     def of(cls, profile: str, data_dir: str = "", backend: str = "auto") -> Plan:
-        """The plan from texts, as Snakemake's configuration has them."""
+        """Make the plan from texts, as Snakemake's configuration has them."""
         folder = Path(data_dir).resolve() if data_dir else None
         return cls(load_profile(profile), folder, backend)
 
@@ -51,7 +51,7 @@ class Plan:
 
     @cached_property
     def units(self) -> dict[str, tuple[str, ...]]:
-        """Names of runs that are evaluated, or analysed, in one process, by the unit's name."""
+        """Return the runs that are evaluated, or analysed, in one process, by the unit's name."""
         if not self.profile.together:
             return {name: (name,) for name in self.runs}
         groups: dict[str, list[str]] = {}
@@ -61,7 +61,7 @@ class Plan:
         return {name: tuple(names) for name, names in groups.items()}
 
     def items(self, run: PlannedRun) -> list[Item]:
-        """The figures and tables that need a run."""
+        """Return the figures and tables that need a run."""
         variants = {one.variant for one in self.runs.values()}
         return [
             item
@@ -71,14 +71,14 @@ class Plan:
         ]
 
     def conditions(self, unit: str) -> dict[str, Perturbation]:
-        """Perturbations under which a unit is evaluated, each with the name that items give it."""
+        """Return the perturbations of a unit, each with the name that items give it."""
         found: dict[str, Perturbation] = {}
         for item in self.items(self.runs[self.units[unit][0]]):
             found |= item.conditions
         return found
 
     def analyses(self, unit: str) -> list[str]:
-        """Names of the analyses made of a unit."""
+        """Return the names of the analyses of a unit."""
         items = self.items(self.runs[self.units[unit][0]])
         wanted = {name for item in items for name in item.analyses}
         return [name for name in ANALYSES if name in wanted]
@@ -89,7 +89,7 @@ class Plan:
             write_json(folder / self._config(name), to_dict(run.config))
 
     def train(self, name: str) -> list[str]:
-        """The command that trains a network."""
+        """Return the command that trains a network."""
         return ["train", "--config", self._config(name)]
 
     @staticmethod
@@ -97,26 +97,26 @@ class Plan:
         return f"configs/{name}.json"
 
     def evaluate(self, unit: str) -> list[str]:
-        """The command that evaluates a unit."""
+        """Return the command that evaluates a unit."""
         named = [f"{name}={one}" for name, one in self.conditions(unit).items()]
         return ["evaluate", *self.units[unit], "--perturb", *named]
 
     def analyze(self, unit: str) -> list[str]:
-        """The command that analyses a unit."""
+        """Return the command that analyses a unit."""
         effort = self.profile.roles[self.runs[self.units[unit][0]].role].effort
         more = [] if effort == 1 else ["--effort", f"{effort:g}"]
         return ["analyze", ",".join(self.analyses(unit)), *self.units[unit], *more]
 
     def evaluated(self) -> list[str]:
-        """Names of the units that are evaluated."""
+        """The names of the units that are evaluated."""
         return [unit for unit in self.units if self.conditions(unit)]
 
     def analysed(self) -> list[str]:
-        """Names of the units that are analysed."""
+        """The names of the units that are analysed."""
         return [unit for unit in self.units if self.analyses(unit)]
 
     def cost(self, step: str, name: str) -> Cost:
-        """Estimated processor time, memory and disk of a job.
+        """Estimate processor time, memory and disk of a job.
 
         Args:
             step: "train", "evaluate" or "analyze".
@@ -138,5 +138,5 @@ class Plan:
 
 
 def adaptrnn_command(words: Sequence[str]) -> list[str]:
-    """A command of `adaptrnn` that runs under this Python."""
+    """Return a command of `adaptrnn` that runs under this Python."""
     return [sys.executable, "-m", "adaptrnn.cli", *words]

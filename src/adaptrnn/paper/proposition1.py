@@ -50,7 +50,7 @@ LARGEST_ERROR = 1e6
 
 
 def measure(draws: int = 3, samples: int = SAMPLES) -> xr.Dataset:
-    """Relative error of the prediction over a grid of (n, s) and mean currents.
+    """Compute the prediction's relative error over a grid of (n, s) and mean currents.
 
     Args:
         draws: random orthogonal matrices, each with other noise; every neuron has one of the
@@ -82,7 +82,7 @@ def measure(draws: int = 3, samples: int = SAMPLES) -> xr.Dataset:
 
 
 def falling(n: np.ndarray, s: np.ndarray, mu: np.ndarray) -> np.ndarray:
-    """With which power of sigma the relative error of (sigma gamma')² vanishes.
+    """Return with which power of sigma the relative error of (sigma gamma')² vanishes.
 
     The exact variance of gamma(mu + sigma z), z standard normal, is that of Gauss-Hermite
     quadrature, which has no noise. Two sigmas, one half of the other, are chosen for each curve so
@@ -126,7 +126,7 @@ SLOPE_ROUNDING = 1e-8
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
-    """E28: how the error vanishes, and whether growth or decay is predicted rightly."""
+    """Judge E28: how the error vanishes, and whether growth or decay is predicted correctly."""
     within = (data.error <= WITHIN).where(data.error.notnull())
     falls = data["falls"] if "falls" in data else data.small * np.nan
     name = "slope of log error of the predicted variance over log sigma, {} over (n, s, mu)"
@@ -183,7 +183,7 @@ def _rightly(data: xr.Dataset) -> float:
 
 
 def draw(data: xr.Dataset) -> Figure:
-    """The error against sigma: a row for each saturation, a column for each mean current."""
+    """Draw the error against sigma: a row for each saturation, a column for each mean current."""
     saturations = [s for s in data.s.values if not 0 < s < 0.1]  # 0.02 is as good as 0
     shape = (len(saturations), data.sizes["mu"])
     figure, axes = subplots(*shape, width=7.5, height=5.4, sharex=True, sharey=True)
@@ -211,12 +211,12 @@ def draw(data: xr.Dataset) -> Figure:
 
 
 def measure_trained_noise(run: RunData) -> xr.Dataset:
-    """Share of neurons within 5%, and the middle error, (mu, sigma)."""
+    """Measure the share of neurons within 5%, and the middle error, (mu, sigma)."""
     return noise_error(run.analyses["noise"]).astype("float32").drop_attrs()
 
 
 def judge_trained_noise(data: xr.Dataset) -> list[Verdict]:
-    """E28 with the (n, s) that a drive of size mu left."""
+    """Judge E28 with the (n, s) that a drive of size mu left."""
     arun = data.sel(role="psmnist", model="arun")
     inside = arun["share"].where(data.sigma <= 0.3, drop=True).min("sigma")
     shown = [

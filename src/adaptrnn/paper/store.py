@@ -42,7 +42,7 @@ _KEY = b"adaptrnn"
 
 
 def to_table(data: xr.Dataset) -> pa.Table:
-    """A data set as one table: a row for each number, NaN left out.
+    """Return a data set as one table: a row for each number; NaN is left out.
 
     Args:
         data: numbers over named dimensions, each with a coordinate of texts, numbers or truth
@@ -109,7 +109,7 @@ def _value(value: Any) -> Any:
 
 
 def from_table(table: pa.Table) -> xr.Dataset:
-    """The data set that `to_table` made a table of.
+    """Return the data set that `to_table` made a table of.
 
     Args:
         table: the table.
@@ -152,7 +152,7 @@ def write_results(
     runs: pd.DataFrame,
     manifest: Mapping[str, object],
 ) -> None:
-    """Write results; the manifest last, so that a folder with one is complete.
+    """Write results, the manifest last, so that a folder with a manifest is complete.
 
     Args:
         folder: where to.
@@ -187,7 +187,7 @@ def write_alone(path: Path, data: xr.Dataset, about: Mapping[str, object]) -> No
 
 
 def read_alone(path: Path) -> xr.Dataset | None:
-    """Read what `write_alone` wrote, checked.
+    """Read what `write_alone` wrote, and check it.
 
     Args:
         path: NAME.parquet.
@@ -260,7 +260,7 @@ def read_results(folder: Path) -> tuple[dict[str, xr.Dataset], pd.DataFrame, dic
 
 
 def task_words(runs: pd.DataFrame) -> dict[str, str]:
-    """What each task is, in words, by its role.
+    """Say what each task is, by its role.
 
     Args:
         runs: the networks, a row for each.

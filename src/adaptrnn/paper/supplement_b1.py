@@ -26,12 +26,12 @@ E40 = Claim(
 
 
 def measure(run: RunData) -> xr.Dataset:
-    """Accuracy, loss and images on the whole test split, (condition,)."""
+    """Return accuracy, loss and images on the whole test split, (condition,)."""
     return run.evaluation
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
-    """E40 on psmnist and on sCIFAR10 with the linear encoder."""
+    """Judge E40 on psmnist and on sCIFAR10 with the linear encoder."""
     parts, shown, notes = [], [], []
     for role in data.role.values.tolist():
         task = TASK_LABELS[role]
@@ -78,7 +78,7 @@ def _compared(task: str, clean: xr.DataArray) -> tuple[list[Part], str]:
 
 
 def draw(data: xr.Dataset) -> Figure:
-    """Tasks that have any number."""
+    """Draw the tasks that have any number."""
     return accuracy_bars(drop_missing(data))
 
 

@@ -89,12 +89,12 @@ _CONV = f"{TASK_LABELS['scifar10']}, clean accuracy, convolutional minus linear 
 
 
 def measure(run: RunData) -> xr.Dataset:
-    """Accuracy, loss and images on the whole test split, (condition,)."""
+    """Return accuracy, loss and images on the whole test split, (condition,)."""
     return run.evaluation
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
-    """E03 to E08."""
+    """Judge E03 to E08."""
     percent = 100 * data.accuracy.reindex(model=list(COLUMNS))
     clean = percent.sel(condition="clean", drop=True)
     return [
@@ -248,12 +248,12 @@ def _note(role: str, clean: xr.DataArray, data: xr.Dataset, paper: str = "") -> 
 
 
 def draw(data: xr.Dataset) -> Figure:
-    """Tasks and models that have any number."""
+    """Draw the tasks and models that have any number."""
     return accuracy_bars(drop_missing(data))
 
 
 def table(data: xr.Dataset) -> Table:
-    """Accuracy of each model in each condition: mean over seeds, least to greatest."""
+    """Return the accuracy of each model in each condition: mean over seeds, least to greatest."""
     data, rows = drop_missing(data), []
     for role in data.role.values:
         for model in data.model.values:

@@ -121,7 +121,7 @@ def part(
     partly: float | None = None,
     ratio: bool = False,
 ) -> Part:
-    """Put one quantity to its threshold.
+    """Compare one quantity with its threshold.
 
     Args:
         quantity: what it is, so that a reader who sees only this row understands it.
@@ -208,5 +208,5 @@ def verdict(
     checks: Sequence[Part] = (),
     note: str = "",
 ) -> Verdict:
-    """Put parts together; see `Verdict`. Shown parts without a number are left out."""
+    """Join parts to a verdict; see `Verdict`. Shown parts without a number are left out."""
     return Verdict(claim, tuple(parts), tuple(p for p in shown if p.number), tuple(checks), note)
