@@ -403,8 +403,8 @@ class Recurrent(nn.Module):
             L = sum_{t,b} w_tb l_tb / sum_{t,b} w_tb
 
         with l the cross entropy of a class, or the squared error of real values, averaged over the
-        K outputs. It is the same as the call, a linear layer and a loss; the native kernel computes
-        the loss and its whole gradient in one visit, for one class a sample and for every step.
+        K outputs. It equals the call, a linear layer and a loss. The native kernel computes
+        the loss and its whole gradient in one call, for one class a sample and for every step.
 
         Args:
             input: as in the call, batched, not packed.

@@ -148,7 +148,7 @@ class Classifier(nn.Module):
     ) -> Tensor | tuple[Tensor, Tensor]:
         """Return the scores of the classes; with targets, the loss and the scores.
 
-        A layer of this package computes loss, scores and gradient in one visit of its kernel (see
+        A layer of this package computes loss, scores and gradient in one call of its kernel (see
         `RNN.loss`). A network that is wrapped in DistributedDataParallel is trained by
         ``loss, scores = ddp(x, target=y)``: only a call of the wrapper averages gradients.
 

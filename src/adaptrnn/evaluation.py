@@ -35,7 +35,7 @@ class Evaluation:
     """The result on a whole split.
 
     Attributes:
-        accuracy: fraction of trials answered rightly, 0 to 1; NaN where real values are answered.
+        accuracy: fraction of trials answered correctly, 0 to 1; NaN where real values are answered.
         loss: mean loss over all trials (not the mean of batch means): cross entropy, nats, or
             squared error.
         images: number of trials; of an image task each is an image.
@@ -73,9 +73,9 @@ def evaluate(
         split: "test", "validation" or "train".
         batch_size: images at a time; by default as many as give a drive of 64 MiB, at most
             1000, or 100 for a convolutional encoder. It does not change the result beyond rounding.
-        encoded: where the encoder's output for images that the perturbation leaves as they are is
-            kept from call to call, by first image: give one empty dict to several calls with the
-            same network, split and batch size. 4 T D bytes an image.
+        encoded: a dict that keeps the encoder's output, for perturbations that leave the images as
+            they are. Give one empty dict to several calls with the same network, split and batch
+            size. It takes 4 T D bytes an image.
 
     Returns:
         Accuracy, loss and number of images.
@@ -129,12 +129,12 @@ def evaluate_trials(
     """Evaluate a network like `evaluate`, trial by trial.
 
     Args:
-        model: this, and the five arguments that follow, as there.
-        task: see there.
-        perturbation: see there.
-        split: see there.
-        batch_size: see there.
-        encoded: see there.
+        model: the network, as for `evaluate`.
+        task: as for `evaluate`.
+        perturbation: as for `evaluate`.
+        split: as for `evaluate`.
+        batch_size: as for `evaluate`.
+        encoded: as for `evaluate`.
         keep_outputs: whether the outputs are kept.
 
     Returns:
@@ -197,13 +197,13 @@ def evaluate_run(
 ) -> pd.DataFrame:
     """Evaluate a trained run under perturbations and keep the rows in its folder.
 
-    What the folder holds already is not computed again.
+    Rows that the folder already holds are not computed again.
 
     Args:
         run: the run.
         perturbations: each with the name that its row gets; the paper's three and "clean".
         split: "test", "validation" or "train".
-        show: called with name and result of each as it is there.
+        show: called with name and result of each perturbation when it is known.
 
     Returns:
         A row for each perturbation: name, text form, split, accuracy, loss, images.

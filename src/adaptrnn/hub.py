@@ -49,8 +49,8 @@ class Shared(  # type: ignore[call-arg]
     """A mixin that lets a module of your own be pushed to the hub and read back, with a card.
 
     It is huggingface_hub's `PyTorchModelHubMixin`: the arguments of your class, if they are plain
-    values, are kept as config.json, the weights as safetensors. Give the licence with the class,
-    and what the card says of task and accuracies by `card_facts`.
+    values, are kept as config.json, and the weights as safetensors. Give the licence with the
+    class. `card_facts` gives what the card says about task and accuracies.
 
     Example:
         >>> import tempfile

@@ -20,11 +20,11 @@ log = logging.getLogger(__name__)
 def locked(folder: Path, doing: str) -> Iterator[None]:
     """Hold a folder against other processes; the system frees it when this process dies.
 
-    On a file system without locks it only warns.
+    On a file system without locks this only warns.
 
     Args:
-        folder: the folder; it is made if need be. The lock is its file `.lock`.
-        doing: what another process that holds it does there, continuing "another process is".
+        folder: the folder; it is created if it does not exist. The lock is its file `.lock`.
+        doing: what a process that holds the folder does, after the words "another process is".
 
     Raises:
         InputError: another process holds the folder, or it cannot be written.

@@ -169,7 +169,7 @@ class StepDrive(Perturbation):
 
     Args:
         xi: size of the step, any finite number; the paper's is 1.
-        start: begin of the window as a fraction of the sequence, 0 <= start <= stop.
+        start: start of the window as a fraction of the sequence, 0 <= start <= stop.
         stop: end of the window (not in it), start <= stop <= 1.
 
     Raises:
@@ -211,7 +211,7 @@ class StepDrive(Perturbation):
 class NoisyDrive(Perturbation):
     """Gaussian noise into every neuron during a window: a_t += eta_t, eta_t ~ N(mean, variance).
 
-    Independent for each sample, neuron and time step. The noise of sample i of a data set depends
+    The noise is independent for each sample, neuron and time step. The noise of sample i depends
     only on (seed, i) and the sizes of window and network, not on how the set is cut into batches:
     it is drawn in float32 from NumPy's Philox counter generator with the key (seed, i), on the CPU
     whatever the device. Two noisy drives that are added must differ in their seed to be
@@ -220,7 +220,7 @@ class NoisyDrive(Perturbation):
     Args:
         mean: mean of the noise, any finite number.
         variance: its variance, >= 0.
-        start: begin of the window as a fraction of the sequence, 0 <= start <= stop.
+        start: start of the window as a fraction of the sequence, 0 <= start <= stop.
         stop: end of the window (not in it), start <= stop <= 1.
         seed: 0 <= seed < 2^63.
 

@@ -1,8 +1,8 @@
 """The layout of the authors' checkpoints: their names for the weights of an ARUN, and ours.
 
-Theirs are Uxh (input to neurons), Whh (with the biases of the recurrent network), and of the
-controller Uag, Wgg, Wgn (gain) and Wgs (saturation), each with `.weight` and `.bias`. Ours are the
-names of torch.nn.RNN; those of the controller begin with `controller.`, and gain and saturation
+Their names are Uxh (input to neurons), Whh (with the biases of the recurrent network), and of the
+controller Uag, Wgg, Wgn (gain) and Wgs (saturation), each with `.weight` and `.bias`. Our names are
+those of torch.nn.RNN; those of the controller begin with `controller.`, and gain and saturation
 share one matrix there.
 """
 

@@ -105,8 +105,8 @@ def runs_in(folders: Iterable[Path]) -> list[Run]:
     """Return the runs in some folders, each the folder of a run or a folder of runs.
 
     Args:
-        folders: as on a command line; one that has no runs is given back as a run, whose methods
-            say that it is none.
+        folders: as on a command line. A folder without runs is returned as a run, whose methods
+            then say that it is not one.
 
     Raises:
         InputError: there is no folder.
@@ -169,7 +169,7 @@ def build_model(
 ) -> Classifier | SequenceModel:
     """Build the untrained network of a configuration, with weights drawn from its seed.
 
-    Nothing but the arguments counts: no file is read.
+    The network depends on the arguments only: no file is read.
 
     Args:
         config: the configuration.
@@ -342,8 +342,8 @@ class Run:
         """Load the task and check that it has the split that the run was trained on.
 
         Raises:
-            InputError: other data than then; a task of the user's own, which must be named: no code
-                is loaded because a file of a run says so.
+            InputError: the data are not those of the training; or the task is the user's own and
+                was not named, since a file of a run never makes code run.
         """
         task = self.given_task
         if task is None:
@@ -391,7 +391,7 @@ class Run:
         """Return the trained network, in evaluation mode, on the CPU.
 
         Args:
-            task: the run's task; None takes what the run's record says of it, so that no data is
+            task: the run's task; None takes its facts from the run's record, so that no data are
                 needed.
 
         Returns:
@@ -488,7 +488,7 @@ class Run:
             config: the configuration.
             task: the task.
             model: the network with its first weights.
-            given: whether task and network were given in Python, so that no configuration can make
+            given: whether task and network were given in Python, so that no configuration can build
                 them again.
         """
         values = to_dict(config)
@@ -555,8 +555,8 @@ class Run:
         """Copy the files of a finished run that others need, without local paths.
 
         Args:
-            folder: where to; it is made if need be.
-            licence: of the weights, as the hub names it, such as "mit"; None says nothing of it.
+            folder: where to; it is created if it does not exist.
+            licence: of the weights, as the hub names it, such as "mit"; None leaves it out.
 
         Returns:
             The folder: configuration, record, weights, tables, and a model card (README.md).
@@ -593,10 +593,10 @@ class Run:
         """Upload a finished run to the Hugging Face hub, with a model card.
 
         Args:
-            repo_id: ``owner/name`` of the repository; it is made if need be.
+            repo_id: ``owner/name`` of the repository; it is created if it does not exist.
             private: whether a new repository is private.
             token: of the hub; None takes the one that ``hf auth login`` stored.
-            licence: of the weights, as the hub names it, such as "mit"; None says nothing of it.
+            licence: of the weights, as the hub names it, such as "mit"; None leaves it out.
 
         Returns:
             The address of the commit.

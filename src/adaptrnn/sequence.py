@@ -15,8 +15,8 @@ __all__ = ["SequenceModel"]
 class SequenceModel(nn.Module):
     """A recurrent core with a linear readout of the rates at every step.
 
-    It is the network of a task whose targets are classes or real values at every step; of a task
-    with one answer after the last step it is `adaptrnn.Classifier`. Any core called as
+    It is made for tasks whose targets are classes or real values at every step. For a task with one
+    answer after the last step there is `adaptrnn.Classifier`. Any core called as
     ``output, state = core(x)`` with `hidden_size`, time first, will do, such as torch.nn.GRU; to be
     driven it must also be called as ``core(x, None, drive)``, as the layers of adaptrnn are.
 
@@ -77,9 +77,9 @@ class SequenceModel(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return the mean loss over the steps, each counted by its weight, and the outputs.
 
-        The cross entropy of classes, the squared error of real values; see
+        It is the cross entropy of classes or the squared error of real values; see
         `adaptrnn.tasks.trial_loss`. A layer of this package computes loss, outputs and the gradient
-        of every step in one visit of its kernel (see `RNN.loss`).
+        of every step in one call of its kernel (see `RNN.loss`).
 
         Args:
             input: a sequence (T, B, D).

@@ -116,7 +116,7 @@ def model_card(
         config: of the run.
         record: of the run.
         evaluation: the rows of its evaluation, if there are any.
-        licence: of the weights, as the hub names it; None says nothing of it.
+        licence: of the weights, as the hub names it; None leaves it out.
     """
     task = record["task"]
     facts = require("huggingface_hub", "train").ModelCardData(

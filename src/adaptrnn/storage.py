@@ -62,7 +62,7 @@ def write_atomic(path: Path, data: bytes, previous: Path | None = None) -> None:
     """Write a file so that it is either the old or the new one, whatever happens meanwhile.
 
     Args:
-        path: the file; its folder is made if need be.
+        path: the file; its folder is created if it does not exist.
         data: its whole content.
         previous: where the old file is kept; None for nowhere.
 
@@ -123,7 +123,7 @@ def read_json(path: Path, advice: str = "") -> Any:
 
     Args:
         path: the file.
-        advice: what to do where it is damaged, a whole sentence.
+        advice: what to do if it is damaged, as a whole sentence.
 
     Returns:
         The value, without its hash.
@@ -215,7 +215,7 @@ def read_table(path: Path, columns: Sequence[str] = (), advice: str = "") -> pd.
     Args:
         path: a parquet file; one without a hash is taken as it is.
         columns: those that it must have.
-        advice: what to do where it is damaged, a whole sentence.
+        advice: what to do if it is damaged, as a whole sentence.
 
     Returns:
         The table.
@@ -259,7 +259,7 @@ def read_dataset(path: Path, advice: str = "") -> xr.Dataset:
 
     Args:
         path: the file.
-        advice: what to do where it is damaged, a whole sentence.
+        advice: what to do if it is damaged, as a whole sentence.
 
     Returns:
         The data set.

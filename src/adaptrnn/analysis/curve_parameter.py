@@ -91,7 +91,7 @@ def heterogeneity(
         confidence: of the interval of each standard deviation, a jackknife of the log variance
             (Miller 1968); of very skewed values it holds less (docs/explanation/seeds.md). Its
             replicates are the neurons of one network; over networks use
-            `statistics.interval` on n_sd and s_sd.
+            `adaptrnn.analysis.interval` on n_sd and s_sd.
 
     Returns:
         n, s; of each, over neurons: mean, standard deviation n_sd with n_sd_low, n_sd_high, range;

@@ -181,8 +181,9 @@ def fractional_order(
     """Estimate the fractional order of responses to a stimulus, with an interval.
 
     The sign is stated at the top of this module: order > 0 integrates, order < 0 differentiates.
-    All orders of all neurons at once: the error is a smooth (entire) function of the order, so it
-    is computed at some 40 Chebyshev points by FFT and interpolated to rounding accuracy.
+    All orders of all neurons are computed at once. The error is a smooth (entire) function of the
+    order, so it is computed at some 40 Chebyshev points by FFT and interpolated to rounding
+    accuracy.
 
     The interval is a basic parametric bootstrap: response = fit + residual, where the fit is the
     scale-free one over all times and the residual a Gaussian AR(1) series of unknown variance and
@@ -191,7 +192,7 @@ def fractional_order(
     estimated again. The bias is removed: the estimator of the paper has one with noise, because it
     differentiates the noise too. How often the interval holds an order, under AR(1) and other
     noise, is in docs/explanation/seeds.md. With a dimension "trial" or "seed", average over it
-    first, or pass each and use `statistics`.
+    first, or pass each and use `adaptrnn.analysis.interval`.
 
     A silent neuron, whose response does not vary by more than 4 roundings of float32, has no order:
     NaN.

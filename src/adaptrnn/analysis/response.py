@@ -120,10 +120,11 @@ def describe_step(
     """Measure onset, steady state, exponential fit and adaptation of responses to a step.
 
     The definitions are at the top of this module. The exponential is fitted by least squares
-    over the whole step; the interval of tau comes from that of the rate b (t times the standard
-    error from the Jacobian) and reaches infinity where b may be 0. It takes the residuals for
-    independent: where they are correlated in time it is too narrow (docs/explanation/seeds.md: with
-    a correlation of .8 from one time to the next it holds tau in 40 to 70 of 100 cases, not 95).
+    over the whole step. The interval of tau comes from that of the rate b (t times the standard
+    error from the Jacobian) and reaches infinity where b may be 0. The interval assumes that the
+    residuals are independent. Where they are correlated in time it is too narrow: with a
+    correlation of .8 from one time to the next it holds tau in 40 to 70 of 100 cases, not in 95
+    (docs/explanation/seeds.md).
 
     Args:
         response: a DataArray with a dimension "time", or an array or tensor (time,),

@@ -1,8 +1,8 @@
 """Robustness: accuracy and loss over any grid of perturbations, and the area under the curves.
 
 Geadah et al. 2024, Fig 2b,c and Figs S13 to S16 (E10 to E13, E39): curves over the amplitude of a
-step drive, a noisy drive or a contrast, and heat maps over amplitude and length or phase. What is
-evaluated, and how, the caller says: `sweep` only walks the grid and labels what comes back.
+step drive, a noisy drive or a contrast, and heat maps over amplitude and length or phase. The
+caller says what is evaluated and how: `sweep` only walks the grid and labels what comes back.
 
 The area under a curve y(x) on x_1 < ... < x_m is that of the trapezoids over the width x_m - x_1,
 so it is a mean of y and has its unit; over two axes, one after the other.
@@ -111,7 +111,7 @@ def area(values: xr.DataArray, dims: str | Sequence[str]) -> xr.DataArray:
     Args:
         values: with increasing coordinates along `dims`. A curve or map that is NaN throughout is a
             missing one, and its area is NaN.
-        dims: one axis or several. An axis with a single value is just taken away.
+        dims: one axis or several. An axis with a single value is removed.
 
     Returns:
         The area, a mean of the values, along the other dimensions.

@@ -2,10 +2,10 @@
 
 Seeds are the unit of replication: networks trained from different seeds are independent, the
 neurons, trials and time steps of one network are not. Hence every function takes the dimension to
-count as replication (`unit`, "seed" by default) and refuses to silently treat "neuron", "trial",
-"batch" or "time" as further replicates: average over them first, or name one as `unit` on purpose.
+count as replication (`unit`, "seed" by default) and refuses to treat "neuron", "trial", "batch"
+or "time" as further replicates: average over them first, or name one as `unit` on purpose.
 
-No star without n: `stars` puts the number of replicates behind every star it gives.
+`stars` always writes the number of replicates after the stars.
 """
 
 from __future__ import annotations
@@ -114,9 +114,9 @@ def paired_test(
 ) -> xr.Dataset:
     """Test whether a differs from b, both measured on the same seeds.
 
-    Three tests of the differences a - b: Student's paired t, Wilcoxon's signed ranks, and a
-    permutation test that flips signs; the last goes through all 2^n sign patterns if these are
-    10,000 at most, which is when n is small (n <= 13), and is then exact.
+    The differences a - b are tested by Student's paired t, by Wilcoxon's signed ranks, and by a
+    permutation test that flips signs. The last goes through all 2^n sign patterns if they are at
+    most 10,000 (n <= 13), and is then exact.
 
     Args:
         a: a DataArray with dimension `unit`, or an array (seed,).
@@ -196,8 +196,8 @@ def unpaired_test(
 ) -> xr.Dataset:
     """Test whether a differs from b, measured on different seeds.
 
-    Welch's t (unequal variances), Mann-Whitney's U, and a permutation test of the difference of
-    means, exact where all ways to divide the replicates are 10,000 at most.
+    The tests are Welch's t (unequal variances), Mann-Whitney's U, and a permutation test of the
+    difference of means, which is exact if there are at most 10,000 ways to divide the replicates.
 
     Args:
         a: a DataArray with dimension `unit`, or an array (seed,).
@@ -357,10 +357,10 @@ def holm(p: ArrayLike) -> Array:
     """Adjust the p-values of one family of tests by Holm's method; NaN is left out.
 
     Args:
-        p: p values.
+        p: p-values.
 
     Returns:
-        Adjusted p values, of the same shape.
+        The adjusted p-values, of the same shape.
 
     Raises:
         InputError: a value outside 0 to 1.
@@ -387,7 +387,7 @@ def stars(p: float, n: int) -> str:
     """Write the stars of a p-value together with the number n of replicates.
 
     Args:
-        p: p value.
+        p: p-value.
         n: number of replicates.
 
     Returns:

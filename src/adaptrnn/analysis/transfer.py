@@ -354,8 +354,8 @@ def compare_transplant(
         tolerance: largest loss allowed by condition; 0.02 for "clean" and 0.05 for others if None.
 
     Returns:
-        What `statistics.paired_test` gives of transplanted - own along "condition", if there are
-        two seeds or more, else difference alone; as_good (condition): whether the loss of accuracy
+        What `adaptrnn.analysis.paired_test` gives of transplanted - own along "condition", if
+        there are two seeds or more, else difference alone; as_good (condition): whether the loss of accuracy
         is within the tolerance; controller_identical: bit for bit.
 
     Raises:

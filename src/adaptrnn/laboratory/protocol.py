@@ -295,7 +295,7 @@ def spectrum_protocol(subject: Subject) -> xr.Dataset:
 
 
 def gradients_protocol(subject: Subject) -> xr.Dataset:
-    """Compute the norm of dL/dW_hh accumulated from each step on, before and after training.
+    """Compute the norm of dL/dW_hh from each step on, before and after training (E43).
 
     Returns:
         norm, contribution (network, time), loss (network), over a batch of test images.

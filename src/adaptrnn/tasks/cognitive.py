@@ -302,10 +302,10 @@ def neurogym(
 ) -> Task:
     """Return a supervised task of NeuroGym, with each trial kept whole.
 
-    A trial is what NeuroGym's own supervised data set strings together: observations as inputs, the
-    ground truth as the answer at every step. The answer is scored in the period "decision", or
-    where there is none, at the steps whose ground truth is not 0. What NeuroGym says of a trial in
-    numbers, such as its coherence, is a condition.
+    The observations of a trial are the inputs, and its ground truth is the answer at every step, as
+    in NeuroGym's own supervised data set. The answer is scored in the period "decision" or, if
+    there is none, at the steps whose ground truth is not 0. Numbers that NeuroGym gives for a
+    trial, such as its coherence, are its conditions.
 
     Args:
         environment: its name, such as PerceptualDecisionMaking-v0; "-v0" may be left out.

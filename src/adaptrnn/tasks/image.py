@@ -36,8 +36,8 @@ class Split:
 class ImageTask(AbstractTask[Split]):
     """Labelled images of three parts; the class is answered after the last step.
 
-    Made by `adaptrnn.tasks.load`. Images stay uint8 as they were decoded; `inputs` makes a batch of
-    them what the network reads: no normalisation, only a scaling to [0, 1].
+    `adaptrnn.tasks.load` makes such a task. Images stay uint8 as they were decoded. `inputs` turns
+    a batch of them into what the network reads, by a scaling to [0, 1] without normalisation.
 
     Args:
         name: the task's name, as given to `load`.
@@ -205,8 +205,8 @@ def downsample(images: Tensor, size: int | None) -> Tensor:
 def box_weights(old: int, new: int) -> np.ndarray:
     """Return weights of area resampling along one axis, (new, old) float64, rows summing to 1.
 
-    Row i holds the overlap of [i old/new, (i+1) old/new) with each pixel [j, j+1), over old/new;
-    computed in integers, so that each weight is one rounding of the exact fraction.
+    Row i holds the overlap of [i old/new, (i+1) old/new) with each pixel [j, j+1), over old/new. It
+    is computed in integers, so that each weight is one rounding of the exact fraction.
     """
     begin = np.arange(new)[:, None] * old
     left = np.arange(old)[None, :] * new

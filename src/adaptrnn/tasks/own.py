@@ -54,7 +54,7 @@ def load_file(name: str, parameters: Mapping[str, object]) -> Task:
 
     Raises:
         InputError: there is no such file or function, the file cannot be run, or what the function
-            returns is no `Task`.
+            returns is not a `Task`.
     """
     place, _, function = name.rpartition(":")
     path = Path(place).expanduser()

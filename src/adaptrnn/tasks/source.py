@@ -1,7 +1,7 @@
 """Sources of images: scikit-learn's digits, parquet files in a folder, the Hugging Face hub.
 
-Files in a folder are read as they lie, batch by batch, and leave nothing behind. From the hub,
-`datasets` downloads into its usual place; what it converts goes into a temporary folder.
+Files in a folder are read in place, batch by batch, and nothing is left behind. `datasets`
+downloads data from the hub into its usual place, and converts them in a temporary folder.
 """
 
 from __future__ import annotations

@@ -35,9 +35,9 @@ Answers = Literal["last", "classes", "values"]
 class Trials:
     """Some trials: what a network reads, what it should answer, and where the answer counts.
 
-    T counts time steps, B trials, D inputs, K outputs. Arrays of NumPy are taken too. Trials of
-    unequal length are padded to T; `lengths` says where each of them ends, and what comes after
-    has no weight.
+    T counts time steps, B trials, D inputs, K outputs. NumPy arrays are accepted too. Trials of
+    unequal length are padded to T; `lengths` says where each of them ends, and the steps
+    after the end have no weight.
 
     Args:
         inputs: (T, B, D) float32; of an image task whatever its encoder reads.
@@ -233,9 +233,9 @@ def trial_scores(outputs: Tensor, trials: Trials) -> Tensor:
         trials: the trials.
 
     Returns:
-        (B,) float64: of classes the share of the decision's steps at which the largest output is
-        the target's, 0 to 1; of values the mean absolute error over these steps, in the targets'
-        units.
+        (B,) float64. For classes it is the share of the decision's steps, 0 to 1, at which the
+        largest output is the target's. For values it is the mean absolute error over these steps,
+        in the units of the targets.
     """
     y = trials.targets
     if trials.answers == "last":
@@ -355,8 +355,8 @@ class Task(AbstractTask[Trials]):
 
     What is answered follows from the targets: see `Trials`. Classes are trained by cross entropy
     and scored by accuracy, real values by the mean squared error and scored by the mean absolute
-    error (`trial_loss`, `trial_scores`). New trials depend on seed, epoch and number of the batch
-    only, so a training run that was interrupted sees the same ones.
+    error (`trial_loss`, `trial_scores`). New trials depend only on the seed, the epoch and the
+    number of the batch, so a training run that was interrupted sees the same ones.
 
     Args:
         name: of the task.
