@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
+import itertools
+
 import xarray as xr
 from matplotlib.figure import Figure
 
-from adaptrnn.figure.style import ink, shades, subplots
+from adaptrnn.figure.style import accents, ink, key, percent_axis, subplots
 
 __all__ = ["draw_psychometric"]
 
@@ -25,12 +26,13 @@ def draw_psychometric(data: xr.Dataset) -> Figure:
     metric = "accuracy" if "accuracy" in data else "error"
     unit = 100 if metric == "accuracy" else 1
     names = [str(name) for name in data.perturbation.values]
-    tones = [ink(), *shades(max(len(names) - 1, 1))]
+    tones = itertools.cycle([ink(), *accents()])
+    marks = "os^vDPX*"
     values = data["value"].values
-    for name, tone in zip(names, tones, strict=False):
+    for name, tone, mark in zip(names, tones, itertools.cycle(marks), strict=False):
         one = data.sel(perturbation=name)
         mean, error = unit * one[metric], 2 * unit * one.standard_error
-        axis.errorbar(values, mean, error, color=tone, marker="o", ms=3.5, capsize=2, label=name)
+        axis.errorbar(values, mean, error, color=tone, marker=mark, ms=4, capsize=2, label=name)
     positive = values[values > 0]
     if len(positive) > 2 and positive.max() / positive.min() > 5:
         axis.set_xscale("symlog", linthresh=float(positive.min()))
@@ -41,8 +43,8 @@ def draw_psychometric(data: xr.Dataset) -> Figure:
     axis.set(xlabel=str(data["value"].attrs["condition"]))
     axis.set_ylabel("accuracy (%)" if metric == "accuracy" else "mean absolute error")
     if metric == "accuracy":
-        low = float(np.floor(unit * data[metric].min() / 10) * 10)
-        axis.set_ylim(max(0.0, low - 5), 102)
+        percent_axis(axis, unit * data[metric])
+        axis.set_ylim(top=axis.get_ylim()[1] + 1)
     axis.set_title(f"{data.attrs['task']}, {int(data.trials.sum()):,} trials")
-    axis.legend()
+    key(axis, loc="best")
     return figure

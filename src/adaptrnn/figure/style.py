@@ -329,7 +329,7 @@ def count_seeds(
     sides |= {"va": "top" if corner[1] > 0.5 else "bottom"}
     ground = {"fc": matplotlib.rcParams["axes.facecolor"], "ec": "none", "alpha": 0.8, "pad": 1}
     place: dict[str, Any] = {"transform": axis.transAxes, "bbox": ground, "zorder": 6}
-    axis.text(*corner, text, fontsize=7, **sides, **place)
+    axis.text(corner[0], corner[1], text, fontsize=7, **sides, **place)
 
 
 def mean_and_seeds(

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from adaptrnn.figure.ladder import initial_matrices
-from adaptrnn.figure.style import label_of
+from adaptrnn.figure.style import (
+    colour,
+    count_seeds,
+    label_of,
+    letters,
+    marker,
+    name_task,
+    percent_axis,
+    subplots,
+)
 from adaptrnn.paper.item import Item, RunData, Table
 from adaptrnn.paper.ordering import drop_missing
 from adaptrnn.paper.verdict import part
@@ -79,9 +85,37 @@ def _cell(gap: xr.DataArray) -> str:
 
 
 def draw(data: xr.Dataset) -> Figure:
-    """Models and matrices that have any number."""
-    order: Sequence[str] = [name for name in WORDS if name in np.atleast_1d(data.initial.values)]
-    return initial_matrices(drop_missing(data).reindex(initial=list(order)), WORDS)
+    """Accuracy for each f-I curve and each initial matrix, a panel for each condition.
+
+    Args:
+        data: `accuracy` (role, model, seed, initial, condition), 0 to 1, of one role.
+
+    Returns:
+        The figure, of models and matrices that have any number.
+    """
+    order = [name for name in WORDS if name in np.atleast_1d(data.initial.values)]
+    data = drop_missing(data).reindex(initial=order)
+    rates, models = 100 * data.accuracy.isel(role=0), data.model.values.tolist()
+    conditions, place = data.condition.values.tolist(), np.arange(len(order))
+    figure, axes = subplots(1, len(conditions), width=4.2 * len(conditions), height=3.4)
+    for axis, condition in zip(axes[0], conditions, strict=True):
+        for k, model in enumerate(models):
+            one = rates.sel(model=model, condition=condition).transpose("initial", "seed")
+            at = place + 0.14 * (k - (len(models) - 1) / 2)
+            label = {"label": label_of(model)} if axis is axes[0, 0] else {}
+            axis.hlines(one.mean("seed"), at - 0.06, at + 0.06, color=colour(model), lw=2)
+            axis.plot(at, one.values, ls="", color=colour(model), marker=marker(model), ms=4)
+            axis.plot([], [], color=colour(model), marker=marker(model), **label)
+        axis.set(title=condition.replace("-", " "), xlabel="initial $W_{hh}$")
+        axis.set_xticks(place, [WORDS[name].replace(" (", "\n(") for name in order])
+        axis.grid(axis="x", visible=False)
+        percent_axis(axis, rates.sel(condition=condition))
+    axes[0, 0].set_ylabel("test accuracy (%)")
+    count_seeds(axes[0, -1], rates.max(["model", "initial", "condition"]), "seed")
+    figure.legend(ncols=3, loc="outside lower center")
+    letters(axes)
+    name_task(figure, data)
+    return figure
 
 
 INITIAL = Item(
@@ -93,6 +127,11 @@ INITIAL = Item(
         "the same. A dot for each seed, a line at the mean; left clean, right under noisy drive. "
         "The table has differences paired by seed, with 95% intervals. Ours: the paper compares "
         "curves from one initial matrix."
+    ),
+    alt=(
+        "Test accuracy clean on the left and under noisy drive on the right, in a column for each "
+        "initial recurrent matrix: dots for seeds and a bar at their mean, in the colour of each "
+        "of the models with different f-I curves."
     ),
     roles=("psmnist",),
     models=("relu", "linear", "gamma-shared", "gamma", "arun"),

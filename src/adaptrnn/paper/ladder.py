@@ -6,8 +6,18 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
-from adaptrnn.figure.ladder import ladder_effects
-from adaptrnn.figure.style import label_of
+from adaptrnn.figure.style import (
+    colour,
+    count_seeds,
+    label_of,
+    letters,
+    log_axis,
+    marker,
+    mean_and_seeds,
+    percent_axis,
+    subplots,
+    task_title,
+)
 from adaptrnn.paper.item import Item, RunData, Table
 from adaptrnn.paper.ordering import drop_missing
 from adaptrnn.paper.verdict import part
@@ -104,12 +114,40 @@ def _cell(values: xr.DataArray, digits: str) -> str:
 
 
 def draw(data: xr.Dataset) -> Figure:
-    """Models and rungs that have any number."""
-    data = drop_missing(data).isel(role=0, drop=True)
-    neurons = _arun(data.hidden).mean("seed")
-    found = effects(data)
-    names = [_named(neurons, rung, "\n") for rung in found.rung.values.tolist()]
-    return ladder_effects(found, names, {name: words for name, (words, _) in EFFECTS.items()})
+    """Every effect against the rung, a panel each: means over seeds and dots for seeds.
+
+    Args:
+        data: the effects and `hidden` (role, model, seed, rung) of one role.
+
+    Returns:
+        The figure, of models and rungs that have any number.
+    """
+    whole = drop_missing(data).isel(role=0)
+    neurons = _arun(whole.hidden).mean("seed")
+    found = effects(whole)
+    names = [_named(neurons, rung, "\n").replace(", ", "\n") for rung in found.rung.values.tolist()]
+    figure, axes = subplots(2, 3, width=9, height=5.6)
+    found = found.assign_coords(rung=np.arange(len(names)))
+    models = found.model.values.tolist()
+    for axis, (name, (words, _)) in zip(axes.flat, EFFECTS.items(), strict=True):
+        for k, model in enumerate(models):
+            one = found[name].sel(model=model)
+            one = one.assign_coords(rung=one.rung + 0.08 * (k - (len(models) - 1) / 2))
+            label = {"label": label_of(model)} if axis is axes[0, 0] else {}
+            mean_and_seeds(axis, one, "rung", color=colour(model), **label)  # type: ignore[arg-type]
+            dots = one.transpose("rung", "seed").values
+            axis.plot(one.rung, dots, marker(model), color=colour(model), ms=3.5, lw=0)
+        if name in ("loss", "gradient") and bool((found[name] > 0).any()):
+            log_axis(axis)
+        if "(%)" in words:
+            percent_axis(axis, found[name])
+        axis.set_title(words)
+        axis.set_xticks(np.arange(len(names)), names, fontsize=7)
+    count_seeds(axes[0, 0], found[list(EFFECTS)].to_dataarray().max(["model", "rung"]), "seed")
+    figure.legend(ncols=3, loc="outside lower center")
+    letters(axes)
+    figure.suptitle(task_title(whole).split(",")[0], fontsize=9)  # there are several lengths
+    return figure
 
 
 LADDER = Item(
@@ -121,6 +159,11 @@ LADDER = Item(
         "from left to right toward the paper's N = 400, G = 50, T = 784. A dot for each seed, a "
         "line through the means. alpha by protocol A and the paper's estimator. All sizes are "
         "trained at the rates found for N = 100, T = 196."
+    ),
+    alt=(
+        "Six panels, one for each effect, such as clean accuracy and the drop under noisy drive, "
+        "against the size and length of the networks: a line through means over seeds and dots "
+        "for seeds, for each of three models."
     ),
     roles=("psmnist",),
     models=("relu", "gamma", "arun"),

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 from adaptrnn._error import InputError
-from adaptrnn.figure.learning import learning_curves, learning_rates
-from adaptrnn.figure.style import label_of
+from adaptrnn.figure.style import (
+    colour,
+    count_seeds,
+    has_controller,
+    ink,
+    label_of,
+    letters,
+    marker,
+    mean_and_seeds,
+    name_lines,
+    percent_axis,
+    subplots,
+    task_title,
+)
 from adaptrnn.paper.item import ROLES, Item, RunData, Table
 from adaptrnn.paper.ordering import TASK_LABELS, drop_missing
 from adaptrnn.paper.table1 import COLUMNS
@@ -70,18 +84,69 @@ def table(data: xr.Dataset) -> Table:
 
 
 def draw(data: xr.Dataset) -> Figure:
-    """Tasks and models that have any number."""
-    return learning_curves(_titled(drop_missing(data)))
+    """Validation accuracy against the epoch, a panel for each task.
+
+    Args:
+        data: `validation_accuracy` (role, model, seed, epoch), 0 to 1.
+
+    Returns:
+        The figure, of tasks and models that have any number.
+    """
+    data = drop_missing(data)
+    rates = 100 * data.validation_accuracy
+    figure, axes = _panels(rates, "epoch")
+    for axis, role in zip(axes[0], data.role.values.tolist(), strict=True):
+        ends = []
+        for model in data.model.values.tolist():
+            line: dict[str, Any] = {
+                "color": colour(model),
+                "lw": 2.4 if has_controller(model) else 1.4,
+            }
+            one = rates.sel(role=role, model=model).dropna("epoch", how="all")
+            _, mean = mean_and_seeds(axis, one, "epoch", **line)
+            if mean.size:
+                ends.append((float(mean[-1]), label_of(model), colour(model)))
+        axis.set_xlim(1, float(data.epoch.max()) if data.sizes["epoch"] > 1 else 2)
+        name_lines(axis, ends, gap=0.075)
+        count_seeds(axis, rates.sel(role=role).max("model"), "seed")
+    return figure
 
 
 def draw_rates(data: xr.Dataset) -> Figure:
-    """All tasks of the search."""
-    return learning_rates(_titled(data))
+    """Validation accuracy against the peak learning rate, a panel for each task of the search.
+
+    Args:
+        data: `accuracy` (role, model, rate, seed), 0 to 1.
+
+    Returns:
+        The figure.
+    """
+    rates = 100 * data.accuracy
+    figure, axes = _panels(rates, "peak learning rate")
+    for axis, role in zip(axes[0], data.role.values.tolist(), strict=True):
+        for model in data.model.values.tolist():
+            one = rates.sel(role=role, model=model).dropna("rate", how="all")
+            label = {"label": label_of(model)} if axis is axes[0, 0] else {}
+            axis.plot(one.rate, one.mean("seed"), color=colour(model), lw=1.2, **label)
+            dots = one.transpose("rate", "seed").values
+            axis.plot(one.rate, dots, marker(model), color=colour(model), ms=4, lw=0)
+        axis.set_xscale("log")
+        count_seeds(axis, rates.sel(role=role).max(["model", "rate"]), "seed")
+    figure.legend(ncols=4, loc="outside lower center")
+    return figure
 
 
-def _titled(data: xr.Dataset) -> xr.Dataset:
-    """With the paper's names of the tasks."""
-    return data.assign_coords(role=[TASK_LABELS[role] for role in data.role.values.tolist()])
+def _panels(rates: xr.DataArray, xlabel: str) -> tuple[Figure, np.ndarray]:
+    """A panel for each task, each with an axis of the accuracies (%) that it has, and chance."""
+    roles = rates.role.values.tolist()
+    figure, axes = subplots(1, len(roles), width=1 + 3.6 * len(roles), height=3.2)
+    for axis, role in zip(axes[0], roles, strict=True):
+        axis.axhline(10, color=ink(), lw=0.8, ls=":")
+        axis.set(xlabel=xlabel, title=task_title(rates, role))
+        percent_axis(axis, [*rates.sel(role=role).values.ravel(), 10])
+    axes[0, 0].set_ylabel("validation accuracy (%)")
+    letters(axes)
+    return figure, axes
 
 
 def rates_table(data: xr.Dataset) -> Table:
@@ -113,10 +178,15 @@ CURVES = Item(
     name="learning-curves",
     title="Validation accuracy during training",
     caption=(
-        "Validation accuracy after each epoch of every network of the profile, a line for each "
-        "seed, a panel for each task; dotted: chance. The weights of the best epoch are the ones "
-        "that are evaluated. The table says what the best accuracy gained in the last quarter of "
-        "training: where a curve is still rising, more training would raise it."
+        "Validation accuracy after each epoch of every network of the profile, hairs for seeds and "
+        "a thick line for their mean, a panel for each task; dotted: chance. The weights of the "
+        "best epoch are the ones that are evaluated. The table says what the best accuracy gained "
+        "in the last quarter of training: where a curve is still rising, more training would raise "
+        "it."
+    ),
+    alt=(
+        "Validation accuracy against the epoch, a panel for each task: the lines of the models "
+        "rise from near chance, a dotted line at 10%, and flatten; each ends at its model's name."
     ),
     roles=ROLES,
     models=COLUMNS,
@@ -137,6 +207,10 @@ RATE_TABLE = Item(
         "not reported: dots, and a line through their means; a panel for each task. Every model "
         "gets the same rates and nothing else that others do not get. A network whose loss was not "
         "finite has no dot. Rates are chosen on clean validation accuracy alone."
+    ),
+    alt=(
+        "Validation accuracy against the peak learning rate on a logarithmic axis, a panel for "
+        "each task: dots for seeds and a line through their means for each model; dotted: chance."
     ),
     measure=_not_measured,
     draw=draw_rates,
