@@ -7,7 +7,7 @@ INSTALLED = $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: help reproduce test test-slow test-variants test-machines test-pythons test-slurm \
-  test-browser test-triton triton-interpreted triton-compiled check format docs install wheel neurons cognitive \
+  test-browser first-picture test-triton triton-interpreted triton-compiled check format docs install wheel neurons cognitive \
   sanitize arm64 mutants audit clean
 
 help:
@@ -17,10 +17,11 @@ help:
 	@echo "make test-machines the tests as on other machines, to docs/reference/reliability.md (an hour)"
 	@echo "make test-pythons  the tests in every Python that is here"
 	@echo "make test-slurm    the workflow on a one-node Slurm (root on Debian; installs it)"
-	@echo "make test-browser  the explorer in a real browser (apt install chromium)"
+	@echo "make test-browser  explorer, site and report in a real browser (apt install chromium)"
 	@echo "make test-triton   the kernels for GPUs, interpreted and compiled; needs no GPU (minutes)"
 	@echo "make check         format, lint, types, import rules, words of the pages; format: repair the format"
-	@echo "make docs          the documentation as a site, to site/"
+	@echo "make docs          the documentation as a site, to site/, with report and notebooks"
+	@echo "make first-picture minutes from git clone to the first picture, in a new environment"
 	@echo "make install       only set up $(VENV)"
 	@echo "make wheel         build the wheel and try it in a clean environment"
 	@echo "make neurons       the tests that need Brian2, pynwb and pynapple, in an environment of their own"
@@ -58,7 +59,7 @@ test-slurm: $(INSTALLED)
 	$(BIN)/python -m pip install -q -c constraints.txt -e '.[slurm]'
 	$(BIN)/python -m pytest -q -m slurm --timeout 3600 tests/test_slurm.py
 
-test-browser: $(INSTALLED)
+test-browser: docs
 	$(BIN)/python -m pytest -q -m browser tests/browser
 
 # Triton's interpreter and its compiler exclude each other in one process.
@@ -87,10 +88,22 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(INSTALLED)
+# with the report of results/laptop and the executed notebooks, made anew where what they show changed
+SOURCES = $(shell find src/adaptrnn -name '*.py' -o -name '*.js' -o -name '*.j2' -o -name '*.html' -o -name '*.css')
+NOTEBOOKS = $(patsubst %,build/notebooks/%.md,swap_layer probe_gru reproduce_figure explore)
+docs: $(INSTALLED) $(NOTEBOOKS) build/report/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
+build/notebooks/%.md: examples/%.py docs/assets/notebooks.py $(SOURCES)
+	$(BIN)/python docs/assets/notebooks.py $< $@
+
+build/report/index.html: $(wildcard results/laptop/*) $(SOURCES)
+	$(BIN)/adaptrnn report results/laptop --out build/report
+
 install: $(INSTALLED)
+
+first-picture:
+	.ci/first-picture build/first-picture $(PYTHON)
 
 wheel: $(INSTALLED)
 	$(BIN)/python -m pip install -q build

@@ -207,6 +207,32 @@ def test_the_first_sentence_of_a_page(hooks, markdown, sentence):
     assert hooks.first_sentence(markdown) == sentence
 
 
+def test_an_executed_notebook_becomes_a_page():
+    spec = importlib.util.spec_from_file_location("notebooks", DOCS / "assets" / "notebooks.py")
+    notebooks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(notebooks)
+
+    def code(source, **output):
+        return {"cell_type": "code", "source": [source], "outputs": [output] if output else []}
+
+    html = "<div>\n\n  <img src='data:,'></div>"
+    cells = [
+        code("import this"),
+        {"cell_type": "markdown", "source": ["# Title"]},
+        code("print(1)", output_type="stream", text=["1\n"]),
+        code("picture", output_type="display_data", data={"text/html": [html]}),
+        code("slider", output_type="display_data", data={"text/html": ["<marimo-slider>"]}),
+    ]
+    page = notebooks.markdown({"cells": cells}, "a.py")
+    assert page.startswith("# Title\n") and "(../../examples/a.py)" in page
+    assert page.index("import this") < page.index("```text\n1\n```")
+    # one block of HTML without a blank line, and words for those who do not see it
+    assert "\n\n" not in page[page.index("<div>") : page.index("</div>")] and " alt=" in page
+    assert "marimo-slider" not in page and notebooks.CONTROL in page
+    with pytest.raises(RuntimeError, match="boom"):
+        notebooks.shown({"output_type": "error", "evalue": "boom"})
+
+
 @pytest.mark.slow
 def test_site_builds_and_needs_no_network(tmp_path):
     """Strictly; nothing is fetched from elsewhere; equations are set; no public name is missing."""

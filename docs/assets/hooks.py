@@ -97,6 +97,11 @@ def on_page_content(html, page, config, files):
     return EQUATION.sub(r'<div class="equation">\g<0></div>', html)
 
 
+def on_post_page(output, page, config):
+    """Give the search a name for those who do not see it."""
+    return output.replace('role="dialog"', 'role="dialog" aria-label="Search"')
+
+
 class Links(HTMLParser):
     """Names that a page defines, and what it refers to."""
 

@@ -121,11 +121,13 @@ def audit():
     def check(page, *left_out: str) -> None:
         """Fail for a serious or critical finding outside the selectors `left_out`."""
         page.evaluate(script)
+        # styles are not read once more, which a browser refuses on a page from the disk
         found = page.evaluate(
-            "left => axe.run({exclude: left.map((one) => [one])})", list(left_out)
+            "left => axe.run({exclude: left.map((one) => [one])}, {preload: false})",
+            list(left_out),
         )
         lines = [
-            f"{one['impact']}: {one['id']}, {one['help']}: {node['html'][:150]}"
+            f"{one['impact']}: {one['id']}: {node['html'][:150]} {node['failureSummary'][:250]}"
             for one in found["violations"]
             if one["impact"] in ("serious", "critical")
             for node in one["nodes"]
