@@ -8,8 +8,9 @@ model and task is the one of `RATES` with the least validation loss, clean, for 
 reported. Of each training run the weights with the least validation loss are kept.
 
 A training run is one file in --out, and one that is there is not repeated, so a command that was
-stopped resumes. The tables go to --tables, and the page and its figures are made from them alone;
-with --from-tables nothing is trained.
+stopped resumes, and commands for some of the models or tasks add up. All that is in --out goes into
+the tables in --tables, from which alone the page and its figures are made. With --from-tables
+nothing is trained.
 """
 
 from __future__ import annotations
@@ -227,8 +228,8 @@ def measure(
     folder: Path,
     each: Map = map,
     models: tuple[str, ...] = MODELS,
-) -> list[dict[str, Any]]:
-    """Search the rates, then train every seed, task by task.
+) -> None:
+    """Search the rates, then train every seed, task by task; `finished` has what came out.
 
     Args:
         settings: the tasks.
@@ -237,12 +238,8 @@ def measure(
         folder: gets a file for each training run.
         each: `map`, or the `map` of a pool of processes.
         models: names of models.
-
-    Returns:
-        What `work` gives, of the search too.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    everything: list[dict[str, Any]] = []
 
     def done(jobs: list[Job]) -> list[dict[str, Any]]:
         results = []
@@ -250,7 +247,6 @@ def measure(
             last = found["curve"][-1]
             print(f"{job.name}: {last['score']:.4g}, {found['seconds']:.0f} s", flush=True)
             results.append(found)
-        everything.extend(results)
         return results
 
     for setting in settings:
@@ -264,7 +260,20 @@ def measure(
             losses[job.model][job.rate] = least_loss(found)
         chosen = {model: min(losses[model], key=losses[model].__getitem__) for model in models}
         done([Job(setting, model, seed, chosen[model]) for seed in seeds for model in models])
-    return everything
+
+
+def finished(settings: tuple[Setting, ...], folder: Path) -> list[dict[str, Any]]:
+    """What `work` gave of every training run in a folder that has one of the settings."""
+    asked = [asdict(setting) for setting in settings]
+    found = [read_json(path) for path in sorted(folder.glob("*.json"))]
+    found = [one for one in found if one["job"]["setting"] in asked]
+
+    def order(one: Mapping[str, Any]) -> tuple[int, bool, int, int]:
+        job = one["job"]
+        model = MODELS.index(job["model"])
+        return asked.index(job["setting"]), job["drives"], job["seed"], model
+
+    return sorted(found, key=order)
 
 
 def tables(results: list[dict[str, Any]]) -> dict[str, pd.DataFrame]:
@@ -302,6 +311,16 @@ def metric(task: str) -> str:
     return "error" if task == "adding" else "accuracy"
 
 
+def titled(task: str) -> str:
+    """A task's name as a heading."""
+    return task.capitalize().replace("-", " ")
+
+
+def shown(drive: str) -> str:
+    """A drive's name on the page."""
+    return "noise of the paper" if drive == PAPER_NOISE else drive
+
+
 def by_seed(rows: pd.DataFrame) -> xr.DataArray:
     """Score (drive, model, seed) of one task over all its trials, NaN where it was not measured."""
     whole = rows[rows.condition.isna()]
@@ -335,7 +354,7 @@ def score_table(data: xr.DataArray, unit: str) -> str:
     found = interval(data)
     rows = []
     for drive in data.drive.values:
-        cells = [str(drive)]
+        cells = [shown(drive)]
         for model in data.model.values:
             one = found.sel(drive=drive, model=model)
             half = (float(one.high) - float(one.low)) / 2
@@ -349,7 +368,7 @@ def difference_table(found: xr.Dataset, unit: str) -> str:
     """Differences with their 95% intervals, bold where 0 is not in one, starred after Holm."""
     rows = []
     for drive in found.drive.values:
-        cells = [str(drive)]
+        cells = [shown(drive)]
         for model in found.model.values:
             one = found.sel(drive=drive, model=model)
             low, high = (_number(float(one[end]), unit) for end in ("low", "high"))
@@ -367,21 +386,29 @@ def _clear(one: xr.Dataset) -> bool:
 
 
 def verdict(found: xr.Dataset, unit: str) -> list[str]:
-    """One sentence for each other model: where ARUN is better, worse, or neither."""
+    """One sentence for each other model: where the ARUN is better, worse, or neither."""
     sign = -1 if unit == "error" else 1
     lines = []
     for model in found.model.values:
-        counts: dict[str, list[str]] = {"better": [], "worse": []}
+        where: dict[str, list[str]] = {"better": [], "worse": []}
         for drive in found.drive.values:
             one = found.sel(drive=drive, model=model)
             if _clear(one):
-                better = sign * float(one.difference) > 0
-                counts["better" if better else "worse"].append(str(drive))
-        said = [f"{word} ({', '.join(where)})" for word, where in counts.items() if where]
-        none = len(found.drive) - sum(map(len, counts.values()))
-        said.append(f"not clearly different under {none} of the {len(found.drive)} conditions")
-        lines.append(f"- Next to {label_of(model)} the ARUN is {', '.join(said)}.")
+                where["better" if sign * float(one.difference) > 0 else "worse"].append(
+                    shown(drive)
+                )
+        said = [f"{word} in {_and(drives)}" for word, drives in where.items() if drives]
+        count = len(found.drive)
+        none = count - sum(map(len, where.values()))
+        if none:
+            said.append(f"not clearly different in {none} of the {count} conditions")
+        lines.append(f"- Compared with {label_of(model)}, the ARUN is {_and(said)}.")
     return lines
+
+
+def _and(words: list[str]) -> str:
+    """Words as a list in a sentence."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def flat(curves: pd.DataFrame) -> pd.Series:
@@ -393,6 +420,14 @@ def flat(curves: pd.DataFrame) -> pd.Series:
 
     each = {key: fall(curve) for key, curve in curves.groupby(["model", "seed"])}
     return pd.Series(each).groupby(level=0).median()
+
+
+def _limits(axis: Any, unit: str) -> None:
+    """All that an accuracy can be, although intervals may be wider; errors in logs."""
+    if unit == "accuracy":
+        axis.set_ylim(0, 102)
+    else:
+        axis.set_yscale("log")
 
 
 def draw_learning(networks: pd.DataFrame, curves: pd.DataFrame) -> Figure:
@@ -407,7 +442,8 @@ def draw_learning(networks: pd.DataFrame, curves: pd.DataFrame) -> Figure:
                 value = curve.score * (1 if metric(task) == "error" else 100)
                 axis.plot(curve.step, value, color=colour(model), lw=0.8, alpha=0.8, label=label)
                 label = None
-        axis.set(title=task, xlabel="training step", ylim=(0, None))
+        axis.set(title=titled(task), xlabel="training step")
+        _limits(axis, metric(task))
         unit = "mean absolute error" if metric(task) == "error" else "accuracy (%)"
         axis.set_ylabel(f"validation {unit}")
     axes[0, 0].legend()
@@ -440,9 +476,8 @@ def draw_drives(rows: pd.DataFrame) -> Figure:
             axis.set_xticks(places, ["0", *(f"{size:g}" for size in SIZES)])
             size = "size of the step" if kind == "step" else "standard deviation of the noise"
             axis.set(xlabel=size, ylabel="accuracy (%)" if unit == "accuracy" else "error")
-            if unit == "error":
-                axis.set_yscale("log")
-        column[0].set_title(task)
+            _limits(axis, unit)
+        column[0].set_title(titled(task))
     axes[0, 0].legend()
     return figure
 
@@ -461,6 +496,7 @@ def draw_psychometric(rows: pd.DataFrame) -> Figure:
             _curve(axis, places + aside, data.sel(model=model, drop=True), model, "accuracy")
         axis.set_xticks(places, [f"{value:g}" for value in data.condition.values])
         axis.set(title=drive, xlabel="coherence")
+        _limits(axis, "accuracy")
     axes[0, 0].set_ylabel("accuracy (%)")
     axes[0, 0].legend()
     return figure
@@ -481,7 +517,7 @@ def _training(networks: pd.DataFrame, curves: pd.DataFrame) -> str:
             first = own.iloc[0]
             rows.append(
                 [
-                    str(task),
+                    titled(str(task)),
                     label_of(model),
                     f"{first.neurons}",
                     f"{first.parameters:,}",
@@ -509,7 +545,7 @@ def text(found: Mapping[str, pd.DataFrame]) -> str:
     settings = {setting.task: setting for setting in SETTINGS}
     steps = networks.groupby("task", sort=False).training_steps.first()
     batch = next(iter(settings.values())).batch
-    trained = ", ".join(f"{count:,} on {task}" for task, count in steps.items())
+    trained = _and([f"{n:,} steps on {titled(task).lower()}" for task, n in steps.items()])
     parts = [
         paragraph(
             f"Everything from here to the end of the tables was written by `{COMMAND}`. "
@@ -518,11 +554,11 @@ def text(found: Mapping[str, pd.DataFrame]) -> str:
         ),
         "### Training",
         paragraph(
-            f"Each network was trained by Adam at a constant rate for as many steps as stand here "
-            f"({trained}), each with {batch} new trials and the gradient's norm clipped at 1. The "
-            f"rate is the best of {', '.join(f'{rate:g}' for rate in RATES)} for seed "
-            f"{SEARCH_SEED}, which is not reported. The last column says by how much the least "
-            "validation loss fell in the last fifth of training (median over seeds)."
+            f"Each network was trained by Adam at a constant rate, with {batch} new trials in a "
+            f"step and the gradient's norm clipped at 1. There were {trained}. The rate is the "
+            f"best of {', '.join(f'{rate:g}' for rate in RATES)} for seed {SEARCH_SEED}, which is "
+            "not reported. The last column says by how much the least validation loss fell in the "
+            "last fifth of training (median over seeds)."
         ),
         _training(networks, curves),
         "![Validation curves](../images/cognitive-learning.png)",
@@ -544,7 +580,7 @@ def text(found: Mapping[str, pd.DataFrame]) -> str:
         scale = "accuracy in %" if unit == "accuracy" else "mean absolute error, less is better"
         better = "above" if unit == "accuracy" else "below"
         parts += [
-            f"### {str(task).capitalize().replace('-', ' ')}",
+            f"### {titled(str(task))}",
             paragraph(f"Each cell is the mean over seeds +- half of its 95% interval ({scale})."),
             score_table(data, unit),
             paragraph(
@@ -592,10 +628,8 @@ def main(arguments: list[str] | None = None) -> None:
         chosen = tuple(s for s in SETTINGS if given.tasks is None or s.task in given.tasks)
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(given.jobs, context, torch.set_num_threads, (1,)) as pool:
-            results = measure(
-                chosen, tuple(given.seeds), RATES, given.out, pool.map, tuple(given.models)
-            )
-        found = tables(results)
+            measure(chosen, tuple(given.seeds), RATES, given.out, pool.map, tuple(given.models))
+        found = tables(finished(SETTINGS, given.out))
         for name, table in found.items():
             write_table(given.tables / f"{name}.parquet", table)
     if given.write:
