@@ -355,8 +355,8 @@ def compare_transplant(
 
     Returns:
         What `adaptrnn.analysis.paired_test` gives of transplanted - own along "condition", if
-        there are two seeds or more, else difference alone; as_good (condition): whether the loss of accuracy
-        is within the tolerance; controller_identical: bit for bit.
+        there are two seeds or more, else difference alone; as_good (condition): whether the loss of
+        accuracy is within the tolerance; controller_identical: bit for bit.
 
     Raises:
         InputError: conditions that do not match.
