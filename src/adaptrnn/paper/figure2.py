@@ -39,12 +39,15 @@ __all__ = ["CONTRAST", "DRIVE", "bend", "decrease", "judge_contrast", "judge_dri
 
 ALL = (*PLAIN, *GATED)
 
+_AREAS = (
+    "area under the curve against ξ: that of ARUN's accuracy above, that of its loss below those "
+    "of RNN+gamma and RNN+ReLU"
+)
 E10 = Claim(
     "E10",
     "Fig 2b, top",
     "On psMNIST ARUN is highly robust to the size of the drive, ξ from 0 to 30.",
-    "area under the curve against ξ: accuracy of ARUN above, loss below those of RNN+gamma and "
-    "RNN+ReLU",
+    _AREAS,
     {"psmnist": (*PLAIN, "arun")},
 )
 E11 = Claim(
@@ -52,7 +55,7 @@ E11 = Claim(
     "Fig 2c, top",
     "On sCIFAR10 with the convolutional encoder ARUN is still more robust to the size of the drive "
     "than the others.",
-    "as E10",
+    _AREAS,
     {"scifar10-conv": (*PLAIN, "arun")},
 )
 E12 = Claim(
