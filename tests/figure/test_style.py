@@ -103,7 +103,7 @@ DRAWINGS = {
     "gamma": (figure1.draw, figure1.measure),
     "accuracy": (accuracy_bars, table),
     "robustness": (figure2.draw, curves),
-    "heterogeneity": (figure3.draw_heterogeneity, neurons),
+    "heterogeneity": (figure3.draw_gains_and_saturations, neurons),
     "response": (figure4.draw, steps),
 }
 

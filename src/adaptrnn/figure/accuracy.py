@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
@@ -12,6 +14,7 @@ from adaptrnn.figure.style import (
     label_of,
     letters,
     marker,
+    paper_value,
     subplots,
     task_title,
 )
@@ -23,15 +26,19 @@ CHANCE = 10.0
 _CONDITIONS = {
     "noisy-drive": "noisy drive",
     "step-drive": "step, ξ = 1",
-    "contrast": "contrast, A = 0.5",
+    "contrast": "contrast",
 }
 
 
-def accuracy_bars(data: xr.Dataset) -> Figure:
+def accuracy_bars(
+    data: xr.Dataset, known: Mapping[tuple[str, str, str], float] | None = None
+) -> Figure:
     """Draw a row of panels for each task, a panel for each condition, a dot for each seed.
 
     Args:
         data: `accuracy` (role, model, seed, condition), 0 to 1; NaN where a run is missing.
+        known: the paper's own accuracies (%) by task (as in its title), condition and model; each
+            is a star.
 
     Returns:
         The figure; every panel has a scale of its own, with the mean in numbers at its right.
@@ -44,7 +51,12 @@ def accuracy_bars(data: xr.Dataset) -> Figure:
     for row, role in zip(axes, roles, strict=True):
         for axis, condition in zip(row, conditions, strict=True):
             one = 100 * data.accuracy.sel(role=role, condition=condition)
-            limits = _limits(one)
+            paper = {
+                model: value
+                for (task, under, model), value in (known or {}).items()
+                if under == condition and task_title(data, role).startswith(task)
+            }
+            limits = _limits([*one.values.ravel(), *paper.values()])
             axis.set(title=_CONDITIONS.get(condition, condition) if role == roles[0] else "")
             axis.set_xlim(limits)
             axis.locator_params(axis="x", nbins=4)
@@ -57,6 +69,8 @@ def accuracy_bars(data: xr.Dataset) -> Figure:
                 dots = {"color": tone, "marker": marker(model), "alpha": 0.75, "ms": 4}
                 axis.plot([mean] * 2, [place - 0.35, place + 0.35], c=tone)
                 axis.plot(values, np.full(values.size, place), ls="", clip_on=False, **dots)
+                if model in paper:
+                    paper_value(axis, paper[model], place, clip_on=False)
                 if np.isfinite(mean):
                     beside = {"transform": axis.get_yaxis_transform(), "va": "center"}
                     text = {"fontsize": 7, "weight": "bold" if model == "arun" else "normal"}
@@ -71,9 +85,9 @@ def accuracy_bars(data: xr.Dataset) -> Figure:
     return figure
 
 
-def _limits(values: xr.DataArray) -> tuple[float, float]:
+def _limits(values: Sequence[float]) -> tuple[float, float]:
     """The fives around percentages, with a little room."""
-    if not bool(values.notnull().any()):
+    if not np.isfinite(values).any():
         return 0.0, 100.0
-    low, high = np.floor(float(values.min() - 1) / 5), np.ceil(float(values.max() + 1) / 5)
-    return max(0.0, 5 * low), min(100.0, 5 * high)
+    low, high = np.floor((np.nanmin(values) - 1) / 5), np.ceil((np.nanmax(values) + 1) / 5)
+    return max(0.0, 5 * float(low)), min(100.0, 5 * float(high))

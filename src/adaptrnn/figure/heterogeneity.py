@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
@@ -24,12 +26,13 @@ def neuron_cloud(axis: Axes, data: xr.Dataset, model: str = "gamma") -> None:
     """
     values = {name: np.ravel(data[name]) for name in data}
     if "n_within" in values:
-        bars = {"color": colour(model), "alpha": 0.25, "lw": 0.7, "fmt": "none"}
+        bars: dict[str, Any] = {"color": colour(model), "alpha": 0.25, "lw": 0.7, "fmt": "none"}
         axis.errorbar(values["n"], values["s"], values["s_within"], values["n_within"], **bars)
     axis.scatter(values["n"], values["s"], 14, color=colour(model), alpha=0.6, lw=0)
     if "n_initial" in values:
-        start = {"color": ink(), "marker": "+", "zorder": 3, "label": "start"}
-        alone = np.nanstd(values["n_initial"]) < 1e-3 if values["n_initial"].size else True
-        start |= {"s": 90, "lw": 1.6} if alone else {"s": 20, "lw": 0.8}
+        start: dict[str, Any] = {"color": ink(), "marker": "+", "zorder": 3, "label": "start"}
+        known = values["n_initial"][np.isfinite(values["n_initial"])]
+        one_place = not known.size or np.ptp(known) < 1e-3
+        start |= {"s": 90, "lw": 1.6} if one_place else {"s": 20, "lw": 0.8}
         axis.scatter(values["n_initial"], values["s_initial"], **start)
     axis.set(xlabel=_SIGNALS["n"], ylabel=_SIGNALS["s"])

@@ -46,7 +46,7 @@ def robust(data: xr.Dataset) -> Figure:
             name_lines(axis, ends)
         else:
             log_axis(axis)
-            count_seeds(axis, data["loss"].sel(model=judged), "seed")
+            count_seeds(axis, data["loss"].sel(model=judged), "seed", (0.03, 0.97))
         _or_nothing(axis, ends)
     if "image" in data:
         inset = axes[0, 0].inset_axes((0.02, 0.03, 0.22, 0.28))
@@ -70,7 +70,7 @@ def adaptation(scaling: xr.Dataset | None, orders: xr.Dataset | None) -> Figure:
     if scaling is not None:
         known = scaling.dropna("seed", subset=["n_steady"])
         steady_states(left, known.n_steady, known.n_value, "power", change=True)
-        count_seeds(left, known.n_steady, "seed")
+        count_seeds(left, known.n_steady, "seed", (0.03, 0.97))
     left.set_title("change of gain n", loc="left")
     left.set_xlabel("size of the noise, ξ (lines: power laws)")
     _or_nothing(left, left.lines)

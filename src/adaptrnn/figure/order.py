@@ -40,8 +40,8 @@ def neuron_orders(axis: Axes, order: xr.DataArray, null: xr.DataArray) -> None:
         line |= {"marker": "o", "ms": 5, "mec": ink(), "mfc": "none" if isolated else tone}
         for sign in (1, -1):
             mean = values.where(sign * values > 0).mean(["neuron", "seed"])
-            label = {"label": words} if sign > 0 else {}
-            axis.plot(order.xi * 10**shift, mean, lw=1.6, **line, **label)
+            line["label"] = words if sign > 0 else "_"
+            axis.plot(order.xi * 10**shift, mean, lw=1.6, **line)
         has = int(values.notnull().sum())
         if has:
             shares.append(f"{float((values > 0).sum()) / has:.0%} {words}")

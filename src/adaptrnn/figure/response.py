@@ -22,7 +22,7 @@ def step_response_curves(axis: Axes, values: xr.DataArray, edges: Sequence[float
         values: means over neurons, (seed, time, xi); or of one network (neuron, time, xi).
         edges: when the drive is switched on and off.
     """
-    (over,) = set(values.dims) - {"time", "xi"}
+    (over,) = {str(name) for name in values.dims} - {"time", "xi"}
     tones = shades(values.sizes["xi"])
     for xi, tone in zip(values.xi.values, tones, strict=True):
         axis.plot(values.time, values.sel(xi=xi).mean(over), color=tone, lw=1.3)

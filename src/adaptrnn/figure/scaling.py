@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 
 from adaptrnn.figure.style import colour, log_axis, mean_and_seeds, name_lines
 
-__all__ = ["SHAPES", "output_variance", "steady_states"]
+__all__ = ["FITTED", "output_variance", "steady_states"]
 
-SHAPES = {"n": "power", "s": "exponential"}
+FITTED = {"n": "power", "s": "exponential"}
 """The curve that the paper fits to the steady gain, and to the steady saturation."""
 
 
@@ -45,10 +45,7 @@ def steady_states(
         curve = a * (xi**-b if shape == "power" else np.exp(-b * xi)) + c
         axis.plot(xi, curve - start, color=colour(model), lw=1)
         axis.plot(one.xi, one - start, "o", color=colour(model), ms=3.5)
-    axis.set(xscale="log", xlabel="sd of the noise, ξ")
-    ticks = [tick for tick in (1, 2, 5, 10, 30) if steady.xi.min() <= tick <= steady.xi.max()]
-    axis.set_xticks(ticks, [str(tick) for tick in ticks])
-    axis.minorticks_off()
+    _noise_axis(axis, steady.xi)
 
 
 def output_variance(
@@ -73,9 +70,14 @@ def output_variance(
         power = f"slope {float(slope.sel(condition=condition).mean('seed')):.2f}"
         name = f"{condition}\n{power}" if variance.sizes["condition"] > 1 else power
         ends.append((float(mean[-1]), name, colour(model)))
-    axis.set(xscale="log", xlabel="sd of the noise, ξ", ylabel="variance of the rates")
+    axis.set_ylabel("variance of the rates")
     log_axis(axis)
-    ticks = [tick for tick in (1, 2, 5, 10, 30) if variance.xi.min() <= tick <= variance.xi.max()]
+    _noise_axis(axis, variance.xi)
+    name_lines(axis, ends, gap=0.2)
+
+
+def _noise_axis(axis: Axes, xi: xr.DataArray) -> None:
+    axis.set(xscale="log", xlabel="sd of the noise, ξ")
+    ticks = [tick for tick in (1, 2, 5, 10, 30) if xi.min() <= tick <= xi.max()]
     axis.set_xticks(ticks, [str(tick) for tick in ticks])
     axis.minorticks_off()
-    name_lines(axis, ends, gap=0.2)

@@ -20,7 +20,7 @@ from adaptrnn.figure.noise import trained_noise_error
 from adaptrnn.figure.order import neuron_orders, order_panels
 from adaptrnn.figure.response import SIGNALS, step_response_curves
 from adaptrnn.figure.robustness import strength_curves
-from adaptrnn.figure.scaling import SHAPES, output_variance, steady_states
+from adaptrnn.figure.scaling import FITTED, output_variance, steady_states
 from adaptrnn.figure.stability import eigenvalues, exponents
 from adaptrnn.figure.style import (
     as_seeds,
@@ -221,10 +221,10 @@ def draw_step_response(data: xr.Dataset) -> Figure:
 def draw_gain_scaling(data: xr.Dataset) -> Figure:
     """Draw steady gain and saturation against the input's deviation, and output variance."""
     one = data.expand_dims("seed")
-    gains = [name for name in SHAPES if f"{name}_value" in data]
+    gains = [name for name in FITTED if f"{name}_value" in data]
     figure, axes = subplots(1, len(gains) + 1, width=3 * max(2, len(gains) + 1), height=3.2)
     for axis, name in zip(axes[0], gains, strict=False):
-        shape = SHAPES[name]
+        shape = FITTED[name]
         fitted = one[f"{name}_value"].sel(model=shape)
         steady_states(axis, one[f"{name}_steady"].mean("neuron"), fitted, shape, model=_model(data))
         delta = float(data[f"{name}_delta_aic"].sel(model=shape))
@@ -305,23 +305,21 @@ def draw_robustness(data: xr.Dataset) -> Figure:
         axis.set_title(f"area {shown}, {images} {trials}")
         if metric == "accuracy":
             error = 196 * data[f"{name}_accuracy_error"].values
-            x, y = values[values.dims[-1]], values.values.ravel()
-            axis.fill_between(x, y - error, y + error, color=axis.lines[0].get_color(), **_BAND)
-            percent_axis(axis, [y - error, y + error])
+            ends = [values.values.ravel() + sign * error for sign in (-1, 1)]
+            tone, band = colour(_model(data)), {"alpha": 0.15, "lw": 0}
+            axis.fill_between(values[values.dims[-1]], *ends, color=tone, **band)
+            percent_axis(axis, ends)
     for axis, name, x, y, xlabel, ylabel in (
         (axes[1, 0], "drive_map", "map_length", "map_xi", "length (of the sequence)", "drive ξ"),
         (axes[1, 1], "contrast_map", "map_phase", "map_amplitude", "phase / π", "contrast A"),
     ):
         digits = ".0f" if metric == "accuracy" else ".2g"
-        shown = cells(axis, unit * one[f"{name}_{metric}"].isel(model=0), y, x, digits)
+        image = cells(axis, unit * one[f"{name}_{metric}"].isel(model=0), y, x, digits)
         title = f"{data.attrs[f'{name}_images']} {trials}"
         axis.set(xlabel=xlabel, ylabel=ylabel, title=title)
-        figure.colorbar(shown, ax=axis, label=words)
+        figure.colorbar(image, ax=axis, label=words)
     letters(axes)
     return figure
-
-
-_BAND = {"alpha": 0.15, "lw": 0}
 
 
 def draw_plane(data: xr.Dataset) -> Figure:

@@ -242,7 +242,7 @@ def draw(data: xr.Dataset) -> Figure:
                 axis.set_title(task_title(data, role))
             else:
                 log_axis(axis)
-                count_seeds(axis, values, "seed")
+                count_seeds(axis, values, "seed", (0.03, 0.97))
     for axis, label in zip(axes[:, 0], labels.values(), strict=True):
         axis.set_ylabel(label)
     letters(axes)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 from adaptrnn.figure.heterogeneity import neuron_cloud
-from adaptrnn.figure.scaling import SHAPES, output_variance, steady_states
+from adaptrnn.figure.scaling import FITTED, output_variance, steady_states
 from adaptrnn.figure.style import (
     count_seeds,
     ink,
@@ -220,10 +222,11 @@ def draw_scaling(data: xr.Dataset) -> Figure:
     """
     data = drop_missing(data).isel(role=0, model=0)
     figure = Figure(figsize=(9, 5.4))
-    above, below = figure.subfigures(2, 1)
+    halves: Any = figure.subfigures(2, 1)
+    above, below = halves
     courses, last = above.subplots(1, 2), below.subplots(1, 3)
     tones = shades(data.sizes["xi"])
-    for (name, shape), course, steady in zip(SHAPES.items(), courses, last, strict=False):
+    for (name, shape), course, steady in zip(FITTED.items(), courses, last, strict=False):
         before = data[f"{name}_mean"].sel(time=slice(100, 199)).mean("time")
         change = (data[f"{name}_mean"] - before).mean("seed")
         for xi, tone in zip(data.xi.values, tones, strict=True):
@@ -231,8 +234,8 @@ def draw_scaling(data: xr.Dataset) -> Figure:
         for switch in (200, 400):
             course.axvline(switch, color=ink(), lw=0.7, ls=":")
         course.set(xlabel="time (steps)", ylabel=f"change of {_WORDS[name]}", xlim=(100, None))
-        values = data[[f"{name}_steady", f"{name}_value"]].sel(shape=shape)
-        steady_states(steady, *values.data_vars.values(), shape=shape, change=True)
+        fitted = data[f"{name}_value"].sel(shape=shape)
+        steady_states(steady, data[f"{name}_steady"], fitted, shape, change=True)
         steady.set(ylabel=f"change of steady {_WORDS[name]}", title=f"{_CURVES[shape]}")
     shade_bar(above, courses, data.xi.values.tolist(), "sd of the noise, ξ")
     output_variance(last[2], data["variance"], data.slope)

@@ -218,7 +218,7 @@ def draw(data: xr.Dataset) -> Figure:
     axes[0, 1].set_title(task_title(data))
     if rows > 1:
         axes[1, 0].set_title("mean of all")
-        count_seeds(axes[1, 2], data.n_mean)
+        count_seeds(axes[1, 2], data.n_mean, corner=(0.03, 0.97))
     letters(axes)
     return figure
 
@@ -571,7 +571,7 @@ def draw_tasks(data: xr.Dataset) -> Figure:
         if estimator == data.estimator.values[-1]:
             name_lines(axis, ends, gap=0.2)
         else:
-            count_seeds(axis, data.order, "seed")
+            count_seeds(axis, data.order, "seed", (0.98, 0.97))
         axis.label_outer()
     return figure
 

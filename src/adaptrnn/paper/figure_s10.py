@@ -173,16 +173,20 @@ def draw(data: xr.Dataset) -> Figure:
     tones = shades(data.sizes["xi_shown"])
     for row, role in zip(axes, roles, strict=True):
         for axis, (signal, protocol) in zip(row, panels, strict=False):
+            panel = data.error.sel(role=role, signal=signal, protocol=protocol)
             for xi, tone in zip(data.xi_shown.values, tones, strict=True):
-                one = data.error.sel(role=role, signal=signal, protocol=protocol, xi_shown=xi)
-                label = f"ξ = {xi:g}"
+                one, label = panel.sel(xi_shown=xi), f"ξ = {xi:g}"
                 mean_and_seeds(axis, one / one.min("alpha"), "alpha", color=tone, label=label)
             axis.axvline(0, color=ink(), lw=0.6, ls=":")
             axis.set(yscale="log", xlabel=r"order $\alpha$")
             axis.set_title(f"{SIGNALS[signal]}, protocol {protocol}")
+            most = float((panel / panel.min("alpha")).mean("seed").max())
+            if most < 2:
+                flat = f"flat: at most {most:.2f} times\nthe least error"
+                axis.text(0.5, 0.5, flat, transform=axis.transAxes, ha="center", fontsize=8)
             axis.set_ylim(0.9, 100)
             axis.yaxis.set_major_formatter("{x:g}")
-        count_seeds(row[0], data.error.sel(role=role), "seed")
+        count_seeds(row[0], data.error.sel(role=role), "seed", (0.03, 0.03))
         task = task_title(data, role)
         row[0].set_ylabel(f"{task}\nerror / least error")
         if overlay:

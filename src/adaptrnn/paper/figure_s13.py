@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 
 from adaptrnn.analysis.robustness import compare
 from adaptrnn.figure.map import cells
-from adaptrnn.figure.style import count_seeds, label_of, letters, subplots, task_title
+from adaptrnn.figure.style import label_of, letters, subplots, task_title
 from adaptrnn.paper.item import ROLES, Item, RunData
 from adaptrnn.paper.ordering import (
     GATED,
@@ -157,7 +158,8 @@ def advantage(data: xr.Dataset, kind: str, name: str) -> xr.DataArray:
     if name == "accuracy":
         return 100 * (arun - rest.max("model"))
     floor = np.finfo(np.float32).tiny  # a loss of 0 has no logarithm
-    return np.log10(rest.min("model").clip(floor) / arun.clip(floor))
+    ratio = rest.min("model").clip(floor) / arun.clip(floor)
+    return xr.apply_ufunc(np.log10, ratio)
 
 
 def draw(data: xr.Dataset) -> Figure:
@@ -178,9 +180,9 @@ def draw(data: xr.Dataset) -> Figure:
         x, y, x_label, y_label = _AXES[kind]
         values = advantage(data, kind, name)
         most, digits = _SCALES[kind, name]
-        scale = {"cmap": "RdBu", "vmin": -most, "vmax": most, "digits": digits}
+        scale: dict[str, Any] = {"cmap": "RdBu", "vmin": -most, "vmax": most}
         for axis, role in zip(row, roles, strict=True):
-            shown = cells(axis, values.sel(role=role), y, x, **scale)
+            shown = cells(axis, values.sel(role=role), y, x, digits, **scale)
             axis.set_xlabel(x_label)
         row[0].set_ylabel(f"{kind}: {name}\n{y_label}")
         figure.colorbar(
@@ -188,9 +190,8 @@ def draw(data: xr.Dataset) -> Figure:
         )
     letters(axes)
     for axis, role in zip(axes[0], roles, strict=True):
-        axis.set_title(task_title(data, role))
-    for axis, role in zip(axes[1], roles, strict=True):
-        count_seeds(axis, data.sel(role=role), "seed")
+        seeds = drop_missing(data.sel(role=[role])).sizes["seed"]
+        axis.set_title(f"{task_title(data, role)}\nn = {seeds} seed{'' if seeds == 1 else 's'}")
     return figure
 
 

@@ -284,7 +284,7 @@ def draw_trained_norm(data: xr.Dataset) -> Figure:
         norm_curves(axis, data.norm.sel(model=model))
         log_axis(axis)
         axis.set_title(label_of(model))
-        count_seeds(axis, data.norm.sel(model=model), "seed")
+        count_seeds(axis, data.norm.sel(model=model), "seed", (0.03, 0.97))
     axes[0, 0].set_ylabel("norm of the Jacobian")
     axes[0, -1].legend(title="full: trained, dashed: initial", title_fontsize=8)
     letters(axes)

@@ -35,6 +35,8 @@ COMPARED = ("relu", "gamma", "arun", "lstm", "gru")
 """The models of the paper's table."""
 ALIKE = 2.0
 """Percentage points within which two accuracies count as about equal (ours)."""
+PAPER_GAMMA = 94.0
+"""Accuracy (%) of RNN+gamma on psMNIST in the paper, about; the one of its values that is known."""
 
 E03 = Claim(
     "E03",
@@ -123,7 +125,7 @@ def _clean(clean: xr.DataArray, data: xr.Dataset) -> Verdict:
             most=ALIKE,
         ),
     ]
-    note = _note("psmnist", clean, data, "RNN+gamma in the paper: about 94%.")
+    note = _note("psmnist", clean, data, f"RNN+gamma in the paper: about {PAPER_GAMMA:g}%.")
     return verdict(E03, parts, shown, note=note)
 
 
@@ -249,7 +251,7 @@ def _note(role: str, clean: xr.DataArray, data: xr.Dataset, paper: str = "") -> 
 
 def draw(data: xr.Dataset) -> Figure:
     """Draw the tasks and models that have any number."""
-    return accuracy_bars(drop_missing(data))
+    return accuracy_bars(drop_missing(data), {("psMNIST", "clean", "gamma"): PAPER_GAMMA})
 
 
 def table(data: xr.Dataset) -> Table:
@@ -282,7 +284,8 @@ ITEM = Item(
     caption=(
         "Accuracy in percent on the whole test split, a row of panels for each task, each panel "
         "with a scale of its own: a dot for each seed, a line at the mean and the mean in numbers, "
-        "dotted: chance; in the table mean (least to greatest; number of seeds). "
+        "dotted: chance, star: the paper's own value, about 94%, of RNN+gamma with 400 neurons on "
+        "784 steps; in the table mean (least to greatest; number of seeds). "
         "The networks were trained without perturbation. Noisy drive: N(5, variance 2) onto every "
         "neuron; step drive: ξ = 1; both during the second quarter of the sequence. Contrast: the "
         "stimulus times 1 + 0.5 sin(2πt/T). Paper: Table 1."
