@@ -30,7 +30,7 @@ E44 = Claim(
 )
 SIZE, STEPS = 5, 120
 TOLERANCE = 1e-6
-LEAST = 1e-17
+SHOWN_AS_ZERO = 1e-17
 """Where an exact 0 is drawn."""
 
 
@@ -169,13 +169,13 @@ def draw(data: xr.Dataset) -> Figure:
     }
     rows["orthogonal map, QR against 0"] = data.orthogonal
     for row, values in enumerate(rows.values()):
-        shown = np.maximum(values.values.ravel(), LEAST)
+        shown = np.maximum(values.values.ravel(), SHOWN_AS_ZERO)
         at = row + np.linspace(-0.2, 0.2, shown.size)
         axis.plot(shown, at, "o", color=accents()[0], alpha=0.7)
     axis.axvline(TOLERANCE, color=accents()[1], lw=1)
     axis.text(TOLERANCE / 2, 2.4, "criterion, 1e-6", color=accents()[1], fontsize=8, ha="right")
     axis.set_yticks(range(len(rows)), list(rows))
-    axis.set(xscale="log", xlim=(LEAST / 10, 1e-3), ylim=(2.6, -0.6))
+    axis.set(xscale="log", xlim=(SHOWN_AS_ZERO / 10, 1e-3), ylim=(2.6, -0.6))
     axis.set(xlabel="distance of an exponent (1/step)")
     axis.grid(axis="y", visible=False)
     return figure
