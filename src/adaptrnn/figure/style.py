@@ -25,6 +25,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, Colormap, LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+from matplotlib.typing import ColorType
+from numpy.typing import ArrayLike
 
 from adaptrnn._error import choose
 from adaptrnn.model import MODELS, OWN_MODEL, Model
@@ -236,7 +238,7 @@ def _scale() -> Colormap:
     )
 
 
-def shades(count: int) -> list[Any]:
+def shades(count: int) -> list[ColorType]:
     """Return colours of an ordered quantity, each step darker."""
     scale = _scale()
     return [scale(value) for value in np.linspace(0, 1, count)]
@@ -334,7 +336,7 @@ def count_seeds(
 
 def mean_and_seeds(
     axis: Axes, values: xr.DataArray, x: str, geometric: bool = False, **line: Any
-) -> tuple[Any, Any]:
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw the mean over seeds as a line, and each seed as a hair that does not hide other lines.
 
     Args:
@@ -361,7 +363,10 @@ def mean_and_seeds(
 
 
 def name_lines(
-    axis: Axes, ends: Sequence[tuple[float, str, Any]], inside: bool = False, gap: float = 0.11
+    axis: Axes,
+    ends: Sequence[tuple[float, str, ColorType]],
+    inside: bool = False,
+    gap: float = 0.11,
 ) -> None:
     """Put names at the right ends of lines, moved apart where they would touch.
 
@@ -386,7 +391,7 @@ def name_lines(
         axis.text(side[0], height - over, name, color=tone, fontsize=8, **place)
 
 
-def drive_axis(axis: Axes, xi: Any, label: str = "drive ξ") -> None:
+def drive_axis(axis: Axes, xi: ArrayLike, label: str = "drive ξ") -> None:
     """Set a scale of drives from 0 up: linear to 1, then logarithmic.
 
     Args:
@@ -415,7 +420,7 @@ def log_axis(axis: Axes) -> None:
     axis.yaxis.set_minor_formatter(NullFormatter())
 
 
-def percent_axis(axis: Axes, values: Any, low: float = 0, high: float = 100) -> None:
+def percent_axis(axis: Axes, values: ArrayLike, low: float = 0, high: float = 100) -> None:
     """Set limits of a vertical axis of percentages: the tens around the values.
 
     Args:
