@@ -136,6 +136,11 @@ def test_the_report_is_made_of_the_tables_alone(done, tmp_path, monkeypatch):
     pages = tmp_path / "docs" / "reference"
     assert "E14" in (pages / "results.md").read_text()
     assert "| claim |" in (pages / "paper-map.md").read_text()
+    sheet = (pages / "figures.md").read_text()
+    pictures = {path.stem for path in (tmp_path / "docs" / "images" / "results").iterdir()}
+    for name in ITEMS:  # of what there is, all, each with words for those who cannot see it
+        assert (f"adaptrnn figure {name}" in sheet) == (name in few) == (name in pictures)
+    assert sheet.count('alt="') == len(few) and 'alt=""' not in sheet
 
 
 def test_a_failed_job_is_named_and_takes_no_other_with_it(tmp_path, monkeypatch):

@@ -45,3 +45,10 @@ def test_what_an_item_names_is_there(item):
     assert all(ANALYSES[name].models for name in item.analyses)
     if item.variant != "transplant":
         assert all(set(item.models) <= set(ANALYSES[name].models) for name in item.analyses)
+
+
+@pytest.mark.parametrize("item", ITEMS.values(), ids=list(ITEMS))
+def test_every_figure_says_what_is_seen(item):
+    """For readers who cannot see it: whole sentences, and neither its title nor its caption."""
+    assert len(item.alt.split()) >= 12 and item.alt.endswith(".")
+    assert item.alt not in item.caption and not item.alt.startswith(item.title)

@@ -8,10 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
 from adaptrnn._error import bad
+from adaptrnn.analysis.noise import level_set
 from adaptrnn.figure.controller import level_sets, manifold
 from adaptrnn.figure.gradient import gradients
 from adaptrnn.figure.heterogeneity import neuron_cloud
@@ -43,6 +45,7 @@ from adaptrnn.storage import write_atomic
 
 __all__ = [
     "DRAWINGS",
+    "against_levels",
     "both_controllers",
     "by_length",
     "draw_controller_manifold",
@@ -93,6 +96,31 @@ def settling(data: xr.Dataset) -> xr.Dataset:
             "path": after.transpose("current", "time", "component"),
             "steady": two.steady_score.transpose("start", "current", "component"),
             "share": two.ratio,
+        },
+        attrs=data.attrs,
+    )
+
+
+def against_levels(data: xr.Dataset) -> xr.Dataset:
+    """What is drawn of gains and saturations against Lambda(xi) in an analysis `noise`.
+
+    Args:
+        data: its result.
+
+    Returns:
+        n, s (stage, xi, neuron), at the onset and steady; residual, the root mean square over
+        neurons of gamma'(xi; n, s) - (1 - eps), and middle, the median of its size, (stage, xi);
+        epsilon, fitted at xi = 10; level (xi, gain), the curves as s over n.
+    """
+    epsilon, gains = float(data.epsilon), np.linspace(0.25, 12, 95).tolist()
+    return xr.Dataset(
+        {
+            "n": data.n,
+            "s": data.s,
+            "residual": data.residual,
+            "middle": abs(data.slope_residual).median("neuron"),
+            "level": level_set(data.xi.values.tolist(), gains, epsilon).rename(n="gain"),
+            "epsilon": epsilon,
         },
         attrs=data.attrs,
     )
@@ -262,7 +290,7 @@ def draw_noise(data: xr.Dataset) -> Figure:
     """Draw gains against the level sets, their distance, and the predicted variance."""
     figure = Figure(figsize=(9, 6.2))
     parts: Any = figure.subfigures(2, 1)
-    level_sets(_as_seeds(data[["n", "s", "level", "residual", "epsilon"]]), parts[0])
+    level_sets(_as_seeds(against_levels(data)), parts[0])
     trained_noise_error(_as_seeds(noise_error(data)), parts[1])
     return figure
 

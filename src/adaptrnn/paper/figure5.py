@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from adaptrnn.analysis.noise import level_set, slope_at_drive
+from adaptrnn.analysis.noise import slope_at_drive
 from adaptrnn.figure.controller import level_sets, manifold
 from adaptrnn.figure.stability import eigenvalues, exponents
 from adaptrnn.figure.style import label_of
-from adaptrnn.laboratory.drawing import settling
+from adaptrnn.laboratory.drawing import against_levels, settling
 from adaptrnn.model import MODELS
 from adaptrnn.paper.item import Item, RunData
 from adaptrnn.paper.note import means_along
@@ -134,22 +134,9 @@ def measure_levels(run: RunData) -> xr.Dataset:
         epsilon, fitted at xi = 10; level (xi, gain), the curves as s over n.
     """
     found = run.analyses["noise"]
-    epsilon = float(found.epsilon)
-    result = xr.Dataset(
-        {
-            "n": found.n,
-            "s": found.s,
-            "residual": found.residual,
-            "middle": abs(found.slope_residual).median("neuron"),
-            "level": level_set(found.xi.values.tolist(), LEVEL_GAINS, epsilon).rename(n="gain"),
-        }
-    ).astype("float32")
     neurons = np.arange(found.sizes["neuron"])
-    return result.assign_coords(neuron=neurons).assign(epsilon=epsilon)
-
-
-LEVEL_GAINS = np.linspace(0.25, 12, 95).tolist()
-"""Gains at which the curves are drawn."""
+    result = against_levels(found).astype("float32").drop_attrs()
+    return result.assign_coords(neuron=neurons).assign(epsilon=float(found.epsilon))
 
 
 def judge_levels(data: xr.Dataset) -> list[Verdict]:
@@ -448,7 +435,7 @@ SPECTRUM = Item(
     models=("relu", "linear", "gamma-shared", "gamma", "arun"),
     analyses=("spectrum",),
     alt=(
-        "Eigenvalues of the recurrent weights in the complex plane, a panel for each model: grey "
+        "Dots in the complex plane are eigenvalues, a panel for each model: grey "
         "crosses before training lie on the unit circle, dots in the model's colour after "
         "training lie on both sides of it. The largest modulus is written in the middle."
     ),

@@ -1,22 +1,24 @@
 """Pages of the documentation written from results: what came out, and where each claim is computed.
 
 docs/reference/results.md     every claim, the number, its spread, the verdict
+docs/reference/figures.md     every figure, small, with what it says and the command that draws it
 docs/reference/paper-map.md   equation, figure, claim -> function -> test -> command -> number
+docs/images/results/          the figures
 """
 
 from __future__ import annotations
 
 import html
-import io
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import xarray as xr
-from PIL import Image
+from matplotlib.figure import Figure
 
-from adaptrnn.figure.style import drawn, render
+from adaptrnn.figure.style import drawn
 from adaptrnn.paper.catalogue import ITEMS
 from adaptrnn.paper.change import RULE, changes
 from adaptrnn.paper.cost import hours
@@ -36,13 +38,14 @@ from adaptrnn.report.opening import (
     in_words,
     row_number,
 )
+from adaptrnn.report.picture import merge, webp
 from adaptrnn.storage import write_atomic
 
 __all__ = ["write_docs"]
 
 
 def write_docs(results: Path, docs: Path) -> list[Path]:
-    """Write reference/results.md, with its figures, and reference/paper-map.md.
+    """Write reference/results.md, reference/figures.md, reference/paper-map.md and the figures.
 
     Args:
         results: folder of the results, see `adaptrnn.paper.store`.
@@ -61,13 +64,12 @@ def write_docs(results: Path, docs: Path) -> list[Path]:
     verdicts = in_words(in_order(found, tables), runs)
     opening = findings(tables, verdicts, runs)
     figures = docs / "images" / "results"
-    for name, item in ITEMS.items():
-        if name in tables:
-            write_atomic(figures / f"{name}.png", _small(render(item.draw, tables[name], "png")))
-    for one in opening:
-        write_atomic(figures / f"opening-{one.name}.png", _small(drawn(one.draw)("png")))
+    draws = {f"opening-{one.name}": one.draw for one in opening}
+    draws |= {n: partial(item.draw, tables[n]) for n, item in ITEMS.items() if n in tables}
+    files = {name: _picture(figures, name, draw) for name, draw in draws.items()}
     pages = {
-        "reference/results.md": _results(tables, runs, manifest, verdicts, opening),
+        "reference/results.md": _results(tables, runs, manifest, verdicts, opening, files),
+        "reference/figures.md": _contact_sheet(manifest, verdicts, files),
         "reference/paper-map.md": _map(manifest["profile"], verdicts),
     }
     for name, text in pages.items():
@@ -75,12 +77,82 @@ def write_docs(results: Path, docs: Path) -> list[Path]:
     return [docs / name for name in pages]
 
 
-def _small(png: bytes) -> bytes:
-    """The picture with 128 colours: a third of the bytes, and these drawings lose nothing."""
-    picture = Image.open(io.BytesIO(png)).convert("RGB")
-    content = io.BytesIO()
-    picture.quantize(128).save(content, "png", optimize=True)
-    return content.getvalue()
+def _picture(folder: Path, name: str, draw: Callable[[], Figure]) -> str:
+    """Write a drawing as SVG, for light and dark pages, or as WebP if that is smaller.
+
+    Returns:
+        The name of the file.
+    """
+    light = drawn(draw)
+    image = webp(light("png"), WIDTH)
+    alone, vector = merge(light("svg"), light("svg")), None
+    if alone is not None and len(alone) < len(image):
+        vector = merge(light("svg"), drawn(draw, dark=True)("svg"))
+    for old in folder.glob(f"{name}.*"):
+        old.unlink()
+    file = f"{name}.webp" if vector is None else f"{name}.svg"
+    write_atomic(folder / file, vector or image)
+    return file
+
+
+WIDTH = 900
+"""Pixels across an image: a page of the documentation is narrower."""
+
+
+def _contact_sheet(
+    manifest: Mapping[str, Any],
+    verdicts: Sequence[tuple[Verdict, str]],
+    files: Mapping[str, str],
+) -> str:
+    """All figures on one page, each with what it says and the command that draws it."""
+    profile, marks = manifest["profile"], manifest.get("marks", {})
+    lines = [
+        "# All figures",
+        "",
+        f"These are all figures of profile `{profile}`: what came out, what is seen, and the "
+        "command that draws the figure again. A click on a picture opens it alone. "
+        "[Which claims hold](results.md) has the numbers behind each. This page was written by "
+        f"`adaptrnn report results/{profile} --docs docs`.",
+        "",
+        '<div class="sheet" markdown="1">',
+        "",
+    ]
+    places = list(zip(anchors(verdicts), verdicts, strict=True))
+    for name, item in ITEMS.items():
+        if name not in files:
+            continue
+        seen, path = html.escape(item.alt or item.title), f"../images/results/{files[name]}"
+        said = [
+            (f"{SIGNS[one.outcome]} [{one.claim.id}](results.md#{anchor})", one)
+            for anchor, (one, of) in places
+            if of == name
+        ]
+        if said:
+            mark, first = said[0]
+            sentence = f"{mark}, {first.outcome}: {_cell(first.claim.text)}"
+            sentence += "".join(f" {mark}, {one.outcome}." for mark, one in said[1:])
+        else:
+            sentence = _cell(item.caption.partition(". ")[0].rstrip(".") + ".")
+        if name in marks:
+            sentence += f" [Not to be trusted as it is.](results.md#{name})"
+        runs = f" runs/{profile}/*" if item.roles else ""
+        lines += [
+            '<div markdown="1">',
+            "",
+            f"**[{_cell(item.title)}](results.md#{name})**",
+            "",
+            f'<a href="{path}"><img src="{path}" alt="{seen}" width="420" loading="lazy"></a>',
+            "",
+            sentence,
+            "",
+            f"<small>What is seen: {seen}</small>",
+            "",
+            f"`{item.made_by or f'adaptrnn figure {name}{runs}'}`",
+            "",
+            "</div>",
+            "",
+        ]
+    return "\n".join([*lines, "</div>"]) + "\n"
 
 
 def _results(
@@ -89,6 +161,7 @@ def _results(
     manifest: dict[str, Any],
     verdicts: list[tuple[Verdict, str]],
     opening: list[Finding],
+    files: Mapping[str, str],
 ) -> str:
     machine, jobs = manifest["processor"], dict(manifest["jobs"])
     disk = jobs.pop("disk", {})
@@ -101,7 +174,7 @@ def _results(
     )
     lines = ["# Which claims hold", "", " ".join(headline(verdicts, runs)), ""]
     for one in opening:
-        lines += _finding(one)
+        lines += _finding(one, files[f"opening-{one.name}"])
     lines += [
         "A number is a mean over seeds, with its 95% interval. “Includes” says that the seeds are "
         "too few to exclude that value.",
@@ -167,7 +240,7 @@ def _results(
             continue
         lines += [f'<a id="{name}"></a>', "", f"### {item.title}", ""]
         seen = _cell(item.alt or item.title)
-        lines += [f"![{seen}](../images/results/{name}.png)", "", item.caption, ""]
+        lines += [f"![{seen}](../images/results/{files[name]})", "", item.caption, ""]
         if name in manifest.get("marks", {}):
             lines += [f"**Not to be trusted as it is.** {manifest['marks'][name]}", ""]
         if item.table is not None:
@@ -180,12 +253,12 @@ _SQUARES = {"reproduced": "🟦", "partly": "🟨", "not": "🟥"} | dict.fromke
 """Colours that a page of plain Markdown can show."""
 
 
-def _finding(one: Finding) -> list[str]:
+def _finding(one: Finding, file: str) -> list[str]:
     """One of the four findings: what the paper says, a picture, a sentence and its numbers."""
     lines = [
         f"### {one.claim}",
         "",
-        f"![{_cell(one.alt)}](../images/results/opening-{one.name}.png)",
+        f"![{_cell(one.alt)}](../images/results/{file})",
     ]
     lines += ["", one.sentence, ""]
     for number in one.numbers:
