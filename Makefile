@@ -137,6 +137,11 @@ cognitive:
 	build/cognitive-venv/bin/python -m pytest -q tests/tasks/test_cognitive.py
 
 SITE = build/sanitize/site
+# -S, since the editable install would put its own kernels before those of $(SITE)
+SANITIZED = LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libubsan.so)" \
+  ASAN_OPTIONS=detect_leaks=0 \
+  PYTHONPATH=$(SITE):$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
+  $(BIN)/python -S
 sanitize: $(INSTALLED)
 	$(BIN)/python -m pip install -q -c constraints.txt cmake ninja nanobind
 	PATH="$(abspath $(BIN)):$$PATH" cmake -S . -B build/sanitize -G Ninja -DADAPTRNN_SANITIZE=ON \
@@ -144,8 +149,8 @@ sanitize: $(INSTALLED)
 	PATH="$(abspath $(BIN)):$$PATH" cmake --build build/sanitize
 	rm -rf $(SITE) && mkdir -p $(SITE) && cp -r src/adaptrnn $(SITE)/
 	cp build/sanitize/_cpu*.so $(SITE)/adaptrnn/kernels/
-	LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libubsan.so)" \
-	  ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=$(SITE) $(BIN)/python -m pytest -q tests/kernels \
+	$(SANITIZED) -c 'from adaptrnn.kernels import native; print(native._module.__file__)' | grep $(SITE)
+	$(SANITIZED) -m pytest -q tests/kernels \
 	  -o pythonpath=$(SITE) -k "not thousand_calls and not compile" --timeout 1800
 
 # needs g++-aarch64-linux-gnu and qemu-user
