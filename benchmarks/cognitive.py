@@ -372,7 +372,9 @@ def difference_table(found: xr.Dataset, unit: str) -> str:
         for model in found.model.values:
             one = found.sel(drive=drive, model=model)
             low, high = (_number(float(one[end]), unit) for end in ("low", "high"))
-            text = f"{_number(float(one.difference), unit)} ({low} to {high})"
+            text = _number(float(one.difference), unit)
+            if not math.isnan(float(one.low)):  # equal differences have no interval
+                text += f" ({low} to {high})"
             if _clear(one):
                 text = f"**{text}**" + ("\\*" if float(one.p_holm) < 0.05 else "")
             cells.append(text)

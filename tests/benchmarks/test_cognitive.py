@@ -165,6 +165,14 @@ def test_what_does_not_differ_is_said_too():
     assert "\\*" not in cognitive.difference_table(found, "accuracy")
 
 
+def test_scores_that_are_all_equal_have_no_interval():
+    equal = planted(0.0) * 0 + 1
+    found = cognitive.compare(equal)
+    assert "| clean | 0.0 | 0.0 | 0.0 | 0.0 |" in cognitive.difference_table(found, "accuracy")
+    assert "| clean | 100.0 | " in cognitive.score_table(equal, "accuracy")
+    assert "different in 10 of the 10 conditions." in cognitive.verdict(found, "accuracy")[0]
+
+
 def test_how_much_the_loss_fell_at_the_end():
     steps = np.arange(0, 101, 10)
     curves = [
