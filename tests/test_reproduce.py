@@ -260,3 +260,8 @@ def test_figures_are_listed_and_errors_say_what_to_do(capsys, tmp_path):
         ReproduceConfig(cores=0)
     with pytest.raises(InputError, match="snakemake"):
         ReproduceConfig(snakemake="'open")
+    with pytest.raises(InputError, match=r"left out with --from-results.*--report"):
+        ReproduceConfig(from_results=tmp_path, out=tmp_path)
+    (tmp_path / "manifest.json").touch()
+    with pytest.raises(InputError, match=r"not a run.*`adaptrnn report"):
+        run_figure(FigureConfig("fig3-heterogeneity", (tmp_path,)), console)

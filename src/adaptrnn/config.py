@@ -379,6 +379,9 @@ class ReproduceConfig:
             shlex.split(self.snakemake)
         except ValueError as error:
             raise bad("snakemake", self.snakemake, "words as in a shell", f"{error}.") from None
+        if self.from_results is not None and self.out is not None:
+            advice = "It is the folder of the runs, and there are none. The report's is --report."
+            raise bad("out", str(self.out), "left out with --from-results", advice)
 
     @property
     def folder(self) -> Path:

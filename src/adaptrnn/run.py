@@ -305,10 +305,10 @@ class Run:
         try:
             return read_json(self.folder / name, _AGAIN)
         except FileNotFoundError:
-            raise InputError(
-                f"{self.folder}: not a run: {name} is missing. Give a folder that "
-                "`adaptrnn train` made."
-            ) from None
+            advice = "Give a folder that `adaptrnn train` made."
+            if (self.folder / "manifest.json").exists():
+                advice = f"It holds collected tables: `adaptrnn report {self.folder}` draws them."
+            raise InputError(f"{self.folder}: not a run: {name} is missing. {advice}") from None
 
     def config(self) -> TrainConfig:
         """Read the resolved configuration."""

@@ -89,6 +89,16 @@ def test_the_report_is_printed_with_its_parts_open(site, tab, tmp_path):
     if not path.exists():
         pytest.skip("there is no report in the site; `make docs` writes it")
     page = opened(tab, path, 1280, "dark")
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 700, "height": 1000})  # A4 without its margins, at 96 dots
+    cut = page.evaluate(
+        """[...document.querySelectorAll(".scroll, figure")]
+             .filter((one) => one.scrollWidth > one.clientWidth + 1).length"""
+    )
+    assert cut == 0 and page.evaluate("document.documentElement.scrollWidth") <= 700
+    # every row is open, so that its parts are on paper
+    inside = "[...document.querySelectorAll('.claim-row .inside')].map((one) => one.offsetHeight)"
+    assert min(page.evaluate(inside)) > 0
     printed = tmp_path / "report.pdf"
     page.pdf(path=printed, format="A4", prefer_css_page_size=True)
     # a page of paper is white and holds the figures: hundreds of kilobytes
