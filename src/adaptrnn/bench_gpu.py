@@ -7,7 +7,6 @@ so what the host needs to launch the kernels counts where the device waits for i
 from __future__ import annotations
 
 import dataclasses
-import json
 import platform
 import statistics
 import subprocess
@@ -25,6 +24,7 @@ from adaptrnn.bench import Loss, Size, layer_loss, loop_loss, matched_size, numb
 from adaptrnn.config import BenchConfig
 from adaptrnn.info import facts
 from adaptrnn.kernels import native
+from adaptrnn.storage import write_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -198,9 +198,7 @@ def _driver() -> str:
 def write_rows(path: Path, found: dict[str, object], rows: list[Row]) -> None:
     """Write the file: its layout, the machine, one entry for each peer and size."""
     entries = [dataclasses.asdict(row) for row in rows]
-    text = json.dumps({"format": REPORT_FORMAT, "machine": found, "rows": entries}, indent=1)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text + "\n")
+    write_json(path, {"format": REPORT_FORMAT, "machine": found, "rows": entries})
 
 
 def _line(row: Row) -> str:

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from adaptrnn._error import InputError, bad, choose
 from adaptrnn.perturb import PAPER_PERTURBATIONS, Perturbation, Sum
-from adaptrnn.run import Run
-from adaptrnn.storage import read_table, write_table
+from adaptrnn.run import EVALUATED, Run
+from adaptrnn.storage import write_table
 from adaptrnn.tasks import AbstractTask, trial_loss, trial_scores, weight_sum
 
 __all__ = [
@@ -272,23 +272,14 @@ def kept_evaluations(
             f"Run  {shlex.join(words)}"
         )
     table = kept.loc[texts].reset_index().assign(name=list(perturbations))
-    return table[[name for name in (*_COLUMNS, "error") if name in table]]
+    return table[[name for name in (*EVALUATED, "error") if name in table]]
 
 
 def read_evaluations(run: Run) -> pd.DataFrame:
     """Read the rows that a run's folder already holds, perhaps none."""
-    path, columns = run.evaluation_path, list(_COLUMNS)
-    if not path.exists():
-        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in _COLUMNS.items()})
-    table = read_table(path, columns, "Delete it and evaluate again.")
-    return table[[*columns, *(["error"] if "error" in table else [])]]
-
-
-_COLUMNS = {
-    "name": "str",
-    "perturbation": "str",
-    "split": "str",
-    "accuracy": "float64",
-    "loss": "float64",
-    "images": "int64",
-}
+    table = run.evaluation()
+    if table is None:
+        kinds = ("str", "str", "str", "float64", "float64", "int64")
+        pairs = zip(EVALUATED, kinds, strict=True)
+        return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in pairs})
+    return table[[name for name in (*EVALUATED, "error") if name in table]]

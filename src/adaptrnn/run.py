@@ -24,7 +24,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -68,32 +68,21 @@ FREE_OPTIONS = frozenset(
 """Options that may differ when a run is continued: they do not change what is computed."""
 
 
+EVALUATED = ("name", "perturbation", "split", "accuracy", "loss", "images")
+"""Columns of the table of evaluations, which has `error` too where real values are answered."""
 _AGAIN = "Delete it and give the training command again: it resumes from the checkpoint."
 
 
-class TaskShape(Protocol):
-    """What a network has to know of the task that it is made for."""
-
-    @property
-    def kind(self) -> str:
-        """Either "sequence" or "image"."""
-
-    @property
-    def output_size(self) -> int:
-        """Classes, or real values a step."""
-
-    @property
-    def input_size(self) -> int:
-        """Inputs of a step, or channels of an image."""
-
-    @property
-    def answers(self) -> str:
-        """Either "last", "classes" or "values", see `adaptrnn.tasks.Trials`."""
-
-
 @dataclass(frozen=True)
-class _Shape:
-    """The shape of a task as a run's record holds it, known without its data."""
+class TaskShape:
+    """What of a task a network is made for, as a run's record holds it.
+
+    Attributes:
+        kind: "sequence" or "image".
+        output_size: classes, or real values a step.
+        input_size: inputs of a step, or channels of an image.
+        answers: "last", "classes" or "values", see `adaptrnn.tasks.Trials`.
+    """
 
     kind: str
     output_size: int
@@ -165,7 +154,9 @@ def donor_of(config: TrainConfig) -> AbstractController | None:
 
 
 def build_model(
-    config: TrainConfig, task: TaskShape, controller: AbstractController | None = None
+    config: TrainConfig,
+    task: AbstractTask | TaskShape,
+    controller: AbstractController | None = None,
 ) -> Classifier | SequenceModel:
     """Build the untrained network of a configuration, with weights drawn from its seed.
 
@@ -225,7 +216,7 @@ def build_model(
 
 
 def with_readout(
-    core: torch.nn.Module, task: TaskShape, encoder: torch.nn.Module | None = None
+    core: torch.nn.Module, task: AbstractTask | TaskShape, encoder: torch.nn.Module | None = None
 ) -> Classifier | SequenceModel:
     """Return a core with the linear readout that a task asks for, drawn by torch."""
     if task.answers == "last":
@@ -371,8 +362,7 @@ class Run:
         """Read a row for each perturbation that was evaluated; None before any was."""
         if not self.evaluation_path.exists():
             return None
-        columns = ("name", "perturbation", "split", "accuracy")
-        return read_table(self.evaluation_path, columns, "Delete it and evaluate again.")
+        return read_table(self.evaluation_path, EVALUATED, "Delete it and evaluate again.")
 
     def weights(self) -> dict[str, Tensor]:
         """Read the trained weights by name, checked against their hash.
@@ -435,7 +425,7 @@ class Run:
                 )
         return _load(build_model(config, shape, controller), weights, foreign)
 
-    def _own_model(self, shape: TaskShape) -> Classifier | SequenceModel:
+    def _own_model(self, shape: AbstractTask | TaskShape) -> Classifier | SequenceModel:
         if self.given_core is None:
             raise InputError(
                 f"{self.folder}: holds the weights of a network of your own. Give one of its kind: "
@@ -452,7 +442,7 @@ class Run:
         model = self._own_model(task) if own else build_model(config, task, donor_of(config))
         return _load(model, read_weights(self.initial_path), f"{self.initial_path}: ")
 
-    def _shape(self) -> _Shape:
+    def _shape(self) -> TaskShape:
         facts: Any = self.record().get("task")
         try:
             kind = facts["kind"]
@@ -472,7 +462,7 @@ class Run:
             or not all(isinstance(n, int) and 1 <= n <= 2**20 for n in (outputs, inputs))
         ):
             raise bad(str(self.folder / "record.json"), facts, "the description of a task")
-        return _Shape(kind, outputs, inputs, answers)
+        return TaskShape(kind, outputs, inputs, answers)
 
     def start(
         self,
@@ -498,7 +488,8 @@ class Run:
             if (self.folder / "record.json").exists():
                 self.task_is(task)
                 return
-        write_json(self.folder / "permutation.json", _list(task.permutation))
+        order = None if task.permutation is None else task.permutation.tolist()
+        write_json(self.folder / "permutation.json", order)
         if given:
             write_weights(
                 self.initial_path,
@@ -651,7 +642,3 @@ def _load(model: Any, weights: Mapping[str, Tensor], foreign: str) -> Any:
     except (RuntimeError, IndexError) as error:
         raise InputError(f"{foreign}{' '.join(str(error).split())}") from None
     return model.eval()
-
-
-def _list(permutation: torch.Tensor | None) -> list[int] | None:
-    return None if permutation is None else permutation.tolist()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from scipy import stats
 
 from adaptrnn import InputError
-from adaptrnn.analysis._fit import SHAPES, fit, fit_all
+from adaptrnn.analysis._fit import FIT_SHAPES, fit, fit_all
 
 X = np.array([1.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0])
 
@@ -30,7 +30,7 @@ def test_a_line_is_scipys():
     assert bool(found.value.sel(parameter="b").isnull())
 
 
-@pytest.mark.parametrize("model", SHAPES)
+@pytest.mark.parametrize("model", FIT_SHAPES)
 @settings(deadline=None, max_examples=25)
 @given(st.floats(-5, 5), st.floats(0.5, 4), st.integers(0, 2**16))
 def test_shifted_and_scaled_values_have_the_same_shape(model, shift, scale, seed):

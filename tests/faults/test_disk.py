@@ -194,7 +194,7 @@ def test_a_data_set_that_lost_its_hash_is_not_read(run):
         for at in places:
             damaged[at] ^= 1
         path.write_bytes(damaged)
-        with pytest.raises(InputError, match=r"planted\.nc: damaged \(the hash .* is not there\)"):
+        with pytest.raises(InputError, match=r"planted\.nc: damaged \(the hash .* is missing\)"):
             read_dataset(path)
     path.write_bytes(content)
     assert read_dataset(path).identical(data)

@@ -18,7 +18,7 @@ from adaptrnn.analysis._type import Array
 
 # name: (f(x, b), df/db, formula)
 Shape = tuple[Callable[[Array, Array], Array], Callable[[Array, Array], Array], str]
-SHAPES: dict[str, Shape] = {
+FIT_SHAPES: dict[str, Shape] = {
     "linear": (lambda x, b: x + 0 * b, lambda x, b: 0 * x * b, "a x + c"),
     "power": (lambda x, b: x**-b, lambda x, b: -np.log(x) * x**-b, "a x^-b + c"),
     "exponential": (
@@ -52,7 +52,7 @@ def fit(x: Array, y: xr.DataArray, model: str, dim: str, confidence: float = 0.9
     Raises:
         InputError: too few points, x not positive for a power law.
     """
-    choose("model", model, SHAPES)
+    choose("model", model, FIT_SHAPES)
     x = np.asarray(x, dtype=np.float64)
     parameters = 2 if model == "linear" else 3
     if len(x) < parameters + 1:
@@ -67,7 +67,7 @@ def fit(x: Array, y: xr.DataArray, model: str, dim: str, confidence: float = 0.9
     # values that do not vary, but for rounding, have no shape to be fitted
     good = np.isfinite(flat).all(0) & (np.ptp(flat, axis=0) > 1e-9 * np.abs(flat).max(0))
     data = np.where(good, flat, 0.0)
-    function, slope, _ = SHAPES[model]
+    function, slope, _ = FIT_SHAPES[model]
     b = np.full(data.shape[1], np.nan)
     if model != "linear":
         b = _search(x, data, function, _grid(x, model))
@@ -111,12 +111,12 @@ def fit_all(x: Array, y: xr.DataArray, dim: str, confidence: float = 0.95) -> xr
 
     delta_aic is the AIC minus that of the line: negative where the model is better than a line.
     """
-    each = [fit(x, y, model, dim, confidence) for model in SHAPES]
-    together = xr.concat(each, "model").assign_coords(model=list(SHAPES))
+    each = [fit(x, y, model, dim, confidence) for model in FIT_SHAPES]
+    together = xr.concat(each, "model").assign_coords(model=list(FIT_SHAPES))
     together["delta_aic"] = together.aic - together.aic.sel(model="linear")
     together["delta_aicc"] = together.aicc - together.aicc.sel(model="linear")
     together.attrs = {
-        "models": "; ".join(f"{name}: {shape[2]}" for name, shape in SHAPES.items()),
+        "models": "; ".join(f"{name}: {shape[2]}" for name, shape in FIT_SHAPES.items()),
         "interval": f"{confidence:g}, t times the standard error from the Jacobian",
         "aic": "m ln(RSS/m) + 2 (k+1), k parameters and the noise variance; aicc: + "
         "2 (k+1)(k+2)/(m-k-2)",
