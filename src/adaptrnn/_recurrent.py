@@ -64,7 +64,7 @@ def widened(value: Any, dtype: torch.dtype) -> Any:
     return value
 
 
-class Options(TypedDict):
+class KernelOptions(TypedDict):
     """What every operation of a layer is told."""
 
     backend: str
@@ -265,7 +265,7 @@ class Recurrent(nn.Module):
     def _layer_trace(self, row: int, currents: Tensor, state: LayerState) -> Trace:
         raise NotImplementedError
 
-    def _options(self) -> Options:
+    def _options(self) -> KernelOptions:
         return {"backend": self.backend, "precision": self.precision}
 
     def _parameter(self, name: str, row: int) -> Tensor:

@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -322,12 +323,6 @@ def _fail(console: Console, message: str, code: int) -> int:
     return code
 
 
-def _version() -> str:
-    from importlib import metadata
-
-    return metadata.version("adaptrnn")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -357,7 +352,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _help(console)
         return 0
     if words[0] == "--version":
-        console.print(_version(), highlight=False)
+        console.print(metadata.version("adaptrnn"), highlight=False)
         return 0
     name = words[0]
     if name not in COMMANDS:

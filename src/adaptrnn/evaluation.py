@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from adaptrnn._error import InputError, bad, choose
 from adaptrnn.perturb import PAPER_PERTURBATIONS, Perturbation, Sum
-from adaptrnn.run import EVALUATED, Run
+from adaptrnn.run import EVALUATION_COLUMNS, Run
 from adaptrnn.storage import write_table
 from adaptrnn.tasks import AbstractTask, trial_loss, trial_scores, weight_sum
 
@@ -272,7 +272,7 @@ def kept_evaluations(
             f"Run  {shlex.join(words)}"
         )
     table = kept.loc[texts].reset_index().assign(name=list(perturbations))
-    return table[[name for name in (*EVALUATED, "error") if name in table]]
+    return table[[name for name in (*EVALUATION_COLUMNS, "error") if name in table]]
 
 
 def read_evaluations(run: Run) -> pd.DataFrame:
@@ -280,6 +280,6 @@ def read_evaluations(run: Run) -> pd.DataFrame:
     table = run.evaluation()
     if table is None:
         kinds = ("str", "str", "str", "float64", "float64", "int64")
-        pairs = zip(EVALUATED, kinds, strict=True)
+        pairs = zip(EVALUATION_COLUMNS, kinds, strict=True)
         return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in pairs})
-    return table[[name for name in (*EVALUATED, "error") if name in table]]
+    return table[[name for name in (*EVALUATION_COLUMNS, "error") if name in table]]

@@ -68,7 +68,7 @@ FREE_OPTIONS = frozenset(
 """Options that may differ when a run is continued: they do not change what is computed."""
 
 
-EVALUATED = ("name", "perturbation", "split", "accuracy", "loss", "images")
+EVALUATION_COLUMNS = ("name", "perturbation", "split", "accuracy", "loss", "images")
 """Columns of the table of evaluations, which has `error` too where real values are answered."""
 _AGAIN = "Delete it and give the training command again: it resumes from the checkpoint."
 
@@ -362,7 +362,7 @@ class Run:
         """Read a row for each perturbation that was evaluated; None before any was."""
         if not self.evaluation_path.exists():
             return None
-        return read_table(self.evaluation_path, EVALUATED, "Delete it and evaluate again.")
+        return read_table(self.evaluation_path, EVALUATION_COLUMNS, "Delete it and evaluate again.")
 
     def weights(self) -> dict[str, Tensor]:
         """Read the trained weights by name, checked against their hash.

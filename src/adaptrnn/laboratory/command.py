@@ -165,7 +165,7 @@ def _measure(name: str, subject: Subject, console: Console) -> xr.Dataset:
     """The data set; its parts are shown as they begin."""
     with console.status(name) as status:
         heard = dataclasses.replace(subject, say=lambda text: status.update(f"{name}: {text}"))
-        return ANALYSES[name].of(heard)
+        return ANALYSES[name].timed_measure(heard)
 
 
 def _stamp(run: Run, config: AnalyzeConfig) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def analyze(
             def tell(text: str, name: str = name) -> None:
                 say(f"{name}: {text}")
 
-            data = analysis.of(dataclasses.replace(subject, say=tell))
+            data = analysis.timed_measure(dataclasses.replace(subject, say=tell))
         except InputError as error:
             if not everything:
                 raise

@@ -85,7 +85,7 @@ class Analysis:
     draw: Callable[[xr.Dataset], Figure] | None = None
     seconds: float = 5.0
 
-    def of(self, subject: Subject) -> xr.Dataset:
+    def timed_measure(self, subject: Subject) -> xr.Dataset:
         """What is measured, with the name and the seconds that it took in its attributes."""
         begin = time.perf_counter()
         data = self.measure(subject)
@@ -648,14 +648,6 @@ def _has_curves(model: Model) -> bool:
     return model.has_curves
 
 
-def _has_controller(model: Model) -> bool:
-    return model.has_controller
-
-
-def _is_square(model: Model) -> bool:
-    return model.square
-
-
 _CURVES = "gains n and saturations s"
 _TRAINED = "trained n and s, or a transplanted controller"
 
@@ -667,9 +659,14 @@ _BUILT_IN = (
     Analysis("gain_scaling", gain_scaling_protocol, "rates", seconds=20.0),
     Analysis("heterogeneity", heterogeneity_protocol, _CURVES, _has_curves),
     Analysis("transfer", transfer_protocol, _TRAINED, _has_curves, seconds=60.0),
-    Analysis("controller_manifold", controller_manifold_protocol, "a controller", _has_controller),
+    Analysis(
+        "controller_manifold",
+        controller_manifold_protocol,
+        "a controller",
+        lambda m: m.has_controller,
+    ),
     Analysis("noise", noise_protocol, _CURVES, _has_curves),
-    Analysis("spectrum", spectrum_protocol, "one square W_hh", _is_square),
+    Analysis("spectrum", spectrum_protocol, "one square W_hh", lambda m: m.square),
     Analysis("gradients", gradients_protocol, "recurrent weights"),
     Analysis("robustness", robustness_protocol, "a readout", seconds=60.0),
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from collections.abc import Mapping, Sequence
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -368,7 +369,7 @@ def neurogym(
         condition=condition,
         parameters=parameters,
         seed=seed,
-        source=f"NeuroGym {_version('neurogym')}, {name}",
+        source=f"NeuroGym {metadata.version('neurogym')}, {name}",
     )
 
 
@@ -398,12 +399,6 @@ def _one(env: Any, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[
 
 def _pad(values: np.ndarray, steps: int) -> np.ndarray:
     return np.pad(values, [(0, steps - len(values))] + [(0, 0)] * (values.ndim - 1))
-
-
-def _version(package: str) -> str:
-    from importlib import metadata
-
-    return metadata.version(package)
 
 
 def _tensor(values: np.ndarray) -> Tensor:
