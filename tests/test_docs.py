@@ -124,6 +124,7 @@ def test_links_lead_somewhere(page):
             assert (page.parent / link).exists(), f"{name_of(page)}: {link}"
 
 
+SECTION = re.DOTALL | re.MULTILINE
 NAMED = re.compile(r"(?<![\w./-])((?:tests|src|benchmarks|examples)/[\w./-]+\.\w+)(?:::(\w+))?")
 
 
@@ -162,6 +163,16 @@ def test_every_public_name_is_in_the_reference(module):
     text = "\n".join(page.read_text() for page in (DOCS / "reference").glob("*.md"))
     for name in getattr(importlib.import_module(module), "__all__", ()):
         assert f"| `{name}` |" in text, f"{module}.{name} has no row in a table of docs/reference"
+
+
+@pytest.mark.parametrize("page", sorted((DOCS / "reference").glob("*.md")), ids=name_of)
+def test_every_name_in_a_table_of_the_reference_exists(page):
+    for heading, text in re.findall(
+        r"^## (adaptrnn[\w.]*)$(.*?)(?=^## |\Z)", page.read_text(), SECTION
+    ):
+        module = importlib.import_module(heading)
+        for name in re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE):
+            assert hasattr(module, name), f"{name_of(page)}: {heading}.{name}"
 
 
 def test_every_command_is_in_the_reference():

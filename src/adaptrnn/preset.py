@@ -92,7 +92,7 @@ def preset_of(task: str) -> Preset:
 
 
 def task_in_words(task: str, steps: int | None) -> str:
-    """A task as it is named in titles.
+    """Return a task as it is named in titles.
 
     Args:
         task: its name.

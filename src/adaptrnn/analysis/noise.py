@@ -177,7 +177,7 @@ def _saturation(n: np.ndarray, xi: np.ndarray, epsilon: float) -> np.ndarray:
 
 
 def slope_at_drive(n: xr.DataArray, s: xr.DataArray) -> xr.DataArray:
-    """The slope of f-I curves at the drive that they adapted to, gamma'(xi; n, s).
+    """Compute the slope of f-I curves at the drive they adapted to, gamma'(xi; n, s).
 
     Args:
         n: gains, over xi and any other dimension.

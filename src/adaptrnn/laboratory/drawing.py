@@ -80,7 +80,7 @@ def _as_seeds(data: xr.Dataset) -> xr.Dataset:
 
 
 def settling(data: xr.Dataset) -> xr.Dataset:
-    """What is drawn of an analysis `controller_manifold`.
+    """Return what is drawn of a `controller_manifold` analysis.
 
     Args:
         data: its result.
@@ -102,7 +102,7 @@ def settling(data: xr.Dataset) -> xr.Dataset:
 
 
 def against_levels(data: xr.Dataset) -> xr.Dataset:
-    """What is drawn of gains and saturations against Lambda(xi) in an analysis `noise`.
+    """Return what is drawn of gains and saturations against Lambda(xi), from a `noise` analysis.
 
     Args:
         data: its result.
@@ -127,7 +127,7 @@ def against_levels(data: xr.Dataset) -> xr.Dataset:
 
 
 def noise_error(data: xr.Dataset) -> xr.Dataset:
-    """What is drawn of the error of predicted variances in an analysis `noise`.
+    """Return what is drawn of the error of predicted variances, from a `noise` analysis.
 
     Args:
         data: its result.
@@ -148,12 +148,12 @@ def noise_error(data: xr.Dataset) -> xr.Dataset:
 
 
 def by_length(data: xr.Dataset) -> xr.Dataset:
-    """The result of an analysis `gradients` over the steps that are accumulated, from the last."""
+    """Return the result of a `gradients` analysis over the steps accumulated, from the last."""
     return data.swap_dims(time="length").drop_vars("time").sortby("length")
 
 
 def both_controllers(data: xr.Dataset) -> xr.DataArray:
-    """Accuracy (controller, condition), own and transplanted, in an analysis `transfer`."""
+    """Return accuracy (controller, condition), own and transplanted, from a `transfer` analysis."""
     names = ["own", "transplanted"]
     rates = [data[f"accuracy_{name}"] for name in names]
     return xr.concat(rates, "controller").assign_coords(controller=names).assign_attrs(data.attrs)
