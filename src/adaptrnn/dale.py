@@ -80,11 +80,11 @@ class SignedWeight(nn.Module):
         self.register_buffer("signs", signs)
 
     def forward(self, free: Tensor) -> Tensor:
-        """W of the free weights V, both (N, N)."""
+        """Return W of the free weights V, both (N, N)."""
         return free.abs() * self.signs
 
     def right_inverse(self, weight: Tensor) -> Tensor:
-        """Free weights of W: its magnitudes."""
+        """Return the free weights of W: its magnitudes."""
         return weight.abs()
 
 
@@ -97,7 +97,7 @@ def sign_weight(module: nn.Module, name: str, signs: Tensor) -> None:
 
 
 def plain_copy(module: _Module) -> _Module:
-    """A copy whose signed weights are plain parameters with the same values."""
+    """Return a copy whose signed weights are plain parameters with the same values."""
     module = copy.deepcopy(module)
     for part in list(module.modules()):
         if not parametrize.is_parametrized(part):

@@ -229,7 +229,7 @@ class RNN(Recurrent):
         return Trace(a, h, weights.n.expand_as(a), weights.s.expand_as(a), None)
 
     def extra_repr(self) -> str:
-        """Sizes and what differs from the defaults, for printing."""
+        """Return the sizes and what differs from the defaults, for printing."""
         return super().extra_repr() + f", nonlinearity={self.nonlinearity!r}"
 
 

@@ -18,12 +18,12 @@ Curve = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 def gamma_curve(n: Tensor, s: Tensor) -> Curve:
-    """Value and slope of gamma at gains n and saturations s, each (N,), (B, N) or ()."""
+    """Return value and slope of gamma at gains n and saturations s, each (N,), (B, N) or ()."""
     return lambda a: (gamma(a, n, s), gamma_dx(a, n, s))
 
 
 def tanh_slope(a: Tensor) -> Tensor:
-    """1 / cosh(a)^2 without the digits that 1 - tanh(a)^2 loses where the unit is saturated."""
+    """Compute 1 / cosh(a)^2 with the digits that 1 - tanh(a)^2 loses in a saturated unit."""
     small = torch.exp(-2 * a.abs())
     return 4 * small / (1 + small) ** 2
 
@@ -38,7 +38,7 @@ CLOSED_CURVES: dict[str, Curve] = {
 
 
 def arun_push(network: Any) -> Push:
-    """Tangents of (h, g) through one step of an ARUN with the paper's controller.
+    """Push tangents of (h, g) through one step of an ARUN with the paper's controller.
 
     With dh (B, k, N) and dg (B, k, N, G), and q = g_t:
     da = W_hh dh, dq = tanh'(...)(W_ag da + W_gg dg), [dn, ds] = W_gc dq,

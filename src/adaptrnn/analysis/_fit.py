@@ -107,7 +107,7 @@ def fit(x: Array, y: xr.DataArray, model: str, dim: str, confidence: float = 0.9
 
 
 def fit_all(x: Array, y: xr.DataArray, dim: str, confidence: float = 0.95) -> xr.Dataset:
-    """All models, along a dimension "model"; see `fit`.
+    """Fit all models, along a dimension "model"; see `fit`.
 
     delta_aic is the AIC minus that of the line: negative where the model is better than a line.
     """

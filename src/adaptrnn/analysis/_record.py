@@ -25,7 +25,7 @@ _CHUNK = 2**26  # numbers held at once while a trace is taken
 
 
 def labelled(values: Values, argument: str) -> xr.DataArray:
-    """Values as a DataArray in float64 whose first dimension is time.
+    """Return values as a DataArray in float64 whose first dimension is time.
 
     Args:
         values: a DataArray with a dimension "time", or an array or tensor (time,),
@@ -60,7 +60,7 @@ def record_signals(
     state: State | None = None,
     input_size: int | None = None,
 ) -> dict[str, Tensor]:
-    """Rates, and where there are any gains and saturations, under a stimulus, from rest.
+    """Record rates, gains and saturations (where there are any) under a stimulus, from rest.
 
     Args:
         network: anything `as_system` takes.
@@ -121,7 +121,7 @@ def _trace(
 
 
 def neuron_count(network: Network, state: State | None = None) -> int:
-    """N, the number of neurons of a network."""
+    """Return N, the number of neurons of a network."""
     if isinstance(network, TRACED):
         return int(network.hidden_size)
     return as_system(network, state).neurons

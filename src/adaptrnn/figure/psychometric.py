@@ -13,7 +13,7 @@ __all__ = ["draw_psychometric"]
 
 
 def draw_psychometric(data: xr.Dataset) -> Figure:
-    """Accuracy, or error, against a condition, one curve for each perturbation.
+    """Draw accuracy, or error, against a condition, one curve for each perturbation.
 
     Args:
         data: what `adaptrnn.psychometric.psychometric_curve` returns.

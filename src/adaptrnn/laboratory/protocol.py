@@ -86,7 +86,7 @@ class Analysis:
     seconds: float = 5.0
 
     def timed_measure(self, subject: Subject) -> xr.Dataset:
-        """What is measured, with the name and the seconds that it took in its attributes."""
+        """Return what is measured, with the name and the seconds it took in its attributes."""
         begin = time.perf_counter()
         data = self.measure(subject)
         seconds = round(time.perf_counter() - begin, 3)

@@ -35,7 +35,7 @@ SHOWN_AS_ZERO = 1e-17
 
 
 def compound(matrix: Tensor, k: int) -> Tensor:
-    """The k-th compound of a square matrix: all its minors of size k.
+    """Return the k-th compound of a square matrix: all its minors of size k.
 
     Its spectral norm is the product of the k largest singular values of the matrix, and compounds
     multiply as the matrices do (Cauchy and Binet).
@@ -56,7 +56,7 @@ def compound(matrix: Tensor, k: int) -> Tensor:
 
 
 def measure(draws: int = 3) -> xr.Dataset:
-    """Exponents both ways, of random linear maps and of random networks at their fixed point.
+    """Compute exponents both ways, of random linear maps and of networks at their fixed point.
 
     Both counts leave out the first steps, in which the two definitions differ by a constant. The
     product's small singular values drown in rounding; so products of compounds are taken, of which
@@ -126,7 +126,7 @@ def _by_singular_values(model: System) -> np.ndarray:
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
-    """E44: both definitions agree, and a rotation has none."""
+    """Judge E44: both definitions agree, and a rotation has no exponent but 0."""
     distance = abs(data.qr - data.svd).max("exponent")
     parts = [
         part(
@@ -154,7 +154,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 
 
 def draw(data: xr.Dataset) -> Figure:
-    """Every distance on one axis, a row for each kind of map, with the criterion.
+    """Draw every distance on one axis, a row for each kind of map, with the criterion.
 
     Args:
         data: `qr`, `svd` (draw, system, exponent), `orthogonal` (draw).

@@ -249,7 +249,7 @@ CHANGES: dict[str, Change] = {
 
 
 def changes(verdicts: Iterable[Verdict]) -> Table:
-    """The criteria that changed, with the verdicts before and now.
+    """Return the criteria that changed, with the verdicts before and now.
 
     Args:
         verdicts: what came out now.

@@ -44,7 +44,7 @@ def _convolves(config: TrainConfig) -> bool:
 
 
 def neuron_number(config: TrainConfig) -> int:
-    """Neurons of a run."""
+    """Return the neurons of a run."""
     if config.hidden_size is not None:
         return config.hidden_size
     features = ConvEncoder.features if _convolves(config) else 1
@@ -54,14 +54,14 @@ def neuron_number(config: TrainConfig) -> int:
 
 
 def sequence_steps(config: TrainConfig) -> int:
-    """Steps of a sequence."""
+    """Return the steps of a sequence."""
     if config.image_size is not None and not _convolves(config):
         return config.image_size**2
     return preset_of(config.task).steps
 
 
 def multiply_adds(config: TrainConfig) -> float:
-    """Of one step of one sample, forward.
+    """Return the multiply-adds of one step of one sample, forward.
 
     Example:
         >>> multiply_adds(TrainConfig("psmnist", model="arun", hidden_size=400))
@@ -87,7 +87,7 @@ def _network(config: TrainConfig) -> float:
 
 
 def training_cost(config: TrainConfig) -> Cost:
-    """Of one training run.
+    """Return the cost of one training run.
 
     Args:
         config: the run.
@@ -107,20 +107,20 @@ def training_cost(config: TrainConfig) -> Cost:
 
 
 def evaluation_cost(config: TrainConfig, conditions: int) -> Cost:
-    """Of the evaluation of one run under so many perturbations."""
+    """Return the cost of evaluating one run under a number of perturbations."""
     images = conditions * preset_of(config.task).test
     return Cost(STARTUP + images * _image(config), _network(config), 0.02)
 
 
 def analysis_cost(config: TrainConfig, names: Sequence[str], effort: float) -> Cost:
-    """Of analyses of one run: mostly some hundred steps, each costing as the network does."""
+    """Return the cost of analyses of one run, mostly some hundred steps of its network each."""
     larger = max(1.0, neuron_number(config) / 100)
     seconds = sum(ANALYSES[name].seconds for name in names) * effort * larger
     return Cost(STARTUP + seconds, 2000.0 * larger, 1.0 * larger)
 
 
 def hours(seconds: float) -> str:
-    """A duration as people say it.
+    """Return a duration as people say it.
 
     Example:
         >>> hours(95.0), hours(7_300.0), hours(400_000.0)

@@ -59,7 +59,7 @@ ROUNDING = 1e-12
 
 
 def measure() -> xr.Dataset:
-    """Curves over a grid of (n, s), and the largest distance to each limit.
+    """Compute curves over a grid of (n, s), and the largest distance to each limit.
 
     Returns:
         rate (n, s, x); deviation (limit,); gradcheck () 1 or 0.
@@ -92,7 +92,7 @@ _POINTS = ([-3.0, -0.2, 0.1, 2.0], [5.0, 0.5, -2.0, 20.0], [0.3, -0.1, 1.0, 0.0]
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
-    """E01: every limit is met to 1e-6 and the derivatives are right."""
+    """Judge E01: every limit is met to 1e-6 and the derivatives are right."""
     parts = [
         part(f"largest distance to {name}", float(value), digits=".1e", most=1e-6)
         for name, value in zip(data.limit.values, data.deviation.values, strict=True)
@@ -104,7 +104,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 
 @torch.no_grad()
 def measure_wiring(draws: int = 5, neurons: int = 12, steps: int = 30) -> xr.Dataset:
-    """What must be equal, of random ARUNs with two inputs and a controller of six units.
+    """Measure what must be equal, of random ARUNs with two inputs and a controller of 6 units.
 
     Args:
         draws: number of networks.
@@ -160,7 +160,7 @@ def _distance(a: torch.Tensor, b: torch.Tensor) -> float:
 
 
 def judge_wiring(data: xr.Dataset) -> list[Verdict]:
-    """E02: three equalities, and that the drive does reach the neuron it is given to."""
+    """Judge E02: three equalities, and that the drive does reach the neuron it is given to."""
     tiny = {
         "static": "ARUN without controller weights minus RNN+gamma, largest difference of rates",
         "permuted": "neurons renamed before minus after the run, largest difference of rates",

@@ -79,7 +79,7 @@ KINDS = (("accuracy", 100.0, max, " pp", "+.1f"), ("loss", 1.0, min, " nats", "+
 
 
 def measure(run: RunData, curve: str) -> xr.Dataset:
-    """Accuracy and loss at each strength, and on how many images.
+    """Return accuracy and loss at each strength, and on how many images.
 
     Args:
         run: a run with its analysis robustness.
@@ -110,7 +110,7 @@ def bend(curve: xr.DataArray, axis: str) -> xr.DataArray:
 
 
 def decrease(curve: xr.DataArray, axis: str, better: Callable[..., str]) -> xr.DataArray:
-    """How much worse a curve is on average than at the first strength.
+    """Return how much worse a curve is on average than at the first strength.
 
     Args:
         curve: values along an axis.
@@ -127,7 +127,7 @@ def decrease(curve: xr.DataArray, axis: str, better: Callable[..., str]) -> xr.D
 
 
 def judge_drive(data: xr.Dataset) -> list[Verdict]:
-    """E10 and E11: whether ARUN's curves are better on average over the drive."""
+    """Judge E10 and E11: whether ARUN's curves are better on average over the drive."""
     verdicts = []
     for claim in (E10, E11):
         (role,) = claim.networks
@@ -149,7 +149,7 @@ def judge_drive(data: xr.Dataset) -> list[Verdict]:
 
 
 def judge_contrast(data: xr.Dataset) -> list[Verdict]:
-    """E12 and E13: mean decrease over the amplitude of the contrast."""
+    """Judge E12 and E13: mean decrease over the amplitude of the contrast."""
     verdicts = []
     for claim in (E12, E13):
         (role,) = claim.networks

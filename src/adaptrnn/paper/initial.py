@@ -34,13 +34,13 @@ WORDS = {
 
 
 def measure(run: RunData) -> xr.Dataset:
-    """Accuracy on the whole test split, (initial, condition), of one initial matrix."""
+    """Return accuracy on the whole test split, (initial, condition), of one initial matrix."""
     found = run.evaluation
     return found[["accuracy"]].expand_dims(initial=[run.config.recurrent_init])
 
 
 def initial_effects(data: xr.Dataset) -> list[tuple[str, xr.DataArray]]:
-    """What a curve, and what the initial matrix changes in accuracy, paired by seed.
+    """Return what a curve, and what the initial matrix changes in accuracy, paired by seed.
 
     Args:
         data: accuracy (model, seed, initial, condition) of one task.
@@ -69,7 +69,7 @@ def initial_effects(data: xr.Dataset) -> list[tuple[str, xr.DataArray]]:
 
 
 def table(data: xr.Dataset) -> Table:
-    """Effects of curve and of initial matrix: mean and 95% interval over seeds."""
+    """Return effects of curve and of initial matrix: mean and 95% interval over seeds."""
     rows = []
     for text, gap in initial_effects(drop_missing(data).isel(role=0, drop=True)):
         cells = [_cell(gap.sel(condition=name)) for name in INITIAL_CONDITIONS]
@@ -85,7 +85,7 @@ def _cell(gap: xr.DataArray) -> str:
 
 
 def draw(data: xr.Dataset) -> Figure:
-    """Accuracy for each f-I curve and each initial matrix, a panel for each condition.
+    """Draw accuracy for each f-I curve and each initial matrix, a panel for each condition.
 
     Args:
         data: `accuracy` (role, model, seed, initial, condition), 0 to 1, of one role.

@@ -42,7 +42,7 @@ EFFECTS = {
 
 
 def measure(run: RunData) -> xr.Dataset:
-    """The main effects of one network, over one rung.
+    """Measure the main effects of one network, over one rung.
 
     Returns:
         clean (%), drop (pp), loss (nats), radius, share (%), gradient (norm at full length), hidden
@@ -70,7 +70,7 @@ def measure(run: RunData) -> xr.Dataset:
 
 
 def effects(data: xr.Dataset) -> xr.Dataset:
-    """The effects of one task, rungs by size, gradients relative to ARUN's of the same seed."""
+    """Return the effects of one task, rungs by size, gradients relative to ARUN's of that seed."""
     rungs = sorted(data.rung.values.tolist(), key=_size)
     found = data[list(EFFECTS)].sel(rung=rungs)
     return found.assign(gradient=found.gradient / _arun(found.gradient))
@@ -88,7 +88,7 @@ def _size(rung: str) -> tuple[int, int]:
 
 
 def table(data: xr.Dataset) -> Table:
-    """Every effect of every model on every rung: mean and 95% interval over seeds."""
+    """Return every effect of every model on every rung: mean and 95% interval over seeds."""
     data = drop_missing(data).isel(role=0, drop=True)
     found, rows = effects(data), []
     for name, (words, digits) in EFFECTS.items():
@@ -114,7 +114,7 @@ def _cell(values: xr.DataArray, digits: str) -> str:
 
 
 def draw(data: xr.Dataset) -> Figure:
-    """Every effect against the rung, a panel each: means over seeds and dots for seeds.
+    """Draw every effect against the rung, a panel each: means over seeds and dots for seeds.
 
     Args:
         data: the effects and `hidden` (role, model, seed, rung) of one role.

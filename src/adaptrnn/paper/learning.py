@@ -34,7 +34,7 @@ LATE = 0.25
 
 
 def measure(run: RunData) -> xr.Dataset:
-    """Validation accuracy and training loss after each epoch, (epoch)."""
+    """Return validation accuracy and training loss after each epoch, (epoch)."""
     rows = run.metrics
     epochs = np.arange(1, len(rows) + 1)
     return xr.Dataset(
@@ -47,7 +47,7 @@ def measure(run: RunData) -> xr.Dataset:
 
 
 def late_gain(accuracy: xr.DataArray) -> xr.DataArray:
-    """What the best validation accuracy gained in the last quarter of training.
+    """Return what the best validation accuracy gained in the last quarter of training.
 
     Args:
         accuracy: after each epoch, (..., epoch); NaN after the last.
@@ -67,7 +67,7 @@ def late_gain(accuracy: xr.DataArray) -> xr.DataArray:
 
 
 def table(data: xr.Dataset) -> Table:
-    """Best validation accuracy and what it gained in the last quarter, means over seeds."""
+    """Return best validation accuracy and what it gained in the last quarter, means over seeds."""
     data, rows = drop_missing(data), []
     best, gain = data.validation_accuracy.max("epoch"), late_gain(data.validation_accuracy)
     epochs = data.validation_accuracy.notnull().sum("epoch").max("seed")
@@ -84,7 +84,7 @@ def table(data: xr.Dataset) -> Table:
 
 
 def draw(data: xr.Dataset) -> Figure:
-    """Validation accuracy against the epoch, a panel for each task.
+    """Draw validation accuracy against the epoch, a panel for each task.
 
     Args:
         data: `validation_accuracy` (role, model, seed, epoch), 0 to 1.
@@ -113,7 +113,7 @@ def draw(data: xr.Dataset) -> Figure:
 
 
 def draw_rates(data: xr.Dataset) -> Figure:
-    """Validation accuracy against the peak learning rate, a panel for each task of the search.
+    """Draw validation accuracy against the peak learning rate, a panel for each task.
 
     Args:
         data: `accuracy` (role, model, rate, seed), 0 to 1.

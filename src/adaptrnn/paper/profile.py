@@ -215,7 +215,7 @@ class Profile:
             raise bad(f"{self.name}: {name}", seeds, "at least one, all different")
 
     def sizes(self, role: str, data_dir: Path | None = None) -> Sizes:
-        """Hidden sizes that give all models of a role nearly the same number of parameters."""
+        """Return hidden sizes that give all models of a role nearly equal numbers of parameters."""
         features = ConvEncoder.features if PRESETS[role].kind == "image" else 1
         classes, name = 10, self.roles[role].task
         if name not in PRESETS:  # a data set of the hub
@@ -226,7 +226,7 @@ class Profile:
         return match_parameters(models, features, classes, self.hidden_size, self.controller_size)
 
     def runs(self, data_dir: Path | None = None, backend: str = "auto") -> list[PlannedRun]:
-        """The networks to be trained.
+        """Return the networks to be trained.
 
         Args:
             data_dir: folder of the data, see `TrainConfig`.

@@ -52,7 +52,7 @@ def search_rates(
     train_options: Mapping[str, object] | None = None,
     console: Console | None = None,
 ) -> dict[tuple[str, str], dict[float, list[float]]]:
-    """Validation accuracy of every model of a profile at each peak learning rate.
+    """Compute the validation accuracy of every model of a profile at each peak learning rate.
 
     Args:
         profile: the profile; its own rates are not used.
@@ -138,7 +138,7 @@ def _own(options: Mapping[str, object]) -> dict[str, Any]:
 
 
 def choose_rate(means: Mapping[float, float], within: float = 0.0) -> float:
-    """The smallest rate whose mean validation accuracy is nearly the best.
+    """Return the smallest rate whose mean validation accuracy is nearly the best.
 
     Args:
         means: mean validation accuracy (0 to 1) of each rate; NaN where training failed.
