@@ -60,7 +60,7 @@ def explore(config: ExploreConfig, console: Console) -> None:
 
 
 def command(config: ExploreConfig, token: bool) -> list[str]:
-    """The command that serves the page.
+    """Return the command that serves the page.
 
     Args:
         config: what and where.

@@ -45,7 +45,7 @@ class Numbers:
 
 
 def curve(n: float, s: float, x: np.ndarray | None = None) -> xr.Dataset:
-    """The f-I curve and its slope over the current.
+    """Compute the f-I curve and its slope over the current.
 
     Args:
         n: gain, > 0.
@@ -70,7 +70,7 @@ def curve(n: float, s: float, x: np.ndarray | None = None) -> xr.Dataset:
 
 
 def numbers(n: float, s: float, x: float) -> Numbers:
-    """Rate, slope, largest slope and edge of the f-I curve at the current x.
+    """Compute rate, slope, largest slope and edge of the f-I curve at the current x.
 
     Args:
         n: gain, > 0.
@@ -95,7 +95,7 @@ def numbers(n: float, s: float, x: float) -> Numbers:
 
 
 def level(xi: float, n: float, epsilon: float = EPSILON) -> float:
-    """The saturation on Lambda(xi) at the gain n: gamma'(xi; n, s) = 1 - epsilon.
+    """Return the saturation on Lambda(xi) at the gain n: gamma'(xi; n, s) = 1 - epsilon.
 
     Args:
         xi: drive.

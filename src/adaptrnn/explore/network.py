@@ -37,7 +37,7 @@ class ShownNetwork:
 
 
 def find_runs(place: Path | str | None = None) -> dict[str, Path]:
-    """The runs that the explorer offers, by what they are called.
+    """Return the runs that the explorer offers, by their names.
 
     Args:
         place: folder of a run, or a folder with folders of runs; None for the shipped one alone.

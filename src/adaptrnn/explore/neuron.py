@@ -26,7 +26,7 @@ QUIET = 0.1  # standard deviation of the noise outside the window
 
 
 def drive(kind: str, size: float, period: float = 25.0, seed: int = 0) -> np.ndarray:
-    """The external current xi_t over the 300 steps of `PLAN`.
+    """Return the external current xi_t over the 300 steps of `PLAN`.
 
     Args:
         kind: "step": `size` within the window, else 0; "noise": Gaussian of standard deviation
@@ -65,7 +65,7 @@ def drive(kind: str, size: float, period: float = 25.0, seed: int = 0) -> np.nda
 
 @torch.no_grad()
 def neuron_signals(core: ARUN | RNN, xi: np.ndarray, neurons: Sequence[int]) -> xr.Dataset:
-    """Signals of some neurons of a network under a drive of all of them, from rest.
+    """Record signals of some neurons of a network, all of which are driven, from rest.
 
     The network gets no other input. For neurons by themselves pass `isolate(core)`.
 
@@ -123,7 +123,7 @@ def rest(core: ARUN | RNN) -> tuple[np.ndarray, np.ndarray]:
 
 
 def order_curves(seen: xr.Dataset) -> xr.Dataset:
-    """Fractional orders of the rates against the drive, by both estimators.
+    """Estimate fractional orders of the rates against the drive, by both estimators.
 
     Sign: order > 0, the rate is a fractional integral of the drive (sensitising); order < 0, a
     derivative (adapting).

@@ -17,7 +17,7 @@ NAMES = ("first", "second", "third", "fourth")
 
 
 def number(value: float, digits: int = 3) -> str:
-    """A number with so many decimals, a dash for none.
+    """Write a number with a count of decimals, or a dash for none.
 
     Example:
         >>> number(0.12345), number(-0.0001), number(float("nan"))
@@ -29,7 +29,7 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def note(text: str, kind: str = "plain") -> str:
-    """A line of text, kind "plain" or "warning".
+    """Write a line of text, of kind "plain" or "warning".
 
     Example:
         >>> note("<b>")
@@ -39,7 +39,7 @@ def note(text: str, kind: str = "plain") -> str:
 
 
 def curve_tiles(found: Numbers, x: float) -> str:
-    """The numbers of one f-I curve at the current x."""
+    """Write the numbers of one f-I curve at the current x."""
     grows = found.slope > 1
     tiles = (
         ("rate", f"rate γ at x = {x:g}", found.rate, ""),
@@ -61,7 +61,7 @@ def curve_tiles(found: Numbers, x: float) -> str:
 
 
 def orders_table(seen: xr.Dataset, found: xr.Dataset) -> str:
-    """What neurons do at the end of the drive, and the orders of their rates.
+    """Write what neurons do at the end of the drive, and the orders of their rates.
 
     Args:
         seen: of `neuron.neuron_signals`.
@@ -97,7 +97,7 @@ def orders_table(seen: xr.Dataset, found: xr.Dataset) -> str:
 
 
 def card(facts: Mapping[str, str]) -> str:
-    """What is known of a network.
+    """Write what is known of a network.
 
     Example:
         >>> "<script>" in card({"task": "<script>alert(1)</script>"})

@@ -16,7 +16,7 @@ __all__ = ["how_to_get", "points_from_csv", "simulated"]
 
 
 def how_to_get() -> str | None:
-    """What to do to have simulated cells, or None where they can be had."""
+    """Say what to do to get simulated cells; None where they can be had."""
     if importlib.util.find_spec("brian2") is None:
         return "Simulated cells need the extra 'neurons': pip install 'adaptrnn[neurons]'"
     return None
@@ -24,7 +24,7 @@ def how_to_get() -> str | None:
 
 @cache
 def simulated() -> dict[str, tuple[float, float]]:
-    """Gain and saturation fitted to the f-I curve of every neuron model in `CELL_MODELS`.
+    """Fit gain and saturation to the f-I curve of every neuron model in `CELL_MODELS`.
 
     Returns:
         (n, s) by the model's name, the largest current of each curve taken as 1.
@@ -41,7 +41,7 @@ def simulated() -> dict[str, tuple[float, float]]:
 
 
 def points_from_csv(content: bytes) -> dict[str, tuple[float, float]]:
-    r"""Gain and saturation fitted to every neuron of a CSV table with currents and rates.
+    r"""Fit gain and saturation to every neuron of a CSV table with currents and rates.
 
     Args:
         content: of the file, with the columns current, rate and, for several cells, neuron.

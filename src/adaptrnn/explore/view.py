@@ -41,7 +41,7 @@ TABLE = WEIGHTS / "accuracy.json"
 
 
 def digits(size: int) -> Tensor:
-    """The ten digits as a network reads them, before pixels are permuted.
+    """Return the ten digits as a network reads them, before pixels are permuted.
 
     Args:
         size: pixels a side.
@@ -65,7 +65,7 @@ def page(
     rest: tuple[np.ndarray, np.ndarray] | None = None,
     cells: Mapping[str, tuple[float, float]] | None = None,
 ) -> str:
-    """The whole page as HTML.
+    """Return the whole page as HTML.
 
     Args:
         rest: gains and saturations, each (N,), of neurons to show in the plane of the f-I curve;
@@ -143,7 +143,7 @@ def _colours() -> str:
 
 
 def frame(html: str) -> str:
-    """The page as a frame within another page.
+    """Return the page as a frame within another page.
 
     Args:
         html: what `page` returns.

@@ -31,12 +31,12 @@ F = TypeVar("F")
 
 
 def fields(*kinds: Any) -> tuple[str, ...]:
-    """Names of the fields of all kinds."""
+    """Return the names of the fields of all kinds."""
     return tuple(itertools.chain.from_iterable(kind._fields for kind in kinds))
 
 
 def schema(*kinds: Any, results: int) -> str:
-    """The schema of an operation that takes the fields of all kinds and gives so many tensors.
+    """Return the schema of an operation that takes the fields of all kinds.
 
     Example:
         >>> from typing import NamedTuple
@@ -84,17 +84,17 @@ def parse(values: Sequence[Any], *kinds: Any) -> tuple[Any, ...]:
 
 
 def join(*groups: Iterable[Any]) -> tuple[Any, ...]:
-    """All values of named tuples, one after another."""
+    """Return all values of named tuples, one after another."""
     return tuple(itertools.chain(*groups))
 
 
 def named(*groups: Any) -> dict[str, Any]:
-    """All values of named tuples, by the names of their fields."""
+    """Return all values of named tuples, by the names of their fields."""
     return dict(itertools.chain.from_iterable(group._asdict().items() for group in groups))
 
 
 def by_name(values: Mapping[str, Any], *kinds: Any) -> tuple[Any, ...]:
-    """The flat list of the values of these names, None where there is none.
+    """Return the flat list of the values of these names, None where there is none.
 
     Example:
         >>> from typing import NamedTuple
@@ -106,6 +106,6 @@ def by_name(values: Mapping[str, Any], *kinds: Any) -> tuple[Any, ...]:
 
 
 def needed(values: Sequence[Any], which: Sequence[bool], *kinds: Any) -> dict[str, Any]:
-    """By name, the values of the fields of all kinds that are needed."""
+    """Return by name the values of the fields of all kinds that are needed."""
     triples = zip(fields(*kinds), values, which, strict=True)
     return {name: value for name, value, need in triples if need}

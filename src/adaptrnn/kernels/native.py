@@ -47,14 +47,14 @@ _SETS: tuple[str, ...] = () if _module is None else tuple(_module.instruction_se
 
 
 def why_not() -> str | None:
-    """None if the native kernels are here, else why they are not."""
+    """Return None if the native kernels are here, else why they are not."""
     if _module is not None:
         return None
     return f"the native kernels were not built when adaptrnn was installed ({_missing})"
 
 
 def instruction_sets() -> list[str]:
-    """Names of the instruction sets that this machine can run, the one in use first.
+    """Return the instruction sets that this machine can run, the one in use first.
 
     The environment variable ADAPTRNN_INSTRUCTION_SET ("avx512bf16", "avx512", "avx2" or
     "portable") asks for another than the best, for instance to get the same bits on two kinds of
@@ -71,7 +71,7 @@ def instruction_sets() -> list[str]:
 
 
 def bfloat16(precision: str, dtype: torch.dtype) -> bool:
-    """Whether the native kernels round the operands of their products to bfloat16.
+    """Return whether the native kernels round the factors of their products to bfloat16.
 
     Args:
         precision: "float32" never rounds. "bf16" does, by an emulation of the same rounding where
@@ -103,7 +103,7 @@ def _medium() -> bool:
 
 
 def takes(backend: str, *tensors: Tensor | None) -> bool:
-    """Whether a call with these tensors goes to the native kernels.
+    """Return whether a call with these tensors goes to the native kernels.
 
     Args:
         backend: a name in `BACKENDS`.
@@ -185,7 +185,7 @@ def given(
 
 
 def arrays(*groups: Any) -> dict[str, Tensor | None]:
-    """Arrays for `run`: the tensors of named tuples, by name.
+    """Return arrays for `run`: the tensors of named tuples, by name.
 
     With `weight_ih` what the operation calls currents is its input.
     """
@@ -205,7 +205,7 @@ def refuse_gradient_of_input(currents: Tensor, weight_ih: Tensor | None) -> None
 
 
 def segment_length(steps: int, batch: int) -> int:
-    """Steps between two kept states, so that memory grows as the root of T: a multiple of 16."""
+    """Return the steps between two kept states, a multiple of 16 near the root of T."""
     return 16 * max(1, round(math.sqrt(steps * max(batch, 10) / 10) / 16))
 
 
@@ -261,7 +261,7 @@ def rnn_past(
 
 
 def zeros(like: Tensor, *shape: int) -> Tensor:
-    """Zeros of that dtype and device, made without torch's threads where they are not needed.
+    """Return zeros, made without torch's threads where they are not needed.
 
     torch fills large tensors by several threads, which then wait for more work without sleeping,
     some 5 ms on Linux: beside a kernel that starts at once they would take its time.
@@ -273,7 +273,7 @@ def zeros(like: Tensor, *shape: int) -> Tensor:
 
 
 def needs(tensors: Sequence[Tensor | None]) -> list[bool]:
-    """Whether the gradient of each is wanted."""
+    """Return whether the gradient of each is wanted."""
     return [tensor is not None and tensor.requires_grad for tensor in tensors]
 
 
@@ -354,7 +354,7 @@ def separate(tensors: Sequence[Tensor | None]) -> list[Tensor | None]:
 
 
 def peak(threads: int, seconds: float) -> float:
-    """Multiply-adds of float32 per second that this machine reaches in registers."""
+    """Measure the float32 multiply-adds per second that this machine reaches in registers."""
     if _module is None:
         raise RuntimeError(why_not())
     return _module.peak(threads, seconds, _wanted())

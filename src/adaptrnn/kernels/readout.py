@@ -70,7 +70,7 @@ def mean_loss(outputs: Tensor, target: Tensor, weights: Tensor | None = None) ->
 
 
 def loss_of_rates(rates: Tensor, readout: Readout) -> tuple[Tensor, Tensor]:
-    """`mean_loss` of a linear readout of rates (B, N) or (T, B, N), and its outputs."""
+    """Return `mean_loss` of a linear readout of rates (B, N) or (T, B, N), and its outputs."""
     outputs = linear(rates, readout.weight_out, readout.bias_out)
     return mean_loss(outputs, readout.target, readout.weights), outputs.detach()
 
@@ -104,7 +104,7 @@ def check_classes(readout: Readout) -> None:
 
 
 def served(backend: str, readout: Readout, *tensors: Tensor | None) -> bool:
-    """Whether a native kernel computes this loss; it has no gradient by target and weights."""
+    """Return whether a native kernel computes this loss, without gradient by target and weights."""
     given = [t for t in (readout.target, readout.weights) if t is not None]
     tensors = (*tensors, readout.weight_out, readout.bias_out)
     if not native.takes(backend, *tensors) or any(t.device.type != "cpu" for t in given):

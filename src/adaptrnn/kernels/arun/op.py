@@ -26,7 +26,7 @@ def arun(
     memory_budget: int = native.MEMORY_BUDGET,
     precision: str = "auto",
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Rates of a layer of adaptive recurrent units (Geadah et al. 2024, Methods).
+    """Compute the rates of a layer of adaptive recurrent units (Geadah et al. 2024, Methods).
 
         a_t = currents_t + W_hh h_{t-1}
         g_t = tanh(W_ag a_t + W_gg g_{t-1} + b_g)       one state per neuron, weights shared
@@ -175,7 +175,7 @@ def arun_trace(
     backend: str = "auto",
     precision: str = "auto",
 ) -> Signals:
-    """Every internal signal (a, g, n, s, h) of all time steps; arguments as `arun`.
+    """Record every signal (a, g, n, s, h) of all time steps; called like `arun`.
 
     The native kernels give these without gradients; the reference runs where they are wanted.
 

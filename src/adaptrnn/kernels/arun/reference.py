@@ -15,7 +15,7 @@ def control(
     g: Tensor,  # (..., G)
     weights: ControllerWeights | Weights,
 ) -> tuple[Tensor, Tensor, Tensor]:  # g (..., G), n (...,), s (...,)
-    """One step of the controller: g' = tanh(W_ag a + W_gg g + b_g), [n, s] = W_gc g' + b_c."""
+    """Step the controller: g' = tanh(W_ag a + W_gg g + b_g), [n, s] = W_gc g' + b_c."""
     inner = linear(g, weights.weight_gg, weights.bias_g) + a.unsqueeze(-1) * weights.weight_ag
     g = torch.tanh(inner)
     n, s = linear(g, weights.weight_gc, weights.bias_gc).unbind(-1)
@@ -28,7 +28,7 @@ def step(
     g: Tensor,  # (..., N, G)
     weights: Weights,
 ) -> Signals:
-    """One time step: a = current + W_hh h, the controller, h = gamma(a; n, s), and the leak."""
+    """Compute one time step: a = current + W_hh h, controller, h = gamma(a; n, s), leak."""
     a = current + linear(h, weights.weight_hh)
     g, n, s = control(a, g, weights)
     return Signals(a, g, n, s, leaky(h, gamma(a, n, s), weights.alpha))
@@ -59,7 +59,7 @@ def arun_trace(
     g0: Tensor,  # (B, N, G)
     weights: Weights,
 ) -> Signals:  # each (T, B, N[, G])
-    """All time steps and every internal signal."""
+    """Record every internal signal of all time steps."""
     h, g, signals = h0, g0, []
     for current in _currents(currents, weights).unbind(0):
         signals.append(step(current, h, g, weights))

@@ -31,7 +31,7 @@ def gamma_rnn(
     memory_budget: int = native.MEMORY_BUDGET,
     precision: str = "auto",
 ) -> tuple[Tensor, Tensor]:
-    """Rates h_t = f(currents_t + W_hh h_{t-1}; n, s) over a whole sequence.
+    """Compute the rates h_t = f(currents_t + W_hh h_{t-1}; n, s) over a whole sequence.
 
     Args:
         currents: (T, B, N), everything that does not depend on h: input, biases and drive. With
@@ -165,7 +165,7 @@ def gamma_rnn_trace(
     backend: str = "auto",
     precision: str = "auto",
 ) -> tuple[Tensor, Tensor]:
-    """Activations a and rates h of all time steps, each (T, B, N); arguments as `gamma_rnn`.
+    """Record activations a and rates h of all steps, (T, B, N); called like `gamma_rnn`.
 
     The native kernels give these without gradients; the reference runs where they are wanted.
 

@@ -29,7 +29,7 @@ def step(
     weights: Weights,
     nonlinearity: str,
 ) -> tuple[Tensor, Tensor]:  # a, h: (..., N)
-    """One time step: a = current + W_hh h, h = f(a; n, s), and the leak."""
+    """Compute one time step: a = current + W_hh h, h = f(a; n, s), and the leak."""
     a = current + linear(h, weights.weight_hh)
     rate = ACTIVATIONS[nonlinearity](a, weights.n, weights.s)
     return a, leaky(h, rate, weights.alpha)
@@ -60,7 +60,7 @@ def gamma_rnn_trace(
     weights: Weights,
     nonlinearity: str,
 ) -> tuple[Tensor, Tensor]:  # a, h of all steps (T, B, N)
-    """All time steps: activations and rates."""
+    """Record activations and rates of all time steps."""
     h, _ = gamma_rnn(currents, h0, weights, nonlinearity)
     before = torch.cat([h0.unsqueeze(0), h[:-1]])
     return _currents(currents, weights) + linear(before, weights.weight_hh), h

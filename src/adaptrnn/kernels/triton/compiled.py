@@ -81,7 +81,7 @@ class Report:
 
 
 def cases(chips: Sequence[int] = CHIPS) -> Iterator[Case]:
-    """Every kernel that these chips would run."""
+    """Return every kernel that these chips would run."""
     for chip in chips:
         for precision in PRECISIONS:
             for units in UNITS:
@@ -223,7 +223,7 @@ def _table(reports: Sequence[Report]) -> list[str]:
 
 
 def page(reports: Sequence[Report]) -> str:
-    """The page of the documentation that holds the table."""
+    """Return the page of the documentation that holds the table."""
     triton = require("triton", "triton")
     faults = [(r.case, fault) for r in reports for fault in r.faults()]
     text = [

@@ -23,12 +23,12 @@ LEAST_CAPABILITY = (8, 0)
 
 
 def interpreted() -> bool:
-    """Whether Triton's interpreter was asked for: then tensors are in the CPU's memory."""
+    """Return whether Triton's interpreter was asked for; tensors are then on the CPU."""
     return os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "true", "on", "yes", "y")
 
 
 def rows() -> Any:
-    """The module of the kernels, imported at its first use.
+    """Return the module of the kernels, imported at its first use.
 
     Raises:
         MissingExtraError: triton is not installed.
@@ -54,7 +54,7 @@ def check(tensors: Sequence[Tensor | None], units: int = 1) -> None:
 
 
 def obstacle(tensors: Sequence[Tensor], units: int = 1) -> str | None:
-    """Why the kernels cannot run a call with these tensors, or None.
+    """Return why the kernels cannot run a call with these tensors, or None.
 
     Raises:
         MissingExtraError: triton is not installed, and nothing else stands in the way.
@@ -77,7 +77,7 @@ def obstacle(tensors: Sequence[Tensor], units: int = 1) -> str | None:
 
 
 def chip(device: torch.device) -> str | None:
-    """Why the kernels cannot run on a device, whatever the call, or None.
+    """Return why the kernels cannot run on a device, whatever the call, or None.
 
     Raises:
         MissingExtraError: triton is not installed, and nothing else stands in the way.
@@ -104,7 +104,7 @@ def capability(device: torch.device) -> int:
 
 
 def precision() -> str:
-    """How a kernel multiplies, by torch's own setting: "tf32x3" or "tf32".
+    """Return how a kernel multiplies, by torch's own setting: "tf32x3" or "tf32".
 
     With ``torch.set_float32_matmul_precision("highest")``, the default, each product is three of
     the tensor cores', as accurate as float32. With "high" or "medium" it is one, of 10 bits.

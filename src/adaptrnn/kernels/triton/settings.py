@@ -37,7 +37,7 @@ class Tile(NamedTuple):
 
 
 def setting(kernel: str, columns: int, capability: int) -> Setting:
-    """The entry of a kernel over rows.
+    """Return the entry of a kernel over rows.
 
     Args:
         kernel: a name in `KERNELS`.
@@ -54,7 +54,7 @@ def setting(kernel: str, columns: int, capability: int) -> Setting:
 
 
 def tile(capability: int) -> Tile:
-    """The entry of the gamma RNN's kernels, the same for every chip.
+    """Return the entry of the gamma RNN's kernels, which is the same for every chip.
 
     Example:
         >>> tile(80).samples

@@ -46,7 +46,7 @@ def once(compare: Compare, device: torch.device, precision: str, *size: int) -> 
 
 @functools.cache
 def measure(compare: Compare, device: torch.device, precision: str, *size: int) -> dict[str, float]:
-    """The errors by name; computed once, and not kept where they are too large.
+    """Return the errors by name, computed once, and not kept where they are too large.
 
     Raises:
         KernelError: an error above the limit, or not a number.
@@ -69,7 +69,7 @@ def measure(compare: Compare, device: torch.device, precision: str, *size: int) 
 
 
 def normal(seed: int = 0) -> Callable[..., Tensor]:
-    """A source of normal float64 numbers: ``normal(*shape, scale=1.0)``."""
+    """Return a source of normal float64 numbers: ``normal(*shape, scale=1.0)``."""
     generator = torch.Generator().manual_seed(seed)
 
     def draw(*shape: int, scale: float = 1.0) -> Tensor:
@@ -94,7 +94,7 @@ def differentiate(
 def errors(
     names: Sequence[str], found: Sequence[Tensor], wanted: Sequence[Tensor]
 ) -> dict[str, float]:
-    """Norm of each difference over the norm of what is wanted."""
+    """Return the norm of each difference over the norm of what is wanted."""
     return {
         name: float((f.detach().double().cpu() - w.detach()).norm() / w.detach().norm())
         for name, f, w in zip(names, found, wanted, strict=True)
