@@ -412,8 +412,8 @@ class ReportConfig:
     out: Path = Path("report")
     """Folder of the report."""
     docs: Path | None = None
-    """Folder of the documentation; its pages reference/results.md and reference/paper-map.md are
-    written too."""
+    """Folder of the documentation; its pages reference/results.md, reference/figures.md and
+    reference/paper-map.md are written too."""
 
 
 @dataclass(frozen=True)

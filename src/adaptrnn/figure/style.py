@@ -384,11 +384,14 @@ def name_lines(
     for k in np.argsort(heights):
         placed[k] = least = max(heights[k], least)
         least += gap
-    over = max([0.0, *(height - 0.98 for height in placed)])
+    most = 0.98
+    for k in np.argsort(heights)[::-1]:
+        placed[k] = most = min(placed[k], most)
+        most -= gap
     side = (0.99, "right", "bottom") if inside else (1.02, "left", "center")
     place: dict[str, Any] = {"transform": axis.transAxes, "ha": side[1], "va": side[2]}
     for (_, name, tone), height in zip(shown, placed, strict=True):
-        axis.text(side[0], height - over, name, color=tone, fontsize=8, **place)
+        axis.text(side[0], height, name, color=tone, fontsize=8, **place)
 
 
 def drive_axis(axis: Axes, xi: ArrayLike, label: str = "drive ξ") -> None:
