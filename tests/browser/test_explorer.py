@@ -105,11 +105,13 @@ def test_numbers_of_a_neuron_are_those_computed_here(shipped, tab):
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light")])
-def test_it_fits_the_screen(shipped, tab, picture, width, scheme):
+def test_it_fits_the_screen(shipped, tab, picture, audit, width, scheme):
     page = tab(width, color_scheme=scheme)
     page.goto(shipped)
     page.wait_for_selector("#adaptrnn-7-5", timeout=WAIT)
     first_view(page)
+    # marimo's own menu and its field for files have no name
+    audit(page, "button[aria-haspopup=menu]", "marimo-file")
     image = picture(page, f"explorer-{width}-{scheme}")
     assert len(image) > 50_000
     for one in page.locator(".adaptrnn-picture").all():

@@ -93,7 +93,9 @@ def orders_table(seen: xr.Dataset, found: xr.Dataset) -> str:
     top = "".join(f"<th>{escape(text)}</th>" for text in head)
     body = "".join(rows)
     table = f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
-    return f'<div class="adaptrnn-table">{table}</div>'
+    # it scrolls on a narrow screen, so it can be reached by the keyboard
+    named = 'class="adaptrnn-table" tabindex="0" role="group" aria-label="neurons under the drive"'
+    return f"<div {named}>{table}</div>"
 
 
 def card(facts: Mapping[str, str]) -> str:
