@@ -88,16 +88,19 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# with the report of results/laptop and the executed notebooks, made anew where what they show changed
-SOURCES = $(shell find src/adaptrnn -name '*.py' -o -name '*.js' -o -name '*.j2' -o -name '*.html' -o -name '*.css')
+# the site has the report of results/laptop and executed notebooks: made again where what they show
+# changed, which takes minutes
+PROBED = $(wildcard src/adaptrnn/*.py src/adaptrnn/analysis/*.py src/adaptrnn/explore/*.py)
+REPORTED = $(wildcard results/laptop/*) $(shell find src/adaptrnn/paper src/adaptrnn/report \
+  src/adaptrnn/figure -name '*.py' -o -name '*.html')
 NOTEBOOKS = $(patsubst %,build/notebooks/%.md,swap_layer probe_gru reproduce_figure explore)
 docs: $(INSTALLED) $(NOTEBOOKS) build/report/index.html
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
-build/notebooks/%.md: examples/%.py docs/assets/notebooks.py $(SOURCES)
+build/notebooks/%.md: examples/%.py docs/assets/notebooks.py $(PROBED)
 	$(BIN)/python docs/assets/notebooks.py $< $@
 
-build/report/index.html: $(wildcard results/laptop/*) $(SOURCES)
+build/report/index.html: $(REPORTED)
 	$(BIN)/adaptrnn report results/laptop --out build/report
 
 install: $(INSTALLED)
