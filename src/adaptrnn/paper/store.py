@@ -164,10 +164,7 @@ def write_results(
     tables = {name: to_table(data) for name, data in items.items()}
     tables["runs"] = pa.Table.from_pandas(runs, preserve_index=False)
     for name, table in tables.items():
-        content = io.BytesIO()
-        parquet.write_table(table, content, compression="zstd")
-        write_atomic(folder / f"{name}.parquet", content.getvalue())
-        sums[name] = hashlib.sha256(content.getvalue()).hexdigest()
+        sums[name] = _write(folder / f"{name}.parquet", table)
     write_json(folder / "manifest.json", {**manifest, "sha256": sums})
 
 
@@ -179,11 +176,27 @@ def write_alone(path: Path, data: xr.Dataset, about: Mapping[str, object]) -> No
         data: the table, as `to_table` takes it.
         about: what else should be known, plain values.
     """
-    content = io.BytesIO()
-    parquet.write_table(to_table(data), content, compression="zstd")
-    write_atomic(path, content.getvalue())
-    sha256 = hashlib.sha256(content.getvalue()).hexdigest()
+    sha256 = _write(path, to_table(data))
     write_json(path.with_suffix(".json"), {**about, "sha256": sha256})
+
+
+def _write(path: Path, table: pa.Table) -> str:
+    """Write a table and return the SHA-256 of its file."""
+    content = io.BytesIO()
+    parquet.write_table(table, content, compression="zstd")
+    write_atomic(path, content.getvalue())
+    return hashlib.sha256(content.getvalue()).hexdigest()
+
+
+def _read(path: Path, known: str, source: str, advice: str) -> pa.Table:
+    """Read a table whose file has the SHA-256 that another file says."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}. {advice}") from None
+    if hashlib.sha256(content).hexdigest() != known:
+        raise InputError(f"{path}: not what {source} says (SHA-256). {advice}")
+    return parquet.read_table(io.BytesIO(content))
 
 
 def read_alone(path: Path) -> xr.Dataset | None:
@@ -200,14 +213,11 @@ def read_alone(path: Path) -> xr.Dataset | None:
     """
     if not path.exists():
         return None
-    content = path.read_bytes()
     try:
         known = json.loads(path.with_suffix(".json").read_text())["sha256"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: no checksum next to it ({error}). Make it again.") from None
-    if hashlib.sha256(content).hexdigest() != known:
-        raise InputError(f"{path}: not what {path.stem}.json says (SHA-256). Make it again.")
-    return from_table(parquet.read_table(io.BytesIO(content)))
+    return from_table(_read(path, known, f"{path.stem}.json", "Make it again."))
 
 
 def read_results(folder: Path) -> tuple[dict[str, xr.Dataset], pd.DataFrame, dict[str, Any]]:
@@ -240,16 +250,8 @@ def read_results(folder: Path) -> tuple[dict[str, xr.Dataset], pd.DataFrame, dic
         raise InputError(f"{path}: damaged ({error}). Collect the results again.") from None
     tables = {}
     for name, known in sums.items():
-        file = folder / f"{name}.parquet"
-        try:
-            content = file.read_bytes()
-        except OSError as error:
-            raise InputError(f"{file}: {error.strerror}. Collect the results again.") from None
-        if hashlib.sha256(content).hexdigest() != known:
-            raise InputError(
-                f"{file}: not what manifest.json says (SHA-256). Collect the results again."
-            )
-        tables[name] = parquet.read_table(io.BytesIO(content))
+        file, advice = folder / f"{name}.parquet", "Collect the results again."
+        tables[name] = _read(file, known, "manifest.json", advice)
     runs = tables.pop("runs").to_pandas()
     found = {name: from_table(table) for name, table in tables.items()}
     words = task_words(runs)
