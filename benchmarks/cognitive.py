@@ -32,6 +32,7 @@ import pandas as pd
 import torch
 import xarray as xr
 from matplotlib.figure import Figure
+from scipy.stats import norm
 
 from adaptrnn import SequenceModel
 from adaptrnn._error import InputError
@@ -45,10 +46,7 @@ from adaptrnn.storage import read_json, read_table, write_atomic, write_json, wr
 from adaptrnn.tasks import Task, load
 
 BEGIN, END = "<!-- cognitive: written by benchmarks/cognitive.py -->", "<!-- end of cognitive -->"
-COMMAND = (
-    "OMP_NUM_THREADS=1 python benchmarks/cognitive.py --jobs 2 --write "
-    "docs/explanation/adaptation.md"
-)
+COMMAND = "OMP_NUM_THREADS=1 python benchmarks/cognitive.py --jobs 2"
 MODELS = ("arun", "gamma", "relu", "lstm", "gru")
 RATES = (1e-3, 3e-3, 1e-2)
 SEEDS, SEARCH_SEED = (0, 1, 2, 3, 4), 1001
@@ -329,19 +327,39 @@ def by_seed(rows: pd.DataFrame) -> xr.DataArray:
     return data.sel(drive=drives, model=[model for model in MODELS if model in data.model.values])
 
 
-def compare(data: xr.DataArray) -> xr.Dataset:
-    """Differences ARUN minus each other model, on the same seeds, and Holm's p over all of them."""
-    others = [model for model in data.model.values if model != "arun"]
-    tests = [
-        paired_test(data.sel(model="arun", drop=True), data.sel(model=model, drop=True))
-        for model in others
-    ]
+def scale(data: xr.DataArray, unit: str) -> xr.DataArray:
+    """What intervals are made of: accuracies in %, and logarithms of errors, which are skewed."""
+    return np.log(data) if unit == "error" else 100 * data
+
+
+def compare(data: xr.DataArray, unit: str) -> xr.Dataset:
+    """Differences ARUN minus each other model, on the same seeds, and Holm's p over all of them.
+
+    They are differences of what `scale` gives, so those of errors are logarithms of ratios.
+    """
+    scaled = scale(data, unit)
+    arun = scaled.sel(model="arun", drop=True)
+    pairs = (scaled - arun).isel(drive=0).notnull().sum("seed")
+    others = [m for m in data.model.values if m != "arun" and int(pairs.sel(model=m)) > 1]
+    tests = [paired_test(arun, scaled.sel(model=model, drop=True)) for model in others]
     found = xr.concat(tests, xr.IndexVariable("model", others))
     return found.assign(p_holm=(found.p_t.dims, holm(found.p_t.values)))
 
 
 def _number(value: float, unit: str) -> str:
-    return f"{100 * value:.1f}" if unit == "accuracy" else f"{value:.3f}"
+    """A number of `scale`, as an accuracy or its difference, or as an error or its ratio."""
+    if unit == "accuracy":
+        return f"{value:.1f}"
+    raw = math.exp(value)
+    return f"{raw:#.2g}" if raw < 9.5 else f"{raw:,.0f}"
+
+
+def _estimate(value: Any, one: xr.Dataset, unit: str) -> str:
+    """A number and its interval; equal ones have none."""
+    text = _number(float(value), unit)
+    if math.isnan(float(one.low)):
+        return text
+    return f"{text} ({_number(float(one.low), unit)} to {_number(float(one.high), unit)})"
 
 
 def _table(head: list[str], rows: list[list[str]]) -> str:
@@ -350,17 +368,12 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
 
 
 def score_table(data: xr.DataArray, unit: str) -> str:
-    """Mean and half the width of its 95% interval, for every drive and model."""
-    found = interval(data)
+    """Mean and its 95% interval, for every drive and model; of errors the geometric mean."""
+    found = interval(scale(data, unit))
     rows = []
     for drive in data.drive.values:
-        cells = [shown(drive)]
-        for model in data.model.values:
-            one = found.sel(drive=drive, model=model)
-            half = (float(one.high) - float(one.low)) / 2
-            text = _number(float(one.estimate), unit)
-            cells.append(text if math.isnan(half) else f"{text} +- {_number(half, unit)}")
-        rows.append(cells)
+        each = [found.sel(drive=drive, model=model) for model in data.model.values]
+        rows.append([shown(drive), *(_estimate(one.estimate, one, unit) for one in each)])
     return _table(["drive", *map(label_of, data.model.values)], rows)
 
 
@@ -371,15 +384,13 @@ def difference_table(found: xr.Dataset, unit: str) -> str:
         cells = [shown(drive)]
         for model in found.model.values:
             one = found.sel(drive=drive, model=model)
-            low, high = (_number(float(one[end]), unit) for end in ("low", "high"))
-            text = _number(float(one.difference), unit)
-            if not math.isnan(float(one.low)):  # equal differences have no interval
-                text += f" ({low} to {high})"
+            text = _estimate(one.difference, one, unit)
             if _clear(one):
                 text = f"**{text}**" + ("\\*" if float(one.p_holm) < 0.05 else "")
             cells.append(text)
         rows.append(cells)
-    return _table(["drive", *(f"- {label_of(model)}" for model in found.model.values)], rows)
+    sign = "/" if unit == "error" else "-"
+    return _table(["drive", *(f"ARUN {sign} {label_of(m)}" for m in found.model.values)], rows)
 
 
 def _clear(one: xr.Dataset) -> bool:
@@ -424,6 +435,14 @@ def flat(curves: pd.DataFrame) -> pd.Series:
     return pd.Series(each).groupby(level=0).median()
 
 
+def ideal_observer(task: Task) -> float:
+    """Mean accuracy of who sums the evidence of perceptual decisions, over their coherences."""
+    given: Mapping[str, Any] = task.parameters
+    steps, noise = given["stimulus"], given["noise"]
+    deviates = np.array(given["coherences"]) * math.sqrt(steps / 2) / noise
+    return float(norm.cdf(deviates).mean())
+
+
 def _limits(axis: Any, unit: str) -> None:
     """All that an accuracy can be, although intervals may be wider; errors in logs."""
     if unit == "accuracy":
@@ -454,11 +473,12 @@ def draw_learning(networks: pd.DataFrame, curves: pd.DataFrame) -> Figure:
 
 def _curve(axis: Any, x: Any, data: xr.DataArray, model: str, unit: str) -> None:
     """Mean over seeds with its interval against x."""
-    found = interval(data) * (1 if unit == "error" else 100)
-    low, high = (found.estimate - found.low).fillna(0), (found.high - found.estimate).fillna(0)
+    found = interval(scale(data, unit))
+    ends = [found.estimate, found.low.fillna(found.estimate), found.high.fillna(found.estimate)]
+    middle, low, high = (np.exp(end) if unit == "error" else end for end in ends)
     axis.errorbar(
-        x, found.estimate, [low, high], color=colour(model), marker=marker(model), capsize=2,
-        lw=1.2, label=label_of(model),
+        x, middle, [middle - low, high - middle], color=colour(model), marker=marker(model),
+        capsize=2, lw=1.2, label=label_of(model),
     )  # fmt: skip
 
 
@@ -544,15 +564,17 @@ def text(found: Mapping[str, pd.DataFrame]) -> str:
     """The part of the page that is written."""
     networks, curves, tested = (found[name] for name in ("networks", "curves", "scores"))
     seconds = networks.seconds.sum()
+    models = [model for model in MODELS if model in set(networks.model)]
+    some = "" if len(models) == len(MODELS) else f" --models {' '.join(models)}"
     settings = {setting.task: setting for setting in SETTINGS}
     steps = networks.groupby("task", sort=False).training_steps.first()
     batch = next(iter(settings.values())).batch
     trained = _and([f"{n:,} steps on {titled(task).lower()}" for task, n in steps.items()])
     parts = [
         paragraph(
-            f"Everything from here to the end of the tables was written by `{COMMAND}`. "
-            f"{len(networks)} networks were trained and evaluated, which took "
-            f"{seconds / 60:.0f} minutes of one core in all."
+            f"The tables and figures were written by `{COMMAND}{some} --write "
+            f"docs/explanation/adaptation.md`. {len(networks)} networks were trained and "
+            f"evaluated, which took {seconds / 60:.0f} minutes of one core in all."
         ),
         "### Training",
         paragraph(
@@ -565,10 +587,7 @@ def text(found: Mapping[str, pd.DataFrame]) -> str:
         _training(networks, curves),
         "![Validation curves](../images/cognitive-learning.png)",
         "### Under drive",
-        paragraph(
-            "Points are means over seeds, and bars are 95% intervals of Student's t. The steps and "
-            "the noise act on every neuron from 26% to 51% of the trial."
-        ),
+        paragraph("Points are means over seeds, and bars are 95% intervals of Student's t."),
         "![Test score against the size of the drive](../images/cognitive-drives.png)",
     ]
     if tested.condition.notna().any():
@@ -578,19 +597,35 @@ def text(found: Mapping[str, pd.DataFrame]) -> str:
         ]
     for task, rows in tested.groupby("task", sort=False):
         data, unit = by_seed(rows), metric(str(task))
-        differences = compare(data)
-        scale = "accuracy in %" if unit == "accuracy" else "mean absolute error, less is better"
-        better = "above" if unit == "accuracy" else "below"
+        differences = compare(data, unit)
+        count = differences.p_holm.size
+        ideal = ""
+        if task == "perceptual-decision":
+            ideal = f" An ideal observer scores {100 * ideal_observer(load(task)):.1f}."
+        means = "Each cell is the mean over seeds with its 95% interval (accuracy in %)."
+        pairs = (
+            "Each cell is the mean difference of the accuracies in % over the same seeds, ARUN "
+            "minus the other model, with its 95% interval. The ARUN is better where it is above 0. "
+            "An interval without 0 is bold, and starred where p is below 0.05 after Holm's "
+            f"correction for the {count} comparisons of the table."
+        )
+        if unit == "error":
+            means = (
+                "Each cell is the geometric mean over seeds of the mean absolute error, with its "
+                "95% interval. Less is better. The errors are skewed, so all statistics are of "
+                "their logarithms."
+            )
+            pairs = (
+                "Each cell is the mean ratio of the errors over the same seeds, ARUN to the other "
+                "model, with its 95% interval. The ARUN is better where it is below 1. An interval "
+                "without 1 is bold, and starred where p is below 0.05 after Holm's correction for "
+                f"the {count} comparisons of the table."
+            )
         parts += [
             f"### {titled(str(task))}",
-            paragraph(f"Each cell is the mean over seeds +- half of its 95% interval ({scale})."),
+            paragraph(means + ideal),
             score_table(data, unit),
-            paragraph(
-                "Each cell is the mean difference ARUN minus the other model over the same seeds, "
-                f"with its 95% interval. The ARUN is better where it is {better} 0. An interval "
-                "without 0 is bold, and starred where p is below 0.05 after Holm's correction for "
-                f"the {differences.p_holm.size} comparisons of the table."
-            ),
+            paragraph(pairs),
             difference_table(differences, unit),
             "\n".join(verdict(differences, unit)),
         ]

@@ -128,12 +128,21 @@ def test_accuracies_at_each_coherence_average_to_the_whole():
         np.testing.assert_allclose((each[level] * count).sum() / count.sum(), whole, rtol=1e-12)
 
 
+def test_the_ideal_observer_is_who_sums_the_evidence():
+    task = cognitive.load("perceptual-decision", parameters={"test_size": 3000})
+    trials = task.test
+    evidence = (trials.inputs[..., 1] - trials.inputs[..., 2]).sum(0).numpy()
+    share = np.mean(np.sign(evidence) == trials.conditions["direction"].numpy())
+    # 4 standard errors of a share, and of which coherences were drawn
+    assert abs(share - cognitive.ideal_observer(task)) < 4 * np.sqrt(0.78 * 0.22 / 3000)
+
+
 def planted(difference: float) -> xr.DataArray:
     """Scores of five seeds, in which the ARUN differs from the others by what is given."""
     random = np.random.default_rng(0)
     drives, models = list(cognitive.DRIVES), list(cognitive.MODELS)
     seeds = random.normal(size=(1, 1, 5))
-    values = 0.5 + 0.1 * seeds + 1e-3 * random.normal(size=(len(drives), len(models), 5))
+    values = 0.5 + 0.02 * seeds + 1e-3 * random.normal(size=(len(drives), len(models), 5))
     values[:, models.index("arun")] += difference
     coords = {"drive": drives, "model": models, "seed": range(5)}
     return xr.DataArray(values, coords, ("drive", "model", "seed"))
@@ -149,7 +158,7 @@ def planted(difference: float) -> xr.DataArray:
     ],
 )
 def test_a_planted_difference_is_said(unit, difference, word):
-    found = cognitive.compare(planted(difference))
+    found = cognitive.compare(planted(difference), unit)
     lines = cognitive.verdict(found, unit)
     assert len(lines) == 4
     for line in lines:
@@ -159,15 +168,26 @@ def test_a_planted_difference_is_said(unit, difference, word):
 
 def test_what_does_not_differ_is_said_too():
     """Of 40 intervals of 95%, 2 have no 0 by chance, and more than 8 in one of 10,000 draws."""
-    found = cognitive.compare(planted(0.0))
+    found = cognitive.compare(planted(0.0), "accuracy")
     clear = cognitive.difference_table(found, "accuracy").count("**") // 2
     assert clear <= 8
     assert "\\*" not in cognitive.difference_table(found, "accuracy")
 
 
+def test_errors_are_compared_by_their_ratio():
+    data = planted(0.0)
+    around = xr.DataArray(np.exp([0.1, -0.1, 0.0, 0.05, -0.05]), dims="seed")
+    data.loc[{"model": "arun"}] = 3 * around * data.sel(model="gru")
+    found = cognitive.difference_table(cognitive.compare(data, "error"), "error")
+    assert "| **3.0 (2.7 to 3.3)**\\* |" in found.splitlines()[2]  # exp(ln 3 +- 2.78 * 0.035)
+    level = xr.full_like(data, 0.25) * xr.DataArray([1, 1, 1, 1, 16], dims="seed")
+    table = cognitive.score_table(level, "error")
+    assert "| clean | 0.44 (" in table  # 0.25 times the fifth root of 16
+
+
 def test_scores_that_are_all_equal_have_no_interval():
     equal = planted(0.0) * 0 + 1
-    found = cognitive.compare(equal)
+    found = cognitive.compare(equal, "accuracy")
     assert "| clean | 0.0 | 0.0 | 0.0 | 0.0 |" in cognitive.difference_table(found, "accuracy")
     assert "| clean | 100.0 | " in cognitive.score_table(equal, "accuracy")
     assert "different in 10 of the 10 conditions." in cognitive.verdict(found, "accuracy")[0]
