@@ -529,7 +529,7 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
 """What a file may say for an attribute, by its annotation or the beginning of that."""
 
 
-def check_type(name: str, value: object, field: dataclasses.Field[Any]) -> None:
+def check_type(name: str, value: object, field: dataclasses.Field[object]) -> None:
     """Check a value that was read from a file against the annotation of an attribute.
 
     Args:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar, get_type_hints, overload
+from typing import Any, NamedTuple, TypeAlias, TypeVar, get_type_hints, overload
 
 from torch import Tensor
 
-TYPES: dict[Any, str] = {
+Kind: TypeAlias = type[NamedTuple]
+TYPES: dict[object, str] = {
     Tensor: "Tensor",
     Tensor | None: "Tensor?",
     bool: "bool",
@@ -30,12 +31,12 @@ E = TypeVar("E")
 F = TypeVar("F")
 
 
-def fields(*kinds: Any) -> tuple[str, ...]:
+def fields(*kinds: Kind | NamedTuple) -> tuple[str, ...]:
     """Return the names of the fields of all kinds."""
     return tuple(itertools.chain.from_iterable(kind._fields for kind in kinds))
 
 
-def schema(*kinds: Any, results: int) -> str:
+def schema(*kinds: Kind, results: int) -> str:
     """Return the schema of an operation that takes the fields of all kinds.
 
     Example:
@@ -50,22 +51,22 @@ def schema(*kinds: Any, results: int) -> str:
 
 
 @overload
-def parse(values: Sequence[Any], a: type[A], /) -> tuple[A]: ...
+def parse(values: Sequence[object], a: type[A], /) -> tuple[A]: ...
 @overload
-def parse(values: Sequence[Any], a: type[A], b: type[B], /) -> tuple[A, B]: ...
+def parse(values: Sequence[object], a: type[A], b: type[B], /) -> tuple[A, B]: ...
 @overload
-def parse(values: Sequence[Any], a: type[A], b: type[B], c: type[C], /) -> tuple[A, B, C]: ...
+def parse(values: Sequence[object], a: type[A], b: type[B], c: type[C], /) -> tuple[A, B, C]: ...
 @overload
 def parse(
-    values: Sequence[Any], a: type[A], b: type[B], c: type[C], d: type[D], /
+    values: Sequence[object], a: type[A], b: type[B], c: type[C], d: type[D], /
 ) -> tuple[A, B, C, D]: ...
 @overload
 def parse(
-    values: Sequence[Any], a: type[A], b: type[B], c: type[C], d: type[D], e: type[E], /
+    values: Sequence[object], a: type[A], b: type[B], c: type[C], d: type[D], e: type[E], /
 ) -> tuple[A, B, C, D, E]: ...
 @overload
 def parse(
-    values: Sequence[Any],
+    values: Sequence[object],
     a: type[A],
     b: type[B],
     c: type[C],
@@ -74,7 +75,7 @@ def parse(
     f: type[F],
     /,
 ) -> tuple[A, B, C, D, E, F]: ...
-def parse(values: Sequence[Any], *kinds: Any) -> tuple[Any, ...]:
+def parse(values: Sequence[object], *kinds: Any) -> tuple[object, ...]:
     """The flat list as named tuples; the inverse of `join`."""
     rest = iter(values)
     found = tuple(kind._make(itertools.islice(rest, len(kind._fields))) for kind in kinds)
@@ -83,17 +84,17 @@ def parse(values: Sequence[Any], *kinds: Any) -> tuple[Any, ...]:
     return found
 
 
-def join(*groups: Iterable[Any]) -> tuple[Any, ...]:
+def join(*groups: Iterable[object]) -> tuple[Any, ...]:
     """Return all values of named tuples, one after another."""
     return tuple(itertools.chain(*groups))
 
 
-def named(*groups: Any) -> dict[str, Any]:
+def named(*groups: NamedTuple) -> dict[str, Any]:
     """Return all values of named tuples, by the names of their fields."""
     return dict(itertools.chain.from_iterable(group._asdict().items() for group in groups))
 
 
-def by_name(values: Mapping[str, Any], *kinds: Any) -> tuple[Any, ...]:
+def by_name(values: Mapping[str, object], *kinds: Kind) -> tuple[Any, ...]:
     """Return the flat list of the values of these names, None where there is none.
 
     Example:
@@ -105,7 +106,7 @@ def by_name(values: Mapping[str, Any], *kinds: Any) -> tuple[Any, ...]:
     return tuple(values.get(name) for name in fields(*kinds))
 
 
-def needed(values: Sequence[Any], which: Sequence[bool], *kinds: Any) -> dict[str, Any]:
+def needed(values: Sequence[object], which: Sequence[bool], *kinds: Kind) -> dict[str, Any]:
     """Return by name the values of the fields of all kinds that are needed."""
     triples = zip(fields(*kinds), values, which, strict=True)
     return {name: value for name, value, need in triples if need}

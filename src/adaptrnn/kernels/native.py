@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -184,7 +184,7 @@ def given(
     return x, weight_ih, weight_ih.new_zeros(size) if bias_ih is None else bias_ih
 
 
-def arrays(*groups: Any) -> dict[str, Tensor | None]:
+def arrays(*groups: NamedTuple) -> dict[str, Tensor | None]:
     """Return arrays for `run`: the tensors of named tuples, by name.
 
     With `weight_ih` what the operation calls currents is its input.

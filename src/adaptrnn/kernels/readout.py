@@ -117,7 +117,7 @@ def served(backend: str, readout: Readout, *tensors: Tensor | None) -> bool:
 # of the layer's tensors and of what is `TRAINED` of the readout.
 
 
-def with_gradient(*layer: Any) -> tuple[str, ...]:
+def with_gradient(*layer: flat.Kind | NamedTuple) -> tuple[str, ...]:
     """Names of the tensors whose gradients the operation of a layer computes.
 
     Args:
@@ -126,18 +126,18 @@ def with_gradient(*layer: Any) -> tuple[str, ...]:
     return (*flat.fields(*layer), *TRAINED)
 
 
-def count(*layer: Any) -> int:
+def count(*layer: flat.Kind) -> int:
     """How many results the operation of a layer has: loss, outputs and gradients."""
     return len(("loss", "outputs", *with_gradient(*layer)))
 
 
-def needs(readout: Readout, *layer: Any) -> list[bool]:
+def needs(readout: Readout, *layer: NamedTuple) -> list[bool]:
     """Whether the gradient of each tensor of `with_gradient` is wanted; the tuples themselves."""
     named = flat.named(*layer, readout)
     return native.needs([named[name] for name in with_gradient(*layer)])
 
 
-def results(readout: Readout, *layer: Any, needed: Sequence[bool]) -> tuple[Tensor, ...]:
+def results(readout: Readout, *layer: NamedTuple, needed: Sequence[bool]) -> tuple[Tensor, ...]:
     """Empty results of an operation; gradients that are not needed have no numbers."""
     named = flat.named(*layer, readout)
     like: Tensor = named["currents"]
@@ -149,7 +149,7 @@ def results(readout: Readout, *layer: Any, needed: Sequence[bool]) -> tuple[Tens
 def fused(
     operation: str,
     readout: Readout,
-    *layer: Any,
+    *layer: NamedTuple,
     arguments: Sequence[Any] = (),
     each: int,
     memory_budget: int,
@@ -191,7 +191,7 @@ def fused(
     return losses.sum().to(currents.dtype), scores, *gradients
 
 
-def differentiate(operation: Any, *kinds: Any, reference: Callable[..., Tensor]) -> None:
+def differentiate(operation: Any, *kinds: flat.Kind, reference: Callable[..., Tensor]) -> None:
     """Register the derivatives of an operation that computes a loss.
 
     Args:

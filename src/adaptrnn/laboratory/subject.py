@@ -91,10 +91,10 @@ class Subject:
         return self.task.batch(self.part(count), slice(None)).to(self.device)
 
     @torch.no_grad()
-    def inputs(self, count: int, model: Any = None) -> Tensor:
+    def inputs(self, count: int, model: nn.Module | None = None) -> Tensor:
         """Return the sequences (T, B, D) of test trials that the core reads."""
-        encoder = (self.model if model is None else model).encoder
-        return encoder(self.trials(count).inputs)
+        network: Any = self.model if model is None else model
+        return network.encoder(self.trials(count).inputs)
 
 
 def subject_of_run(run: Run, seed: int = 0, effort: float = 1.0) -> Subject:

@@ -7,7 +7,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from adaptrnn._error import InputError, bad
 from adaptrnn.tasks.task import Task
@@ -76,7 +75,7 @@ def load_file(name: str, parameters: Mapping[str, object]) -> Task:
         raise InputError(f"{name}: {error}.") from error
 
 
-def make_task(name: str, make: Callable[..., Any], parameters: Mapping[str, Any]) -> Task:
+def make_task(name: str, make: Callable[..., object], parameters: Mapping[str, object]) -> Task:
     """Return what a function returns, checked to be a task."""
     task = make(**parameters)
     if not isinstance(task, Task):
