@@ -13,6 +13,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from adaptrnn.classifier import Classifier, ConvEncoder, build_core
+from adaptrnn.kernels import flat
 from adaptrnn.kernels.triton import arun as arun_triton
 from adaptrnn.kernels.triton import device
 from adaptrnn.kernels.triton import gamma_rnn as gamma_triton
@@ -116,20 +117,28 @@ def test_a_step_by_the_triton_kernels_does_not_wait(model, monkeypatch):
     module, optimiser = module_for(model, backend="triton")
     # below the operation, on which torch would use its fake on this device
     x = torch.empty(5, 2, 6, device="meta")
-    size = [(5, 2, 6), (2, 6), (2, 6, 3), (6, 6), (3,), (3, 3), (3,), (2, 3), (2,)]
+    arun_size = [(6, 6), (3,), (3, 3), (3,), (2, 3), (2,)]
+    gamma_size = [(6, 6), (6,), (6,)]
+
+    def made(*sizes):
+        return [torch.empty(size, device="meta") for size in sizes]
+
     with NoWaiting():
         if model == "arun":
-            tensors = [torch.empty(shape, device="meta") for shape in size]
-            output, _, _, a, kept = arun_triton.forward(*tensors, False, 2, False, "tf32x3")
-            grads = (x, None, None)
-            rest = (output, a, kept, 2, False, [True] * 9, "tf32x3")
-            arun_triton.backward(*grads, *tensors, *rest)
+            kernels, first = arun_triton, made((5, 2, 6), (2, 6), (2, 6, 3))
+            plan = kernels.Plan(last_only=False, segment=2, keep=False, replay=False)
+            size, slopes, last = arun_size, kernels.Slopes(x, None, None), (2, False, False)
         else:
-            tensors = [
-                torch.empty(s, device="meta") for s in ((5, 2, 6), (2, 6), (6, 6), (6,), (6,))
-            ]
-            output, _, a = gamma_triton.forward(*tensors, False, True, "tf32x3")
-            gamma_triton.backward(x, None, *tensors, output, a, [True] * 5, "tf32x3")
+            kernels, first = gamma_triton, made((5, 2, 6), (2, 6))
+            plan = kernels.Plan(last_only=False, past=True, replay=False)
+            size, slopes, last = gamma_size, kernels.Slopes(x, None), (False,)
+        layer = flat.join(kernels.Inputs(*first), kernels.Weights(*made(*size)))
+        results, past = flat.parse(
+            kernels.forward(*layer, *plan, "tf32x3"), kernels.Results, kernels.Past
+        )
+        last = kernels.BackwardPlan(*last, [tensor is not None for tensor in layer])
+        rates = kernels.Rates(results.output)
+        kernels.backward(*flat.join(slopes, layer, rates, past, last), "tf32x3")
     # forward and backward a step; for each of three segments states and weights
     assert len(launched) == 10 + (6 if model == "arun" else 0)
     with NoWaiting():

@@ -160,8 +160,7 @@ class Target:
     def train(self, words: list[str]) -> None:
         """`adaptrnn train` up to the first step."""
 
-        def no_training(config, console, task, model, run, given):
-            run.start(config, task, model)
+        def no_training(config, console, task, model, run):
             return self.run
 
         def no_hub(*arguments):
@@ -169,7 +168,7 @@ class Target:
 
         with (
             tempfile.TemporaryDirectory() as folder,
-            mock.patch.object(training_module, "_train", no_training),
+            mock.patch.object(training_module, "_fit", no_training),
             mock.patch("adaptrnn.tasks.source.from_hub", no_hub),
         ):
             self.command(["train", *words, "--out", folder])

@@ -84,7 +84,7 @@ def _picture(folder: Path, name: str, draw: Callable[[], Figure]) -> str:
         The name of the file.
     """
     light = drawn(draw)
-    image = webp(light("png"), WIDTH)
+    image = webp(light("png"), PAGE_WIDTH)
     alone, vector = merge(light("svg"), light("svg")), None
     if alone is not None and len(alone) < len(image):
         vector = merge(light("svg"), drawn(draw, dark=True)("svg"))
@@ -95,7 +95,7 @@ def _picture(folder: Path, name: str, draw: Callable[[], Figure]) -> str:
     return file
 
 
-WIDTH = 900
+PAGE_WIDTH = 900
 """Pixels across an image: a page of the documentation is narrower."""
 
 
