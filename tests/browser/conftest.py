@@ -102,7 +102,7 @@ def picture():
         )
         page.set_viewport_size({"width": page.viewport_size["width"], "height": height})
         page.wait_for_timeout(500)
-        image = page.screenshot()
+        image = page.screenshot(timeout=180_000)  # a long page on a busy machine
         folder = os.environ.get("ADAPTRNN_SCREENSHOTS")
         if folder:
             Path(folder).mkdir(parents=True, exist_ok=True)
