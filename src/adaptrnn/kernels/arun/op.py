@@ -419,9 +419,10 @@ def _given(
     backend: str, inputs: Inputs, weights: Weights, *others: Tensor
 ) -> tuple[Inputs, Weights]:
     """What the operation is given: the input and its weights, or the currents made of them."""
-    rest = inputs.h0, inputs.g0, *others, *weights._replace(weight_ih=None, bias_ih=None)
-    made = native.given(backend, inputs.currents, weights.weight_ih, weights.bias_ih, *rest)
-    currents, weight_ih, bias_ih = made
+    rest, weight_ih, bias_ih = (*inputs, *others, *weights), weights.weight_ih, weights.bias_ih
+    currents, weight_ih, bias_ih = native.given(backend, inputs.currents, weight_ih, bias_ih, *rest)
+    if currents is inputs.currents and bias_ih is weights.bias_ih:
+        return inputs, weights
     weights = weights._replace(weight_ih=weight_ih, bias_ih=bias_ih)
     return inputs._replace(currents=currents), weights
 

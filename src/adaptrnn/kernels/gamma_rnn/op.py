@@ -425,20 +425,20 @@ def _given(
     backend: str, inputs: Inputs, weights: Weights, *others: Tensor
 ) -> tuple[Inputs, Weights]:
     """What the operation is given: the input and its weights, or the currents made of them."""
-    rest = inputs.h0, *others, *weights._replace(weight_ih=None, bias_ih=None)
-    made = native.given(backend, inputs.currents, weights.weight_ih, weights.bias_ih, *rest)
-    currents, weight_ih, bias_ih = made
+    rest, weight_ih, bias_ih = (*inputs, *others, *weights), weights.weight_ih, weights.bias_ih
+    currents, weight_ih, bias_ih = native.given(backend, inputs.currents, weight_ih, bias_ih, *rest)
+    if currents is inputs.currents and bias_ih is weights.bias_ih:
+        return inputs, weights
     weights = weights._replace(weight_ih=weight_ih, bias_ih=bias_ih)
     return inputs._replace(currents=currents), weights
 
 
 def _one_each(weights: Weights) -> Weights:
     """One gain and saturation a neuron, (N,), where all share one."""
-    n, s = (
-        None if value is None else value.expand(weights.weight_hh.shape[0])
-        for value in (weights.n, weights.s)
-    )
-    return weights._replace(n=n, s=s)
+    n, s, size = weights.n, weights.s, weights.weight_hh.shape[0]
+    if n is None or s is None or n.ndim == s.ndim == 1:
+        return weights
+    return weights._replace(n=n.expand(size), s=s.expand(size))
 
 
 def _check(inputs: Inputs, weights: Weights, nonlinearity: str, memory_budget: int) -> None:
