@@ -92,7 +92,8 @@ def orders_table(seen: xr.Dataset, found: xr.Dataset) -> str:
         rows.append(f"<tr><th>{mark}</th>{cells}</tr>")
     top = "".join(f"<th>{escape(text)}</th>" for text in head)
     body = "".join(rows)
-    table = f'<table class="adaptrnn-numbers"><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>'
+    table = f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody>"
+    table = f'<table class="adaptrnn-numbers">{table}</table>'
     # it scrolls on a narrow screen, so it can be reached by the keyboard
     named = 'class="adaptrnn-table" tabindex="0" role="group" aria-label="neurons under the drive"'
     return f"<div {named}>{table}</div>"
