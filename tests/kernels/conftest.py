@@ -10,7 +10,8 @@ import torch
 
 from adaptrnn.kernels import native
 
-sys.path.insert(0, str(Path(__file__).parent))  # for `flat_calls`
+# for `flat_calls`: a folder of its own, since `triton` next to this file is not the package
+sys.path.append(str(Path(__file__).with_name("calls")))
 
 
 @pytest.fixture(params=["avx512", "avx2", "portable"])
