@@ -45,6 +45,7 @@ def test_runs_and_items_that_are_missing_are_named(plan, folder, tmp_path):
     missing = collect_results(plan, folder, tmp_path, {"note": "mine"}, SOME)
     assert missing["psmnist gamma"] == "1 network not trained"
     assert "not evaluated under" in missing["table1"]  # of the one that is trained
+    assert str(folder) not in missing["table1"]  # results go to other machines
     assert missing["fig4-step"] == "none of the runs that it needs is there"  # no ARUN
     items, runs, manifest = read_results(tmp_path)
     # what needs no evaluation is there, and what needs no run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -70,7 +71,8 @@ def collect_results(
             known = [(planned.role, planned.variant, run) for planned, run in runs]
             data = combine(item, read_runs(item, known))
         except Exception as error:  # one figure must not take the others with it
-            missing[name] = f"{type(error).__name__}: {error}"
+            reason = str(error).replace(f"{folder}{os.sep}", "")  # results go to other machines
+            missing[name] = f"{type(error).__name__}: {reason}"
             continue
         if data is None:
             missing[name] = "none of the runs that it needs is there"
