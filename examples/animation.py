@@ -103,6 +103,7 @@ def _style(count: int) -> str:
         )
     still = ", ".join(f".at{k}" for k in range(count) if k != STILL)
     return f"""<style>
+svg {{ background: #fff }}
 text {{ font: 13px system-ui, sans-serif; fill: #333 }}
 .head {{ font-weight: 600; font-size: 14px }} .now {{ font-weight: 600 }}
 .axis {{ stroke: #999; stroke-width: 1 }} .on {{ fill: #888; opacity: .18 }}
@@ -110,7 +111,8 @@ polyline {{ fill: none; stroke-linejoin: round }} .thin {{ opacity: .35; stroke-
 .bold {{ stroke-width: 2.5 }} .arun {{ stroke: {colour("arun")} }} .relu {{ stroke: #666 }}
 text.arun, text.relu {{ stroke: none }} text.arun, circle.arun {{ fill: {colour("arun")} }}
 text.relu, circle.relu {{ fill: #666 }} {still} {{ opacity: 0 }}
-@media (prefers-color-scheme: dark) {{ text {{ fill: #ddd }} .axis {{ stroke: #777 }}
+@media (prefers-color-scheme: dark) {{ svg {{ background: #16181c }}
+text {{ fill: #ddd }} .axis {{ stroke: #777 }}
 .relu {{ stroke: #aaa }} text.relu, circle.relu {{ fill: #aaa }} }}
 @media (prefers-reduced-motion: no-preference) {{
 {"".join(moving)}}}
