@@ -28,13 +28,16 @@ STEPS, DIGITS = 20, 300
 LEAST = -math.log(10) * (DIGITS - 60) / STEPS  # below it the digits end
 
 
-def exact(network: torch.nn.Module, drive: float) -> np.ndarray:
+def exact(
+    network: torch.nn.Module, steps: int, drive: float | None = None, digits: int = DIGITS
+) -> np.ndarray:
     """All exponents from the product of all Jacobians in many digits, by Gram and Schmidt."""
     model = as_system(network, dtype=torch.float64)
-    z, current = model.start(), torch.full((1, model.neurons), drive, dtype=torch.float64)
-    with mpmath.workdps(DIGITS):
+    z = model.start()
+    current = None if drive is None else torch.full((1, model.neurons), drive).double()
+    with mpmath.workdps(digits):
         product = mpmath.matrix(first_frame(z, model.size, seed=0)[0].tolist())
-        for _ in range(STEPS):
+        for _ in range(steps):
             z, jacobian = model.jacobian(None, z, current)
             product = mpmath.matrix(jacobian[0].tolist()) * product
         basis, found = [], []
@@ -43,7 +46,7 @@ def exact(network: torch.nn.Module, drive: float) -> np.ndarray:
             for q in basis:
                 column = column - q * (q.T * column)[0]
             length = mpmath.norm(column)
-            found.append(float(mpmath.log(length) / STEPS) if length else -math.inf)
+            found.append(float(mpmath.log(length) / steps) if length else -math.inf)
             basis.append(column / length if length else column)
     return np.array(found)
 
@@ -85,7 +88,7 @@ def main() -> None:
         for name, (network, drive) in networks(seed).items():
             found = lyapunov(network, k=None, steps=STEPS, burn_in=0, drive=drive)
             value, told = found.lyapunov.values[0], found.resolved.values[0]
-            want = exact(network, drive)
+            want = exact(network, STEPS, drive)
             known = want > LEAST
             right = known & (np.abs(value - want) < 0.01)
             each = [(told & known & ~right).sum(), (told & right).sum(), (~told & right).sum()]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import runpy
+from pathlib import Path
 
 import mpmath
 import numpy as np
@@ -17,7 +19,6 @@ from adaptrnn.analysis.jacobian import jacobian_product
 from adaptrnn.analysis.lyapunov_exponent import (
     ConvergenceWarning,
     _Rounding,
-    first_frame,
     lyapunov,
 )
 from adaptrnn.analysis.system import as_system
@@ -29,25 +30,8 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-def exact(network, steps, drive=None, digits=900):
-    """All exponents from the product of all Jacobians in many digits, by Gram and Schmidt."""
-    model = as_system(network, dtype=torch.float64)
-    z = model.start()
-    current = None if drive is None else torch.full((1, model.neurons), drive).double()
-    with mpmath.workdps(digits):
-        product = mpmath.matrix(first_frame(z, model.size, seed=0)[0].tolist())
-        for _ in range(steps):
-            z, jacobian = model.jacobian(None, z, current)
-            product = mpmath.matrix(jacobian[0].tolist()) * product
-        basis, found = [], []
-        for i in range(model.size):
-            column = product[:, i]
-            for q in basis:
-                column = column - q * (q.T * column)[0]
-            length = mpmath.norm(column)
-            found.append(float(mpmath.log(length) / steps) if length else -math.inf)
-            basis.append(column / length if length else column)
-    return np.array(found)
+# all exponents from the product of all Jacobians, in as many digits as are asked for
+exact = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "resolved.py"))["exact"]
 
 
 @pytest.mark.parametrize("drive", [3.0, 10.0])
