@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: help reproduce test test-slow test-variants test-machines test-pythons test-slurm \
   test-browser first-picture test-triton triton-interpreted triton-compiled check format docs install wheel neurons cognitive \
-  sanitize arm64 mutants audit clean
+  sanitize test-amx test-gpu arm64 mutants audit clean
 
 help:
 	@echo "make reproduce     train, evaluate, analyse, draw, write report/index.html (minutes)"
@@ -19,6 +19,8 @@ help:
 	@echo "make test-slurm    the workflow on a one-node Slurm (root on Debian; installs it)"
 	@echo "make test-browser  explorer, site and report in a real browser (apt install chromium)"
 	@echo "make test-triton   the kernels for GPUs, interpreted and compiled; needs no GPU (minutes)"
+	@echo "make test-gpu      the tests that need an NVIDIA GPU"
+	@echo "make test-amx      the kernels' tests with AMX's products emulated (needs AVX-512)"
 	@echo "make check         format, lint, types, import rules, words of the pages; format: repair the format"
 	@echo "make docs          the documentation as a site, to site/, with report and notebooks"
 	@echo "make first-picture minutes from git clone to the first picture, in a new environment"
@@ -71,6 +73,10 @@ test-triton: $(INSTALLED)
 triton-interpreted:
 	OMP_NUM_THREADS=1 TRITON_INTERPRET=1 $(TRITON) \
 	  tests/kernels/triton/test_interpreted.py tests/kernels/triton/test_programs.py
+
+test-gpu: $(INSTALLED)
+	$(BIN)/python -m pip install -q -c constraints.txt triton
+	$(BIN)/python -m pytest -q -m gpu tests/test_gpu.py tests/kernels/triton/test_gpu.py
 
 triton-compiled:
 	OMP_NUM_THREADS=1 TRITON_CACHE_DIR=build/triton $(TRITON) tests/kernels/triton/test_compiled.py
@@ -148,13 +154,26 @@ SANITIZED = LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-n
 sanitize: $(INSTALLED)
 	$(BIN)/python -m pip install -q -c constraints.txt cmake ninja nanobind
 	PATH="$(abspath $(BIN)):$$PATH" cmake -S . -B build/sanitize -G Ninja -DADAPTRNN_SANITIZE=ON \
-	  -DPython_EXECUTABLE=$(abspath $(BIN)/python)
+	  -DADAPTRNN_EMULATE_AMX=ON -DPython_EXECUTABLE=$(abspath $(BIN)/python)
 	PATH="$(abspath $(BIN)):$$PATH" cmake --build build/sanitize
 	rm -rf $(SITE) && mkdir -p $(SITE) && cp -r src/adaptrnn $(SITE)/
 	cp build/sanitize/_cpu*.so $(SITE)/adaptrnn/kernels/
 	$(SANITIZED) -c 'from adaptrnn.kernels import native; print(native._module.__file__)' | grep $(SITE)
 	$(SANITIZED) -m pytest -q tests/kernels \
 	  -o pythonpath=$(SITE) -k "not thousand_calls and not compile" --timeout 1800
+
+# an editable install would put its own kernels before those of $(EMULATED)
+EMULATED = build/amx/site
+test-amx: $(INSTALLED)
+	$(BIN)/python -m pip install -q -c constraints.txt cmake ninja nanobind
+	PATH="$(abspath $(BIN)):$$PATH" cmake -S . -B build/amx -G Ninja -DADAPTRNN_EMULATE_AMX=ON \
+	  -DPython_EXECUTABLE=$(abspath $(BIN)/python)
+	PATH="$(abspath $(BIN)):$$PATH" cmake --build build/amx
+	rm -rf $(EMULATED) && mkdir -p $(EMULATED) && cp -r src/adaptrnn $(EMULATED)/
+	cp build/amx/_cpu*.so $(EMULATED)/adaptrnn/kernels/
+	OMP_NUM_THREADS=1 ADAPTRNN_INSTRUCTION_SET=amx \
+	  PYTHONPATH=$(EMULATED):$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
+	  $(BIN)/python -S -m pytest -q -n $(WORKERS) -o pythonpath=$(EMULATED) tests/kernels
 
 # needs g++-aarch64-linux-gnu and qemu-user
 ARM = aarch64-linux-gnu-g++ -std=c++17 -O2 -ffp-contract=fast -fno-math-errno -fno-trapping-math \

@@ -61,7 +61,7 @@ def test_errors_are_relative_to_float64(size):
 @pytest.mark.parametrize("size", SIZES)
 def test_the_kernels_are_the_same_network(size, monkeypatch):
     """By the reference in their place: the peer calls the operations as the others do."""
-    monkeypatch.setattr(bench_gpu, "OURS", {"triton, highest": "highest"})
+    monkeypatch.setattr(bench_gpu, "OURS", {"triton, highest": ("triton", "highest")})
     ours = bench.our_loss
     monkeypatch.setattr(bench_gpu, "our_loss", lambda *a, backend: ours(*a, backend="reference"))
     loops = bench_gpu.gradients_of(*bench_gpu.build("torch loop", size, CPU, torch.float64))
@@ -82,7 +82,7 @@ def test_a_failure_is_a_line_and_the_setting_is_restored(monkeypatch):
     for peer in bench_gpu.OURS:
         row = bench_gpu.measure(peer, SIZES[0], CPU, 0, None)
         assert row.failure == "CUDA out of memory." and "out of memory" in bench_gpu._line(row)
-    assert seen == ["highest", "high"] and torch.get_float32_matmul_precision() == before
+    assert seen == 2 * ["highest", "high"] and torch.get_float32_matmul_precision() == before
 
 
 def test_times_are_medians_of_events_on_a_gpu(monkeypatch):

@@ -36,7 +36,7 @@ TINY = TrainConfig(
 @pytest.mark.parametrize("terminal", [False, True])
 def test_it_says_what_is_trained_and_leaves_a_line_for_each_epoch(tmp_path, terminal):
     console = Console(file=io.StringIO(), force_terminal=terminal, width=200)
-    config = replace(TINY, epochs=2, out=tmp_path, backend="reference")
+    config = replace(TINY, epochs=2, out=tmp_path, backend="reference", accelerator="cpu")
     run = train(config, console=console)
     text = Text.from_ansi(console.file.getvalue()).plain
     parameters = sum(w.numel() for w in run.model().parameters())

@@ -391,7 +391,12 @@ def machine() -> Machine:
     except OSError:
         pass
     threads, sets = torch.get_num_threads(), native.instruction_sets()
-    names = {"avx512bf16": "AVX-512 with BF16", "avx512": "AVX-512", "avx2": "AVX2"}
+    names = {
+        "amx": "AVX-512 with BF16, and AMX",
+        "avx512bf16": "AVX-512 with BF16",
+        "avx512": "AVX-512",
+        "avx2": "AVX2",
+    }
     label = names.get(sets[0], sets[0]) if sets else "no kernels"
     one = torch.rand(2048, 2048)
     times = []

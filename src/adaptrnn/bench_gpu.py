@@ -24,6 +24,7 @@ from adaptrnn.bench import Loss, Size, layer_loss, loop_loss, matched_size, numb
 from adaptrnn.config import BenchConfig
 from adaptrnn.info import facts
 from adaptrnn.kernels import native
+from adaptrnn.kernels.triton import graph
 from adaptrnn.storage import write_json
 
 if TYPE_CHECKING:
@@ -34,8 +35,14 @@ REPORT_FORMAT = 1
 
 BATCHES = (1, 10, 100, 400)
 
-OURS = {"triton, highest": "highest", "triton, high": "high"}
-"""The kernels in both precisions: name of the peer, torch's setting."""
+OURS = {
+    "triton, highest": ("triton", "highest"),
+    "triton, high": ("triton", "high"),
+    "triton-graph, highest": ("triton-graph", "highest"),
+    "triton-graph, high": ("triton-graph", "high"),
+}
+"""The kernels, launched one by one and as a graph, in both precisions: name of the peer, the
+backend, torch's setting of the precision."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +91,7 @@ def build(
         loss, weights = layer_loss(size, kind, **width)
         used |= {f"layer {i}": weight for i, weight in enumerate(weights)}
     elif peer in OURS:
-        loss = our_loss(size, True, native.MEMORY_BUDGET, backend="triton")
+        loss = our_loss(size, True, native.MEMORY_BUDGET, backend=OURS[peer][0])
     else:
         loss = loop_loss(size, "compile" in peer)
     for tensor in used.values():
@@ -133,8 +140,9 @@ def measure(
         exact: loss and gradients in float64, or None for no errors.
     """
     before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(OURS.get(peer, "highest"))
+    torch.set_float32_matmul_precision(OURS.get(peer, ("", "highest"))[1])
     try:
+        idle = torch.cuda.memory_allocated(where) if where.type == "cuda" else 0
         loss, trained = build(peer, size, where)
 
         def forward() -> Tensor:
@@ -155,7 +163,6 @@ def measure(
         if where.type == "cuda":
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats(where)
-            idle = torch.cuda.memory_allocated(where)
             training()
             memory = torch.cuda.max_memory_allocated(where) - idle
         both = milliseconds(training, where, seconds)
@@ -165,6 +172,7 @@ def measure(
         return Row(peer, size, failure=lines[0][:500])
     finally:
         torch.set_float32_matmul_precision(before)
+        graph.clear()
         if where.type == "cuda":
             torch.cuda.empty_cache()
 
@@ -241,7 +249,8 @@ def run_bench_gpu(
             seconds = 0.0 if config.quick else config.seconds
             rows.append(measure(peer, size, where, seconds, exact))
             console.print(_line(rows[-1]), highlight=False, markup=False, soft_wrap=True)
+            if config.json is not None:
+                write_rows(config.json, found, rows)  # a run that is stopped keeps what it has
     if config.json is not None:
-        write_rows(config.json, found, rows)
         console.print(f"\nwritten: {config.json}", highlight=False, soft_wrap=True)
     return rows

@@ -77,8 +77,11 @@ def _bfloat16(sets: list[str]) -> str:
     """What precision="bf16" does here."""
     if not sets:
         return "no: products are in float32"
-    if sets[0] in native.BFLOAT16_SETS:
-        return f'instructions of {sets[0]}, for layers of precision="bf16"'
+    reason = native.no_amx()
+    name = sets[1] if sets[0] == "amx" and reason else sets[0]
+    if name in native.BFLOAT16_SETS:
+        without = "" if name == "amx" else f"; no AMX: {reason or 'another set was asked for'}"
+        return f'instructions of {name}, for layers of precision="bf16"{without}'
     return 'emulated, slower than float32, for layers of precision="bf16"'
 
 

@@ -49,6 +49,8 @@ def test_adaptation_index():
     assert index(5.0, 2.0) == (4 - 1) / (4 + 1)
     assert index(-1.0, 0.0) == (2 - 1) / (2 + 1)  # the sign of the response does not matter
     assert np.isnan(index(1.0, 1.0))
+    assert np.isnan(index(1.0 + 1e-7, 1.0 - 1e-7))  # the rounding of a float32 network
+    assert index(1.0 + 1e-5, 1.0) == 1
 
 
 def test_the_windows_are_those_of_the_definition():

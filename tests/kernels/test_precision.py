@@ -20,7 +20,7 @@ from adaptrnn.kernels.gamma_rnn.reference import ACTIVATIONS
 
 pytestmark = pytest.mark.skipif(native.why_not() is not None, reason="not built")
 
-SETS = ("avx512bf16", "avx512", "avx2", "portable")
+SETS = ("amx", "avx512bf16", "avx512", "avx2", "portable")
 HERE = [name for name in SETS if name in native.instruction_sets()]
 # N and G odd, even, smaller and larger than a vector; an odd number of samples; many tiles. There
 # are few steps, because over many of them roundings that fall differently lead to others.
@@ -31,6 +31,8 @@ SHAPES = [
     (6, 23, 10, 7),
     (6, 10, 100, 20),
     (3, 2, 400, 50),
+    (3, 20, 18, 33),
+    (3, 5, 9, 70),
 ]
 LARGE = 2**40
 # A rounding of an operand is up to 2^-8 = 4e-3 of it. The model makes the same roundings but where
@@ -291,11 +293,12 @@ def test_never_by_default(monkeypatch, arun_inputs):
         torch.set_float32_matmul_precision("high")
         assert same(everything(tensors, "auto"), plain)
         torch.set_float32_matmul_precision("medium")
-        fast = HERE[0] in native.BFLOAT16_SETS
+        fast = native.fast_bfloat16()
         assert same(everything(tensors, "auto"), short if fast else plain)
         assert same(everything(tensors, "float32"), plain)
         if fast:
-            monkeypatch.setenv("ADAPTRNN_INSTRUCTION_SET", HERE[1])
+            other = next(name for name in HERE if name not in native.BFLOAT16_SETS)
+            monkeypatch.setenv("ADAPTRNN_INSTRUCTION_SET", other)
             assert same(everything(tensors, "auto"), everything(tensors, "float32"))
     finally:
         torch.set_float32_matmul_precision(before)

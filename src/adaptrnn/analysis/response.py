@@ -10,7 +10,8 @@ before the step, jumps to an onset value, and relaxes to a steady value. Over th
     adaptation index (|jump| - |steady - q_0|) / (|jump| + |steady - q_0|), from -1 to 1:
                      1 adapts fully (the steady value is the baseline), 0 does not adapt,
                      -1 does not respond at first. For positive values the signal adapts,
-                     for negative ones it sensitises.
+                     for negative ones it sensitises. It is NaN where the signal moves less than
+                     float32 resolves.
 """
 
 from __future__ import annotations
@@ -168,6 +169,8 @@ def describe_step(
     steady = during.isel(time=slice(-max(1, length // 10), None)).mean("time")
     jump, left = onset - rest, steady - rest
     size = abs(jump) + abs(left)
+    # a difference of two numbers of float32 that is below their rounding is none
+    seen = size > 4 * np.finfo(np.float32).eps * (abs(rest) + abs(onset) + abs(steady))
     fitted = fit(np.arange(length, dtype=float), during, "exponential", "time", confidence)
     a, b, c = (fitted.value.sel(parameter=name, drop=True) for name in "abc")
     b_low = fitted.low.sel(parameter="b", drop=True)
@@ -177,7 +180,7 @@ def describe_step(
         "onset": onset,
         "jump": jump,
         "steady": steady,
-        "adaptation": xr.where(size > 0, (abs(jump) - abs(left)) / size.where(size > 0), np.nan),
+        "adaptation": (abs(jump) - abs(left)) / size.where(seen),
         "amplitude": a,
         "asymptote": c,
         "tau": 1 / b,

@@ -25,7 +25,7 @@ ON_GPU = ("triton", "triton-graph")
 
 PRECISIONS = ("auto", "float32", "bf16")
 
-BFLOAT16_SETS = ("avx512bf16",)
+BFLOAT16_SETS = ("amx", "avx512bf16")
 """The instruction sets that multiply bfloat16 numbers by instructions of their own."""
 
 MEMORY_BUDGET = 2**30
@@ -53,10 +53,19 @@ def why_not() -> str | None:
     return f"the native kernels were not built when adaptrnn was installed ({_missing})"
 
 
+def no_amx() -> str | None:
+    """Return None if AMX multiplies bfloat16 numbers here, else why it does not.
+
+    The system lets a process use AMX that has asked for it. This asks, once, as does the first call
+    whose products are of bfloat16.
+    """
+    return why_not() if _module is None else _module.no_amx() or None
+
+
 def instruction_sets() -> list[str]:
     """Return the instruction sets that this machine can run, the one in use first.
 
-    The environment variable ADAPTRNN_INSTRUCTION_SET ("avx512bf16", "avx512", "avx2" or
+    The environment variable ADAPTRNN_INSTRUCTION_SET ("amx", "avx512bf16", "avx512", "avx2" or
     "portable") asks for another than the best, for instance to get the same bits on two kinds of
     machine.
 
@@ -75,7 +84,8 @@ def bfloat16(precision: str, dtype: torch.dtype) -> bool:
 
     Args:
         precision: "float32" never rounds. "bf16" does, by an emulation of the same rounding where
-            the processor has no such instructions. "auto" does where it has them and
+            the processor has no such instructions. "auto" does where these are faster than float32
+            (`fast_bfloat16`) and
             ``torch.get_float32_matmul_precision()`` is "medium".
         dtype: of the tensors of the call; only products of float32 are rounded.
 
@@ -94,7 +104,21 @@ def bfloat16(precision: str, dtype: torch.dtype) -> bool:
         return False
     if precision == "bf16":
         return True
-    return _medium() and (_wanted() or "".join(_SETS[:1])) in BFLOAT16_SETS
+    return _medium() and fast_bfloat16()
+
+
+def fast_bfloat16() -> bool:
+    """Return whether products of bfloat16 are faster here than those of float32.
+
+    They are with AMX, and with AVX512-BF16 on AMD's processors. Intel's multiply bfloat16 numbers
+    without AMX more slowly than float32 (`docs/reference/benchmarks.md`).
+    """
+    wanted = _wanted()
+    if wanted:
+        return wanted in BFLOAT16_SETS
+    if _module is None or not _SETS or _SETS[0] not in BFLOAT16_SETS:
+        return False
+    return no_amx() is None or not _module.intel()
 
 
 def _medium() -> bool:

@@ -27,9 +27,9 @@ def captured(monkeypatch):
         return replay, results
 
     monkeypatch.setattr(graph, "_capture", capture)
-    graph._graph.cache_clear()
+    graph.clear()
     yield made
-    graph._graph.cache_clear()
+    graph.clear()
 
 
 def loop(x, y, scale, needed, precision):

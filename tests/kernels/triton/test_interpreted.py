@@ -381,7 +381,7 @@ def test_a_graph_gives_what_the_loop_gives(monkeypatch, arun_inputs, gamma_input
         return lambda: [r.copy_(n) for r, n in zip(results, function(), strict=True)], results
 
     monkeypatch.setattr(graph, "_capture", capture)
-    graph._graph.cache_clear()
+    graph.clear()
     for function, exact in ((arun, arun_inputs(4, 2, 5, 3)), (gamma_rnn, gamma_inputs(4, 2, 5))):
         for shift in (0.0, 0.5):
             found = []
@@ -391,4 +391,4 @@ def test_a_graph_gives_what_the_loop_gives(monkeypatch, arun_inputs, gamma_input
                 found.append((value, *torch.autograd.grad(value, tensors)))
             assert all(torch.allclose(a, b, rtol=1e-5) for a, b in zip(*found, strict=True))
     assert len(captured) == 4  # forward and backward of each
-    graph._graph.cache_clear()
+    graph.clear()

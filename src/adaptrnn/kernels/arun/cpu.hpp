@@ -48,11 +48,27 @@ template <class M> int block_width(int lanes) {
 // Enough samples to fill blocks and to use the recurrent weights several times a step, few enough
 // that a step's states stay in the cache and the whole past of a tile in memory.
 template <class M> int tile_samples(const Arun<typename M::T>& a) {
-  const int wanted = (400 * M::numbers + a.size - 1) / a.size;
+  const int lanes = M::tiles ? 3200 : 400 * M::numbers;
+  const int wanted = (lanes + a.size - 1) / a.size;
   int most = wanted < 4 ? 4 : wanted > 16 ? 16 : wanted;
   while (most > 1 && double(most) * a.size * a.units > 2.5e5) --most;
   return most;
 }
+
+// The tiles of a square of units, two to a word: `high` of `rows` rows by `parts` of `depth` words.
+struct Grid {
+  int parts, depth, rows, high;
+  explicit Grid(int words)
+      : parts(parts_of(words)), depth(words / parts), rows(2 * depth <= 16 ? 2 * depth : depth),
+        high(2 * words / rows) {}
+  int columns() const { return 2 * parts * 16; }
+  // where in a row of `columns` numbers that of a unit is: a tile has the first or the second
+  // numbers of its words
+  int column(int unit) const {
+    const int word = unit / 2;
+    return (2 * (word / depth) + unit % 2) * 16 + word % depth;
+  }
+};
 
 template <class M> struct Packed {
   using T = typename M::T;
@@ -89,6 +105,16 @@ void pack_units(int units, int most, const typename M::T* w, bool transposed,
     if (i >= units || j >= units) return typename M::T(0);
     return transposed ? w[size_t(j) * units + i] : w[size_t(i) * units + j];
   };
+  if constexpr (M::tiles) {
+    // [tile of rows][tile of words][row of the tile][word of the tile]
+    const Grid grid(words<M>(units));
+    for (int i = 0; i < grid.high; ++i)
+      for (int k = 0; k < grid.parts; ++k)
+        for (int row = i * grid.rows; row < (i + 1) * grid.rows; ++row)
+          for (int word = k * grid.depth; word < (k + 1) * grid.depth; ++word)
+            *packed++ = M::word(at(row, 2 * word), at(row, 2 * word + 1));
+    return;
+  }
   const Split rows(words<M>(units), most / M::numbers);
   for (int b = 0; b < rows.parts; ++b)
     for (int j = 0; j < units; j += M::numbers)
@@ -156,11 +182,12 @@ template <class M, int P> struct Tile {
   Packed<M> w;
   int samples, units, states, lanes, blocks, padded;  // states: words of the units
   Split rows, sides;
+  Grid grid;  // for tiles only, as `inner`: the arguments of tanh of a block
   bool keep_all;
   int slots;
   int steps_in_sums;
   size_t slot_size, state_size;
-  T *past, *kept, *sums, *dh, *dg, *sum_gg, *sum_small, *mask;
+  T *past, *kept, *sums, *inner, *dh, *dg, *sum_gg, *sum_small, *mask;
   T* da;
   Word *dz, *rounded, *left, *right;
   Outer<M> outer;
@@ -179,6 +206,7 @@ template <class M, int P> struct Tile {
         padded(blocks * wide),
         rows(states, R),
         sides(units, kSide),
+        grid(states),
         head(c_.head, c_.time, c_.size, samples_),
         leak(c_.alpha, c_.size, lanes, padded) {
     keep_all = c.past || (c.mode == Mode::fused && c.segment >= c.time);
@@ -196,6 +224,7 @@ template <class M, int P> struct Tile {
     kept = c.mode == Mode::fused && !keep_all ? arena.take<T>(state_size * kept_states) : nullptr;
     sums = arena.take<T>(size_t(samples) * panels.pitch);
     rounded = K > 1 ? arena.take<Word>(size_t(samples) * words<M>(c.size)) : nullptr;
+    inner = M::tiles ? arena.take<T>(size_t(states) * K * wide) : nullptr;
     leak.layout(arena, c.leaks, c.mode != Mode::forward);
     if (c.mode == Mode::forward) return;
     dh = arena.take<T>(padded);
@@ -205,12 +234,18 @@ template <class M, int P> struct Tile {
     dz = arena.take<Word>(size_t(states) * wide * kGroup);
     left = right = nullptr;
     if (K > 1) left = arena.take<Word>(size_t(states) * wide * kGroup);
-    if (K > 1) right = arena.take<Word>(size_t(states) * wide * kGroup);
-    sum_gg = arena.take<T>(size_t(units) * units * L);
+    if (K > 1)
+      right = arena.take<Word>(size_t(M::tiles ? grid.columns() / 2 : states) * wide * kGroup);
+    sum_gg = arena.take<T>(units_in_sum());
     sum_small = arena.take<T>(size_t(states) * K * 4 * L + 2 * L);
     input.layout(arena, c.input, c.size);
     outer.layout(arena, panels, kChunk * samples);
     head.layout(arena);
+  }
+
+  // numbers of the sum for the gradient of W_gg
+  size_t units_in_sum() const {
+    return M::tiles ? size_t(states) * K * grid.columns() : size_t(units) * units * L;
   }
 
   Slot<M> slot(int k) const {
@@ -229,7 +264,8 @@ template <class M, int P> struct Tile {
     for (int lane = 0; lane < lanes; ++lane, from += units) {
       Word* column = to + size_t(lane / wide) * states * wide + lane % wide;
       for (int i = 0; i < states; ++i)
-        column[size_t(i) * wide] = M::word(from[i * K], i * K + 1 < units ? from[i * K + 1] : 0);
+        column[size_t(i) * wide] = M::word(i * K < units ? from[i * K] : 0,
+                                           i * K + 1 < units ? from[i * K + 1] : 0);
     }
   }
   void export_units(const Word* from, T* to) const {
@@ -293,6 +329,40 @@ template <class M, int P> struct Tile {
     }
   }
 
+  // The product of W_gg, packed, with words of units of a block, [word][lane].
+  ADAPTRNN_INLINE void tiles_of_units(const Word* packed, const Word* from, T* to) const {
+#if defined(ADAPTRNN_AMX)
+    for (int i = 0; i < grid.high; ++i) {
+      const Word* weights = packed + size_t(i) * grid.rows * states;
+      amx::multiply<P>(
+          grid.parts, false, [=](int k) { return weights + k * grid.rows * grid.depth; }, grid.depth,
+          [=](int k, int p) { return from + size_t(k) * grid.depth * wide + p * L; }, wide,
+          to + size_t(i) * grid.rows * wide, wide);
+    }
+#endif
+  }
+  // all rows by tiles
+  ADAPTRNN_INLINE void unit_tiles(const Word* g_before, Word* g, const Vec<T> (&a)[P],
+                                  Vec<T> (&n)[P], Vec<T> (&s)[P]) const {
+    tiles_of_units(w.gg, g_before, inner);
+    const T* z = inner;
+    for (int i = 0; i < states; ++i, z += K * wide, g += wide) {
+      const Vec<T> wa = splat(w.ag[i * K]), b = splat(w.bg[i * K]);
+      const Vec<T> wa_ = splat(w.ag[i * K + K - 1]), b_ = splat(w.bg[i * K + K - 1]);
+#pragma GCC unroll 5
+      for (int p = 0; p < P; ++p) {
+        const Vec<T> x = load<T>(z + p * L) + (wa * a[p] + b);
+        const Vec<T> y = load<T>(z + (K - 1) * wide + p * L) + (wa_ * a[p] + b_);
+        const typename M::V word = M::of(M::tanh(x), M::tanh(y));
+        M::store(g + p * L, word);
+        n[p] += splat(w.gn[i * K]) * M::first(word);
+        s[p] += splat(w.gs[i * K]) * M::first(word);
+        n[p] += splat(w.gn[i * K + K - 1]) * M::second(word);
+        s[p] += splat(w.gs[i * K + K - 1]) * M::second(word);
+      }
+    }
+  }
+
   // one step of one block
   void forward_block(const Word* g_before, Word* g, const T* a_, T* n_, T* s_, T* h_) const {
     Vec<T> a[P], n[P], s[P];
@@ -301,7 +371,8 @@ template <class M, int P> struct Tile {
       n[p] = splat(c.bias_gc[0]);
       s[p] = splat(c.bias_gc[1]);
     }
-    for (int b = 0; b < rows.parts; ++b) {
+    if constexpr (M::tiles) unit_tiles(g_before, g, a, n, s);
+    else for (int b = 0; b < rows.parts; ++b) {
       const int i = rows.begin(b);
       switch (rows.begin(b + 1) - i) {
         case 1: unit_rows<1>(i, g_before, g, a, n, s); break;
@@ -319,6 +390,12 @@ template <class M, int P> struct Tile {
     }
   }
 
+  ADAPTRNN_INLINE void shape_for_units() const {
+#if defined(ADAPTRNN_AMX)
+    if constexpr (M::tiles) amx::configure(grid.rows, grid.depth);
+#endif
+  }
+
   void forward_step(int t, int first, const Slot<M>& before, const Slot<M>& now) const {
     product<M>(panels, samples, operands<M>(samples, c.size, before.h, rounded), w.hh, sums);
     const size_t at = size_t(t) * c.batch + first;
@@ -326,6 +403,7 @@ template <class M, int P> struct Tile {
       add_current(c.input, w.ih, c.currents, c.size, at + s, sums + size_t(s) * panels.pitch,
                   now.a + size_t(s) * c.size);
     for (int lane = lanes; lane < padded; ++lane) now.a[lane] = 0;
+    shape_for_units();
     for (int b = 0; b < blocks; ++b) {
       const size_t g = size_t(b) * states * wide, l = size_t(b) * wide;
       forward_block(before.g + g, now.g + g, now.a + l, now.n + l, now.s + l, now.h + l);
@@ -419,7 +497,8 @@ template <class M, int P> struct Tile {
     for (int p = 0; p < P; ++p) store<T>(da + lane + p * L, da_[p]);
     d = dg + size_t(b) * states * K * wide;
     const Word* past_g = before.g + size_t(b) * states * wide;  // read next; in no cache yet
-    for (int k = 0; k < rows.parts; ++k) {
+    if constexpr (M::tiles) tiles_of_units(w.gg_t, z, d);
+    else for (int k = 0; k < rows.parts; ++k) {
       const int i = rows.begin(k);
       const Word* soon = past_g + k % P * L;
       switch (rows.begin(k + 1) - i) {
@@ -442,6 +521,41 @@ template <class M, int P> struct Tile {
           const auto x = M::load(from + p * L), y = M::load(from + (p + K - 1) * L);
           M::store(to + p / K * L, k ? M::seconds(x, y) : M::firsts(x, y));
         }
+  }
+
+  // Words of units, [word][lane], as rows of columns: what is summed over lanes meets in a word.
+  // [block][pair of vectors][tile of columns][lane][column]
+  void columns_of_units(int count, const Word* from, Word* to) const {
+#if defined(ADAPTRNN_AMX)
+    for (int b = 0; b < count; ++b, from += size_t(states) * wide)
+      for (int p = 0; p < P; p += 2)
+        for (int k = 0; k < grid.parts; ++k, to += 2 * 16 * L) {
+          typename M::V x[16] = {}, y[16] = {};
+          for (int word = 0; word < grid.depth; ++word) {
+            const Word* at = from + size_t(k * grid.depth + word) * wide + p * L;
+            x[word] = M::load(at), y[word] = M::load(at + L);
+          }
+          amx::transpose(x);
+          amx::transpose(y);
+          for (int lane = 0; lane < L; ++lane) {
+            M::store(to + lane * 16, M::firsts(x[lane], y[lane]));
+            M::store(to + 16 * L + lane * 16, M::seconds(x[lane], y[lane]));
+          }
+        }
+#endif
+  }
+  template <int W> ADAPTRNN_INLINE void gradient_tiles(int count, int first) {
+#if defined(ADAPTRNN_AMX)
+    const size_t pairs = P / 2, block = size_t(states) * wide, columns = grid.columns();
+    for (int i = 0; i < grid.high; ++i) {
+      const Word* beside = left + size_t(i) * grid.rows * (wide / 2);
+      amx::multiply<W>(
+          int(count * pairs), true,
+          [=](int k) { return beside + k / pairs * block + k % pairs * L; }, wide / 2,
+          [=](int k, int w) { return right + k * columns * L + (first + w) * 16 * L; }, 16,
+          sum_gg + size_t(i) * grid.rows * columns + first * 16, columns);
+    }
+#endif
   }
 
   template <int I, int J>
@@ -482,6 +596,17 @@ template <class M, int P> struct Tile {
   }
   // the gradient of W_gg: sum_gg[i][j] += dz[i] g_before[j], lane by lane, over `count` blocks
   void gradient_of_units(int count, const Word* z, const Word* g) {
+#if defined(ADAPTRNN_AMX)
+    if constexpr (M::tiles) {
+      words_of_lanes(count, z, left);
+      columns_of_units(count, g, right);
+      amx::configure(grid.rows, 16);
+      int first = 0;
+      for (; first + 4 <= 2 * grid.parts; first += 4) gradient_tiles<4>(count, first);
+      if (first < 2 * grid.parts) gradient_tiles<2>(count, first);
+      return;
+    }
+#endif
     if constexpr (K > 1) {
       words_of_lanes(count, z, left);
       words_of_lanes(count, g, right);
@@ -508,7 +633,11 @@ template <class M, int P> struct Tile {
   void flush(Gradients<T> out) {
     const Small small(out.small, c);
     const T* from = sum_gg;
-    for (int p = 0; p < sides.parts; ++p)
+    if constexpr (M::tiles) {
+      for (int i = 0; i < units; ++i)
+        for (int j = 0; j < units; ++j)
+          small.gg[size_t(i) * units + j] += from[size_t(i) * grid.columns() + grid.column(j)];
+    } else for (int p = 0; p < sides.parts; ++p)
       for (int q = 0; q < sides.parts; ++q)
         for (int i = sides.begin(p); i < sides.begin(p + 1); ++i)
           for (int j = sides.begin(q); j < sides.begin(q + 1); ++j, from += L)
@@ -528,7 +657,7 @@ template <class M, int P> struct Tile {
     clear();
   }
   void clear() {
-    std::memset(sum_gg, 0, sizeof(T) * units * units * L);
+    std::memset(sum_gg, 0, sizeof(T) * units_in_sum());
     std::memset(sum_small, 0, sizeof(T) * (4 * states * K + 2) * L);
     input.clear();
     leak.clear();
@@ -540,6 +669,7 @@ template <class M, int P> struct Tile {
     const T* slopes = leak ? leak.scaled : dh;
     for (int b = 0; b < blocks; b += kGroup) {
       const int count = blocks - b < kGroup ? blocks - b : kGroup;
+      shape_for_units();
       for (int k = 0; k < count; ++k)
         backward_block(b + k, before, now, slopes, dz + size_t(k) * states * wide);
       gradient_of_units(count, dz, before.g + size_t(b) * states * wide);
@@ -697,6 +827,9 @@ template <class M> size_t past_numbers(const Arun<typename M::T>& a, int samples
 template <class M>
 void run(const Arun<typename M::T>& a, const char* packed, char* workspace, typename M::T* past,
          int first, int samples, Gradients<typename M::T> out) {
+#if defined(ADAPTRNN_AMX)
+  const amx::InUse in_use;
+#endif
   with_tile<M>(a, samples, [&](auto& tile) { tile.run(packed, workspace, past, first, out); });
 }
 

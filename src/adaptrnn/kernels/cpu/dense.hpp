@@ -3,6 +3,7 @@
 // stored: `Single` or `Pair`.
 #pragma once
 
+#include "amx.hpp"
 #include "word.hpp"
 
 namespace adaptrnn {
@@ -38,7 +39,7 @@ void pack_weight(const Panels<typename M::T>& c, const typename M::T* weight, bo
     return transposed ? weight[size_t(j) * c.size + column] : weight[size_t(column) * c.depth + j];
   };
   for (int panel = 0; panel < c.count(); ++panel)
-    for (int j = 0; j < c.depth; j += M::numbers)
+    for (int j = 0; j < words<M>(c.depth) * M::numbers; j += M::numbers)
       for (int column = c.first(panel); column < c.first(panel + 1); ++column, ++packed)
         *packed = M::word(at(j, column), at(j + 1, column));
 }
@@ -96,6 +97,20 @@ template <class M, int W>
 void product_groups(const Panels<typename M::T>& c, int samples, const typename M::Word* in,
                     const typename M::Word* packed, bool more, typename M::T* out) {
   const int size = words<M>(c.depth);
+#if defined(ADAPTRNN_AMX)
+  if constexpr (M::tiles) {
+    constexpr int L = kLanes<typename M::T>;
+    const int parts = parts_of(size), depth = size / parts;
+    for (int s = 0; s < samples; s += 16) {
+      amx::configure(samples - s < 16 ? samples - s : 16, depth);
+      amx::multiply<W>(
+          parts, more, [=](int k) { return in + size_t(s) * size + k * depth; }, size,
+          [=](int k, int w) { return packed + (size_t(k) * depth * W + w) * L; }, W * L,
+          out + size_t(s) * c.pitch, c.pitch);
+    }
+    return;
+  }
+#endif
   const Split groups(samples, kMaxSamples);
   // several groups share a piece of a panel that stays in the first-level cache
   const int step = groups.parts == 1 ? size : 64;
@@ -148,7 +163,7 @@ template <class M> struct Outer {
 
   void layout(Arena& arena, const Panels<T>& panels, int capacity_) {
     c = &panels;
-    capacity = words<M>(capacity_);
+    capacity = M::tiles ? 16 * parts_of(words<M>(capacity_)) : words<M>(capacity_);
     rows = 0;
     left = arena.take<Word>(size_t(capacity) * panels.depth);
     right = arena.take<Word>(size_t(capacity) * panels.pitch);
@@ -183,13 +198,18 @@ template <class M> struct Outer {
     both(r0, r, r1);
     add(l1, r1);
   }
-  // left is stored [block of rows of `out`][row][i in block], right [panel][row][column]
+  // left is stored [block of rows of `out`][row][i in block], for tiles [i][row]; right
+  // [panel][row][column]
   void add(const Word* l, const Word* r) {
-    const int whole = c->depth / high * high, rest = c->depth - whole;
-    for (int i = 0; i < whole; i += high)
-      std::memcpy(left + size_t(capacity) * i + size_t(rows) * high, l + i, sizeof(Word) * high);
-    for (int k = 0; k < rest; ++k)
-      left[size_t(capacity) * whole + size_t(rows) * rest + k] = l[whole + k];
+    if constexpr (M::tiles) {
+      for (int i = 0; i < c->depth; ++i) left[size_t(capacity) * i + rows] = l[i];
+    } else {
+      const int whole = c->depth / high * high, rest = c->depth - whole;
+      for (int i = 0; i < whole; i += high)
+        std::memcpy(left + size_t(capacity) * i + size_t(rows) * high, l + i, sizeof(Word) * high);
+      for (int k = 0; k < rest; ++k)
+        left[size_t(capacity) * whole + size_t(rows) * rest + k] = l[whole + k];
+    }
     for (int p = 0; p < c->count(); ++p) {
       const int first = c->first(p), wide = c->first(p + 1) - first;
       const int real = c->size - first < wide ? c->size - first : wide;
@@ -224,6 +244,22 @@ template <class M> struct Outer {
   }
   template <int W> void flush_panel(int first, T* out) {
     const Word* r = right + size_t(capacity) * first;
+#if defined(ADAPTRNN_AMX)
+    if constexpr (M::tiles) {
+      const int parts = parts_of(rows);
+      std::memset(right + size_t(capacity) * first + size_t(rows) * W * kLanes<T>, 0,
+                  sizeof(Word) * size_t(16 * parts - rows) * W * kLanes<T>);
+      for (int i = 0; i < c->depth; i += 16) {
+        if (i == 0 || i + 16 > c->depth) amx::configure(c->depth - i < 16 ? c->depth - i : 16, 16);
+        const Word* l = left + size_t(capacity) * i;
+        amx::multiply<W>(
+            parts, true, [=](int k) { return l + 16 * k; }, capacity,
+            [=](int k, int w) { return r + size_t(16 * k * W + w) * kLanes<T>; }, W * kLanes<T>,
+            out + size_t(i) * c->pitch + first, c->pitch);
+      }
+      return;
+    }
+#endif
     for (int i = 0; i < c->depth; i += high) {
       const Word* l = left + size_t(capacity) * i;
       T* to = out + size_t(i) * c->pitch + first;
@@ -250,6 +286,9 @@ template <class M> struct Outer {
         add_pair(zero, zero + c->size);
         odd = false;
       }
+    if constexpr (M::tiles)
+      for (int i = 0; i < c->depth; ++i)
+        for (int k = rows; k < 16 * parts_of(rows); ++k) left[size_t(capacity) * i + k] = 0;
     for (int p = 0; p < c->count(); ++p) {
       const int first = c->first(p);
       switch (c->width(p)) {

@@ -6,7 +6,9 @@
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <initializer_list>
 #include <stdexcept>
 #include <string>
@@ -16,6 +18,12 @@
 #include "problem.hpp"
 #include "threads.hpp"
 
+#if defined(ADAPTRNN_AMX)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 namespace nb = nanobind;
 
 namespace adaptrnn {
@@ -23,12 +31,90 @@ namespace {
 
 using Array = nb::ndarray<nb::c_contig, nb::device::cpu>;
 
+#if defined(ADAPTRNN_X86)
+bool has_avx512() {
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+         __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+}
+#endif
+
+// What AMX's kernels do with numbers that are not bfloat16.
+const Table& amx_base() {
+#if defined(ADAPTRNN_AVX512BF16)
+  if (__builtin_cpu_supports("avx512bf16")) return avx512bf16::table;
+#endif
+#if defined(ADAPTRNN_X86)
+  return avx512::table;
+#else
+  return portable::table;
+#endif
+}
+
+bool intel() {
+#if defined(ADAPTRNN_X86)
+  __builtin_cpu_init();
+  return __builtin_cpu_is("intel");
+#else
+  return false;
+#endif
+}
+
+// Why AMX is not here, or nothing; whether it may be used is another matter.
+std::string amx_missing() {
+#if !defined(ADAPTRNN_AMX)
+  return "the kernels were built without it";
+#elif defined(ADAPTRNN_EMULATE_AMX)
+  return has_avx512() ? "" : "the processor lacks AVX-512";
+#else
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  const unsigned tile = 1u << 24, bf16 = 1u << 22;
+  const bool known = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & tile) && (d & bf16);
+  if (!known || !has_avx512() || !__builtin_cpu_supports("avx512bf16"))
+    return "the processor lacks it";
+  unsigned low = 0, high = 0;  // the registers that the system keeps for a process
+  asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  return (low >> 17 & 3) == 3 ? "" : "the system does not know it";
+#endif
+}
+
+// Why AMX cannot be used, or nothing. The system lets a process use it that has asked: once, and not
+// before products of bfloat16 are wanted, since signals then need larger stacks.
+const std::string& no_amx() {
+  static const std::string reason = [] {
+    const std::string known = amx_missing();
+    if (!known.empty()) return known;
+#if defined(ADAPTRNN_AMX) && !defined(ADAPTRNN_EMULATE_AMX)
+    const long request = 0x1023, tile_data = 18;  // ARCH_REQ_XCOMP_PERM
+    if (syscall(SYS_arch_prctl, request, tile_data) != 0)
+      return std::string("the system does not permit it: ") + std::strerror(errno);
+#endif
+    return std::string();
+  }();
+  return reason;
+}
+
+// The products of bfloat16 by AMX, all else as without it.
+const Table& amx_table() {
+#if defined(ADAPTRNN_AMX)
+  static const Table joined = [] {
+    Table table = amx_base();
+    table.name = amx::table.name;
+    table.arun_bfloat16 = amx::table.arun_bfloat16;
+    table.rnn_bfloat16 = amx::table.rnn_bfloat16;
+    return table;
+  }();
+  return joined;
+#else
+  return portable::table;
+#endif
+}
+
 std::vector<const Table*> tables() {
   std::vector<const Table*> found;
 #if defined(ADAPTRNN_X86)
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl")) {
+  if (has_avx512()) {
+    if (amx_missing().empty()) found.push_back(&amx_table());
 #if defined(ADAPTRNN_AVX512BF16)
     if (__builtin_cpu_supports("avx512bf16")) found.push_back(&avx512bf16::table);
 #endif
@@ -47,9 +133,16 @@ std::vector<std::string> instruction_sets() {
   return names;
 }
 
-const Table& choose(const std::string& name) {
-  for (const Table* table : tables())
-    if (name.empty() || name == table->name) return *table;
+// Without a name the best; AMX only where its own products are wanted and the system permits it.
+const Table& choose(const std::string& name, bool bfloat16 = false) {
+  for (const Table* table : tables()) {
+    if (!name.empty() && name != table->name) continue;
+    if (bfloat16 && table == &amx_table() && !no_amx().empty()) {
+      if (name.empty()) continue;
+      throw std::invalid_argument("instruction set " + name + ": " + no_amx());
+    }
+    return *table;
+  }
   throw std::invalid_argument("instruction set " + name + ": not one that this machine runs");
 }
 
@@ -250,7 +343,7 @@ void arun_as(const Kernel<T, Arun<T>>& kernel, Arrays& arrays, Mode mode, int se
 void arun(const std::string& mode, const nb::dict& dict, int segment, bool bfloat16, int threads,
           const std::string& instruction_set) {
   Arrays arrays(dict);
-  const Table& table = choose(instruction_set);
+  const Table& table = choose(instruction_set, bfloat16);
   if (arrays.is_double("weight_hh"))
     arun_as<double>(table.arun_double, arrays, as_mode(mode), segment, threads);
   else
@@ -309,7 +402,7 @@ void rnn_as(const Kernel<T, Rnn<T>>& kernel, Arrays& arrays, Mode mode, int nonl
 void rnn(const std::string& mode, int nonlinearity, const nb::dict& dict, int segment, bool bfloat16,
          int threads, const std::string& instruction_set) {
   Arrays arrays(dict);
-  const Table& table = choose(instruction_set);
+  const Table& table = choose(instruction_set, bfloat16);
   if (arrays.is_double("weight_hh"))
     rnn_as<double>(table.rnn_double, arrays, as_mode(mode), nonlinearity, segment, threads);
   else
@@ -335,7 +428,7 @@ std::pair<int64_t, int64_t> arun_past(int time, int batch, int size, int units, 
                                       bool leaks, bool is_double, bool bfloat16,
                                       const std::string& instruction_set) {
   if (units < 1) throw std::invalid_argument("sizes must be at least 1");
-  const Table& table = choose(instruction_set);
+  const Table& table = choose(instruction_set, bfloat16);
   Arun<double> p = {};
   Arun<float> q = {};
   p.units = q.units = units;
@@ -347,7 +440,7 @@ std::pair<int64_t, int64_t> arun_past(int time, int batch, int size, int units, 
 std::pair<int64_t, int64_t> rnn_past(int time, int batch, int size, int outputs, bool leaks,
                                      bool is_double, bool bfloat16,
                                      const std::string& instruction_set) {
-  const Table& table = choose(instruction_set);
+  const Table& table = choose(instruction_set, bfloat16);
   Rnn<double> p = {};
   Rnn<float> q = {};
   p.leaks = q.leaks = leaks;
@@ -380,6 +473,8 @@ double peak(int threads, double seconds, const std::string& instruction_set) {
 NB_MODULE(_cpu, m) {
   using namespace nb::literals;
   m.def("instruction_sets", &adaptrnn::instruction_sets, "Those this machine runs, best first.");
+  m.def("intel", &adaptrnn::intel, "Whether the processor is of Intel's.");
+  m.def("no_amx", &adaptrnn::no_amx, "Why AMX cannot be used, or nothing; asks the system once.");
   m.def("arun", &adaptrnn::arun, "mode"_a, "arrays"_a, "segment"_a, "bfloat16"_a, "threads"_a,
         "instruction_set"_a = "");
   m.def("rnn", &adaptrnn::rnn, "mode"_a, "nonlinearity"_a, "arrays"_a, "segment"_a, "bfloat16"_a,

@@ -109,6 +109,7 @@ struct Table {
   double (*multiply_adds)(long rounds);  // does rounds of them, returns how many
 };
 
+namespace amx { extern const Table table; }  // of its own only what is bfloat16
 namespace avx512bf16 { extern const Table table; }
 namespace avx512 { extern const Table table; }
 namespace avx2 { extern const Table table; }

@@ -39,12 +39,16 @@ extern const Table table = {
 #define ADAPTRNN_NAME(x) ADAPTRNN_NAME2(x)
     ADAPTRNN_NAME(ADAPTRNN_ISA),
     kBytes,
+#if defined(ADAPTRNN_AMX)  // the rest is that of avx512bf16
+    {}, {}, arun_kernel<Tiled>(), {}, {}, rnn_kernel<Tiled>(),
+#else
     arun_kernel<Single<float>>(),
     arun_kernel<Single<double>>(),
     arun_kernel<Pair>(),
     rnn_kernel<Single<float>>(),
     rnn_kernel<Single<double>>(),
     rnn_kernel<Pair>(),
+#endif
     multiply_adds,
 };
 

@@ -15,6 +15,7 @@ template <class T_> struct Single {
   using Word = T;
   using V = Vec<T>;  // of words
   static constexpr int numbers = 1;
+  static constexpr bool tiles = false;
   static ADAPTRNN_INLINE V load(const Word* p) { return ADAPTRNN_ISA::load<T>(p); }
   static ADAPTRNN_INLINE V splat(Word x) { return ADAPTRNN_ISA::splat<T>(x); }
   static ADAPTRNN_INLINE void store(Word* p, V v) { ADAPTRNN_ISA::store<T>(p, v); }
@@ -34,6 +35,7 @@ struct Pair {
   using Word = uint32_t;
   using V = Int<float>;  // of words
   static constexpr int numbers = 2;
+  static constexpr bool tiles = false;  // whether products are AMX's
 
   static ADAPTRNN_INLINE V load(const Word* p) {
     V v;
@@ -117,8 +119,15 @@ struct Pair {
 #endif
 };
 
+// Parts of at most 16 words, which a tile holds.
+constexpr int parts_of(int words) { return (words + 15) / 16; }
+
+// Words that hold so many numbers; for tiles as many more, zero, as make its parts equal.
 template <class M> constexpr int words(int numbers) {
-  return (numbers + M::numbers - 1) / M::numbers;
+  const int needed = (numbers + M::numbers - 1) / M::numbers;
+  if (!M::tiles) return needed;
+  const int parts = parts_of(needed);
+  return (needed + parts - 1) / parts * parts;
 }
 
 // Rows of `size` numbers as operands, words<M>(size) words each: rounded into `to`, or where they are.
@@ -142,6 +151,7 @@ const typename M::Word* operands(int rows, int size, const typename M::T* from,
 #endif
       for (; i < size; i += 2)
         y[i / 2] = M::word(x[i], i + 1 < size ? x[i + 1] : 0);
+      for (int j = (size + 1) / 2; j < pitch; ++j) y[j] = 0;
     }
     return to;
   }

@@ -359,6 +359,9 @@ template <class T> size_t past_numbers(const Rnn<T>&, int) { return 0; }
 template <class M>
 void run(const Rnn<typename M::T>& a, const char* packed, char* workspace, typename M::T*, int first,
          int samples, Gradients<typename M::T> out) {
+#if defined(ADAPTRNN_AMX)
+  const amx::InUse in_use;
+#endif
   Tile<M>(a, samples).run(packed, workspace, first, out);
 }
 

@@ -85,6 +85,11 @@ class _Graph:
 _graph = functools.lru_cache(maxsize=MOST)(_Graph)
 
 
+def clear() -> None:
+    """Give up every graph that is kept, with its memory."""
+    _graph.cache_clear()
+
+
 def _capture(
     function: Callable[[], tuple[Tensor, ...]],
 ) -> tuple[Callable[[], None], tuple[Tensor, ...]]:
