@@ -20,7 +20,7 @@ help:
 	@echo "make test-browser  explorer, site and report in a real browser (apt install chromium)"
 	@echo "make test-triton   the kernels for GPUs, interpreted and compiled; needs no GPU (minutes)"
 	@echo "make test-gpu      the tests that need an NVIDIA GPU"
-	@echo "make test-amx      the kernels' tests with AMX's products emulated (needs AVX-512)"
+	@echo "make test-amx      the kernels' tests of bfloat16 with AMX's products emulated (needs AVX-512)"
 	@echo "make check         format, lint, types, import rules, words of the pages; format: repair the format"
 	@echo "make docs          the documentation as a site, to site/, with report and notebooks"
 	@echo "make first-picture minutes from git clone to the first picture, in a new environment"
@@ -171,9 +171,10 @@ test-amx: $(INSTALLED)
 	PATH="$(abspath $(BIN)):$$PATH" cmake --build build/amx
 	rm -rf $(EMULATED) && mkdir -p $(EMULATED) && cp -r src/adaptrnn $(EMULATED)/
 	cp build/amx/_cpu*.so $(EMULATED)/adaptrnn/kernels/
-	OMP_NUM_THREADS=1 ADAPTRNN_INSTRUCTION_SET=amx \
+	OMP_NUM_THREADS=1 \
 	  PYTHONPATH=$(EMULATED):$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
-	  $(BIN)/python -S -m pytest -q -n $(WORKERS) -o pythonpath=$(EMULATED) tests/kernels
+	  $(BIN)/python -S -m pytest -q -n $(WORKERS) -o pythonpath=$(EMULATED) \
+	  tests/kernels/test_precision.py tests/kernels/test_native.py tests/kernels/test_leak.py
 
 # needs g++-aarch64-linux-gnu and qemu-user
 ARM = aarch64-linux-gnu-g++ -std=c++17 -O2 -ffp-contract=fast -fno-math-errno -fno-trapping-math \

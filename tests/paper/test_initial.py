@@ -35,9 +35,9 @@ def test_effects_are_what_was_planted():
     assert rows["RNN+gamma minus RNN (ReLU), from the paper's (orthogonal) W_hh"][0].startswith(
         "+5.0"
     )
-    assert rows["RNN+gamma minus RNN (ReLU), from the torch's (uniform) W_hh"][1].startswith("+5.0")
+    assert rows["RNN+gamma minus RNN (ReLU), from torch's (uniform) W_hh"][1].startswith("+5.0")
     for label in ("RNN (ReLU)", "RNN+gamma"):
-        text = f"{label}: paper's (orthogonal) minus torch's (uniform) W_hh"
+        text = f"{label}: the paper's (orthogonal) minus torch's (uniform) W_hh"
         assert rows[text][0].startswith("+10.0")
     assert len(rows) == 4 and not initial.INITIAL.judge(data)
 

@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 
 from adaptrnn.figure.style import (
     colour,
-    count_seeds,
     label_of,
     letters,
     marker,
@@ -25,10 +24,10 @@ __all__ = ["INITIAL", "WORDS", "initial_effects", "measure", "table"]
 
 INITIAL_CONDITIONS = {name: PAPER_PERTURBATIONS[name] for name in ("clean", "noisy-drive")}
 WORDS = {
-    "henaff": "paper's (orthogonal)",
+    "henaff": "the paper's (orthogonal)",
     "uniform": "torch's (uniform)",
-    "haar": "orthogonal (Haar)",
-    "identity": "identity",
+    "haar": "an orthogonal (Haar)",
+    "identity": "the identity",
 }
 """What the initial matrices are."""
 
@@ -56,7 +55,7 @@ def initial_effects(data: xr.Dataset) -> list[tuple[str, xr.DataArray]]:
             if model != "relu" and "relu" in models:
                 one = rates.sel(initial=initial, drop=True)
                 gap = one.sel(model=model, drop=True) - one.sel(model="relu", drop=True)
-                text = f"{label_of(model)} minus {label_of('relu')}, from the {WORDS[initial]} W_hh"
+                text = f"{label_of(model)} minus {label_of('relu')}, from {WORDS[initial]} W_hh"
                 found.append((text, gap))
     for initial in matrices:
         for model in models:
@@ -97,6 +96,9 @@ def draw(data: xr.Dataset) -> Figure:
     data = drop_missing(data).reindex(initial=order)
     rates, models = 100 * data.accuracy.isel(role=0), data.model.values.tolist()
     conditions, place = data.condition.values.tolist(), np.arange(len(order))
+    seen = rates.max(["model", "condition"]).notnull().sum("seed").values.tolist()
+    counts = zip(order, seen, strict=True)
+    ticks = [f"{WORDS[name]}\nn = {count}".replace(" (", "\n(") for name, count in counts]
     figure, axes = subplots(1, len(conditions), width=4.2 * len(conditions), height=3.4)
     for axis, condition in zip(axes[0], conditions, strict=True):
         for k, model in enumerate(models):
@@ -107,11 +109,10 @@ def draw(data: xr.Dataset) -> Figure:
             axis.plot(at, one.values, ls="", color=colour(model), marker=marker(model), ms=4)
             axis.plot([], [], color=colour(model), marker=marker(model), **label)
         axis.set(title=condition.replace("-", " "), xlabel="initial $W_{hh}$")
-        axis.set_xticks(place, [WORDS[name].replace(" (", "\n(") for name in order])
+        axis.set_xticks(place, ticks)
         axis.grid(axis="x", visible=False)
         percent_axis(axis, rates.sel(condition=condition))
     axes[0, 0].set_ylabel("test accuracy (%)")
-    count_seeds(axes[0, -1], rates.max(["model", "initial", "condition"]), "seed")
     figure.legend(ncols=3, loc="outside lower center")
     letters(axes)
     name_task(figure, data)
