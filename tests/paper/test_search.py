@@ -8,6 +8,7 @@ from io import StringIO
 
 import pytest
 
+from adaptrnn._error import InputError
 from adaptrnn.figure.style import render
 from adaptrnn.paper.learning import RATE_TABLE
 from adaptrnn.paper.profile import load_profile
@@ -69,3 +70,12 @@ def test_the_table_is_drawn_and_says_where_the_best_rate_is_at_the_edge(tmp_path
     rows = {row[1]: row for row in RATE_TABLE.table(data).rows}
     assert rows["GRU"][-1] == "0.01" and rows["ARUN"][-1] == "0.001, at the edge"
     assert rows["ARUN"][-2] == ""
+
+
+def test_a_training_that_does_not_begin_gives_its_reason(tmp_path):
+    profile = load_profile("laptop")
+    role = profile.roles["psmnist"]
+    role = dataclasses.replace(role, models={"relu": {}})
+    profile = dataclasses.replace(profile, roles={"psmnist": role}, grid=None, transplant=False)
+    with pytest.raises(InputError, match=r"relu-seed1001: training ended before it began: .*mnist"):
+        search_rates(profile, tmp_path, (1e-3,), (1001,), 1, data_dir=tmp_path)

@@ -67,6 +67,9 @@ def search_rates(
     Returns:
         For each task's role and model, and each rate, the validation accuracy of each seed (of the
         best epoch), NaN where training failed, for example because the loss was not finite.
+
+    Raises:
+        InputError: a training did not begin; the message has the reason.
     """
     plain = dataclasses.replace(profile, seeds=seeds, grid=None, transplant=False)
     configs: dict[tuple[str, str, float], list[TrainConfig]] = {}
@@ -83,12 +86,18 @@ def search_rates(
             config = dataclasses.replace(run.config, out=folder / f"lr{rate:g}" / run.name)
             configs.setdefault((run.role, config.model, rate), []).append(config)
     flat = [config for group in configs.values() for config in group]
+    failed: dict[str, BaseException] = {}
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, torch.set_num_threads, (1,)) as pool:
         jobs = {pool.submit(train, config): str(config.folder) for config in flat}
         for job in track(as_completed(jobs), "searching", len(jobs), console=console):
-            if (error := job.exception()) is not None and console is not None:
-                console.print(f"{jobs[job]}: {error}", markup=False, highlight=False)
+            if (error := job.exception()) is not None:
+                failed[jobs[job]] = error
+                if console is not None:
+                    console.print(f"{jobs[job]}: {error}", markup=False, highlight=False)
+    for name, error in failed.items():
+        if not (Path(name) / "record.json").exists():
+            raise InputError(f"{name}: training ended before it began: {error}") from error
     found: dict[tuple[str, str], dict[float, list[float]]] = {}
     for (role, model, rate), group in configs.items():
         records = [Run(config.folder).record() for config in group]
