@@ -1,7 +1,7 @@
-"""Recurrent networks whose neurons learn their own f-I curves and adapt them in real time.
+"""This PyTorch library has recurrent networks whose neurons learn and adapt their f-I curves.
 
-After Geadah, Horoi, Kerg, Wolf, Lajoie, PLOS Computational Biology 2024,
-doi 10.1371/journal.pcbi.1012567. The public names are imported when first used, so that the
+The curves adapt in real time, as in Geadah, Horoi, Kerg, Wolf, Lajoie, PLOS Computational Biology
+2024, doi 10.1371/journal.pcbi.1012567. The public names are imported when first used, so that the
 command line starts fast.
 """
 

@@ -1,4 +1,4 @@
-"""Errors: one clear sentence that names the argument, its value, what is allowed and what to do."""
+"""An error is one clear sentence: it names argument, value, what is allowed and what to do."""
 
 from __future__ import annotations
 

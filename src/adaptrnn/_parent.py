@@ -1,4 +1,4 @@
-"""A process that ends when the process that started it has ended, for whatever reason."""
+"""A process ends when the process that started it has ended, for whatever reason."""
 
 from __future__ import annotations
 

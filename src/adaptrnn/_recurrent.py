@@ -1,4 +1,4 @@
-"""What recurrent layers share with torch.nn.RNN: layers, directions, layouts, packed sequences."""
+"""Recurrent layers share stacking, directions, layouts and packed sequences with torch.nn.RNN."""
 
 from __future__ import annotations
 
@@ -65,14 +65,14 @@ def widened(value: Any, dtype: torch.dtype) -> Any:
 
 
 class KernelOptions(TypedDict):
-    """What every operation of a layer is told."""
+    """These options are given to every operation of a layer."""
 
     backend: str
     precision: str
 
 
 class Trace(NamedTuple):
-    """Every internal signal of one layer over time, in the layout of the layer's output.
+    """A trace holds every internal signal of one layer over time, in the layout of its output.
 
     Attributes:
         a: total currents (activations), (T, B, N).
@@ -90,7 +90,7 @@ class Trace(NamedTuple):
 
 
 class Recurrent(nn.Module):
-    """The base of recurrent layers: directions, layouts and packed sequences as torch.nn.RNN."""
+    """This base gives recurrent layers torch.nn.RNN's directions, layouts and packed sequences."""
 
     def __init__(
         self,
@@ -303,12 +303,12 @@ class Recurrent(nn.Module):
 
     @property
     def num_directions(self) -> int:
-        """The number of directions: 2 if the layer is bidirectional, else 1."""
+        """Return the number of directions, 2 if the layer is bidirectional, else 1."""
         return 2 if self.bidirectional else 1
 
     @property
     def all_weights(self) -> list[list[nn.Parameter]]:
-        """The weights and biases of every layer and direction, in torch.nn.RNN's order."""
+        """Return the weights and biases of every layer and direction, in torch.nn.RNN's order."""
         names = ["weight_ih", "weight_hh"] + (["bias_ih", "bias_hh"] if self.bias else [])
         return [[getattr(self, name + suffix) for name in names] for suffix in self._suffixes]
 

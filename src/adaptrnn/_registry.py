@@ -1,4 +1,4 @@
-"""Registries of what has a name: in this package, registered by the user, or in other packages."""
+"""Registries hold what has a name: in this package, added by the user, or in other packages."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ def installed(group: str) -> dict[str, EntryPoint]:
 
 
 class Named(Protocol):
-    """Anything that has a name."""
+    """This protocol describes anything that has a name."""
 
     @property
     def name(self) -> str:
-        """The name."""
+        """Return the name."""
 
 
 _Entry = TypeVar("_Entry", bound=Named)
 
 
 class Registry(Mapping[str, _Entry], Generic[_Entry]):
-    """A read-only mapping from names to entries that other packages can add to.
+    """A registry is a read-only mapping from names to entries that other packages can add to.
 
     The names of the package itself come first. An entry point of an installed package is imported
     when its entry is asked for, not when names are listed.
@@ -76,7 +76,7 @@ class Registry(Mapping[str, _Entry], Generic[_Entry]):
         del self._registered[choose("name", name, self._registered)]
 
     def __getitem__(self, name: str) -> _Entry:
-        """The entry of a name; an unknown one is an `InputError` that lists those known."""
+        """Return the entry of a name; an unknown one is an `InputError` that lists those known."""
         for known in (self.built_in, self._registered):
             if isinstance(name, str) and name in known:
                 return known[name]

@@ -1,6 +1,6 @@
-"""The f-I curve gamma(x; n, s): value, derivatives, limits; as a function and as a module.
+"""These functions and a module compute the f-I curve gamma(x; n, s), its derivatives and limits.
 
-Geadah et al. 2024, Methods, "Activation function":
+The curve is that of Geadah et al. 2024, Methods, "Activation function":
 
     gamma(x; n, s) = (1 - s) g1 + s g2,    g1 = ln(1 + exp(n x)) / n,    g2 = 1 / (1 + exp(-n x))
 
@@ -140,7 +140,7 @@ def gamma_sup_slope(n: Tensor | float, s: Tensor | float) -> Tensor:
 
 
 class Gamma(nn.Module):
-    """The f-I curve as a layer with one gain and one saturation per neuron, or one for all.
+    """This layer applies the f-I curve, with one gain and saturation per neuron, or one for all.
 
     Args:
         num_neurons: N for one (n, s) per neuron, None for one pair shared by all.

@@ -1,4 +1,4 @@
-"""The recurrent layer `ARUN`, whose neurons adapt their f-I curves in real time."""
+"""The recurrent layer `ARUN` has neurons that adapt their f-I curves in real time."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ __all__ = ["ARUN", "ARUNState"]
 
 
 class ARUNState(NamedTuple):
-    """State of an `ARUN`: rates h (L, B, N) and controller states g (L, B, N, G)."""
+    """The state of an `ARUN` holds rates h (L, B, N) and controller states g (L, B, N, G)."""
 
     h: Tensor
     g: Tensor
 
 
 class ARUN(Recurrent):
-    """A layer of adaptive recurrent units: each neuron adapts its f-I curve in real time.
+    """In this layer of adaptive recurrent units, each neuron adapts its f-I curve in real time.
 
         a_t = W_ih x_t + b_ih + W_hh h_{t-1} + b_hh + xi_t
         g_t = tanh(W_ag a_t + W_gg g_{t-1} + b_g)       one state per neuron, weights shared
@@ -145,7 +145,7 @@ class ARUN(Recurrent):
 
     @property
     def controller_size(self) -> int:
-        """The length G of one neuron's controller state."""
+        """Return the length G of one neuron's controller state."""
         return int(self.controller.controller_size)  # type: ignore[arg-type]
 
     @torch.no_grad()

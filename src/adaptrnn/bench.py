@@ -1,4 +1,4 @@
-"""Time and memory of our layers and torch's, each in a process of its own, one after another.
+"""Measure time and memory of our layers and torch's, in turn, each in a process of its own.
 
 Every peer trains the same network on the same numbers: input (T, B, 1), currents W x + b, the layer
 from a zero state, a linear readout of the last rates, cross entropy, all gradients. Their losses
@@ -69,7 +69,7 @@ PLENTY = 2**40
 
 @dataclass(frozen=True)
 class Size:
-    """T steps, B samples, N neurons, G controller units (0: a layer without controller)."""
+    """A size is T steps, B samples, N neurons, G controller units (0: no controller)."""
 
     steps: int
     batch: int
@@ -78,7 +78,7 @@ class Size:
 
     @property
     def multiply_adds(self) -> int:
-        """The multiply-adds of one sample and step, forward, of matrix and vector products.
+        """Return the multiply-adds of matrix and vector products, forward, of one sample and step.
 
         Example:
             >>> Size(784, 100, 400, 50).multiply_adds
@@ -93,7 +93,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Result:
-    """What one peer needs: microseconds per sample and step, bytes over the idle process."""
+    """One peer needs these microseconds per sample and step, and bytes over the idle process."""
 
     peer: str
     size: Size
@@ -367,7 +367,7 @@ def in_process(
 
 @dataclass(frozen=True)
 class Machine:
-    """A processor and how fast it multiplies and adds."""
+    """This describes a processor and how fast it multiplies and adds."""
 
     name: str
     peak: float  # multiply-adds per second

@@ -1,4 +1,4 @@
-"""Time, memory and errors of the layers on a GPU, in a file that a user can send us.
+"""Measure time, memory and errors of the layers on a GPU, for a file that a user can send us.
 
 The networks and numbers are those of `adaptrnn.bench`. Times are CUDA events around whole calls,
 so what the host needs to launch the kernels counts where the device waits for it.
@@ -47,7 +47,7 @@ backend, torch's setting of the precision."""
 
 @dataclass(frozen=True)
 class Row:
-    """What one peer needs for one batch; times in milliseconds, memory in bytes."""
+    """A row says what one peer needs for one batch, times in milliseconds and memory in bytes."""
 
     peer: str
     size: Size

@@ -1,6 +1,6 @@
-"""Image classifiers: encoder -> recurrent core -> linear readout at the last step.
+"""Image classifiers have an encoder, a recurrent core and a linear readout at the last step.
 
-Geadah et al. 2024, Methods; PAPER set-up: seven models, their sizes chosen for equal counts of
+Geadah et al. 2024, Methods, compare seven models, whose sizes are chosen for equal counts of
 parameters.
 """
 
@@ -61,10 +61,10 @@ def build_core(
 
 
 class ConvEncoder(nn.Module):
-    """Convolutional encoder of an image; its last map is read as a sequence.
+    """This encoder convolves an image; its last map is read as a sequence.
 
-    Four blocks of batch norm, ReLU, 3x3 convolution (padding 1) with 32, 64, 128 and 256
-    channels; 2x2 max-pooling after the second and the fourth (Geadah et al. 2024, Methods). The
+    There are four blocks of batch norm, ReLU, 3x3 convolution (padding 1) with 32, 64, 128 and 256
+    channels, and 2x2 max-pooling after the second and the fourth (Geadah et al. 2024, Methods). The
     last map, 8x8 for a 32x32 image, is read row by row: 64 steps of 256 features.
 
     Args:
@@ -108,7 +108,7 @@ class ConvEncoder(nn.Module):
 
 
 class Classifier(nn.Module):
-    """Encoder, recurrent core, linear readout of the last rates: y = W_hy h_T + b_y.
+    """A classifier has an encoder, a recurrent core and a linear readout y = W_hy h_T + b_y.
 
     The linear encoder of the paper is the core's own W_xh, so `encoder` is None for it. Any core
     called as ``output, state = core(x, None, drive)`` with `hidden_size` will do.
@@ -213,7 +213,7 @@ class Classifier(nn.Module):
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes of models with nearly equal counts of parameters; prints as a table.
+    """These sizes give models nearly equal counts of parameters, and print as a table.
 
     Attributes:
         rows: for each model its hidden size, its parameters (core and readout) and their
@@ -225,11 +225,11 @@ class Sizes:
     reference: str
 
     def __getitem__(self, model: str) -> int:
-        """Hidden size of a model."""
+        """Return the hidden size of a model."""
         return self.rows[choose("model", model, self.rows)][0]
 
     def __str__(self) -> str:
-        """The table."""
+        """Return the table."""
         lines = [f"{'model':<14}{'hidden size':>12}{'parameters':>12}{'difference':>12}"]
         for model, (size, count, difference) in self.rows.items():
             lines.append(f"{model:<14}{size:>12}{count:>12,}{difference:>+12.2%}")

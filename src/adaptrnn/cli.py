@@ -1,4 +1,7 @@
-"""The command line, a thin layer that parses, calls and prints. Heavy imports wait until needed."""
+"""The command line is a thin layer that parses, calls and prints.
+
+Heavy imports wait until they are needed.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""The configuration of every command: frozen and validated, made of plain values.
+"""The configurations of all commands are frozen and validated, and made of plain values.
 
-The command line is made from them. Nothing heavy is imported here, so that help is shown at once.
+The command line is made from these classes. Nothing heavy is imported here, so that help is shown
+at once.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One training run, from data to weights.
+    """This configuration describes one training run, from data to weights.
 
     Every default is the paper's (Geadah et al. 2024, Methods).
 
@@ -168,12 +169,12 @@ class TrainConfig:
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate, which is the paper's where none is given."""
+        """Return the learning rate, which is the paper's where none is given."""
         return self.lr or preset_of(self.task).learning_rate
 
     @property
     def initial_gain(self) -> str | float:
-        """The option `n` as a name or a number."""
+        """Return the option `n` as a name or a number."""
         if self.n in ("paper", "code"):
             return self.n
         try:
@@ -186,7 +187,7 @@ class TrainConfig:
 
     @property
     def dynamics(self) -> dict[str, object]:
-        """The arguments of a layer for leak, noise and signs; empty where there are none."""
+        """Return a layer's arguments for leak, noise and signs, empty where there are none."""
         found: dict[str, object] = {}
         if self.tau is not None:
             found |= {"tau": self.tau, "learn_tau": self.learn_tau}
@@ -198,7 +199,7 @@ class TrainConfig:
 
     @property
     def task_parameters(self) -> dict[str, object]:
-        """`task_options` as names and values: numbers, lists, mappings, truth values or texts.
+        """Return `task_options` by name: numbers, lists, mappings, truth values or texts.
 
         Example:
             >>> TrainConfig("adding", task_options=("steps=200",)).task_parameters
@@ -217,7 +218,7 @@ class TrainConfig:
 
     @property
     def folder(self) -> Path:
-        """The folder in which the run is kept."""
+        """Return the folder in which the run is kept."""
         if self.out is not None:
             return self.out
         task = self.task.replace("/", "-")
@@ -228,7 +229,7 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """Which runs are evaluated, and under what."""
+    """These options say which runs are evaluated, and under which perturbations."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")]
     """Folders of runs, or folders that hold folders of runs."""
@@ -243,7 +244,7 @@ class EvaluateConfig:
 
 @dataclass(frozen=True)
 class ModelsConfig:
-    """Sizes of the network that all models are matched to."""
+    """These are the sizes of the network that all models are matched to."""
 
     hidden_size: int = 400
     """Neurons of the ARUN that the others are matched to."""
@@ -257,7 +258,7 @@ class ModelsConfig:
 
 @dataclass(frozen=True)
 class PsychometricConfig:
-    """Which runs, against which condition, under what."""
+    """These options choose the runs, the condition of their trials, and the perturbations."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")] = ()
     """Folders of runs; results go to RUN/psychometric.nc and RUN/psychometric.png."""
@@ -271,7 +272,7 @@ class PsychometricConfig:
 
 @dataclass(frozen=True)
 class RecordConfig:
-    """Which runs are recorded, over how many trials, under what."""
+    """These options say which runs are recorded, over how many trials, under which perturbation."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional, tyro.conf.arg(metavar="RUN...")] = ()
     """Folders of runs; each recording goes to RUN/recording.nc."""
@@ -297,7 +298,7 @@ class RecordConfig:
 
 @dataclass(frozen=True)
 class AnalyzeConfig:
-    """Which analysis is made, of which runs."""
+    """These options say which analyses are made, and of which runs."""
 
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = ""
     """Name of the analysis, several as lyapunov,spectrum, or all; without one they are listed."""
@@ -323,7 +324,7 @@ class AnalyzeConfig:
 
 @dataclass(frozen=True)
 class BenchConfig:
-    """What `adaptrnn bench` compares."""
+    """These options say what `adaptrnn bench` compares."""
 
     quick: bool = False
     """Tiny networks, in half a minute: whether everything runs, not how fast it is."""
@@ -350,7 +351,7 @@ class InfoConfig:
 
 @dataclass(frozen=True)
 class ReproduceConfig:
-    """Which part of the paper is reproduced, and where to."""
+    """These options say which part of the paper is reproduced, and where the results go."""
 
     profile: str = "quick"
     """quick (bundled digits, minutes), laptop (real data, two hours), paper (a cluster), or a YAML
@@ -385,13 +386,13 @@ class ReproduceConfig:
 
     @property
     def folder(self) -> Path:
-        """Where the runs are kept."""
+        """Return the folder in which the runs are kept."""
         return Path("runs") / Path(self.profile).stem if self.out is None else self.out
 
 
 @dataclass(frozen=True)
 class CollectConfig:
-    """Whose runs are collected."""
+    """These options say whose runs are collected."""
 
     profile: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="PROFILE")]
     """Name of the profile, or a YAML file."""
@@ -405,7 +406,7 @@ class CollectConfig:
 
 @dataclass(frozen=True)
 class ReportConfig:
-    """Which results are reported."""
+    """These options say which results are reported."""
 
     results: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="RESULTS")]
     """Folder of collected results."""
@@ -418,7 +419,7 @@ class ReportConfig:
 
 @dataclass(frozen=True)
 class FigureConfig:
-    """Which figure is drawn, of which runs."""
+    """These options say which figure is drawn, and of which runs."""
 
     name: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="NAME")] = ""
     """Name of the figure; without one the names are listed."""
@@ -432,7 +433,7 @@ class FigureConfig:
 
 @dataclass(frozen=True)
 class ExploreConfig:
-    """Where the explorer listens and what it shows.
+    """These options say where the explorer listens and what it shows.
 
     Example:
         >>> ExploreConfig(token="short")
@@ -459,7 +460,7 @@ class ExploreConfig:
 
     @property
     def local(self) -> bool:
-        """Whether only this machine can reach it."""
+        """Return whether only this machine can reach the explorer."""
         return self.host in ("127.0.0.1", "localhost", "::1")
 
 

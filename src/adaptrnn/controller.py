@@ -1,4 +1,4 @@
-"""The adaptation controller: one small recurrent network, shared by all neurons, one state each."""
+"""The adaptation controller is a small recurrent network that all neurons share, one state each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Controller = TypeVar("Controller", bound="AbstractController")
 
 
 class AbstractController(nn.Module, ABC):
-    """What an `ARUN` needs of a controller: `controller_size` and one time step.
+    """An `ARUN` needs two things of a controller, `controller_size` and one time step.
 
     A subclass sets `controller_size` (G, the length of one neuron's state, which starts at 0)
     and defines ``forward(a, g) -> (g, n, s)``: activations a (..., N) and states g (..., N, G)
@@ -65,7 +65,7 @@ class AbstractController(nn.Module, ABC):
 
 
 class AdaptationController(AbstractController):
-    """The paper's controller of gain and saturation (Geadah et al. 2024, Methods).
+    """This is the paper's controller of gain and saturation (Geadah et al. 2024, Methods).
 
         g_t = tanh(W_ag a_t + b_ag + W_gg g_{t-1} + b_gg),    [n_t, s_t] = W_gc g_t + b_gc
 

@@ -1,4 +1,4 @@
-"""Dale's law: a neuron excites all others or inhibits all others, by a sign that is its own."""
+"""By Dale's law a neuron excites all others or inhibits all others, by a sign that is its own."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def balanced(weight: Tensor, signs: Tensor) -> Tensor:
 
 
 class SignedWeight(nn.Module):
-    """Parametrisation W_ij = |V_ij| sign_j: whatever V is, neuron j has one sign."""
+    """The parametrisation W_ij = |V_ij| sign_j gives neuron j one sign, whatever V is."""
 
     signs: Tensor
 

@@ -1,4 +1,4 @@
-"""Accuracy and loss of a network on a whole split, clean or perturbed."""
+"""Measure accuracy and loss of a network on a whole split, clean or perturbed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SPLITS = ("test", "validation", "train")
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The result on a whole split.
+    """An evaluation is the result on a whole split.
 
     Attributes:
         accuracy: fraction of trials answered correctly, 0 to 1; NaN where real values are answered.
@@ -48,7 +48,7 @@ class Evaluation:
     error: float = math.nan
 
     def __str__(self) -> str:
-        """The accuracy in percent, or the error."""
+        """Return the accuracy in percent, or the error."""
         return f"{self.accuracy:.2%}" if math.isnan(self.error) else f"{self.error:.4g}"
 
 
@@ -102,7 +102,7 @@ def evaluate(
 
 @dataclass(frozen=True)
 class TrialEvaluation:
-    """The result of every trial of a split.
+    """A trial evaluation holds the result of every trial of a split.
 
     Attributes:
         score: (n,) float64, accuracy or error of each trial, see `adaptrnn.tasks.trial_scores`.

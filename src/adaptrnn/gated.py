@@ -1,4 +1,4 @@
-"""LSTM and GRU of torch with an external drive and a pure time step, for tests and analyses."""
+"""Torch's LSTM and GRU get an external drive and a pure time step, for tests and analyses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["GRU", "LSTM", "GRUTrace", "LSTMTrace"]
 
 
 class LSTMTrace(NamedTuple):
-    """Internal signals of an `LSTM`, each (T, B, N) in the layout of the input.
+    """This trace holds internal signals of an `LSTM`, each (T, B, N) in the layout of the input.
 
     Attributes:
         i: input gate, 0 to 1.
@@ -37,7 +37,7 @@ class LSTMTrace(NamedTuple):
 
 
 class GRUTrace(NamedTuple):
-    """Internal signals of a `GRU`, each (T, B, N) in the layout of the input.
+    """This trace holds internal signals of a `GRU`, each (T, B, N) in the layout of the input.
 
     Attributes:
         r: reset gate, 0 to 1.
@@ -109,7 +109,7 @@ def _stack(core: nn.RNNBase, input: Tensor, signal: Sequence[Tensor]) -> Tensor:
 
 
 class LSTM(nn.LSTM):
-    """torch.nn.LSTM with `drive`, an external current added to the activation of every gate.
+    """This is torch.nn.LSTM with `drive`, an external current added to every gate's activation.
 
     Everything else is torch.nn.LSTM's: arguments, parameters, call. The drive needs one layer
     and one direction.
@@ -192,7 +192,7 @@ class LSTM(nn.LSTM):
 
 
 class GRU(nn.GRU):
-    """torch.nn.GRU with `drive`, an external current added to the activation of every gate.
+    """This is torch.nn.GRU with `drive`, an external current added to every gate's activation.
 
     Everything else is torch.nn.GRU's: arguments, parameters, call. The drive needs one layer and
     one direction; it enters the candidate together with the input, outside the reset gate.

@@ -1,4 +1,4 @@
-"""Sharing a network of your own on the Hugging Face hub, with a card that says how well it does.
+"""Share a network of your own on the Hugging Face hub, with a card that says how well it does.
 
 A run is shared by `Run.push_to_hub`. A module of the user's own is shared by the hub's own mixin,
 to which `Shared` adds the card.
@@ -46,7 +46,7 @@ class Shared(  # type: ignore[call-arg]
     tags=["adaptrnn", "recurrent-neural-network"],
     model_card_template=_TEMPLATE,
 ):
-    """A mixin that lets a module of your own be pushed to the hub and read back, with a card.
+    """This mixin lets a module of your own be pushed to the hub and read back, with a card.
 
     It is huggingface_hub's `PyTorchModelHubMixin`: the arguments of your class, if they are plain
     values, are kept as config.json, and the weights as safetensors. Give the licence with the

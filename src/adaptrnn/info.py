@@ -1,4 +1,4 @@
-"""What runs here and why: versions, the backend of the layers, threads."""
+"""Say what runs here and why: versions, the backend of the layers, threads."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Initial weights: Henaff's block rotations, Haar-random orthogonal matrices, Kaiming normal."""
+"""Draw initial weights: block rotations (Henaff), orthogonal matrices (Haar), or Kaiming normal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Continuous time: which share of a step a neuron's rate takes up, and noise in its current."""
+"""In continuous time a neuron's rate takes up a share of a step, and noise enters its current."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def share(dt: float, tau: Tensor) -> Tensor:
 
 
 class Noise:
-    """Gaussian white noise in the current, scaled as is usual for networks in neuroscience.
+    """This is Gaussian white noise in the current, scaled as is usual for networks in neuroscience.
 
         xi_t = sigma sqrt(2 / alpha) eta_t,  eta_t ~ N(0, 1),  alpha = dt / tau
 

@@ -1,4 +1,4 @@
-"""A lock on a folder: one process at a time works in it, on every system."""
+"""A lock on a folder lets one process at a time work in it, on every system."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The models by name: what is built, what it can do, and how it is drawn. This is the only list.
+"""The only list of models says what each name builds, what it can do, and how it is drawn.
 
 Nothing here imports torch before a network is built, so that a command line starts fast.
 """
@@ -31,7 +31,7 @@ OPTIONS = _LAYER | _CURVE | _CONTROLLER
 
 @dataclass(frozen=True)
 class Model:
-    """A kind of recurrent network that has a name.
+    """A model is a kind of recurrent network that has a name.
 
     Args:
         name: as on the command line.
@@ -90,7 +90,7 @@ class Model:
 
     @property
     def has_controller(self) -> bool:
-        """Whether a controller sets its n and s in real time."""
+        """Return whether a controller sets its n and s in real time."""
         return "controller" in self.options
 
 

@@ -1,4 +1,4 @@
-"""Perturbations of a network's input: drives onto its neurons and a contrast of its stimulus.
+"""Perturbations change a network's input, by drives onto its neurons or a contrast of its stimulus.
 
 Geadah et al. 2024 test trained networks under three of them, with t the position in the presented
 (for psMNIST: permuted) sequence of T = 784 steps:
@@ -48,7 +48,7 @@ STOP = 400 / 784
 
 
 class Perturbation:
-    """The base of all perturbations; by itself it changes nothing."""
+    """This is the base of all perturbations, and by itself it changes nothing."""
 
     name: ClassVar[str]
 
@@ -102,14 +102,14 @@ class Perturbation:
         return self.stimulus(images.flatten(2).permute(2, 0, 1)).permute(1, 2, 0).view_as(images)
 
     def __add__(self, other: Perturbation) -> Perturbation:
-        """Both perturbations: drives add up, stimuli are changed by `self`, then by `other`."""
+        """Return the sum: drives add up, stimuli are changed by `self`, then by `other`."""
         if not isinstance(other, Perturbation):
             return NotImplemented
         parts = _parts(self) + _parts(other)
         return parts[0] if len(parts) == 1 else Sum(parts)
 
     def __str__(self) -> str:
-        """The text form, which `parse` reads back; arguments at their default are left out."""
+        """Return the text form, which `parse` reads back, without arguments at their default."""
         given = []
         for field in fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
@@ -120,7 +120,7 @@ class Perturbation:
 
 @dataclass(frozen=True)
 class Sum(Perturbation):
-    """Several perturbations together; without any part it is the clean condition.
+    """A sum applies several perturbations together; without any part it is the clean condition.
 
     Args:
         parts: the perturbations, in the order in which they change the stimulus.
@@ -159,13 +159,13 @@ class Sum(Perturbation):
         return x
 
     def __str__(self) -> str:
-        """The text form of the parts, joined by ``+``."""
+        """Return the text form of the parts, joined by ``+``."""
         return "+".join(str(part) for part in self.parts) or "clean"
 
 
 @dataclass(frozen=True)
 class StepDrive(Perturbation):
-    """The same constant current into every neuron during a window: a_t += xi.
+    """The same constant current goes into every neuron during a window: a_t += xi.
 
     Args:
         xi: size of the step, any finite number; the paper's is 1.
@@ -209,7 +209,7 @@ class StepDrive(Perturbation):
 
 @dataclass(frozen=True)
 class NoisyDrive(Perturbation):
-    """Gaussian noise into every neuron during a window: a_t += eta_t, eta_t ~ N(mean, variance).
+    """Gaussian noise enters every neuron during a window: a_t += eta_t, eta_t ~ N(mean, variance).
 
     The noise is independent for each sample, neuron and time step. The noise of sample i depends
     only on (seed, i) and the sizes of window and network, not on how the set is cut into batches:
@@ -275,7 +275,7 @@ class NoisyDrive(Perturbation):
 
 @dataclass(frozen=True)
 class SinusoidalContrast(Perturbation):
-    """The stimulus modulated in time: x_t *= 1 + A sin(2 pi f t / T + phi) where x_t > 0.
+    """The stimulus is modulated in time: x_t *= 1 + A sin(2 pi f t / T + phi) where x_t > 0.
 
     Args:
         amplitude: A, any finite number; 0 to 1 keeps the stimulus >= 0. The paper's is 0.5.

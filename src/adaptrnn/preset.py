@@ -1,4 +1,4 @@
-"""What is known of the named image tasks before their data are read. This is the only list.
+"""The only list of named image tasks says what is known of them before their data are read.
 
 Nothing here imports torch, so that a command line starts fast.
 """
@@ -14,7 +14,7 @@ __all__ = ["PRESETS", "Preset", "preset_of", "task_in_words"]
 
 @dataclass(frozen=True)
 class Preset:
-    """An image task that has a name.
+    """A preset describes an image task that has a name.
 
     Attributes:
         label: name in figures and tables.

@@ -1,4 +1,4 @@
-"""What `adaptrnn reproduce` shows while it runs: jobs, accuracies so far, and the time left."""
+"""Show jobs, accuracies so far, and the time left while `adaptrnn reproduce` runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PRIOR = 30.0
 
 @dataclass
 class Board:
-    """The jobs of a plan while they run.
+    """A board shows the jobs of a plan while they run.
 
     Args:
         plan: the plan.

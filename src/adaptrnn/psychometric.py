@@ -1,4 +1,4 @@
-"""Psychometric curves: how well trials are answered against a condition, such as their coherence.
+"""Psychometric curves say how well trials are answered against a condition, such as coherence.
 
 RUN/psychometric.nc   accuracy, or error, at each value of the condition, clean and perturbed
 RUN/psychometric.png  the curves

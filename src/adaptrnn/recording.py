@@ -1,4 +1,4 @@
-"""Recordings: every internal signal of a network over trials, labelled, and as NWB.
+"""Record every internal signal of a network over trials, labelled, and write it as NWB.
 
 A recording holds, for each trial, time step and neuron, the current a, the rate h, and where the
 network has them the gain n, the saturation s and the controller's state g, with input, target and

@@ -1,4 +1,4 @@
-"""The layout of the authors' checkpoints: their names for the weights of an ARUN, and ours.
+"""Translate between the authors' names, in their checkpoints, for an ARUN's weights and ours.
 
 Their names are Uxh (input to neurons), Whh (with the biases of the recurrent network), and of the
 controller Uag, Wgg, Wgn (gain) and Wgs (saturation), each with `.weight` and `.bias`. Our names are

@@ -1,4 +1,4 @@
-"""The paper from one command: Snakemake runs a workflow of jobs, then come tables and report."""
+"""One command reproduces the paper: Snakemake runs a workflow, then come tables and report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recurrent layer `RNN`: torch.nn.RNN's interface with any f-I curve."""
+"""The recurrent layer `RNN` has torch.nn.RNN's interface and any f-I curve."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NONLINEARITIES = ("tanh", "relu", "linear", "softplus", "sigmoid", "gamma", "gam
 
 
 class RNN(Recurrent):
-    """A recurrent layer with torch.nn.RNN's interface and any f-I curve.
+    """This recurrent layer has torch.nn.RNN's interface and any f-I curve.
 
         h_t = f(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh + xi_t; n, s)
 

@@ -1,4 +1,4 @@
-"""A run: the folder that holds all of one training run, and how it is read and written.
+"""A run is the folder that holds all of one training run, and is read and written here.
 
 config.json         the resolved configuration
 record.json         task, split and permutation hashes, sizes, versions, hardware, state
@@ -75,7 +75,7 @@ _AGAIN = "Delete it and give the training command again: it resumes from the che
 
 @dataclass(frozen=True)
 class TaskShape:
-    """What of a task a network is made for, as a run's record holds it.
+    """A network is made for this much of a task, as a run's record holds it.
 
     Attributes:
         kind: "sequence" or "image".
@@ -238,7 +238,7 @@ def versions() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Run:
-    """One training run on disk.
+    """A run is one training run on disk.
 
     Args:
         folder: its folder.
@@ -259,37 +259,37 @@ class Run:
 
     @property
     def config_path(self) -> Path:
-        """The path of config.json, the file that makes a folder a run."""
+        """Return the path of config.json, the file that makes a folder a run."""
         return self.folder / "config.json"
 
     @property
     def weights_path(self) -> Path:
-        """The path of weights.safetensors."""
+        """Return the path of weights.safetensors."""
         return self.folder / "weights.safetensors"
 
     @property
     def initial_path(self) -> Path:
-        """The path of initial.safetensors, of a network that was given in Python."""
+        """Return the path of initial.safetensors, of a network that was given in Python."""
         return self.folder / "initial.safetensors"
 
     @property
     def checkpoint_path(self) -> Path:
-        """The path of checkpoint.ckpt."""
+        """Return the path of checkpoint.ckpt."""
         return self.folder / "checkpoint.ckpt"
 
     @property
     def previous_checkpoint_path(self) -> Path:
-        """The path of checkpoint.previous.ckpt, used if the last one is damaged."""
+        """Return the path of checkpoint.previous.ckpt, used if the last one is damaged."""
         return self.folder / "checkpoint.previous.ckpt"
 
     @property
     def metrics_path(self) -> Path:
-        """The path of metrics.parquet."""
+        """Return the path of metrics.parquet."""
         return self.folder / "metrics.parquet"
 
     @property
     def evaluation_path(self) -> Path:
-        """The path of evaluation.parquet."""
+        """Return the path of evaluation.parquet."""
         return self.folder / "evaluation.parquet"
 
     def _json(self, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Recurrent core and linear readout at every step: y_t = W_hy h_t + b_y."""
+"""A recurrent core and a linear readout give an output at every step: y_t = W_hy h_t + b_y."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["SequenceModel"]
 
 
 class SequenceModel(nn.Module):
-    """A recurrent core with a linear readout of the rates at every step.
+    """A sequence model has a recurrent core and a linear readout of the rates at every step.
 
     It is made for tasks whose targets are classes or real values at every step. For a task with one
     answer after the last step there is `adaptrnn.Classifier`. Any core called as

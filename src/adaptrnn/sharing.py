@@ -1,4 +1,4 @@
-"""Sharing a run on the Hugging Face hub: which files, and the card that describes the network."""
+"""Share the files of a run on the Hugging Face hub, with a card that describes the network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files on disk: each is written whole or not at all, and is checked when it is read.
+"""Each file on disk is written whole or not at all, and is checked when it is read.
 
 JSON, safetensors, parquet, netCDF and checkpoints hold a hash of their content. Nothing that is
 read runs code. No other module opens a file of a run.

@@ -1,4 +1,4 @@
-"""One training run, from start to finish, by PyTorch Lightning; after a kill it can be resumed.
+"""PyTorch Lightning does one training run, from start to finish; after a kill it can be resumed.
 
 Interrupted equals uninterrupted, bit for bit: a checkpoint holds the weights, the best weights so
 far, the optimiser, the schedule, the position in the epoch's order of images and the sums of the
@@ -64,7 +64,7 @@ class TrainingError(RuntimeError):
 
 
 class Batches:
-    """Batches of a split as the network reads them; the object remembers its place.
+    """This object gives batches of a split as the network reads them, and remembers its place.
 
     The order of an epoch is ``RandomState([seed, epoch]).permutation(n)``: it depends on nothing
     else. New trials of a task that makes them depend on seed, epoch and number of the batch. With
@@ -105,16 +105,16 @@ class Batches:
 
     @property
     def sampler(self) -> Batches:
-        """This object, because Lightning looks here for `set_epoch`."""
+        """Return this object, because Lightning looks here for `set_epoch`."""
         return self
 
     @property
     def batch_sampler(self) -> None:
-        """This object, because Lightning looks here too."""
+        """Return this object, because Lightning looks here too."""
         return None
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch whose order comes next; called by Lightning."""
+        """Choose the epoch whose order comes next; Lightning calls this."""
         if epoch != self.epoch:
             self.epoch, self.position, self._resumed = epoch, 0, False
 

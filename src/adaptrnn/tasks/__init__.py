@@ -1,4 +1,4 @@
-"""Tasks: trials of input, target and weight. They are images, cognitive tasks, or your own."""
+"""Tasks are trials of input, target and weight: images, cognitive tasks, or your own."""
 
 from adaptrnn.tasks.catalogue import PERMUTATION_SEED, SPLIT_SEED, TASKS, load
 from adaptrnn.tasks.cognitive import COGNITIVE, register_task

@@ -1,4 +1,4 @@
-"""Decoded images on disk: written whole or not at all, checked when read, rebuilt when damaged."""
+"""Decoded images on disk are written whole or not at all, checked when read, rebuilt if damaged."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Pixels:
-    """A decoded data set, before it is split.
+    """These pixels are a decoded data set, before it is split.
 
     Args:
         parts: images and labels by the name of the source's own split ("train", "test", ...).

@@ -1,4 +1,4 @@
-"""The tasks by name: source, colour, order of pixels, split."""
+"""A task's name stands for its source, colour, order of pixels and split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cognitive tasks: three that are built in, and those of NeuroGym.
+"""Three cognitive tasks are built in, and those of NeuroGym can be loaded.
 
 The three draw every trial from their equations, which are given below. NeuroGym (Molano-Mazon et
 al. 2022) keeps some thirty tasks of the field; they come with the extra "cognitive".

@@ -1,4 +1,4 @@
-"""Image tasks: labelled images, and how a batch of them becomes what a network reads."""
+"""Image tasks hold labelled images, and turn a batch of them into what a network reads."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["ImageTask", "Split", "box_weights", "downsample"]
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Labelled images of one part of a data set.
+    """A split holds labelled images of one part of a data set.
 
     Args:
         images: (n, C, H, W) uint8.
@@ -34,7 +34,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class ImageTask(AbstractTask[Split]):
-    """Labelled images of three parts; the class is answered after the last step.
+    """An image task has labelled images of three parts; the class is answered after the last step.
 
     `adaptrnn.tasks.load` makes such a task. Images stay uint8 as they were decoded. `inputs` turns
     a batch of them into what the network reads, by a scaling to [0, 1] without normalisation.
@@ -72,17 +72,17 @@ class ImageTask(AbstractTask[Split]):
 
     @property
     def num_classes(self) -> int:
-        """The number of classes."""
+        """Return the number of classes."""
         return len(self.class_names)
 
     @property
     def output_size(self) -> int:
-        """The number of classes, K."""
+        """Return the number of classes, K."""
         return self.num_classes
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of an image as the network gets it, (C, H, W)."""
+        """Return channels, height and width of an image as the network gets it, (C, H, W)."""
         channels, height, width = self.train.images.shape[1:]
         if self.image_size is not None:
             height = width = self.image_size
@@ -90,17 +90,17 @@ class ImageTask(AbstractTask[Split]):
 
     @property
     def input_size(self) -> int:
-        """Channels: features of one step of the sequence, or of one pixel of the image."""
+        """Return the channels: features of one step of a sequence, or of one pixel of an image."""
         return self.image_shape[0]
 
     @property
     def sequence_length(self) -> int | None:
-        """Steps T = H W of the sequence; None for images, whose encoder makes the steps."""
+        """Return T = H W steps of the sequence; None for images, whose encoder makes the steps."""
         return self.image_shape[1] * self.image_shape[2] if self.kind == "sequence" else None
 
     @property
     def core_steps(self) -> int:
-        """Steps T; of images those of the encoder's last map, H W / 16."""
+        """Return the steps T; of images those of the encoder's last map, H W / 16."""
         _, height, width = self.image_shape
         return height * width // (1 if self.kind == "sequence" else 16)
 

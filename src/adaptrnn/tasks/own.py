@@ -1,4 +1,4 @@
-"""Tasks of the user's own: a function with a name, or one in a file, FILE.py:FUNCTION."""
+"""A task of the user's own is a function with a name, or one in a file, FILE.py:FUNCTION."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["NamedTask", "is_file", "load_file"]
 
 @dataclass(frozen=True)
 class NamedTask:
-    """A task of trials that has a name.
+    """This is a task of trials that has a name.
 
     Args:
         name: as on the command line.

@@ -1,4 +1,4 @@
-"""Sources of images: scikit-learn's digits, parquet files in a folder, the Hugging Face hub.
+"""Images come from scikit-learn's digits, parquet files in a folder, or the Hugging Face hub.
 
 Files in a folder are read in place, batch by batch, and nothing is left behind. `datasets`
 downloads data from the hub into its usual place, and converts them in a temporary folder.

@@ -1,4 +1,4 @@
-"""What a task is: trials of input, target and weight, drawn from a seed or kept as arrays."""
+"""A task has trials of input, target and weight, drawn from a seed or kept as arrays."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Answers = Literal["last", "classes", "values"]
 
 @dataclass(frozen=True, eq=False)
 class Trials:
-    """Some trials: what a network reads, what it should answer, and where the answer counts.
+    """Trials hold what a network reads, what it should answer, and where the answer counts.
 
     T counts time steps, B trials, D inputs, K outputs. NumPy arrays are accepted too. Trials of
     unequal length are padded to T; `lengths` says where each of them ends, and the steps
@@ -136,15 +136,15 @@ class Trials:
                 )
 
     def __len__(self) -> int:
-        """Number of trials."""
+        """Return the number of trials."""
         return self.targets.shape[0 if self.targets.ndim == 1 else 1]
 
     def __iter__(self) -> Iterator[Tensor]:
-        """Unpacks as inputs and targets."""
+        """Unpack as inputs and targets."""
         return iter((self.inputs, self.targets))
 
     def __getitem__(self, index: Tensor | slice) -> Trials:
-        """Some of the trials: a slice, or a tensor of indices."""
+        """Return some of the trials, by a slice or a tensor of indices."""
         at = (slice(None), index)
 
         def step(value: Tensor | None) -> Tensor | None:
@@ -189,7 +189,7 @@ class Trials:
 
     @property
     def answers(self) -> Answers:
-        """What is answered: "last" (a class), "classes" or "values" (both at every step)."""
+        """Return what is answered: "last" (a class), "classes" or "values" (both at every step)."""
         if self.targets.ndim == 1:
             return "last"
         return "values" if self.targets.is_floating_point() else "classes"
@@ -250,10 +250,10 @@ def trial_scores(outputs: Tensor, trials: Trials) -> Tensor:
 
 
 class TaskPart(Protocol):
-    """The training, validation or test trials of a task, as far as everyone needs them."""
+    """A part is the training, validation or test trials of a task, as far as all need them."""
 
     def __len__(self) -> int:
-        """Number of trials."""
+        """Return the number of trials."""
 
 
 _Part = TypeVar("_Part", bound=TaskPart)
@@ -261,7 +261,7 @@ _Task = TypeVar("_Task", bound="AbstractTask[Any]")
 
 
 class AbstractTask(ABC, Generic[_Part]):
-    """Everything that training, evaluation and analyses need to know of a task.
+    """A task has everything that training, evaluation and analyses need to know of it.
 
     Attributes:
         name: the task's name.
@@ -292,27 +292,30 @@ class AbstractTask(ABC, Generic[_Part]):
     @property
     @abstractmethod
     def input_size(self) -> int:
-        """Features of one step, D; of an image its channels."""
+        """Return the features of one step, D; of an image its channels."""
 
     @property
     @abstractmethod
     def output_size(self) -> int:
-        """Classes, or real values a step, K."""
+        """Return the number of classes, or of real values a step, K."""
 
     @property
     @abstractmethod
     def sequence_length(self) -> int | None:
-        """Steps T, of the longest validation trial; None for images, whose encoder makes them."""
+        """Return the steps T of the longest validation trial, or None for images.
+
+        The encoder of images makes the steps.
+        """
 
     @property
     def core_steps(self) -> int:
-        """Steps of the recurrent core; of images those that the encoder makes."""
+        """Return the steps of the recurrent core; of images those that the encoder makes."""
         assert self.sequence_length is not None
         return self.sequence_length
 
     @property
     def metric(self) -> Literal["accuracy", "error"]:
-        """The name of what `trial_scores` gives: "accuracy" of classes, "error" of values."""
+        """Return what `trial_scores` gives: "accuracy" of classes, "error" of values."""
         return "error" if self.answers == "values" else "accuracy"
 
     @abstractmethod
@@ -351,7 +354,7 @@ class _Drawn:
 
 @dataclass(frozen=True, eq=False)
 class Task(AbstractTask[Trials]):
-    """A task of your own, from fixed trials or from a function that makes new ones.
+    """This is a task of your own, from fixed trials or from a function that makes new ones.
 
     What is answered follows from the targets: see `Trials`. Classes are trained by cross entropy
     and scored by accuracy, real values by the mean squared error and scored by the mean absolute
@@ -469,23 +472,23 @@ class Task(AbstractTask[Trials]):
 
     @property
     def answers(self) -> Answers:  # type: ignore[override]
-        """What is answered, see `Trials.answers`."""
+        """Return what is answered, see `Trials.answers`."""
         return self.test.answers if isinstance(self.test, Trials) else "last"
 
     @property
     def input_size(self) -> int:
-        """Inputs of one step, D."""
+        """Return the number of inputs of one step, D."""
         return int(self.test.inputs.shape[-1])
 
     @property
     def output_size(self) -> int:
-        """Outputs, K."""
+        """Return the number of outputs, K."""
         assert self.outputs is not None
         return self.outputs
 
     @property
     def sequence_length(self) -> int:
-        """Steps T of the longest validation or test trial."""
+        """Return the steps T of the longest validation or test trial."""
         return max(len(self.validation.inputs), len(self.test.inputs))
 
     def batch(self, part: Trials, index: Tensor | slice) -> Trials:
