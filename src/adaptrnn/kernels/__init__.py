@@ -1,1 +1,1 @@
-"""One folder per operation: what a time step means (reference), and how it runs fast (op)."""
+"""Each operation's folder says what a time step means (reference), and how it runs fast (op)."""

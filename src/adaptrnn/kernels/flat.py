@@ -1,4 +1,4 @@
-"""Named tuples at torch's border: an operation is given, and gives, a flat list.
+"""At torch's border named tuples become a flat list, which an operation is given, and gives.
 
 The arguments of an operation are the fields of some named tuples, one after another; here they
 become a list, and named tuples again. A kind is the class of a named tuple.
@@ -76,7 +76,7 @@ def parse(
     /,
 ) -> tuple[A, B, C, D, E, F]: ...
 def parse(values: Sequence[object], *kinds: Any) -> tuple[object, ...]:
-    """The flat list as named tuples; the inverse of `join`."""
+    """Return the flat list as named tuples; this is the inverse of `join`."""
     rest = iter(values)
     found = tuple(kind._make(itertools.islice(rest, len(kind._fields))) for kind in kinds)
     if next(rest, rest) is not rest:

@@ -1,4 +1,4 @@
-"""The native CPU kernels: whether they are here, whether they can run a call, how it is split."""
+"""Are the native CPU kernels here, can they run a call, and how is it split?"""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def given(
     bias_ih: Tensor | None,
     *others: Tensor | None,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """What an operation is given: input, weights and biases, or currents and None, None.
+    """Return what an operation is given: input, weights and biases, or currents and None, None.
 
     Currents, where the kernels cannot run, where there are many inputs, and where the gradient of
     the input is wanted.
@@ -260,7 +260,7 @@ def arun_past(
     outputs: int = 0,
     leaks: bool = False,
 ) -> tuple[int, int]:
-    """Numbers of the whole past of a call, and bytes one thread needs to keep its tile's."""
+    """Return the numbers of a call's whole past, and bytes one thread needs to keep its tile's."""
     if _module is None:
         raise RuntimeError(why_not())
     double = dtype == torch.float64
@@ -277,7 +277,7 @@ def rnn_past(
     outputs: int,
     leaks: bool = False,
 ) -> int:
-    """Bytes that one thread needs to keep the past of its tile of a fused call."""
+    """Return the bytes that one thread needs to keep the past of its tile of a fused call."""
     if _module is None:
         raise RuntimeError(why_not())
     sizes = (int(steps), int(batch), int(size), int(outputs))
@@ -288,7 +288,7 @@ def zeros(like: Tensor, *shape: int) -> Tensor:
     """Return zeros, made without torch's threads where they are not needed.
 
     torch fills large tensors by several threads, which then wait for more work without sleeping,
-    some 5 ms on Linux: beside a kernel that starts at once they would take its time.
+    some 5 ms on Linux: next to a kernel that starts at once they would take its time.
     """
     plain = type(like) in (Tensor, torch.nn.Parameter) and like.device.type == "cpu"
     if not plain or like.dtype not in _NUMPY or torch.compiler.is_compiling():
@@ -302,7 +302,7 @@ def needs(tensors: Sequence[Tensor | None]) -> list[bool]:
 
 
 def empty_gradients(tensors: Sequence[Tensor | None], needed: Sequence[bool]) -> tuple[Tensor, ...]:
-    """A tensor to be filled for each that is needed, an empty one for each that is not."""
+    """Return a tensor to be filled for each that is needed, an empty one for each that is not."""
     first = next(tensor for tensor in tensors if tensor is not None)
     return tuple(
         like.new_empty(like.shape) if need and like is not None else first.new_empty(0)
@@ -316,7 +316,7 @@ def second_gradient(
     weights: Sequence[Tensor | None],
     grads: Sequence[Tensor | None],
 ) -> list[Tensor | None]:
-    """Derivatives of sum(grads . G), G = d(sum(weights . function(*tensors)))/d(tensors).
+    """Differentiate sum(grads . G), G = d(sum(weights . function(*tensors)))/d(tensors).
 
     Args:
         function: the reference, differentiable any number of times.
@@ -361,7 +361,7 @@ def second_gradient(
 
 
 def separate(tensors: Sequence[Tensor | None]) -> list[Tensor | None]:
-    """Views by which to differentiate a function of these tensors, each as if alone.
+    """Return views by which to differentiate a function of these tensors, each as if alone.
 
     Where one tensor was computed from another, as the gradient of a loss from the weights, a
     derivative by the tensors themselves would count what flows from the one to the other, which

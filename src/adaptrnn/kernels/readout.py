@@ -1,4 +1,4 @@
-"""A linear readout of the rates and its loss, at the last step or at every step."""
+"""Compute a linear readout of the rates and its loss, at the last step or at every step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from adaptrnn.kernels import flat, native
 
 
 class Readout(NamedTuple):
-    """A linear readout of N rates to K outputs, and what its loss compares them with.
+    """A readout maps N rates linearly to K outputs, and holds what its loss compares them with.
 
     Attributes:
         weight_out: (K, N).
@@ -36,7 +36,7 @@ TRAINED = ("weight_out", "bias_out")
 
 
 def mean_loss(outputs: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
-    r"""Mean loss of outputs, each step counted by its weight.
+    r"""Return the mean loss of outputs, each step counted by its weight.
 
         L = sum_{t,b} w_tb l_tb / sum_{t,b} w_tb
 
@@ -118,7 +118,7 @@ def served(backend: str, readout: Readout, *tensors: Tensor | None) -> bool:
 
 
 def with_gradient(*layer: flat.Kind | NamedTuple) -> tuple[str, ...]:
-    """Names of the tensors whose gradients the operation of a layer computes.
+    """Return the names of the tensors whose gradients the operation of a layer computes.
 
     Args:
         layer: the classes of the layer's named tuples.
@@ -127,18 +127,18 @@ def with_gradient(*layer: flat.Kind | NamedTuple) -> tuple[str, ...]:
 
 
 def count(*layer: flat.Kind) -> int:
-    """How many results the operation of a layer has: loss, outputs and gradients."""
+    """Return how many results the operation of a layer has: loss, outputs and gradients."""
     return len(("loss", "outputs", *with_gradient(*layer)))
 
 
 def needs(readout: Readout, *layer: NamedTuple) -> list[bool]:
-    """Whether the gradient of each tensor of `with_gradient` is wanted; the tuples themselves."""
+    """Return whether each gradient of `with_gradient` is wanted; `layer` are the tuples."""
     named = flat.named(*layer, readout)
     return native.needs([named[name] for name in with_gradient(*layer)])
 
 
 def results(readout: Readout, *layer: NamedTuple, needed: Sequence[bool]) -> tuple[Tensor, ...]:
-    """Empty results of an operation; gradients that are not needed have no numbers."""
+    """Return empty results of an operation; gradients that are not needed have no numbers."""
     named = flat.named(*layer, readout)
     like: Tensor = named["currents"]
     scores = like.new_empty(*readout.target.shape[:2], readout.weight_out.shape[0])

@@ -1,4 +1,4 @@
-"""A layer of adaptive recurrent units over a whole sequence."""
+"""This operation computes a layer of adaptive recurrent units over a whole sequence."""
 
 from adaptrnn.kernels.arun.op import arun, arun_loss, arun_trace
 from adaptrnn.kernels.arun.tensors import ControllerWeights, Signals, Weights

@@ -1,4 +1,4 @@
-"""Checks, dispatch and derivatives of the layer of adaptive recurrent units."""
+"""Check, dispatch and differentiate the layer of adaptive recurrent units."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def arun_loss(
     memory_budget: int = native.MEMORY_BUDGET,
     precision: str = "auto",
 ) -> tuple[Tensor, Tensor]:
-    """Mean loss of a linear readout of the rates, the fastest way to train.
+    """Return the mean loss of a linear readout of the rates; this is the fastest way to train.
 
         y_t = W_out h_t + b_out
         L = sum_{t,b} w_tb l_tb / sum_{t,b} w_tb
@@ -208,7 +208,7 @@ def arun_trace(
 
 
 class Past(NamedTuple):
-    """For the backward pass: states before each segment, or all there was."""
+    """The backward pass needs the states before each segment, or all there was."""
 
     kept_h: Tensor
     kept_g: Tensor
@@ -216,7 +216,10 @@ class Past(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """How the forward pass runs: steps between two kept states (0 for none), or all is kept."""
+    """A plan says how the forward pass runs.
+
+    There are `segment` steps between two kept states (0 for none), or all is kept.
+    """
 
     last_only: bool
     segment: int
@@ -225,7 +228,7 @@ class Plan(NamedTuple):
 
 
 class BackwardPlan(NamedTuple):
-    """How the backward pass runs, and which gradients of `Inputs` and `Weights` are needed."""
+    """This says how the backward pass runs and which gradients of `Inputs`, `Weights` it needs."""
 
     segment: int
     bf16: bool
@@ -233,7 +236,7 @@ class BackwardPlan(NamedTuple):
 
 
 class LossPlan(NamedTuple):
-    """How the loss is computed, and which gradients are needed."""
+    """This plan says how the loss is computed, and which gradients are needed."""
 
     memory_budget: int
     bf16: bool
@@ -241,7 +244,7 @@ class LossPlan(NamedTuple):
 
 
 class TracePlan(NamedTuple):
-    """How a trace is computed."""
+    """This plan says how a trace is computed."""
 
     bf16: bool
 

@@ -1,4 +1,4 @@
-"""The meaning of the operation in plain torch, which every faster version must equal."""
+"""Plain torch says what the operation means, and every faster version must equal it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,10 @@ def arun(
     g0: Tensor,  # (B, N, G)
     weights: Weights,
 ) -> tuple[Tensor, Tensor, Tensor]:  # h (T, B, N), last h (B, N), last g (B, N, G)
-    """All time steps. The input is unbound once: indexing it in the loop costs O(T^2) backward."""
+    """Compute all time steps.
+
+    The input is unbound once: indexing it in the loop costs O(T^2) backward.
+    """
     h, g, outputs = h0, g0, []
     for current in _currents(currents, weights).unbind(0):
         _, g, _, _, h = step(current, h, g, weights)

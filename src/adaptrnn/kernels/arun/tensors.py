@@ -1,4 +1,4 @@
-"""What the operation takes and gives: named tuples of tensors.
+"""The operation takes and gives named tuples of tensors.
 
 T is the number of time steps, B of samples, N of neurons, D of inputs, G of controller units.
 """
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class ControllerWeights(NamedTuple):
-    """Weights of the controller of adaptive recurrent units, of G units.
+    """The controller of adaptive recurrent units, of G units, has these weights.
 
     Attributes:
         weight_ag: (G,), from a neuron's activation to its controller.
@@ -29,7 +29,7 @@ class ControllerWeights(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """Weights of a layer of adaptive recurrent units, of N neurons and D inputs.
+    """A layer of adaptive recurrent units, of N neurons and D inputs, has these weights.
 
     Attributes:
         weight_hh: (N, N), recurrent weights.
@@ -57,7 +57,7 @@ class Weights(NamedTuple):
 
 
 class Signals(NamedTuple):
-    """What one time step computes: a, n, s, h (..., N) and g (..., N, G)."""
+    """One time step computes these signals: a, n, s, h (..., N) and g (..., N, G)."""
 
     a: Tensor
     g: Tensor
@@ -67,7 +67,7 @@ class Signals(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """What the layer is given; `currents` is the input where there are input weights."""
+    """The layer is given these; `currents` is the input where there are input weights."""
 
     currents: Tensor
     h0: Tensor
@@ -75,7 +75,7 @@ class Inputs(NamedTuple):
 
 
 class Results(NamedTuple):
-    """What the layer gives."""
+    """The layer gives these results."""
 
     output: Tensor
     h_last: Tensor
@@ -83,7 +83,7 @@ class Results(NamedTuple):
 
 
 class Slopes(NamedTuple):
-    """Gradients of `Results`, None for zeros."""
+    """These are the gradients of `Results`, None for zeros."""
 
     grad_output: Tensor | None
     grad_h_last: Tensor | None

@@ -1,4 +1,4 @@
-"""h_t = f(currents_t + W_hh h_{t-1}; n, s) over a whole sequence."""
+"""This operation computes h_t = f(currents_t + W_hh h_{t-1}; n, s) over a whole sequence."""
 
 from adaptrnn.kernels.gamma_rnn.op import gamma_rnn, gamma_rnn_loss, gamma_rnn_trace
 from adaptrnn.kernels.gamma_rnn.tensors import Weights

@@ -1,4 +1,4 @@
-"""Checks, dispatch and derivatives of the recurrent layer with a static nonlinearity."""
+"""Check, dispatch and differentiate the recurrent layer with a static nonlinearity."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def gamma_rnn_loss(
     memory_budget: int = native.MEMORY_BUDGET,
     precision: str = "auto",
 ) -> tuple[Tensor, Tensor]:
-    """Mean loss of a linear readout of the rates, the fastest way to train.
+    """Return the mean loss of a linear readout of the rates; this is the fastest way to train.
 
         y_t = W_out h_t + b_out
         L = sum_{t,b} w_tb l_tb / sum_{t,b} w_tb
@@ -194,7 +194,7 @@ def gamma_rnn_trace(
 
 
 class Past(NamedTuple):
-    """For the backward pass: what there was in all steps, or rates before each segment.
+    """The backward pass needs what there was in all steps, or the rates before each segment.
 
     Attributes:
         past_h: rates.
@@ -210,7 +210,10 @@ class Past(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """How the forward pass runs: steps between two kept states (0 for none), or all is kept."""
+    """A plan says how the forward pass runs.
+
+    There are `segment` steps between two kept states (0 for none), or all is kept.
+    """
 
     nonlinearity: str
     last_only: bool
@@ -220,7 +223,7 @@ class Plan(NamedTuple):
 
 
 class BackwardPlan(NamedTuple):
-    """How the backward pass runs, and which gradients of `Inputs` and `Weights` are needed."""
+    """This says how the backward pass runs and which gradients of `Inputs`, `Weights` it needs."""
 
     nonlinearity: str
     segment: int
@@ -229,7 +232,7 @@ class BackwardPlan(NamedTuple):
 
 
 class LossPlan(NamedTuple):
-    """How the loss is computed, and which gradients are needed."""
+    """This plan says how the loss is computed, and which gradients are needed."""
 
     nonlinearity: str
     memory_budget: int
@@ -238,7 +241,7 @@ class LossPlan(NamedTuple):
 
 
 class TracePlan(NamedTuple):
-    """How a trace is computed."""
+    """This plan says how a trace is computed."""
 
     nonlinearity: str
     bf16: bool

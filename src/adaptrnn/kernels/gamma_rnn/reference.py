@@ -1,4 +1,4 @@
-"""The meaning of the operation in plain torch, which every faster version must equal."""
+"""Plain torch says what the operation means, and every faster version must equal it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,10 @@ def gamma_rnn(
     weights: Weights,
     nonlinearity: str,
 ) -> tuple[Tensor, Tensor]:  # h of all steps (T, B, N), the last (B, N)
-    """All time steps. The input is unbound once: indexing it in the loop costs O(T^2) backward."""
+    """Compute all time steps.
+
+    The input is unbound once: indexing it in the loop costs O(T^2) backward.
+    """
     h, outputs = h0, []
     for current in _currents(currents, weights).unbind(0):
         _, h = step(current, h, weights, nonlinearity)

@@ -1,4 +1,4 @@
-"""What the operation takes and gives: named tuples of tensors.
+"""The operation takes and gives named tuples of tensors.
 
 T is the number of time steps, B of samples, N of neurons, D of inputs.
 """
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class Weights(NamedTuple):
-    """Weights of a recurrent layer with a static nonlinearity, of N neurons and D inputs.
+    """A recurrent layer with a static nonlinearity, of N neurons and D inputs, has these weights.
 
     Attributes:
         weight_hh: (N, N), recurrent weights.
@@ -33,21 +33,21 @@ class Weights(NamedTuple):
 
 
 class Inputs(NamedTuple):
-    """What the layer is given; `currents` is the input where there are input weights."""
+    """The layer is given these; `currents` is the input where there are input weights."""
 
     currents: Tensor
     h0: Tensor
 
 
 class Results(NamedTuple):
-    """What the layer gives."""
+    """The layer gives these results."""
 
     output: Tensor
     h_last: Tensor
 
 
 class Slopes(NamedTuple):
-    """Gradients of `Results`, None for zeros."""
+    """These are the gradients of `Results`, None for zeros."""
 
     grad_output: Tensor | None
     grad_h_last: Tensor | None

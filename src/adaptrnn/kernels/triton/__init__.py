@@ -1,1 +1,1 @@
-"""Both operations on NVIDIA GPUs by Triton, which nothing here imports before it is used."""
+"""Both operations run on NVIDIA GPUs by Triton, which nothing here imports before it is used."""

@@ -1,4 +1,4 @@
-"""The Triton kernels; the only module that imports Triton when it is itself imported.
+"""Only this module, which has the Triton kernels, imports Triton when it is itself imported.
 
 A row is one neuron of one sample. Kernels over rows act on each row by itself, so that no program
 reads what another writes: there are no atomics, and the border between two kernels is the only
@@ -84,7 +84,7 @@ def forward_rows(
     BLOCK: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """One time step of the controller and the f-I curve: g = tanh(...), n, s, h."""
+    """Compute one time step of the controller and the f-I curve: g = tanh(...), n, s, h."""
     row = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     real = row < rows
     c = tl.arange(0, U)
@@ -117,7 +117,7 @@ def recompute(
     BLOCK: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """States after steps first, first + 1, ... from the activations: no row needs another."""
+    """Compute states after steps first, first + 1, ... from activations: no row needs another."""
     row = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     real = row < rows
     c = tl.arange(0, U)
@@ -161,7 +161,7 @@ def backward_rows(
     BLOCK: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """One time step backwards: from dh and dg to da, dn, ds, dz (within the tanh) and dg."""
+    """Compute one step backwards: from dh and dg to da, dn, ds, dz (within the tanh) and dg."""
     row = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     real = row < rows
     c = tl.arange(0, U)
@@ -206,7 +206,7 @@ def weights(
     BLOCK: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """Gradients of the controller's weights over a segment, each program's own sums.
+    """Compute gradients of the controller's weights over a segment, each program its own sums.
 
     A state is the one before a step, which dW_gg needs, and the one after the step before, which
     dW_gc needs: both sums are made when it is read. Rows of `sums`: dW_gg, dW_ag, db_g, dW_gc
@@ -306,7 +306,7 @@ def gamma_forward(
     INNER: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """One time step of the gamma RNN: product and curve of a tile of samples and neurons."""
+    """Compute one step of the gamma RNN: product and curve of a tile of samples and neurons."""
     sample = (tl.program_id(1) * SAMPLES + tl.arange(0, SAMPLES)).to(tl.int64)
     neuron = (tl.program_id(0) * NEURONS + tl.arange(0, NEURONS)).to(tl.int64)
     column = neuron < size
@@ -354,7 +354,7 @@ def gamma_backward(
     INNER: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """One time step backwards: dh = gradient + da_{t+1} W_hh, da_t, and the sums of dn and ds."""
+    """Compute one step backwards: dh = gradient + da_{t+1} W_hh, da_t, and sums of dn and ds."""
     sample = (tl.program_id(1) * SAMPLES + tl.arange(0, SAMPLES)).to(tl.int64)
     neuron = (tl.program_id(0) * NEURONS + tl.arange(0, NEURONS)).to(tl.int64)
     column = neuron < size

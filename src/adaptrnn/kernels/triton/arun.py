@@ -1,8 +1,8 @@
-"""The layer of adaptive recurrent units by Triton: the loops over time, memory, derivatives.
+"""Triton computes the layer of adaptive recurrent units: loops over time, memory, derivatives.
 
-A step is a library product, W_hh h, and one kernel over rows (`_rows.forward_rows`); backwards
-likewise, and once a segment the states between two kept ones (`_rows.recompute`) and the gradients
-of the controller's weights (`_rows.weights`).
+A step is a library product, W_hh h, and one kernel over rows (`_rows.forward_rows`), and so is a
+step backwards (`_rows.backward_rows`). Once a segment come the states between two kept ones
+(`_rows.recompute`) and the gradients of the controller's weights (`_rows.weights`).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def arun(
     memory_budget: int,
     backend: str = "triton",
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """The operation on a GPU; arguments as `adaptrnn.kernels.arun.arun` takes them.
+    """Run the operation on a GPU, with the arguments of `adaptrnn.kernels.arun.arun`.
 
     There is neither a leak nor an input in place of the currents.
 
@@ -64,7 +64,7 @@ def arun(
 
 
 def arun_trace(currents: Tensor, h0: Tensor, g0: Tensor, weights: Weights) -> Signals:
-    """Every signal of all steps, without gradients."""
+    """Record every signal of all steps, without gradients."""
     inputs, units = Inputs(currents, h0, g0), g0.shape[-1]
     device.check((*inputs, *weights), units)
     plan = Plan(last_only=False, segment=1, keep=True, replay=False)
@@ -80,14 +80,14 @@ def arun_trace(currents: Tensor, h0: Tensor, g0: Tensor, weights: Weights) -> Si
 
 
 class Past(NamedTuple):
-    """For the backward pass: activations and kept states."""
+    """The backward pass needs activations and kept states."""
 
     a: Tensor
     kept: Tensor
 
 
 class Plan(NamedTuple):
-    """How the forward pass runs.
+    """A plan says how the forward pass runs.
 
     Attributes:
         last_only: whether only the last rates are wanted.
@@ -103,7 +103,7 @@ class Plan(NamedTuple):
 
 
 class BackwardPlan(NamedTuple):
-    """How the backward pass runs, and which gradients of `Inputs` and `Weights` are needed."""
+    """This says how the backward pass runs and which gradients of `Inputs`, `Weights` it needs."""
 
     segment: int
     keep: bool
@@ -112,7 +112,7 @@ class BackwardPlan(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """Rates of all steps, which the backward pass reads."""
+    """These are the rates of all steps, which the backward pass reads."""
 
     output: Tensor
 
@@ -268,7 +268,7 @@ def _padded(weights: Weights, units: int) -> ControllerWeights:
 
 
 def forward(*values: Any) -> tuple[Tensor, ...]:
-    """The forward pass, and what the backward pass needs of it.
+    """Run the forward pass, and return what the backward pass needs of it too.
 
     Args:
         values: `Inputs`, `Weights` and `Plan`, and the precision.
@@ -313,7 +313,7 @@ def forward(*values: Any) -> tuple[Tensor, ...]:
 
 
 def backward(*values: Any) -> tuple[Tensor, ...]:
-    """The backward pass.
+    """Run the backward pass.
 
     Args:
         values: `Slopes`, `Inputs`, `Weights`, `Rates`, `Past` and `BackwardPlan`, and the
@@ -382,7 +382,7 @@ def backward(*values: Any) -> tuple[Tensor, ...]:
 
 
 def compare(where: torch.device, precision: str, units: int) -> dict[str, float]:
-    """Errors of the kernels in a small case, for `verify`.
+    """Return the errors of the kernels in a small case, for `verify`.
 
     Args:
         where: the device.

@@ -1,4 +1,4 @@
-"""What becomes of the kernels on chips that are not here: registers, spills, shared memory.
+"""Compile the kernels for chips that are not here, and read registers, spills, shared memory.
 
     python -m adaptrnn.kernels.triton.compiled docs/reference/gpu-kernels.md
 
@@ -41,7 +41,7 @@ FORBIDDEN = ("LDL", "STL", "ATOM", "ATOMG", "ATOMS", "RED", "REDG")
 
 @dataclass(frozen=True)
 class Case:
-    """A kernel as it is compiled: for a chip, a controller of G units (0: gamma RNN), a product."""
+    """A kernel is compiled for a chip, a controller of G units (0: gamma RNN) and a product."""
 
     kernel: str
     chip: int
@@ -51,7 +51,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Report:
-    """What the compiler made of it; memory in bytes, instructions as they stand in the program."""
+    """A report says what the compiler made of a kernel.
+
+    Memory is in bytes, and instructions are counted as they stand in the program.
+    """
 
     case: Case
     block: int
@@ -64,7 +67,7 @@ class Report:
     widest_load: int  # bits
 
     def faults(self) -> list[str]:
-        """What must not be; empty if all is well."""
+        """Return what must not be, an empty list if all is well."""
         found = []
         if self.stack or self.spilled:
             found.append(f"{self.stack} bytes of stack, {self.spilled} of spills")

@@ -1,4 +1,4 @@
-"""Whether the Triton kernels can run a call, and what they need to know of the device."""
+"""Can the Triton kernels run a call, and what do they need to know of the device?"""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def chip(device: torch.device) -> str | None:
 
 
 def capability(device: torch.device) -> int:
-    """Compute capability times ten; of the CPU, where the interpreter runs, that of Ampere."""
+    """Return the compute capability times ten; where the interpreter runs, it is that of Ampere."""
     if device.type != "cuda":
         return 80
     major, minor = torch.cuda.get_device_capability(device)

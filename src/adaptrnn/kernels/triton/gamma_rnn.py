@@ -1,7 +1,7 @@
-"""The recurrent layer with the gamma curve by Triton: the loops over time and the derivatives.
+"""Triton computes the recurrent layer with the gamma curve: loops over time, and derivatives.
 
 A step is one kernel, `_rows.gamma_forward`: the product W_hh h and the curve of a tile of samples
-and neurons; backwards likewise (`_rows.gamma_backward`).
+and neurons. A step backwards is one kernel too, `_rows.gamma_backward`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def gamma_rnn(
     last_only: bool = False,
     backend: str = "triton",
 ) -> tuple[Tensor, Tensor]:
-    """The operation on a GPU; arguments as `adaptrnn.kernels.gamma_rnn.gamma_rnn` takes them.
+    """Run the operation on a GPU, with the arguments of `adaptrnn.kernels.gamma_rnn.gamma_rnn`.
 
     The activations of all steps are kept for the backward pass, T B N numbers.
 
@@ -48,7 +48,7 @@ def gamma_rnn(
 def gamma_rnn_trace(
     currents: Tensor, h0: Tensor, weights: Weights, nonlinearity: str
 ) -> tuple[Tensor, Tensor]:
-    """Activations and rates of all time steps, without gradients."""
+    """Record activations and rates of all time steps, without gradients."""
     inputs, weights = _checked(Inputs(currents, h0), weights, nonlinearity)
     plan = Plan(last_only=False, past=True, replay=False)
     h, _, a = torch.ops.adaptrnn.gamma_rnn_triton(*flat.join(inputs, weights, plan))
@@ -70,13 +70,13 @@ def _checked(inputs: Inputs, weights: Weights, nonlinearity: str) -> tuple[Input
 
 
 class Past(NamedTuple):
-    """For the backward pass: activations."""
+    """The backward pass needs the activations."""
 
     a: Tensor
 
 
 class Plan(NamedTuple):
-    """How the forward pass runs: whether activations are kept, and a CUDA graph is replayed."""
+    """A plan says whether the forward pass keeps activations, and replays a CUDA graph."""
 
     last_only: bool
     past: bool
@@ -84,14 +84,14 @@ class Plan(NamedTuple):
 
 
 class BackwardPlan(NamedTuple):
-    """How the backward pass runs, and which gradients of `Inputs` and `Weights` are needed."""
+    """This says how the backward pass runs and which gradients of `Inputs`, `Weights` it needs."""
 
     replay: bool
     needed: list[bool]
 
 
 class Rates(NamedTuple):
-    """Rates of all steps, which the backward pass reads."""
+    """These are the rates of all steps, which the backward pass reads."""
 
     output: Tensor
 
@@ -210,7 +210,7 @@ def _whole(weights: Weights) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def forward(*values: Any) -> tuple[Tensor, ...]:
-    """The forward pass.
+    """Run the forward pass.
 
     Args:
         values: `Inputs`, `Weights` and `Plan`, and the precision.
@@ -241,7 +241,7 @@ def forward(*values: Any) -> tuple[Tensor, ...]:
 
 
 def backward(*values: Any) -> tuple[Tensor, ...]:
-    """The backward pass.
+    """Run the backward pass.
 
     Args:
         values: `Slopes`, `Inputs`, `Weights`, `Rates`, `Past` and `BackwardPlan`, and the
@@ -283,7 +283,7 @@ def backward(*values: Any) -> tuple[Tensor, ...]:
 
 
 def compare(where: torch.device, precision: str) -> dict[str, float]:
-    """Errors of the kernels in a small case, for `verify`.
+    """Return the errors of the kernels in a small case, for `verify`.
 
     Args:
         where: the device.

@@ -1,4 +1,4 @@
-"""A CUDA graph of a whole loop over time: captured once a shape, then replayed by one launch."""
+"""A CUDA graph of a whole loop over time is captured once a shape, then replayed by one launch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Loop = Callable[..., tuple[Tensor, ...]]
 def run(
     loop: Loop, tensors: Sequence[Tensor | None], options: Sequence[Any], precision: str
 ) -> tuple[Tensor, ...]:
-    """What ``loop(*tensors, *options, precision)`` returns, by a graph of these shapes.
+    """Return what ``loop(*tensors, *options, precision)`` returns, by a graph of these shapes.
 
     Args:
         loop: the loop over time, which reads no value of a tensor.

@@ -1,4 +1,4 @@
-"""How many rows a program takes and by how many warps, for each kernel, chip and size: a table.
+"""A table says how many rows a program takes, by how many warps, for each kernel, chip and size.
 
 Nothing is tuned at run time. The table is that of a search over what compiles for a chip without
 spilling a register; `adaptrnn.kernels.triton.compiled` prints what became of every entry.
@@ -19,7 +19,7 @@ KERNELS = ("forward_rows", "recompute", "backward_rows", "weights")
 
 
 class Setting(NamedTuple):
-    """Rows of a program, and how it is compiled."""
+    """A setting says how many rows a program takes, and how it is compiled."""
 
     block: int
     warps: int
@@ -27,7 +27,7 @@ class Setting(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """Samples and neurons of a program of the gamma RNN, and inner numbers at a time."""
+    """A program of the gamma RNN takes these samples and neurons, and inner numbers at a time."""
 
     samples: int
     neurons: int
@@ -64,7 +64,7 @@ def tile(capability: int) -> Tile:
 
 
 def columns(units: int) -> int:
-    """U, the columns of a kernel for a controller of so many units: a power of 2, at least 16.
+    """Return U, the columns of a kernel for a controller of this size: a power of 2, at least 16.
 
     Example:
         >>> [columns(units) for units in (1, 20, 50, 64)]
@@ -74,7 +74,7 @@ def columns(units: int) -> int:
 
 
 def pitch(units: int) -> int:
-    """PITCH, the numbers that a stored state takes: a multiple of 4, of 16 bytes.
+    """Return PITCH, the numbers that a stored state takes: a multiple of 4, of 16 bytes.
 
     Example:
         >>> [pitch(units) for units in (1, 20, 50, 64)]

@@ -1,4 +1,4 @@
-"""The self-check: where the kernels first run, they are compared with the reference.
+"""Where the kernels first run, a self-check compares them with the reference.
 
 A code generator may be wrong for one chip and right for all others, and nothing but the numbers
 tells. So the first call on a device with one precision and one size of the controller runs a small
@@ -87,7 +87,7 @@ def differentiate(
     tensors: Sequence[Tensor],
     draw: Callable[..., Tensor],
 ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], list[Tensor]]:
-    """Results of a function, gradients of a random sum of them, and the factors of that sum."""
+    """Return a function's results, gradients of a random sum of them, and the sum's factors."""
     with torch.enable_grad():
         leaves = [tensor.detach().requires_grad_() for tensor in tensors]
         results = function(*leaves)
