@@ -2,9 +2,9 @@
 # [tool.marimo.display]
 # theme = "system"
 # ///
-"""The explorer as a marimo app: controls, and what they move. What is shown is computed elsewhere.
+"""The explorer is a marimo app of controls and what they move. What it shows is computed elsewhere.
 
-Started by `adaptrnn explore [RUN]`.
+The command `adaptrnn explore [RUN]` starts it.
 """
 # mypy: ignore-errors
 

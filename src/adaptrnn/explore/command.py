@@ -1,4 +1,4 @@
-"""The command `adaptrnn explore`: starts marimo's server on the explorer, safe by default."""
+"""The command `adaptrnn explore` starts marimo's server on the explorer, safe by default."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One f-I curve: its values, its slopes, and where known curves lie in the (n, s) plane."""
+"""Compute one f-I curve, its slopes, and where known curves lie in the (n, s) plane."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FIRST_POINT = ((5.0, 7.0), 0.0)
 
 @dataclass(frozen=True)
 class Numbers:
-    """What is read off one f-I curve at one current.
+    """These numbers are read off one f-I curve at one current.
 
     Attributes:
         rate: gamma(x; n, s).

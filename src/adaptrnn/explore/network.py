@@ -1,4 +1,4 @@
-"""Networks to look at: trained runs, and one that comes with the package."""
+"""The explorer shows trained runs, and one network that comes with the package."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ WITH_CURVES = tuple(name for name, model in MODELS.built_in.items() if model.has
 
 @dataclass(frozen=True)
 class ShownNetwork:
-    """A trained recurrent core and what is known of it.
+    """A shown network is a trained recurrent core and what is known of it.
 
     Attributes:
         name: of its folder. This and `facts` are someone's own words: escape them.

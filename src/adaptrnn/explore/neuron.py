@@ -104,7 +104,7 @@ def neuron_signals(core: ARUN | RNN, xi: np.ndarray, neurons: Sequence[int]) -> 
 
 
 def rest(core: ARUN | RNN) -> tuple[np.ndarray, np.ndarray]:
-    """Mean gain and saturation of every neuron without any drive, steps 51 to 101.
+    """Return the mean gain and saturation of every neuron without any drive, at steps 51 to 101.
 
     Args:
         core: as in `neuron_signals`.

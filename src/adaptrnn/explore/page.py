@@ -1,4 +1,4 @@
-"""Pieces of the page as HTML. Every text is escaped: names and facts of a run are not ours."""
+"""Write the page's pieces as HTML. Every text is escaped: names and facts of a run are not ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of the explorer: drawn once, then moved, since making axes costs more than a redraw.
+"""The explorer draws pictures once, then moves them, since making axes costs more than a redraw.
 
 Each class makes its axes in the house style and has one method, `show`, that moves what is in them
 and returns SVG. The SVG suits a light and a dark page alike: every colour of the light style is
@@ -122,7 +122,7 @@ def _decade(value: float, position: int) -> str:
 
 
 class CurvePicture(_Picture):
-    """The f-I curve and its slope, beside the activations it interpolates."""
+    """This picture shows the f-I curve and its slope next to the activations it interpolates."""
 
     def __init__(self) -> None:
         with _style():
@@ -167,7 +167,7 @@ class CurvePicture(_Picture):
 
 
 class PlanePicture(_Picture):
-    """Where things lie in the (n, s) plane: known activations, the paper, a network, cells."""
+    """Known activations, the paper, a network and cells have their places in the (n, s) plane."""
 
     def __init__(self) -> None:
         with _style():
@@ -276,7 +276,7 @@ class PlanePicture(_Picture):
 
 
 class TracePicture(_Picture):
-    """Current, gain, saturation and rate of neurons over time."""
+    """This picture shows current, gain, saturation and rate of neurons over time."""
 
     ROWS: ClassVar = (
         ("a", "current a"),
@@ -323,7 +323,7 @@ class TracePicture(_Picture):
 
 
 class OrderPicture(_Picture):
-    """How badly each fractional order explains the rates, by both estimators."""
+    """This picture shows how badly each fractional order explains the rates, by both estimators."""
 
     def __init__(self) -> None:
         with _style():
@@ -374,7 +374,7 @@ class OrderPicture(_Picture):
 
 
 class StatePicture(_Picture):
-    """Gains and saturations over time in their plane, and the edge they may settle on."""
+    """Gains and saturations move in their plane over time, next to the edge they may settle on."""
 
     def __init__(self) -> None:
         with _style():

@@ -1,4 +1,4 @@
-"""Where cells lie in the (n, s) plane: simulated ones, and those of a table of f-I curves."""
+"""Where do simulated cells, and those of a table of f-I curves, lie in the (n, s) plane?"""
 
 from __future__ import annotations
 

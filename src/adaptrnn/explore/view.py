@@ -1,9 +1,9 @@
-"""The first view of the explorer: one page that needs no server, with its networks inside.
+"""The first view of the explorer is one page that needs no server, with its networks inside.
 
 `page` puts weights, digits and accuracies into a page whose script (view.js) computes and draws
-everything anew while something is dragged. So it answers at once, on a phone too, stands in the
-documentation as it stands in the explorer, and its address says what is seen. What the script
-computes is compared with the layers of this package in tests/browser.
+everything again while something is dragged. So it answers at once, on a phone too, is the same in
+the documentation and in the explorer, and its address says what is seen. What the script computes
+is compared with the layers of this package in tests/browser.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Accuracy of every model in every condition (Geadah et al. 2024, Table 1, Supplement B.1)."""
+"""Draw every model's accuracy in every condition (Geadah et al. 2024, Table 1, Supplement B.1)."""
 
 from __future__ import annotations
 

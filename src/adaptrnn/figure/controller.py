@@ -1,4 +1,4 @@
-"""The controller's manifold and the level sets of the slope (Geadah et al. 2024, Fig 5a, b)."""
+"""Draw the controller's manifold and level sets of the slope (Geadah et al. 2024, Fig 5a, b)."""
 
 from __future__ import annotations
 

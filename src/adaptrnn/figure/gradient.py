@@ -1,4 +1,4 @@
-"""Gradients against the length of their accumulation (Geadah et al. 2024, Fig S18)."""
+"""Draw gradients against the length of their accumulation (Geadah et al. 2024, Fig S18)."""
 
 from __future__ import annotations
 

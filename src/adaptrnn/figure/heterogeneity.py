@@ -1,4 +1,4 @@
-"""Gains and saturations of neurons in one plane (Geadah et al. 2024, Fig 3a)."""
+"""Draw gains and saturations of neurons in one plane (Geadah et al. 2024, Fig 3a)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Maps: a quantity in cells over two others."""
+"""A map shows a quantity in cells over two others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Error of the predicted variance of noise (Geadah et al. 2024, Proposition 1)."""
+"""Draw the error of the predicted variance of noise (Geadah et al. 2024, Proposition 1)."""
 
 from __future__ import annotations
 

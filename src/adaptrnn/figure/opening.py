@@ -1,7 +1,7 @@
-"""The four pictures that open the report: one for each of the paper's claims.
+"""Four pictures open the report, one for each of the paper's claims.
 
-They are small: one message a panel, the names of the networks at their lines. Each draws what there
-is, and leaves a panel with a word in it where the results have no number.
+They are small: each panel has one message, and the networks' names are at their lines. Each draws
+what there is, and leaves a panel with a word in it where the results have no number.
 """
 
 from __future__ import annotations

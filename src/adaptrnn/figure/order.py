@@ -1,4 +1,4 @@
-"""Fractional orders of neurons (Geadah et al. 2024, Figs 4b-d, S9 to S12)."""
+"""Draw fractional orders of neurons (Geadah et al. 2024, Figs 4b-d, S9 to S12)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from adaptrnn.figure.style import colour, drive_axis, ink, letters, subplots
 __all__ = ["neuron_orders", "order_panels"]
 
 _NETWORKS = {"interacting": (-0.035, "in the network"), "isolated": (0.035, "isolated")}
-"""Where the dots stand beside their drive, in decades, and the words of the legend."""
+"""Where the dots are next to their drive, in decades, and the words of the legend."""
 
 
 def neuron_orders(axis: Axes, order: xr.DataArray, null: xr.DataArray) -> None:

@@ -1,4 +1,4 @@
-"""The drawing of psychometric curves."""
+"""Draw psychometric curves."""
 
 from __future__ import annotations
 

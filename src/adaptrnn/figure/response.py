@@ -1,4 +1,4 @@
-"""Responses to a step of drive (Geadah et al. 2024, Fig 4a)."""
+"""Draw responses to a step of drive (Geadah et al. 2024, Fig 4a)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Robustness: a quantity against the strength of a perturbation (Geadah et al. 2024, Fig 2)."""
+"""Draw a quantity against the strength of a perturbation (Geadah et al. 2024, Fig 2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adaptation to the size of noise: steady states and the output's variance (Fig 3b)."""
+"""Draw adaptation to the size of noise: steady states and the output's variance (Fig 3b)."""
 
 from __future__ import annotations
 

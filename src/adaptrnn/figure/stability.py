@@ -1,4 +1,7 @@
-"""Lyapunov exponents and eigenvalues (Geadah et al. 2024, Fig 5c-e), of one network or of many."""
+"""Draw Lyapunov exponents and eigenvalues (Geadah et al. 2024, Fig 5c-e).
+
+They are of one network or of many.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One style for every figure: sizes, colours that the colour-blind can tell apart, light and dark.
+"""Every figure has one style: sizes, colours that the colour-blind can tell apart, light and dark.
 
 Figures are made without pyplot, so that nothing global is changed:
 

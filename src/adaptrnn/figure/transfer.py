@@ -1,4 +1,7 @@
-"""What new f-I curves recover, and a foreign controller (Geadah et al. 2024, Fig 3a, B.3, S17)."""
+"""Draw what new f-I curves recover, and a foreign controller (Geadah et al. 2024).
+
+The figures of the paper are Fig 3a, B.3 and S17.
+"""
 
 from __future__ import annotations
 
