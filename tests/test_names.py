@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 from collections import defaultdict
+from itertools import pairwise
 from pathlib import Path
+
+import pytest
 
 import adaptrnn
 
@@ -15,6 +19,9 @@ FILES = sorted(
 )
 """Without the kernels, where an operation has one name in its reference, its op and on a GPU, and
 without the explorer, whose parts no other module uses."""
+
+FOLDERS = (".", "kernels", "tasks", "figure", "explore")
+"""Whose docstrings begin with a whole sentence; "." is the files next to these folders."""
 
 OF_ONE_KIND = {"ITEM", "measure", "draw", "judge", "table", "log", "main"}
 """What several files have each one of: the items of the paper, the loggers, the programs."""
@@ -86,3 +93,81 @@ def test_few_public_annotations_say_any():
             found = public_annotations(ast.parse(path.read_text()).body)
             count += sum(says_any(annotation) for annotation in found)
     assert count <= 60
+
+
+IMPERATIVES = """
+    add adjust analyse apply average bring build call change check choose compare compile
+    compute continue copy correlate cut differentiate do draw drive end estimate evaluate fetch
+    fill find fit follow forget give hold import join judge launch load make mark measure note
+    place print push put raise read record register retrain return run say score serve set share
+    show simulate step store test train translate turn unpack upload use write
+"""
+"""First words of a sentence that tells what to do."""
+
+FINITE = """
+    adapts applies are become can cannot choose come compares compute computes convolves could
+    describes do does enters excites get gets give gives goes has have hold holds is lets move
+    must needs opens reproduces says shows stands starts takes was were
+"""
+"""Verbs of a sentence that says what something is or does; no plural of a noun is among them."""
+
+ASKING = {"how", "what", "where", "whether", "which", "whose"}
+"""First words of a question, or of a clause that is no sentence by itself."""
+
+
+def first_sentence(text):
+    return re.split(r"(?<=[.?!])\s+(?=[A-Z`])", text.strip().split("\n\n")[0])[0]
+
+
+def has_verb(sentence):
+    """Whether a verb of the lists is in it, outside of code and not as in "a layer that adapts"."""
+    words = re.findall(r"[a-z']+", re.sub(r"`[^`]*`", "X", sentence).lower())
+    if words[0] in ASKING and not sentence.endswith("?"):
+        return False
+    return words[0] in IMPERATIVES.split() or any(
+        word in FINITE.split() and before not in {"that", "which", "who", "what"}
+        for before, word in pairwise(["", *words])
+    )
+
+
+def public_docstrings(node, name):
+    """Names and docstrings of a module and of what is public in it, special methods too."""
+    if text := ast.get_docstring(node):
+        yield name, text
+    for each in node.body:
+        if isinstance(each, ast.FunctionDef | ast.ClassDef) and (
+            not each.name.startswith("_") or each.name.endswith("__")
+        ):
+            if isinstance(each, ast.ClassDef):
+                yield from public_docstrings(each, f"{name}.{each.name}")
+            elif text := ast.get_docstring(each):
+                yield f"{name}.{each.name}", text
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_docstrings_begin_with_a_whole_sentence(folder):
+    found = SOURCE.glob("*.py") if folder == "." else (SOURCE / folder).rglob("*.py")
+    texts = [
+        pair
+        for path in sorted(found)
+        for pair in public_docstrings(ast.parse(path.read_text()), str(path.relative_to(SOURCE)))
+    ]
+    without = {name: text for name, text in texts if not has_verb(first_sentence(text))}
+    assert texts and not without, without
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("The base of recurrent layers: directions, layouts and packed sequences.", False),
+        ("A controller that has one state for each neuron.", False),
+        ("Which runs are evaluated, and under what.", False),
+        ("The number `is`.", False),
+        ("Images of one part. They are labelled.", False),
+        ("A split holds labelled images of one part.", True),
+        ("Return the number of directions.", True),
+        ("Where do simulated cells lie in the plane?", True),
+    ],
+)
+def test_a_sentence_without_a_verb_is_noticed(text, whole):
+    assert has_verb(first_sentence(text)) == whole

@@ -1,4 +1,4 @@
-"""Recurrent layers share stacking, directions, layouts and packed sequences with torch.nn.RNN."""
+"""Recurrent layers have the stacking, directions, layouts and packed sequences of torch.nn.RNN."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Perturbations change a network's input, by drives onto its neurons or a contrast of its stimulus.
+"""A network's input is perturbed by drives onto its neurons and by a contrast of its stimulus.
 
 Geadah et al. 2024 test trained networks under three of them, with t the position in the presented
 (for psMNIST: permuted) sequence of T = 784 steps:

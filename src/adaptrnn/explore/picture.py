@@ -1,4 +1,4 @@
-"""The explorer draws pictures once, then moves them, since making axes costs more than a redraw.
+"""Pictures are drawn once, then moved, since making axes costs more than a redraw.
 
 Each class makes its axes in the house style and has one method, `show`, that moves what is in them
 and returns SVG. The SVG suits a light and a dark page alike: every colour of the light style is

@@ -1,4 +1,4 @@
-"""Four pictures open the report, one for each of the paper's claims.
+"""The report opens with four pictures, one for each of the paper's claims.
 
 They are small: each panel has one message, and the networks' names are at their lines. Each draws
 what there is, and leaves a panel with a word in it where the results have no number.

@@ -1,1 +1,1 @@
-"""Both operations run on NVIDIA GPUs by Triton, which nothing here imports before it is used."""
+"""Triton computes both operations on NVIDIA GPUs; nothing here imports it before it is used."""

@@ -1,4 +1,4 @@
-"""Where the kernels first run, a self-check compares them with the reference.
+"""A self-check compares the kernels with the reference where they first run.
 
 A code generator may be wrong for one chip and right for all others, and nothing but the numbers
 tells. So the first call on a device with one precision and one size of the controller runs a small
