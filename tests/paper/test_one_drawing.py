@@ -1,12 +1,15 @@
-"""One drawing for one quantity: of one network the command draws what the paper's figure draws."""
+"""One drawing for one quantity: the command and the report's opening draw what the figure draws."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.colors import to_rgba
 
 from adaptrnn.figure.style import style
 from adaptrnn.laboratory.drawing import DRAWINGS
 from adaptrnn.paper import figure5, figure_b3, figure_s18, proposition1
 from adaptrnn.paper.item import combine
+from adaptrnn.report.opening import findings
 
 SHARED = {
     "controller_manifold": (figure5.MANIFOLD, "arun"),
@@ -42,3 +45,34 @@ def test_the_command_draws_what_the_figure_draws(collected, name, shared):
     # tables are float32, results float64: half a last digit of float32 is 6e-8 of a number
     assert (nearest <= 1e-6 * np.abs(paper) + 1e-9).all()
     assert len(paper) > 5
+
+
+def marks(axis, lines=None):
+    """Places, sizes and colours of the dots in a panel, and of its first lines, or of all."""
+    found = [
+        (np.ma.filled(dots.get_offsets(), np.nan), dots.get_sizes(), dots.get_facecolor())
+        for dots in axis.collections
+    ]
+    found += [
+        (line.get_xydata(), line.get_linewidth(), to_rgba(line.get_color()))
+        for line in axis.lines[:lines]
+    ]
+    return [np.asarray(part, float) for one in found for part in one]
+
+
+@pytest.mark.parametrize(
+    ("item", "panel", "over"),
+    [(figure5.MANIFOLD, 0, None), (figure5.LEVELS, 1, "xi")],
+    ids=["steady states of the controller", "level sets"],
+)
+def test_the_opening_draws_what_the_figure_draws(collected, item, panel, over):
+    """The figure has more lines in its panel: ways to the steady states, the paper's value."""
+    data = combine(item, [("psmnist", collected.data(item, "arun", 0))])
+    no_runs = pd.DataFrame({"role": [], "task": [], "steps": []})
+    why = findings({item.name: data}, [], no_runs)[2]
+    with style():
+        opening = marks(why.draw().axes[panel])
+        figure = marks(item.draw(data).axes[panel], data.sizes[over] if over else 0)
+    for found, wanted in zip(opening, figure, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+    assert len(opening) > 5

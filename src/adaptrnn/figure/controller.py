@@ -26,7 +26,40 @@ from adaptrnn.figure.style import (
     subplots,
 )
 
-__all__ = ["level_sets", "manifold"]
+__all__ = ["controller_states", "gains_on_level_sets", "level_sets", "manifold"]
+
+
+def controller_states(axis: Axes, data: xr.Dataset) -> None:
+    """Draw where the controller settles under each current, and perhaps its way there.
+
+    Args:
+        axis: where to draw.
+        data: `steady` (start, current, component) and perhaps `path` (current, time, component), of
+            two principal components.
+    """
+    for k, tone in enumerate(shades(data.sizes["current"])):
+        one = data.isel(current=k)
+        if "path" in one:
+            axis.plot(*one.path.transpose("component", "time"), color=tone, lw=0.7)
+        x, y = one.steady.transpose("component", "start")
+        axis.scatter(x, y, 22, color=tone, lw=0, zorder=3)
+
+
+def gains_on_level_sets(axis: Axes, data: xr.Dataset) -> None:
+    """Draw (n, s) under each drive, with the curve on which the slope at this drive is 1 - eps.
+
+    Args:
+        axis: where to draw.
+        data: `n`, `s` (seed, xi, neuron) and `level` (seed, xi, gain); of one network, seed has
+            length one. Faint dots are neurons, ringed ones the means over the neurons of a network;
+            the curves are those of the first seed.
+    """
+    for k, tone in enumerate(shades(data.sizes["xi"])):
+        one = data.isel(xi=k)
+        axis.scatter(one.n, one.s, 4, color=tone, alpha=0.25, lw=0, rasterized=True)
+        axis.plot(data.gain, one.level.isel(seed=0), color=tone, lw=1.6)
+        means = (one.n.mean("neuron"), one.s.mean("neuron"))
+        axis.scatter(*means, 24, color=tone, ec=ink(), lw=0.6, zorder=4)
 
 
 def manifold(data: xr.Dataset) -> Figure:
@@ -50,11 +83,7 @@ def manifold(data: xr.Dataset) -> Figure:
     tones = shades(len(currents))
     for axis, seed in zip(axes.flat, seeds, strict=False):
         one = data.sel(seed=seed)
-        for k, tone in enumerate(tones):
-            path, ends = one.path.isel(current=k), one.steady.isel(current=k)
-            axis.plot(*path.transpose("component", "time"), color=tone, lw=0.7)
-            x, y = ends.transpose("component", "start")
-            axis.scatter(x, y, 22, color=tone, lw=0, zorder=3)
+        controller_states(axis, one[["path", "steady"]])
         parts = [
             f"component {k + 1}" + (f" ({float(v):.0%})" if np.isfinite(v) else "")
             for k, v in enumerate(one["share"].values)
@@ -102,18 +131,11 @@ def level_sets(data: xr.Dataset, figure: SubFigure | None = None) -> Figure:
     """
     data = data.isel(role=0, model=0)
     whole, axes = subplots(1, 3, width=9, height=3.1, figure=figure)
-    tones = shades(data.sizes["xi"])
     steady = data.s.values[np.isfinite(data.s.values)]
     low, high = np.quantile(steady, [0.005, 0.995]) if steady.size else (0.0, 0.1)
     limits = (min(-0.05, 1.3 * low), max(0.05, 1.3 * high))
     for axis, stage in zip(axes[0], ("onset", "steady"), strict=False):
-        one = data.sel(stage=stage)
-        for k, tone in enumerate(tones):
-            at = one.isel(xi=k)
-            axis.scatter(at.n, at.s, 4, color=tone, alpha=0.25, lw=0, rasterized=True)
-            axis.plot(data.gain, one.level.isel(xi=k, seed=0), color=tone, lw=1.6)
-            means = (at.n.mean("neuron"), at.s.mean("neuron"))
-            axis.scatter(*means, 24, color=tone, ec=ink(), lw=0.6, zorder=4)
+        gains_on_level_sets(axis, data.sel(stage=stage))
         axis.set(xlabel="gain n", ylabel="saturation s", ylim=limits)
         axis.set_title({"onset": "at the onset", "steady": "after 200 steps"}[stage])
         gains = data.n.values[np.isfinite(data.n.values)]

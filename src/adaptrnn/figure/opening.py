@@ -13,10 +13,11 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from adaptrnn.figure.controller import controller_states, gains_on_level_sets
 from adaptrnn.figure.heterogeneity import neuron_cloud
 from adaptrnn.figure.robustness import strength_curves
 from adaptrnn.figure.scaling import steady_states
-from adaptrnn.figure.style import colour, count_seeds, ink, log_axis, name_lines, shades, subplots
+from adaptrnn.figure.style import colour, count_seeds, ink, log_axis, name_lines, subplots
 
 __all__ = ["adaptation", "explanation", "learned", "robust"]
 
@@ -102,8 +103,8 @@ def explanation(
 
     Args:
         line: `steady` (start, current, component) of one network; or None.
-        levels: `n`, `s` (xi), means over neurons of the steady states of one network, and `level`
-            (xi, gain), the curves where the slope at ξ is 1 - eps; or None.
+        levels: `n`, `s` (seed, xi, neuron), the steady states of one network, and `level` (seed,
+            xi, gain), the curves where the slope at ξ is 1 - eps; or None.
         exponents: `size` of the largest exponent, (model, seed, xi); or None.
 
     Returns:
@@ -111,34 +112,25 @@ def explanation(
     """
     figure, axes = subplots(1, 3, **_SIZE)
     left, middle, right = axes[0]
-    drawn = []
     if line is not None:
-        ends = line.steady.mean("start").transpose("component", "current").values
-        left.plot(*ends, color=ink(), lw=0.6, alpha=0.5)
-        for k, tone in enumerate(shades(line.sizes["current"])):
-            points = line.steady.isel(current=k).transpose("component", "start").values
-            drawn.append(left.scatter(*points, 16, color=tone, lw=0))
+        controller_states(left, line[["steady"]])
         left.set_xticks([])
         left.set_yticks([])
     left.set_title("controller, steady", loc="left")
     left.set_xlabel("component 1\n(light to dark: current)")
     left.set_ylabel("component 2", labelpad=1)
-    _or_nothing(left, drawn)
-    drawn = []
+    _or_nothing(left, left.collections)
     if levels is not None:
-        tones = shades(levels.sizes["xi"])
-        for xi, tone in zip(levels.xi.values, tones, strict=True):
-            one = levels.sel(xi=xi)
-            middle.plot(levels.gain, one.level, color=tone, lw=1)
-            drawn += middle.plot(one.n, one.s, "o", color=tone, mec=ink(), mew=0.5, ms=5)
-        low, high = float(levels.s.min()), float(levels.s.max())
+        gains_on_level_sets(middle, levels)
+        means = levels[["n", "s"]].mean("neuron")
+        low, high = float(means.s.min()), float(means.s.max())
         room = 0.6 * max(high - low, 0.02)
         middle.set_ylim(low - room, high + room)
-        middle.set_xlim(float(levels.n.min()) - 1, float(levels.n.max()) + 1)
+        middle.set_xlim(float(means.n.min()) - 1, float(means.n.max()) + 1)
     middle.set_title("(n, s), level sets", loc="left")
     middle.set_xlabel("gain n\n(light to dark: drive)")
     middle.set_ylabel("saturation s", labelpad=1)
-    _or_nothing(middle, drawn)
+    _or_nothing(middle, middle.collections)
     ends = []
     if exponents is not None:
         size = exponents["size"].sel(model=[m for m in JUDGED if m in exponents.model])

@@ -377,14 +377,13 @@ def _explanation(results: Results, verdicts: Verdicts) -> Finding:
         said.append(f"two components hold {share:.0f}% of the variance of the controller's states")
         line = line.isel(seed=_first(line.steady))
     if levels is not None:
-        at = levels.sel(stage="steady").isel(seed=_first(levels.n))
+        levels = levels.sel(stage="steady").isel(seed=[_first(levels.n)])
         distance = _parts(verdicts, "fig5-levels", "E27", "largest over ξ ≥ 5")
         if distance and distance[0].part.number:
             said.append(
                 "at drives of 5 and more the slope at the mean (n, s) that it sets is within "
                 f"{distance[0].part.number} of 1 - ε"
             )
-        levels = at[["n", "s"]].mean("neuron").assign(level=at.level)
     size = None
     if exponents is not None:
         paper = abs(exponents.lyapunov.sel(definition="paper"))
@@ -409,7 +408,8 @@ def _explanation(results: Results, verdicts: Verdicts) -> Finding:
         words += f" This profile has no exponents of {_list(absent)}."
     seen = (
         "Left: steady states of the controller for ten currents in two principal components. "
-        "Middle: mean gain and saturation under each drive on the level sets of the slope. Right: "
+        "Middle: gain and saturation of the neurons, faint, and their means, ringed, under each "
+        "drive on the level sets of the slope. Right: "
         "size of the largest exponent against the drive. "
     )
     return Finding(
