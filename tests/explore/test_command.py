@@ -21,7 +21,7 @@ from adaptrnn.config import ExploreConfig
 from adaptrnn.explore.command import command, explore
 
 TOKEN = "token-of-this-test"
-SOURCES = Path(__file__).parent.parent / "src"
+SOURCES = Path(__file__).parents[2] / "src"
 MAIN = """
 from rich.console import Console
 from adaptrnn.config import ExploreConfig
