@@ -13,12 +13,12 @@ EQUATIONS: tuple[tuple[str, str, str], ...] = (
     (
         "RNN+gamma: h = gamma(W_xh x + W_hh h + b + ξ; n, s)",
         "adaptrnn.kernels.gamma_rnn.gamma_rnn",
-        "tests/kernels/test_gamma_rnn.py",
+        "tests/kernels/gamma_rnn/test_op.py",
     ),
     (
         "ARUN: g = tanh(W_ag a + W_gg g + b_g), (n, s) = W_gc g + b_c, h = gamma(a; n, s)",
         "adaptrnn.kernels.arun.arun",
-        "tests/kernels/test_arun.py",
+        "tests/kernels/arun/test_op.py",
     ),
     (
         "the same as layers; neurons meet only through W_hh",

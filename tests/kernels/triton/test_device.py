@@ -11,7 +11,6 @@ import torch
 from adaptrnn import ARUN, RNN
 from adaptrnn._error import InputError, MissingExtraError
 from adaptrnn.kernels.triton import device
-from adaptrnn.kernels.triton.settings import CHIPS, KERNELS, columns, pitch, setting
 
 
 @pytest.fixture
@@ -95,14 +94,3 @@ print({"triton", "torch._dynamo"} & ({*sys.modules} - before))
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
-
-
-@pytest.mark.parametrize("units", range(1, 65))
-def test_sizes_within_a_kernel(units):
-    """Columns are a power of 2 of at least 16 that holds a state; a state ends at 16 bytes."""
-    assert columns(units) in (16, 32, 64) and pitch(units) % 4 == 0
-    assert units <= pitch(units) <= columns(units) and pitch(units) < units + 4
-    for kernel in KERNELS:
-        for chip in CHIPS:
-            block, warps, stages = setting(kernel, columns(units), chip)
-            assert block in (32, 64) and warps in (4, 8) and stages == 1

@@ -1,4 +1,4 @@
-"""Memory of the loops on a GPU by count of bytes, on a device that holds none."""
+"""Memory of the loops of adaptive units on a GPU by count of bytes, on a device that holds none."""
 
 from __future__ import annotations
 

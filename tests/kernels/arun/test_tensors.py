@@ -1,0 +1,47 @@
+"""The named tuples of adaptive units are what the operations take and give."""
+
+from __future__ import annotations
+
+import torch
+
+from adaptrnn.kernels.arun import op
+from adaptrnn.kernels.arun.tensors import (
+    ControllerWeights,
+    Inputs,
+    Results,
+    Signals,
+    Slopes,
+    Weights,
+)
+
+
+def arguments(operation):
+    """Names of what an operation takes, each with whether it may be left out."""
+    given = operation.default._schema.arguments
+    return [(argument.name, str(argument.type).startswith("Optional")) for argument in given]
+
+
+def taken(kind):
+    """The same of a named tuple: what may be left out has a default."""
+    return [(name, name in kind._field_defaults) for name in kind._fields]
+
+
+def test_every_operation_begins_with_inputs_and_weights():
+    layer = taken(Inputs) + taken(Weights)
+    operations = torch.ops.adaptrnn
+    for operation in (operations.arun, operations.arun_loss, operations.arun_trace):
+        assert arguments(operation)[: len(layer)] == layer
+    back = arguments(operations.arun_backward)
+    assert back[: len(Slopes._fields)] == [(name, True) for name in Slopes._fields]
+    assert back[len(Slopes._fields) :][: len(layer)] == layer
+
+
+def test_results_and_their_slopes():
+    assert Slopes._fields == tuple(f"grad_{name}" for name in Results._fields)
+    count = len(torch.ops.adaptrnn.arun.default._schema.returns)
+    assert count == len(Results._fields) + len(op.Past._fields)
+    assert len(torch.ops.adaptrnn.arun_trace.default._schema.returns) == len(Signals._fields)
+
+
+def test_the_controller_is_a_part_of_the_weights_in_the_same_order():
+    assert Weights._fields[1:6] == ControllerWeights._fields
