@@ -1,4 +1,4 @@
-"""Figures S9 to S12: sharpness of planted errors, verdicts, and measures of real protocols."""
+"""Figures S10 to S12: sharpness of planted errors, verdicts, and measures of real protocols."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from adaptrnn.analysis.fractional import STEP_PROTOCOLS, fractional_derivative
 from adaptrnn.config import TrainConfig
-from adaptrnn.paper import figure_s9, figure_s10
+from adaptrnn.paper import figure_s10
 from adaptrnn.paper.item import RunData
 
 ALPHA = np.linspace(-1, 1, 201)
@@ -36,11 +36,10 @@ def test_the_flatter_side_counts():
     assert found == pytest.approx(100 * (1 - 1 / (1 + 0.1 / 16)), abs=1e-9)
 
 
-@pytest.mark.parametrize("item", [figure_s9.ITEM, figure_s10.ITEM])
-def test_measures_of_the_protocols_are_drawn_and_judged(item, collected, holds):
-    data = collected(item)
-    assert data.nbytes < 200_000  # two seeds, up to two tasks
-    holds(item, data)
+def test_measures_of_the_protocols_are_drawn_and_judged(collected, holds):
+    data = collected(figure_s10.ITEM)
+    assert data.nbytes < 200_000  # two seeds, two tasks
+    holds(figure_s10.ITEM, data)
 
 
 def planted(data, depth, best):
@@ -64,16 +63,6 @@ def test_sharp_and_alike(collected, depth, best, expected):
 def test_one_seed_has_no_spread(collected):
     data = planted(collected(figure_s10.ITEM), 40.0, [0.2, 0.3]).isel(seed=[0])
     assert figure_s10.judge(data)[0].outcome == "no data"
-
-
-@pytest.mark.parametrize(("sd", "depth"), [(0.2, 40.0), (0.2, 2.0), (0.01, 2.0)])
-def test_orders_of_gain_and_saturation_are_shown_not_judged(collected, sd, depth):
-    data = collected(figure_s9.ITEM)
-    made = data.assign(sd=xr.full_like(data["sd"], sd), depth=xr.full_like(data["depth"], depth))
-    (found,) = figure_s9.judge(made)
-    assert found.outcome == "not judged" and not found.parts
-    holds = {part.holds for part in found.shown if "standard deviation" in part.quantity}
-    assert holds == {"yes" if sd > 0.05 else "no"}
 
 
 def test_a_filtered_step_is_de_filtered():
