@@ -1,4 +1,4 @@
-"""One word for one thing: no two modules give one name to two things, no name is that of a file."""
+"""One word for one thing, one place for one thing: names of things, of files and of their tests."""
 
 from __future__ import annotations
 
@@ -59,6 +59,27 @@ def test_no_file_defines_the_name_of_another_in_its_folder():
     for path in FILES:
         others = {other.stem for other in path.parent.iterdir()} - {path.stem}
         assert not others & set(defined(path)), path
+
+
+TESTS = Path(__file__).parent
+ELSEWHERE = {
+    "analysis/_type.py": "names of types, which mypy reads",
+    "kernels/triton/_rows.py": "programs for a GPU: triton/test_interpreted.py, test_programs.py",
+}
+"""Modules without a test file of their name, and why."""
+
+
+def test_every_module_has_a_test_file_of_its_name():
+    """In the mirrored folder, so that nobody searches; a leading underscore may be left out."""
+    without = set()
+    for path in SOURCE.rglob("*.py"):
+        module = path.relative_to(SOURCE)
+        names = {module.stem, module.stem.lstrip("_")}
+        if module.stem != "__init__" and not any(
+            (TESTS / module.with_name(f"test_{name}.py")).is_file() for name in names
+        ):
+            without.add(module.as_posix())
+    assert without == ELSEWHERE.keys()
 
 
 def says_any(annotation):
