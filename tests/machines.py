@@ -63,9 +63,13 @@ print(json.dumps({
 
 
 def environment(settings: dict[str, str]) -> dict[str, str]:
-    """This process's environment with these variables and none of the others."""
+    """This process's environment with these variables and none of the others.
+
+    Threads that wait sleep: where there are more of them than cores, those of torch would otherwise
+    spin, and a run takes several times as long.
+    """
     kept = {name: value for name, value in os.environ.items() if name not in VARIABLES}
-    return {**kept, "OMP_NUM_THREADS": "1", **settings}
+    return {**kept, "OMP_WAIT_POLICY": "passive", "OMP_NUM_THREADS": "1", **settings}
 
 
 @functools.cache
