@@ -1,4 +1,4 @@
-"""Questions to any recurrent network, as one asks them of cells and of dynamical systems.
+"""Analyses ask any recurrent network what one asks of cells and of dynamical systems.
 
 Each function answers one question about a network (`as_system` says what may be given) and returns
 a labelled xarray.Dataset whose attrs say what was computed. A question has a file of its own, which

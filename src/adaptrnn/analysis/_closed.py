@@ -1,4 +1,4 @@
-"""Closed forms of the derivatives of one time step, for the networks whose equations we know."""
+"""The derivatives of one time step have closed forms in the networks whose equations we know."""
 
 from __future__ import annotations
 

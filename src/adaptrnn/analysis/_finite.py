@@ -1,4 +1,4 @@
-"""The one rule for NaN: an error that names the argument and the place."""
+"""A number that is not finite raises one kind of error, which names the argument and the place."""
 
 from __future__ import annotations
 

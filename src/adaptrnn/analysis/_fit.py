@@ -1,4 +1,4 @@
-"""Least-squares fits of y = a f(x; b) + c: line, power law, exponential, decay; many at once.
+"""Fit lines, power laws, exponentials and decays y = a f(x; b) + c by least squares, many at once.
 
 For a given b the best a and c are linear, so only b is searched: on a grid, then by golden
 section. This needs no starting values and does the same for every neuron.

@@ -1,4 +1,4 @@
-"""Activity of any network under a stimulus, with labelled dimensions."""
+"""Record the activity of any network under a stimulus, with labelled dimensions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What analyses take: the states of networks, and labelled or plain numbers."""
+"""Analyses take the states of networks, and labelled or plain numbers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Simulated cells: neuron models of the literature in Brian2, their f-I curves and step responses.
+"""Simulate neuron models of the literature in Brian2, their f-I curves and their step responses.
 
 Brian2 comes with the extra "neurons".
 """
@@ -25,7 +25,7 @@ __all__ = ["CELL_MODELS", "CellModel", "neurons_in_plane", "simulate_fi", "simul
 
 @dataclass(frozen=True)
 class CellModel:
-    """A neuron model for Brian2.
+    """A cell model holds the equations and constants of a neuron for Brian2.
 
     Attributes:
         name: what it is.

@@ -1,4 +1,4 @@
-"""f-I tables of recorded cells: currents and rates are read from CSV or NWB files.
+"""Read f-I tables of recorded cells, which are currents and rates, from CSV or NWB files.
 
 NWB files need the extra "neurons" (pynwb).
 """

@@ -1,4 +1,4 @@
-"""Where do real neurons lie? Fits of the f-I curve gamma to tables of currents and rates.
+"""Where do real neurons lie? The f-I curve gamma is fitted to tables of currents and rates.
 
 A measured table of currents I and rates f is fitted by
 

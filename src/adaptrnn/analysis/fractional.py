@@ -73,7 +73,7 @@ SIGN = (
 
 @dataclass(frozen=True)
 class StepProtocol:
-    """A step stimulus and the window in which the response to it is judged.
+    """A step protocol is a step stimulus and the window in which the response to it is judged.
 
     Attributes:
         name: for labels.

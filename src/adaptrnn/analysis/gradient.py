@@ -1,4 +1,4 @@
-"""How far back do gradients reach: dL/dW_hh when accumulation starts at step t_0.
+"""How far back do gradients reach? They are accumulated to dL/dW_hh from each step t_0 on.
 
 Geadah et al. 2024, Appendix C.5 and Fig S18 (E43). The gradient is a sum over time steps,
 

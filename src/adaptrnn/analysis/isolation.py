@@ -1,4 +1,4 @@
-"""Isolated neurons: each has its own input and, of the recurrence, only the weight onto itself.
+"""An isolated neuron has its own input and, of the recurrence, only the weight onto itself.
 
 Geadah et al. 2024, Fig 4: W_hh is replaced by its diagonal and neuron i sees only input i. What
 remains of the network is N neurons side by side, each with its f-I curve, its adaptation, its bias

@@ -4,12 +4,13 @@ Geadah et al. 2024, Methods "Jacobian norm" and Fig S6a (E32):
 
     JN(n, s) = E over h ~ U(-5, 5)^N of || diag(gamma'(W_hh h; n, s)) W_hh ||_2
 
-the text's spectral norm (the authors' scripts take another one). For an orthogonal W_hh it is the
-largest slope among the neurons, so it tends to sup gamma' from below as N grows. And the products
+with the text's spectral norm (the authors' scripts take another one). For an orthogonal W_hh it is
+the largest slope among the neurons, so it tends to sup gamma' from below as N grows. The products
+of Jacobians
 
     P_T = D F(h_{T-1}) ... D F(h_0)
 
-whose singular values say what becomes of perturbations over T steps.
+have singular values that say what becomes of perturbations over T steps.
 """
 
 from __future__ import annotations

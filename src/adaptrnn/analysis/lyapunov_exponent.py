@@ -310,7 +310,7 @@ def _frozen(
 
 
 def first_frame(z: Tensor, k: int, seed: int) -> Tensor:
-    """Random orthonormal tangents (B, S, k); the first of them do not depend on k."""
+    """Draw random orthonormal tangents (B, S, k), the first of which do not depend on k."""
     drawn = np.random.default_rng(seed).standard_normal((k, *z.shape))
     return torch.linalg.qr(torch.from_numpy(drawn).movedim(0, 2).to(z))[0]
 

@@ -1,4 +1,4 @@
-"""Noise through f-I curves: Proposition 1, and where in the (n, s) plane it puts the neurons.
+"""When do f-I curves keep noise from growing, and where in the (n, s) plane are neurons then?
 
 Geadah et al. 2024, Proposition 1: if W_hh is unitary, currents with mean mu and standard deviation
 sigma keep their variance along every unit vector from growing if and only if

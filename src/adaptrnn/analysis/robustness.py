@@ -1,7 +1,7 @@
-"""Robustness: accuracy and loss over any grid of perturbations, and the area under the curves.
+"""Measure accuracy and loss over any grid of perturbations, and the areas under the curves.
 
-Geadah et al. 2024, Fig 2b,c and Figs S13 to S16 (E10 to E13, E39): curves over the amplitude of a
-step drive, a noisy drive or a contrast, and heat maps over amplitude and length or phase. The
+Geadah et al. 2024, Fig 2b,c and Figs S13 to S16 (E10 to E13, E39), show curves over the amplitude
+of a step drive, a noisy drive or a contrast, and heat maps over amplitude and length or phase. The
 caller says what is evaluated and how: `sweep` only walks the grid and labels what comes back.
 
 The area under a curve y(x) on x_1 < ... < x_m is that of the trapezoids over the width x_m - x_1,

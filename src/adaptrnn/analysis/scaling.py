@@ -1,4 +1,4 @@
-"""Gain scaling: how gain, saturation and output variance follow the variance of the input.
+"""How do gain, saturation and output variance follow the variance of the input?
 
 Geadah et al. 2024, Fig 3b (E16 to E18). The drive is Gaussian noise, independent for each neuron
 and time: 200 steps of standard deviation 0.01, 200 steps of xi, and 200 of 0.01 again. The steady

@@ -1,4 +1,4 @@
-"""Intervals, tests and effect sizes over seeds, on top of scipy.stats.
+"""Compute intervals, tests and effect sizes over seeds, on top of scipy.stats.
 
 Seeds are the unit of replication: networks trained from different seeds are independent, the
 neurons, trials and time steps of one network are not. Hence every function takes the dimension to

@@ -1,4 +1,4 @@
-"""Any recurrent network as one map on flat states, z_{t+1} = F(x_t, z_t), one row per sample.
+"""Any recurrent network is one map on flat states, z_{t+1} = F(x_t, z_t), one row per sample.
 
 Every analysis starts with `as_system(network)` and then needs only this:
 
@@ -67,7 +67,7 @@ _Module = TypeVar("_Module", bound=nn.Module)
 
 @dataclass(frozen=True)
 class System:
-    """A recurrent network as a map on flat states; built by `as_system`.
+    """A system is a recurrent network as a map on flat states; `as_system` builds it.
 
     Attributes:
         name: class or function name of the network.
@@ -126,7 +126,7 @@ class System:
         return finite("state", state.detach().to(self.device, self.dtype))
 
     def activity(self, z: Annotated[Tensor, "... S"]) -> Annotated[Tensor, "... N"]:
-        """Return the rates h (..., N) in flat states (..., S); of the last layer."""
+        """Return the rates h (..., N) of the last layer in flat states (..., S)."""
         return z[..., self.first_rate : self.first_rate + self.neurons]
 
     def signals(

@@ -1,6 +1,6 @@
 """Transfer: what does one gain by changing only the f-I curves, or by keeping the controller?
 
-Two experiments of Geadah et al. 2024.
+Two experiments of Geadah et al. 2024 are made here.
 
 Rotated digits (Fig 3a, text B.3; E15): a trained static network meets digits turned by 45 degrees
 and only (n_i, s_i) of its neurons are trained again. The recovered fraction is

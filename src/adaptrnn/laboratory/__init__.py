@@ -1,4 +1,4 @@
-"""The laboratory: the standard protocols on a trained network, from a run or given in Python.
+"""The laboratory runs the standard protocols on a trained network, from a run or from Python.
 
 subject   a trained network and its task
 protocol  each analysis with the stimuli and numbers of the paper, on a subject

@@ -1,4 +1,4 @@
-"""Analyses of trained runs: each result becomes a netCDF file in the run's folder, and a picture.
+"""Analyse trained runs: each result becomes a netCDF file in the run's folder, and a picture.
 
 RUN/analysis/NAME.nc   what the analysis found, with all that made it in its attributes
 RUN/analysis/NAME.png  the picture (--draw)

@@ -1,4 +1,4 @@
-"""The pictures of the results of the protocols, one function for each."""
+"""Each function draws the picture of the result of one protocol."""
 
 from __future__ import annotations
 
@@ -230,7 +230,7 @@ def draw_fractional(data: xr.Dataset) -> Figure:
 
 @_signed
 def draw_step_response(data: xr.Dataset) -> Figure:
-    """Draw means over neurons under a step of drive, and at the last drive the spread."""
+    """Draw means over neurons under a step of drive, and their spread at the last drive."""
     names = [name for name in SIGNALS if name in data]
     figure, axes = subplots(1, len(names), width=3 * max(2, len(names)), height=3.2)
     for axis, name in zip(axes[0], names, strict=True):

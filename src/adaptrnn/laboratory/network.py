@@ -1,4 +1,4 @@
-"""The analyses of any network with trained weights that is given in Python."""
+"""Analyse any network with trained weights that is given in Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The paper's standard protocols: each analysis of the laboratory on one trained network.
+"""The paper's standard protocols make each analysis of the laboratory on one trained network.
 
 An analysis answers one question about any network. A protocol is that analysis with the paper's
 stimuli and numbers, on one trained classifier and its task; it returns one labelled data set. The
@@ -66,7 +66,7 @@ images retrained on, for 100 neurons at 196 steps; at 1e-2 it diverged."""
 
 @dataclass(frozen=True)
 class Analysis:
-    """One protocol: what is measured of a trained network and its task, and how it is drawn.
+    """One protocol says what is measured of a trained network and its task, and how it is drawn.
 
     Args:
         name: as on the command line.
@@ -94,7 +94,7 @@ class Analysis:
 
     @property
     def models(self) -> tuple[str, ...]:
-        """The names of the models that it works for."""
+        """Return the names of the models that the protocol works for."""
         return tuple(name for name, model in MODELS.items() if self.suits(model))
 
 
@@ -118,7 +118,7 @@ def _one_thread() -> Iterator[None]:
 
 @_one_thread()
 def lyapunov_protocol(subject: Subject) -> xr.Dataset:
-    """Measure largest exponents after a drive's onset (E29), against it (E30), on the task.
+    """Measure largest exponents after a drive's onset (E29), against the drive (E30), on the task.
 
     Returns:
         after_onset (xi, delay), definition "paper", from the state that the driven network has

@@ -1,4 +1,4 @@
-"""The subject of a protocol: a trained network with its task, from a run or given in Python."""
+"""The subject of a protocol is a trained network with its task, from a run or from Python."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CORES = (Recurrent, GRU, LSTM, nn.RNNBase, nn.RNNCellBase)
 
 @dataclass(frozen=True)
 class Subject:
-    """A trained network, the same before training, and its task.
+    """A subject is a trained network, the same network before training, and its task.
 
     Args:
         name: the model's name, as in `adaptrnn.model.MODELS`, or another for a network of the
@@ -53,17 +53,17 @@ class Subject:
 
     @property
     def core(self) -> Any:
-        """The trained recurrent core."""
+        """Return the trained recurrent core."""
         return self.model.core
 
     @property
     def adaptive(self) -> bool:
-        """Whether n and s move in time."""
+        """Return whether n and s move in time."""
         return isinstance(self.core, ARUN)
 
     @property
     def device(self) -> torch.device:
-        """The device of the network; the CPU for a network without parameters."""
+        """Return the device of the network, the CPU for a network without parameters."""
         first = next(self.model.parameters(), None)
         return torch.device("cpu") if first is None else first.device
 

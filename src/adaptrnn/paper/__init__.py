@@ -1,1 +1,1 @@
-"""The paper, one file for each figure or table: runs, measures, drawing, verdicts."""
+"""Each figure or table of the paper has one file: its runs, measures, drawing and verdicts."""

@@ -1,4 +1,4 @@
-"""All figures and tables that can be made, by name."""
+"""The catalogue names all figures and tables that can be made."""
 
 from __future__ import annotations
 

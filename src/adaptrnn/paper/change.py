@@ -1,4 +1,4 @@
-"""Criteria that changed after results were seen, each with what decides.
+"""Some criteria changed after results were seen; each stands here with what decides.
 
 The first results of the profile laptop were judged by an earlier list of criteria. It compared
 drive experiments with gated networks, took the shared network for RNN+gamma's rival, judged claims
@@ -30,7 +30,7 @@ RULE = (
 
 @dataclass(frozen=True)
 class Change:
-    """A criterion that differs from the one before.
+    """A change is a criterion that differs from the one before.
 
     Attributes:
         place: figure or table, as in the claim.

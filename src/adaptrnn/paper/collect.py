@@ -1,4 +1,4 @@
-"""From trained, evaluated and analysed runs to the tables that figures and verdicts are made of."""
+"""Turn trained, evaluated and analysed runs into the tables that figures and verdicts need."""
 
 from __future__ import annotations
 

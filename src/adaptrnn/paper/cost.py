@@ -1,7 +1,7 @@
-"""Estimates of what a job takes, from the measured speeds of docs/reference/benchmarks.md.
+"""Estimate what a job takes, from the measured speeds of docs/reference/benchmarks.md.
 
-Good to a factor of about two: enough to see whether a profile is for a laptop, a night or a
-cluster, and to ask a cluster for enough.
+The estimates are good to a factor of about two: enough to see whether a profile is for a laptop, a
+night or a cluster, and to ask a cluster for enough.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ CONVOLUTION = 113e6
 
 @dataclass(frozen=True)
 class Cost:
-    """What a job takes.
+    """A cost says what a job takes of time, memory and disk.
 
     Attributes:
         seconds: of one core.
@@ -44,7 +44,7 @@ def _convolves(config: TrainConfig) -> bool:
 
 
 def neuron_number(config: TrainConfig) -> int:
-    """Return the neurons of a run."""
+    """Return the number of neurons of a run."""
     if config.hidden_size is not None:
         return config.hidden_size
     features = ConvEncoder.features if _convolves(config) else 1
@@ -54,14 +54,14 @@ def neuron_number(config: TrainConfig) -> int:
 
 
 def sequence_steps(config: TrainConfig) -> int:
-    """Return the steps of a sequence."""
+    """Return the number of steps of a sequence."""
     if config.image_size is not None and not _convolves(config):
         return config.image_size**2
     return preset_of(config.task).steps
 
 
 def multiply_adds(config: TrainConfig) -> float:
-    """Return the multiply-adds of one step of one sample, forward.
+    """Return the number of multiply-adds of one step of one sample, forward.
 
     Example:
         >>> multiply_adds(TrainConfig("psmnist", model="arun", hidden_size=400))

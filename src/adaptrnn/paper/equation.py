@@ -1,4 +1,4 @@
-"""The equations of the paper: where each is computed, and which test holds it to a ground truth."""
+"""Where is each equation of the paper computed, and which test holds it to a ground truth?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figure 1: the family of f-I curves, and how static and adaptive networks are wired."""
+"""Figure 1 shows the family of f-I curves, and how static and adaptive networks are wired."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 
 @torch.no_grad()
 def measure_wiring(draws: int = 5, neurons: int = 12, steps: int = 30) -> xr.Dataset:
-    """Measure what must be equal, of random ARUNs with two inputs and a controller of 6 units.
+    """Measure what must be equal in random ARUNs with two inputs and a controller of 6 units.
 
     Args:
         draws: number of networks.
@@ -213,7 +213,7 @@ _HEIGHTS = (0.82, 0.5, 0.18)  # of the three neurons that stand for all
 
 
 def draw_wiring(_data: xr.Dataset) -> Figure:
-    """Draw both networks; of the measures nothing is seen, they are numbers of the verdict."""
+    """Draw both networks; the measures are numbers of the verdict and are not drawn."""
     figure, axes = subplots(1, 2, width=7.5, height=3.3, width_ratios=[1, 1.45])
     _network(axes[0, 0], adaptive=False)
     _network(axes[0, 1], adaptive=True)

@@ -1,4 +1,4 @@
-"""Figure 2b, c: accuracy and loss against the strength of a step of drive and of contrast."""
+"""Figure 2b, c shows accuracy and loss against the strength of a step of drive and of contrast."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def measure(run: RunData, curve: str) -> xr.Dataset:
 
 
 def bend(curve: xr.DataArray, axis: str) -> xr.DataArray:
-    """Mean distance of a curve from its value at the first strength: 0 for a flat one.
+    """Return the mean distance of a curve from its value at the first strength; a flat one has 0.
 
     Args:
         curve: values along an axis.
@@ -149,7 +149,7 @@ def judge_drive(data: xr.Dataset) -> list[Verdict]:
 
 
 def judge_contrast(data: xr.Dataset) -> list[Verdict]:
-    """Judge E12 and E13: mean decrease over the amplitude of the contrast."""
+    """Judge E12 and E13 by the mean decrease over the amplitude of the contrast."""
     verdicts = []
     for claim in (E12, E13):
         (role,) = claim.networks
@@ -217,7 +217,7 @@ def _listings(
 
 
 def draw(data: xr.Dataset) -> Figure:
-    """Draw a column for each task that has any number: accuracy above, loss below.
+    """Draw accuracy above and loss below, in a column for each task that has any number.
 
     Args:
         data: `accuracy` (0 to 1) and `loss` (nats), (role, model, seed, xi) or (role, model, seed,

@@ -1,4 +1,4 @@
-"""Figure 3: learned heterogeneity of gains and saturations, and how ARUN scales them to noise."""
+"""Figure 3 shows how training spreads gains and saturations, and how ARUN scales them to noise."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def measure_heterogeneity(run: RunData) -> xr.Dataset:
 
 
 def judge_heterogeneity(data: xr.Dataset) -> list[Verdict]:
-    """Judge E14: standard deviation over neurons, a value for each seed; 0 before training."""
+    """Judge E14 by standard deviations over neurons, 0 before training, a value for each seed."""
     one = data.sel(role="psmnist", model="gamma").astype(float)
     parts, notes = [], []
     for name, least, digits in (("n", 0.05, ".3f"), ("s", 0.001, ".4f")):
@@ -131,7 +131,7 @@ def measure_scaling(run: RunData) -> xr.Dataset:
 
 
 def judge_scaling(data: xr.Dataset) -> list[Verdict]:
-    """Judge E16, E17, E18: fits to each network's means over neurons, a value for each seed."""
+    """Judge E16, E17, E18 by fits to each network's means over neurons, a value for each seed."""
     arun = data.sel(role="psmnist", model="arun")
     verdicts = []
     for claim, name, shape in ((E16, "n", "power"), (E17, "s", "exponential")):

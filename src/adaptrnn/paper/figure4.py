@@ -1,4 +1,4 @@
-"""Figure 4: adaptation under steps of drive, and its fractional order."""
+"""Figure 4 shows adaptation under steps of drive, and its fractional order."""
 
 from __future__ import annotations
 
@@ -129,7 +129,7 @@ def measure(run: RunData) -> xr.Dataset:
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
-    """Judge E19: fits to the mean curves at drives of 1 or more, and the effect of the drive."""
+    """Judge E19 by fits to the mean curves at drives of 1 or more, and by the drive's effect."""
     arun = data.sel(role="psmnist", model="arun").astype(float)
     strong = arun.sel(xi=arun.xi >= 1)
     parts, shown, notes = [], [], []
@@ -186,7 +186,7 @@ def related(values: xr.DataArray) -> float:
 
 
 def draw(data: xr.Dataset) -> Figure:
-    """Draw the means over neurons of n_t, s_t and h_t: of the first network, and of all.
+    """Draw the means over neurons of n_t, s_t and h_t, of the first network and of all networks.
 
     Args:
         data: `n_mean`, `s_mean`, `h_mean` (role, model, seed, time, xi) of one role and model, time

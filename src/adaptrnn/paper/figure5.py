@@ -1,4 +1,4 @@
-"""Figure 5: the controller's manifold, level sets of the slope, exponents and eigenvalues."""
+"""Figure 5 shows the controller's manifold, level sets of the slope, exponents and eigenvalues."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def measure_manifold(run: RunData) -> xr.Dataset:
 
 
 def judge_manifold(data: xr.Dataset) -> list[Verdict]:
-    """Judge E26: two components, in order, and one line whatever the start."""
+    """Judge E26: two components suffice, steady states are in order, on one line from any start."""
     arun = data.sel(role="psmnist", model="arun")
     parts = [
         part(
@@ -140,7 +140,7 @@ def measure_levels(run: RunData) -> xr.Dataset:
 
 
 def judge_levels(data: xr.Dataset) -> list[Verdict]:
-    """Judge E27: the slope of the mean steady state, at other drives than eps was fitted at."""
+    """Judge E27 by the slope of the mean steady state, at other drives than eps was fitted at."""
     arun = data.sel(role="psmnist", model="arun").astype(float)
     steady = arun.sel(stage="steady")
     mean = slope_at_drive(steady.n.mean("neuron"), steady.s.mean("neuron"))
@@ -223,7 +223,7 @@ def measure_exponents(run: RunData) -> xr.Dataset:
 
 
 def judge_exponents(data: xr.Dataset) -> list[Verdict]:
-    """Judge E29, E30: networks without adaptation against ARUN, each from its driven state."""
+    """Judge E29, E30 on networks without adaptation and on ARUN, each in its driven state."""
     one = data.sel(role="psmnist", drop=True).reindex(model=["relu", "gamma", "arun"])
     arun = one.sel(model="arun")
     size = abs(one.lyapunov).clip(min=1 / MOST, max=MOST)
@@ -314,7 +314,7 @@ def measure_spectrum(run: RunData) -> xr.Dataset:
 
 
 def judge_spectrum(data: xr.Dataset) -> list[Verdict]:
-    """Judge E31: radii after training; all networks start on the unit circle."""
+    """Judge E31 by radii after training; all networks start on the unit circle."""
     models = ["relu", "gamma", "arun", *OTHER]
     whole = data[["radius", "outside"]].sel(role="psmnist", drop=True).reindex(model=models)
     trained = whole.radius.sel(network="trained", drop=True)

@@ -1,4 +1,4 @@
-"""Figures S10 to S12: how sharp the error of the fractional order is, and the de-filtered rate."""
+"""Figures S10 to S12 show how sharp the fractional order's error is, and the de-filtered rate."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 
 
 def draw(data: xr.Dataset) -> Figure:
-    """Draw the error against the order, relative to its least, and activity de-filtered by it.
+    """Draw the error against the order, relative to the least error, and de-filtered activity.
 
     Args:
         data: `error` (role, model, seed, protocol, estimator, signal, xi_shown, alpha) of one

@@ -1,4 +1,4 @@
-"""Figures S13 to S16: accuracy and loss over two properties of a drive and of a contrast."""
+"""Figures S13 to S16 show accuracy and loss over two properties of a drive and of a contrast."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figure S17 and C.4: the frozen controller of one network in a new one."""
+"""Figure S17 and C.4 put the frozen controller of one network into a new one."""
 
 from __future__ import annotations
 

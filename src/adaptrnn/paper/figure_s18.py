@@ -1,4 +1,4 @@
-"""Figure S18 and C.5: how far back the gradient of the recurrent weights reaches."""
+"""Figure S18 and C.5 show how far back the gradient of the recurrent weights reaches."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def fall(norm: xr.DataArray) -> xr.DataArray:
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
-    """Judge E43: rank correlations, the fall of ARUN, and ratios at full length."""
+    """Judge E43 by rank correlations, the fall of ARUN, and ratios at full length."""
     norm = data.norm.sel(role="psmnist", network="trained", drop=True).astype(float)
     full = norm.isel(length=-1, drop=True)
     arun = norm.sel(model="arun", drop=True)

@@ -1,4 +1,4 @@
-"""Figure S6: Jacobian norm, exponents, accuracy and learning over gains and saturations."""
+"""Figure S6 shows Jacobian norm, exponents, accuracy and learning over gains and saturations."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def measure_norm(draws: int = 3) -> xr.Dataset:
 
 
 def judge_norm(data: xr.Dataset) -> list[Verdict]:
-    """Judge E32: distance from sup gamma', and the three regions."""
+    """Judge E32 by the distance from sup gamma' and by the three regions."""
     away = abs(data.norm / data.sup_slope - 1)
     big = away.sel(neurons=NEURONS, drop=True)
     region = _region(data.norm.sel(neurons=NEURONS))
@@ -324,7 +324,7 @@ def measure_regions(draws: int = 3, neurons: int = 100, steps: int = 300) -> xr.
 
 
 def judge_regions(data: xr.Dataset) -> list[Verdict]:
-    """Judge E33: regions by sign, with one for exponents about 0, and how stable they are."""
+    """Judge E33 by regions of sign, with one for exponents about 0, and by how stable they are."""
     exponent = data.lyapunov
     region = xr.where(abs(exponent) <= STILL, 0, np.sign(exponent)).where(exponent.notnull())
     same = (region == region.isel(draw=0)).all("draw").where(region.notnull().all("draw"))

@@ -1,4 +1,4 @@
-"""Figure S9: fractional orders of gains and saturations."""
+"""Figure S9 shows fractional orders of gains and saturations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Curve or initial matrix? Each f-I curve trained from each initial recurrent matrix."""
+"""Is it the curve or the initial matrix? Each f-I curve is trained from each initial matrix."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def measure(run: RunData) -> xr.Dataset:
 
 
 def initial_effects(data: xr.Dataset) -> list[tuple[str, xr.DataArray]]:
-    """Return what a curve, and what the initial matrix changes in accuracy, paired by seed.
+    """Return what a curve and what the initial matrix change in accuracy, paired by seed.
 
     Args:
         data: accuracy (model, seed, initial, condition) of one task.

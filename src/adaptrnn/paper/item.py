@@ -1,4 +1,4 @@
-"""An item: one figure or table of the paper, from the runs it needs to its verdicts.
+"""An item is one figure or table of the paper, from the runs it needs to its verdicts.
 
     runs -> evaluate, analyze -> read -> measure -> combine -> draw, judge
 
@@ -36,7 +36,7 @@ ROLES = ("psmnist", "scifar10", "scifar10-conv")
 
 @dataclass(frozen=True)
 class Table:
-    """A table of texts.
+    """A table has texts in rows under a header.
 
     Attributes:
         header: names of the columns.
@@ -49,7 +49,7 @@ class Table:
 
 @dataclass(frozen=True)
 class RunData:
-    """What an item measures of one run, read from its folder.
+    """The data of a run are what an item measures of it, read from its folder.
 
     Attributes:
         config: the run's configuration.
@@ -79,7 +79,7 @@ class RunData:
 
 @dataclass(frozen=True)
 class Item:
-    """One figure or table.
+    """An item is one figure or table.
 
     Args:
         name: as on the command line, e.g. fig1-gamma.

@@ -1,4 +1,4 @@
-"""A ladder toward the paper's size: how the main effects change with neurons and steps."""
+"""A ladder toward the paper's size shows how the main effects change with neurons and steps."""
 
 from __future__ import annotations
 

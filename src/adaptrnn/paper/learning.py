@@ -1,4 +1,4 @@
-"""How the networks learned: their validation curves, and the search for their learning rates."""
+"""Validation curves, and the search for learning rates, show how the networks learned."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def _panels(rates: xr.DataArray, xlabel: str) -> tuple[Figure, np.ndarray]:
 
 
 def rates_table(data: xr.Dataset) -> Table:
-    """Mean validation accuracy of each model at each rate, and whether the best is at the edge."""
+    """Return each model's mean validation accuracy by rate, and whether the best is at the edge."""
     mean = 100 * data.accuracy.mean("seed")
     rates = mean.rate.values
     rows = []

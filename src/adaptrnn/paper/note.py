@@ -1,4 +1,4 @@
-"""Numbers in the words of a verdict's note."""
+"""Write numbers in the words of a verdict's note."""
 
 from __future__ import annotations
 

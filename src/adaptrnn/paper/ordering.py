@@ -1,4 +1,4 @@
-"""Which model is better: comparisons of models over the same seeds.
+"""Which model is better? Models are compared over the same seeds.
 
 Who is compared with whom follows the paper's text. "RNN+ReLU" is a ReLU network and "RNN+gamma" has
 its own (n, s) in every neuron. The network of the released scripts, which is linear, and the one

@@ -1,4 +1,4 @@
-"""What is done for a profile, job by job: each job is one command of `adaptrnn`.
+"""A plan lists what is done for a profile, job by job: each job is one command of `adaptrnn`.
 
 The workflow (workflow/Snakefile) asks the plan for its jobs and commands; Snakemake does the rest.
 All paths are relative to the folder of the runs, in which every command runs.
@@ -26,7 +26,7 @@ __all__ = ["Plan"]
 
 @dataclass(frozen=True)
 class Plan:
-    """The jobs of a profile.
+    """A plan holds the jobs of a profile.
 
     Args:
         profile: the profile.
@@ -46,7 +46,7 @@ class Plan:
 
     @cached_property
     def runs(self) -> dict[str, PlannedRun]:
-        """The networks to be trained, by name."""
+        """Return the networks to be trained, by name."""
         return {run.name: run for run in self.profile.runs(self.data_dir, self.backend)}
 
     @cached_property
@@ -108,11 +108,11 @@ class Plan:
         return ["analyze", ",".join(self.analyses(unit)), *self.units[unit], *more]
 
     def evaluated(self) -> list[str]:
-        """The names of the units that are evaluated."""
+        """Return the names of the units that are evaluated."""
         return [unit for unit in self.units if self.conditions(unit)]
 
     def analysed(self) -> list[str]:
-        """The names of the units that are analysed."""
+        """Return the names of the units that are analysed."""
         return [unit for unit in self.units if self.analyses(unit)]
 
     def cost(self, step: str, name: str) -> Cost:

@@ -1,4 +1,4 @@
-"""Profiles: which networks are trained for the paper, how, and how many.
+"""A profile says which networks are trained for the paper, how, and how many.
 
 A profile is a YAML file; `quick`, `laptop`, `night` and `paper` come with the package. The files
 say what each entry means.
@@ -41,7 +41,7 @@ PROFILES = tuple(sorted(path.stem for path in _FOLDER.glob("*.yaml")))
 
 @dataclass(frozen=True)
 class Role:
-    """The task that stands for one of the paper's, and how networks are trained on it.
+    """A role is the task that stands for one of the paper's, and how networks are trained on it.
 
     Args:
         task: name of the task, see `adaptrnn.tasks.load`.
@@ -58,7 +58,7 @@ class Role:
 
 @dataclass(frozen=True)
 class Grid:
-    """Static networks with one shared (n, s), trained from every point of a grid (Fig S6c, d).
+    """A grid has static networks of one shared (n, s), trained from all its points (Fig S6c, d).
 
     Args:
         n: initial gains.
@@ -75,7 +75,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Initial:
-    """Networks on psmnist from other initial recurrent matrices than the paper's.
+    """Networks on psmnist are trained from other initial recurrent matrices than the paper's.
 
     Together with the networks of the profile, which start from the paper's, they tell what the
     f-I curve contributes and what the initial matrix does.
@@ -95,7 +95,7 @@ class Initial:
 
 @dataclass(frozen=True)
 class Rung:
-    """One size of the ladder.
+    """A rung is one size of the ladder.
 
     Args:
         hidden_size: neurons of the ARUN that the models are matched to.
@@ -110,7 +110,7 @@ class Rung:
 
 @dataclass(frozen=True)
 class Ladder:
-    """Networks on psmnist of other sizes and sequence lengths than the profile's.
+    """A ladder has networks on psmnist of other sizes and sequence lengths than the profile's.
 
     Args:
         models: the models.
@@ -125,7 +125,7 @@ class Ladder:
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """One network to be trained.
+    """A planned run is one network to be trained.
 
     Attributes:
         name: of its folder.
@@ -144,7 +144,7 @@ class PlannedRun:
 
 @dataclass(frozen=True)
 class Profile:
-    """A set of training runs.
+    """A profile is a set of training runs.
 
     Args:
         name: name of the profile.

@@ -1,4 +1,4 @@
-"""Proposition 1: the variance of noise behind an f-I curve, predicted and by Monte Carlo."""
+"""Proposition 1 predicts the variance of noise behind an f-I curve; Monte Carlo tests it."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ SLOPE_ROUNDING = 1e-8
 
 
 def judge(data: xr.Dataset) -> list[Verdict]:
-    """Judge E28: how the error vanishes, and whether growth or decay is predicted correctly."""
+    """Judge E28 by how the error vanishes, and whether growth or decay is predicted correctly."""
     within = (data.error <= WITHIN).where(data.error.notnull())
     falls = data["falls"] if "falls" in data else data.small * np.nan
     name = "slope of log error of the predicted variance over log sigma, {} over (n, s, mu)"

@@ -1,4 +1,4 @@
-"""The learning rate of each model of a profile: the same small search for each.
+"""Find the learning rate of each model of a profile by the same small search.
 
     python -m adaptrnn.paper.search quick
     python -m adaptrnn.paper.search laptop --data-dir DATA --rates 5e-4 2e-3 6e-3 2e-2 --seeds 1001

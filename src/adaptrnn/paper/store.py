@@ -1,4 +1,4 @@
-"""Results on disk: one parquet table for each figure or table, with checksums.
+"""Results on disk are one parquet table for each figure or table, with checksums.
 
     FOLDER/NAME.parquet    the collected measures of an item: a row for each number
     FOLDER/runs.parquet    a row for each network: how it was trained, what it cost

@@ -1,4 +1,4 @@
-"""Supplement B.1: static networks with one pair (n, s) for all neurons, or one for each."""
+"""Supplement B.1 compares static networks with one pair (n, s) for all neurons, or one for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Table 1: accuracy of every model, clean and under the three perturbations, on every task."""
+"""Table 1 has the accuracy of every model, clean and under three perturbations, on every task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Claims and verdicts: what the paper says, by which criterion it is judged, what came out.
+"""A claim is what the paper says; a verdict is what came out, by the claim's criterion.
 
 A verdict is about means over seeds. It rests on judged parts, each a quantity with a threshold.
 
@@ -36,7 +36,7 @@ OUTCOMES = ("reproduced", "partly", "not", "not trained enough", "no data", "not
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of the paper.
+    """A claim is what the paper says, with the criterion by which it is judged.
 
     Args:
         id: E01 to E44.
@@ -55,7 +55,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Part:
-    """One quantity that is judged, shown or checked.
+    """A part is one quantity that is judged, shown or checked.
 
     Attributes:
         quantity: what it is.
@@ -75,7 +75,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came out for one claim.
+    """A verdict says what came out for one claim.
 
     Attributes:
         claim: the claim.
@@ -95,7 +95,7 @@ class Verdict:
 
     @property
     def outcome(self) -> str:
-        """One of `OUTCOMES`."""
+        """Return one of `OUTCOMES`."""
         holds = [part.holds for part in self.parts]
         if not holds and any(part.number for part in self.shown):
             return "not judged"

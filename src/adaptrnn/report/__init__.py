@@ -1,1 +1,1 @@
-"""The report: one self-contained page."""
+"""The report is one self-contained page."""

@@ -1,4 +1,4 @@
-"""Where the authors' released scripts differ from the paper's text, and what each changes here."""
+"""Where do the authors' released scripts differ from the text, and what does that change here?"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pages of the documentation written from results: what came out, and where each claim is computed.
+"""Write pages of the documentation from results: what came out, and where each claim is computed.
 
 docs/reference/results.md     every claim, the number, its spread, the verdict
 docs/reference/figures.md     every figure, small, with what it says and the command that draws it

@@ -1,4 +1,4 @@
-"""What a visitor reads first: two sentences, and a finding for each of the paper's four claims.
+"""A visitor first reads two sentences, and a finding for each of the paper's four claims.
 
 Every number is taken from the tables or the verdicts; where a profile has none, the words say so.
 """
@@ -54,7 +54,7 @@ SIGNS = {
 
 @dataclass(frozen=True)
 class Number:
-    """A number that carries a finding.
+    """A number carries a finding.
 
     Attributes:
         part: the part of a claim: quantity, number, interval.
@@ -71,7 +71,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one of the paper's four claims.
+    """A finding says what came out of one of the paper's four claims.
 
     Attributes:
         name: one word; also of its picture's file.

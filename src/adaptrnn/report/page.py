@@ -1,4 +1,4 @@
-"""One self-contained HTML page: what was found, a map of verdicts, the claims, the figures.
+"""One self-contained HTML page has what was found, a map of verdicts, the claims, the figures.
 
 Nothing on the page is loaded from elsewhere: figures are in it, each for a light and a dark page.
 The page's own script, which searches in the claims, is the only one that may run in it, and the
@@ -55,7 +55,7 @@ __all__ = ["Card", "Page", "Section", "render_page", "write_report"]
 
 @dataclass(frozen=True)
 class Card:
-    """One of the findings that the page opens with.
+    """A card has one of the findings that the page opens with.
 
     Attributes:
         name: its anchor.
@@ -76,7 +76,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Section:
-    """One figure or table on the page.
+    """A section has one figure or table of the page.
 
     Attributes:
         name: its name, which is also its anchor.
@@ -101,7 +101,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """Everything that is on the page.
+    """A page is given by everything that is on it.
 
     Attributes:
         profile: name of the profile.

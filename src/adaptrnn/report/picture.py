@@ -1,4 +1,4 @@
-"""Pictures of a page: one drawing for light and dark, as small as possible.
+"""A picture of a page is one drawing for light and dark, as small as possible.
 
 matplotlib writes a drawing for print: many digits, a style at every element, a name at every group.
 What a page needs is a fifth to a half of that. A drawing for a light page and the same for a dark
@@ -28,7 +28,7 @@ WIDTH = 1500
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture in a page.
+    """A picture stands in a page as data.
 
     Attributes:
         light: data URI for a light page.

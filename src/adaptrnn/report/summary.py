@@ -1,4 +1,4 @@
-"""Five lines on a report for the terminal: which claims held, which did not, where to look."""
+"""Five lines say in the terminal which claims of a report held, which did not, where to look."""
 
 from __future__ import annotations
 
