@@ -26,7 +26,8 @@ E44 = Claim(
     "E44",
     "Appendix D",
     "Exponents by QR equal those by singular values; an orthogonal linear map has exponents 0.",
-    "differences and exponents at most 1e-6",
+    "The exponents by QR and by singular values differ by at most 1e-6, and those of an "
+    "orthogonal map are at most 1e-6 in size",
 )
 SIZE, STEPS = 5, 120
 TOLERANCE = 1e-6
@@ -130,7 +131,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     distance = abs(data.qr - data.svd).max("exponent")
     parts = [
         part(
-            f"largest difference of an exponent by QR and by singular values, {name}",
+            f"largest difference between an exponent by QR and by singular values, {name}",
             distance.sel(system=name).max("draw").values,
             digits=".1e",
             most=1e-6,
@@ -139,7 +140,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     ]
     parts.append(
         part(
-            "largest size of an exponent of an orthogonal map",
+            "largest size of an exponent of an orthogonal linear map",
             data.orthogonal.max("draw").values,
             digits=".1e",
             most=1e-6,

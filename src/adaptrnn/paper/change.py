@@ -53,193 +53,205 @@ _GATES = (
 CHANGES: dict[str, Change] = {
     "E03": Change(
         "Table 1",
-        "|ARUN - RNN+gamma| within 2 pp in every seed; RNN+gamma above the linear network too",
+        "The accuracies of ARUN and RNN+gamma differ by at most 2 pp in every seed; that of "
+        "RNN+gamma is above the linear network's too",
         "partly",
         "There is no significant difference between RNN+gamma and ARUN.",
     ),
     "E04": Change(
         "Table 1",
-        "the orderings, against the linear network too; “by far” had no number",
+        "The orderings hold against the linear network too; “by far” had no number",
         "partly",
         "GRU is best by far; RNN+gamma is significantly better than RNN+ReLU and LSTM.",
     ),
     "E05": Change(
         "Table 1",
-        "conv minus linear at least 10 pp for the least model in every seed; spread over models at "
-        "most 5 pp in every seed",
+        "Convolutional minus linear is at least 10 pp for the least model in every seed; the "
+        "spread over models is at most 5 pp in every seed",
         "not",
         "The encoder raises every model significantly, and all models are similar. No size is "
         "given; 10 pp is now asked of the mean over models.",
     ),
     "E06": Change(
         "Table 1",
-        "drop of ARUN less than half of the next best's, LSTM, GRU and the shared network included",
+        "The accuracy of ARUN drops by less than half of the next best's, LSTM, GRU and the "
+        "shared network included",
         "partly",
         _GATES,
     ),
     "E07": Change(
         "Table 1",
-        "drop and accuracy of ARUN better than the next best's, LSTM, GRU and the shared network "
-        "included",
+        "Drop and accuracy of ARUN are better than the next best's, LSTM, GRU and the shared "
+        "network included",
         "partly",
         _GATES,
     ),
     "E08": Change(
         "Table 1; Fig 2b, bottom",
-        "drop of ARUN below the next best's, the shared and the linear network included",
+        "The accuracy of ARUN drops less than the next best's, the shared and the linear network "
+        "included",
         "partly",
         "ARUN decreases least, RNN+gamma second; all models of Table 1 are compared.",
     ),
     "E10": Change(
         "Fig 2b, top",
-        "accuracy, on all tasks: greatest area and least distance from the value at 0, gated and "
-        "shared networks included",
+        "On all tasks ARUN's accuracy has the greatest area under its curve and the least "
+        "distance from its value at 0, gated and shared networks included",
         "partly",
         _GATES + " Fig 2b is psMNIST, accuracy and loss; flatness is not claimed.",
     ),
     "E11": Change(
         "Fig 2c, top",
-        "loss, on all tasks, as E10 before",
+        "On all tasks ARUN's loss is best in the way that E10 asked of its accuracy",
         "partly",
         _GATES + " Fig 2c is sCIFAR10, where ARUN is still more robust.",
     ),
     "E12": Change(
         "Fig 2b, bottom",
-        "accuracy, on all tasks: greatest area and least distance from the value at 0",
+        "On all tasks ARUN's accuracy has the greatest area under its curve and the least "
+        "distance from its value at 0",
         "partly",
         "On psMNIST ARUN has the lowest decrease, RNN+gamma is second.",
     ),
     "E13": Change(
         "Fig 2c, bottom",
-        "loss, on all tasks, as E12 before",
+        "On all tasks ARUN's loss is best in the way that E12 asked of its accuracy",
         "partly",
         "On sCIFAR10 there is an “overall lessened decrease with respect to baselines”, “slightly "
         "less conclusive”.",
     ),
     "E15": Change(
         "Fig 3a, bottom; B.3",
-        "recovered fraction at least 0.25 in every seed; other parameters bit-identical",
+        "The recovered fraction is at least 0.25 in every seed; the other parameters are "
+        "bit-identical",
         "partly",
         "The mean curve goes from 94 to 42 to 56, over a quarter of the loss. That the other "
         "parameters stay is a check of the code.",
     ),
     "E18": Change(
         "text of Fig 3b",
-        "slope frozen minus slope adaptive above 0 in every seed",
+        "The slope frozen minus the slope adaptive is above 0 in every seed",
         "partly",
         "The effective range is allocated in proportion to the input's statistics: a statement "
         "about the mean.",
     ),
     "E19": Change(
         "Fig 4a",
-        "R² at least 0.9 for the mean and for the median neuron, over all ξ",
+        "R² is at least 0.9 for the mean and for the median neuron, over all ξ",
         "not",
         "The figure shows means over neurons; the onset and the steady state depend on ξ, which "
         "was not judged before.",
     ),
     "E20-23": Change(
         "Fig 4b, c",
-        "p of the shift below 0.05 over the neurons of each network",
+        "The p-value of the shift is below 0.05 over the neurons of each network",
         "partly",
         "More than half of the isolated neurons differentiate, which was not judged before. "
         "Neurons of one network are not independent; the shift is now tested over seeds.",
     ),
     "E24": Change(
         "Fig 4d",
-        "p below 0.05 at most drives; alpha(30) above alpha(0.5), and at most 15% of that after "
-        "ξ = 10",
+        "The p-value between tasks is below 0.05 at most drives; alpha(30) is above alpha(0.5), "
+        "and at most 15% of that rise comes after ξ = 10",
         "partly",
         "The paper's own tests: between tasks for every ξ ≥ 1, and between ξ = 1 and 30.",
     ),
     "E25": Change(
         "controls of Fig 4",
-        "the signs of E20-24 by two other estimators",
+        "The signs of E20 to E24 are the same by two other estimators",
         "partly, partly",
         "The paper states nothing: these are our questions.",
     ),
     "E26": Change(
         "Fig 5a",
-        "in addition, size of the rank correlation at least 0.9",
+        "In addition, the size of the rank correlation is at least 0.9",
         "reproduced",
         "The steady states lie on a one-dimensional manifold that encodes the input: monotone is "
         "enough.",
     ),
     "E27": Change(
         "Fig 5b",
-        "root mean square over neurons at most 0.01 for ξ ≥ 5, and smaller than at every ξ ≤ 1",
+        "The root mean square of the distance over neurons is at most 0.01 for ξ ≥ 5, and smaller "
+        "than at every ξ ≤ 1",
         "not",
         "The level set predicts the end states for moderate to high ξ with one eps chosen by hand; "
         "no precision is given, and the end states are steady means.",
     ),
     "E28": Change(
         "Proposition 1",
-        "within 5% at sigma ≤ 0.3 for every (n, s) and mean current; the same for trained (n, s)",
+        "The variance is predicted within 5% at sigma ≤ 0.3 for every (n, s) and mean current; "
+        "the same holds for trained (n, s)",
         "partly, partly",
         "The proposition is of first order in sigma; it names no size of sigma.",
     ),
     "E29, E30": Change(
         "Fig 5c, d",
-        "of ARUN alone: |λ| falls after the onset; |λ| with (n, s) held at rest 10 times that of "
-        "the adaptive network by all three definitions",
+        "In ARUN alone |λ| falls after the onset; |λ| with (n, s) held at rest is 10 times that "
+        "of the adaptive network by all three definitions",
         "not, not",
         "The comparison is with “non-adaptive RNNs”, which are networks trained without "
         "adaptation, from states of the driven process.",
     ),
     "E31": Change(
         "Fig 5e",
-        "radius of ARUN at least 1.05, of ReLU below 1.05; RNN+gamma was not compared",
+        "The spectral radius of ARUN is at least 1.05 and that of ReLU below 1.05; RNN+gamma was "
+        "not compared",
         "partly",
         "ARUN's eigenvalues lie well beyond the unit circle, in contrast to non-adaptive RNNs: a "
         "difference.",
     ),
     "E32": Change(
         "Fig S6a",
-        "norm within 2% of sup gamma' at every (n, s); the same with trained W_hh",
+        "The norm is within 2% of sup gamma' at every (n, s); the same holds with trained W_hh",
         "partly, not",
         "The shape of the curve decides on the region; that the norm equals a supremum is ours, "
         "and the paper's networks are untrained there.",
     ),
     "E34": Change(
         "Fig S6c",
-        "Spearman's correlation above 0.5; mean accuracy where JN ≤ 1 above that where JN > 1",
+        "Spearman's correlation is above 0.5; the mean accuracy where JN ≤ 1 is above that where "
+        "JN > 1",
         "reproduced",
         "Poor performance always goes with an exploding norm, never with a vanishing one.",
     ),
     "E35": Change(
         "Fig S6d",
-        "at least 70% of the starts end nearer to JN = 1, and in a cell of higher accuracy",
+        "At least 70% of the starts end nearer to JN = 1, and in a cell of higher accuracy",
         "not",
         "Learned curves outperform the traditional ones.",
     ),
     "E37": Change(
         "Fig S9",
-        "standard deviation over neurons at least 0.05; least error 10% below that 0.25 away",
+        "The standard deviation over neurons is at least 0.05; the least error is 10% below that "
+        "of orders 0.25 away",
         "partly",
         "No claim is stated.",
     ),
     "E39": Change(
         "Figs S13 to S16",
-        "ARUN best in half of the cells on every task; loss of the next best, gated and shared "
-        "networks included, 10 times ARUN's",
+        "ARUN is best in half of the cells on every task; the loss of the next best, gated and "
+        "shared networks included, is 10 times ARUN's",
         "partly",
         _GATES + " On sCIFAR10 the trends are similar, without significant differences.",
     ),
     "E40": Change(
         "Supplement B.1",
-        "private above shared in every seed, p > 0.05, on all tasks",
+        "Accuracy with private (n, s) is above that with shared ones in every seed, with p > "
+        "0.05, on all tasks",
         "partly",
         "Private (n, s) are slightly, not significantly better, on both tasks.",
     ),
     "E42": Change(
         "Fig S17, C.4",
-        "loss of accuracy within 2 and 5 pp in every seed; controller bit-identical",
+        "The loss of accuracy is within 2 and 5 pp in every seed; the controller is bit-identical",
         "partly",
         "“For all practical purposes the same.” That the controller stays is a check of the code.",
     ),
     "E43": Change(
         "Fig S18, C.5",
-        "ReLU and linear: rank correlation at least 0.9; ARUN at most 0.9 of its greatest; ratio "
-        "at least 5, RNN+gamma not compared",
+        "The rank correlation is at least 0.9 in ReLU and linear networks. The norm of ARUN falls "
+        "to at most 0.9 of its greatest, and the ratio to it is at least 5; RNN+gamma was not "
+        "compared",
         "partly",
         "ReLU, and less so RNN+gamma, rises with length; ARUN rises, then falls, and ends an order "
         "of magnitude below both.",
@@ -271,7 +283,7 @@ def changes(verdicts: Iterable[Verdict]) -> Table:
             f"{name}, {change.place}",
             change.before,
             change.verdict,
-            "; ".join(dict.fromkeys(one.claim.criterion for one in now[name])),
+            ". ".join(dict.fromkeys(one.claim.criterion for one in now[name])),
             ", ".join(one.outcome for one in now[name]),
             change.decides,
         )

@@ -44,14 +44,16 @@ E01 = Claim(
     "E01",
     "Fig 1a",
     "gamma(x; n, s) interpolates known activations: softplus, ReLU, sigmoid, step.",
-    "limits to 1e-6; derivatives by gradcheck in float64",
+    "gamma is within 1e-6 of each of its four limits, and its derivatives agree with finite "
+    "differences (gradcheck in float64)",
 )
 E02 = Claim(
     "E02",
     "Fig 1b-d",
     "Each neuron of ARUN is controlled by its own current only, by weights that all neurons share.",
-    "without controller weights ARUN is RNN+gamma with n and s at the controller's bias; "
-    "renaming the neurons renames the rates and changes nothing else",
+    "Without controller weights ARUN is RNN+gamma with n and s at the controller's bias. Renaming "
+    "the neurons renames the rates and changes nothing else. With W_hh = 0 a drive changes the "
+    "neuron that gets it and no other",
 )
 SOFT, STEEP = 1.0, 1e6
 ROUNDING = 1e-12
@@ -94,10 +96,15 @@ _POINTS = ([-3.0, -0.2, 0.1, 2.0], [5.0, 0.5, -2.0, 20.0], [0.3, -0.1, 1.0, 0.0]
 def judge(data: xr.Dataset) -> list[Verdict]:
     """Judge E01: every limit is met to 1e-6 and the derivatives are right."""
     parts = [
-        part(f"largest distance to {name}", float(value), digits=".1e", most=1e-6)
+        part(
+            f"largest distance of gamma(x; n, s) from its limit {name}",
+            float(value),
+            digits=".1e",
+            most=1e-6,
+        )
         for name, value in zip(data.limit.values, data.deviation.values, strict=True)
     ]
-    text = "derivatives agree with finite differences (gradcheck in float64; 1: yes)"
+    text = "derivatives of gamma agree with finite differences (gradcheck in float64; 1: yes)"
     parts.append(part(text, float(data.gradcheck), digits=".0f", least=1))
     return [verdict(E01, parts, note="Needs no training and no seed.")]
 
@@ -162,16 +169,20 @@ def _distance(a: torch.Tensor, b: torch.Tensor) -> float:
 def judge_wiring(data: xr.Dataset) -> list[Verdict]:
     """Judge E02: three equalities, and that the drive does reach the neuron it is given to."""
     tiny = {
-        "static": "ARUN without controller weights minus RNN+gamma, largest difference of rates",
-        "permuted": "neurons renamed before minus after the run, largest difference of rates",
-        "foreign": "largest change of all other neurons when one is driven, W_hh = 0",
+        "static": "largest difference of rates of ARUN without controller weights and RNN+gamma",
+        "permuted": "largest difference of rates with neurons renamed before and after the run",
+        "foreign": "largest change of the rates of all other neurons when one is driven, W_hh = 0",
     }
     parts = [
         part(text, data[name].max("draw").values, digits=".1e", most=ROUNDING)
         for name, text in tiny.items()
     ]
     parts.append(
-        part("smallest change of the driven neuron", data.own.min("draw").values, above=0.1)
+        part(
+            "change of the driven neuron's rate, W_hh = 0, smallest over networks",
+            data.own.min("draw").values,
+            above=0.1,
+        )
     )
     note = "Random networks in float64, the worst of them; needs no training."
     return [verdict(E02, parts, note=note)]

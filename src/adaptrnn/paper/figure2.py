@@ -40,8 +40,8 @@ __all__ = ["CONTRAST", "DRIVE", "bend", "decrease", "judge_contrast", "judge_dri
 ALL = (*PLAIN, *GATED)
 
 _AREAS = (
-    "area under the curve against ξ: that of ARUN's accuracy above, that of its loss below those "
-    "of RNN+gamma and RNN+ReLU"
+    "On average over ξ, which is the area under the curve against ξ, the accuracy of ARUN is above "
+    "and its loss below those of RNN+gamma and RNN+ReLU"
 )
 E10 = Claim(
     "E10",
@@ -62,9 +62,9 @@ E12 = Claim(
     "E12",
     "Fig 2b, bottom",
     "On psMNIST ARUN's performance decreases least under contrast of amplitude A from 0 to 1, "
-    "RNN+gamma's second.",
-    "mean decrease over A, of accuracy and of loss: ARUN below the next best; RNN+gamma below the "
-    "best of RNN+ReLU, LSTM and GRU",
+    "and RNN+gamma's second least.",
+    "Relative to A = 0 and on average over A, accuracy and loss become worse by less in ARUN than "
+    "in the next best network, and by less in RNN+gamma than in the best of RNN+ReLU, LSTM and GRU",
     {"psmnist": (*ALL, "arun")},
 )
 E13 = Claim(
@@ -72,10 +72,12 @@ E13 = Claim(
     "Fig 2c, bottom",
     "On sCIFAR10 with the convolutional encoder ARUN's performance decreases less under contrast "
     "than the baselines' overall, slightly less conclusively.",
-    "mean decrease over A, of accuracy and of loss: ARUN below the mean of RNN+ReLU, LSTM and GRU",
+    "Relative to A = 0 and on average over A, accuracy and loss become worse by less in ARUN than "
+    "in the mean of RNN+ReLU, LSTM and GRU",
     {"scifar10-conv": ("relu", *GATED, "arun")},
 )
 KINDS = (("accuracy", 100.0, max, " pp", "+.1f"), ("loss", 1.0, min, " nats", "+.2f"))
+_WORSE = {"accuracy": "decrease of accuracy", "loss": "increase of loss"}
 
 
 def measure(run: RunData, curve: str) -> xr.Dataset:
@@ -135,10 +137,10 @@ def judge_drive(data: xr.Dataset) -> list[Verdict]:
         for name, factor, better, unit, digits in KINDS:
             values = _curve(data[name], role) * factor
             mean, distance = area(values, "xi"), bend(values, "xi")
-            what = f"{TASK_LABELS[role]}, mean {name} over ξ"
+            what = f"{TASK_LABELS[role]}, mean {name} over drives ξ"
             parts += leads("arun", PLAIN, mean, better, what, unit, digits)
             shown += leads("arun", (*OTHER, *GATED), mean, better, what, unit, digits)
-            far = f"{TASK_LABELS[role]}, mean distance of {name} from its value at ξ = 0"
+            far = f"{TASK_LABELS[role]}, mean distance over drives ξ of {name} from that at ξ = 0"
             shown += leads("arun", (*PLAIN, *OTHER, *GATED), distance, min, far, unit, digits)
             notes += _listings(name, unit, mean, distance, digits)
         if claim is E11:
@@ -158,7 +160,7 @@ def judge_contrast(data: xr.Dataset) -> list[Verdict]:
             values = _curve(data[name], role) * factor
             mean, distance = area(values, "amplitude"), bend(values, "amplitude")
             lost = decrease(values, "amplitude", better)
-            what = f"{TASK_LABELS[role]}, mean decrease over A, measured by {name}"
+            what = f"{TASK_LABELS[role]}, mean {_WORSE[name]} over contrasts of amplitude A"
             if claim is E12:
                 parts.append(lead_over_next("arun", ALL, lost, min, what, unit, digits))
                 parts.append(
@@ -170,9 +172,12 @@ def judge_contrast(data: xr.Dataset) -> list[Verdict]:
                     lead_over_next("gamma", ("relu", *GATED), lost, min, what, unit, digits)
                 )
             shown += leads("arun", (*ALL, *OTHER), lost, min, what, unit, digits)
-            far = f"{TASK_LABELS[role]}, mean distance of {name} from its value at A = 0"
+            far = (
+                f"{TASK_LABELS[role]}, mean distance over contrasts of amplitude A of {name} from "
+                "that at A = 0"
+            )
             shown += leads("arun", (*ALL, *OTHER), distance, min, far, unit, digits)
-            level = f"{TASK_LABELS[role]}, mean {name} over A"
+            level = f"{TASK_LABELS[role]}, mean {name} over contrasts of amplitude A"
             shown += leads("arun", (*ALL, *OTHER), mean, better, level, unit, digits)
             notes += _listings(name, unit, mean, distance, digits)
         if claim is E13:
@@ -195,13 +200,17 @@ def _overall(lost: xr.DataArray, what: str, unit: str, digits: str) -> Part:
 
 def _elsewhere(data: xr.Dataset, axis: str) -> list[Part]:
     """Areas on sCIFAR10 with the linear encoder, of which the paper's figure says nothing."""
-    found, size = [], "ξ" if axis == "xi" else "A"
+    found = []
+    over = "drives ξ" if axis == "xi" else "contrasts of amplitude A"
     for name, factor, better, unit, digits in KINDS:
         values = factor * _curve(data[name], "scifar10")
         others = (*ALL, *OTHER)
-        text = f"{TASK_LABELS['scifar10']}, mean {name} over {size}"
+        text = f"{TASK_LABELS['scifar10']}, mean {name} over {over}"
         found += leads("arun", others, area(values, axis), better, text, unit, digits)
-        text = f"{TASK_LABELS['scifar10']}, mean distance of {name} from its value at {size} = 0"
+        text = (
+            f"{TASK_LABELS['scifar10']}, mean distance over {over} of {name} from that at "
+            f"{over[-1]} = 0"
+        )
         found += leads("arun", others, bend(values, axis), min, text, unit, digits)
     return found
 

@@ -40,21 +40,22 @@ E14 = Claim(
     "E14",
     "Fig 3a, top",
     "From a homogeneous start, training makes the neurons' (n, s) heterogeneous.",
-    "standard deviation over neurons, beyond that of the start: n > 0.05, s > 0.001 (ours)",
+    "Training raises the standard deviation over neurons by more than 0.05 for n and by more than "
+    "0.001 for s (ours)",
     {"psmnist": ("gamma",)},
 )
 E16 = Claim(
     "E16",
     "Fig 3b, left",
     "The steady gain follows a power law of the noise's size, n(ξ) = a ξ^-b + c.",
-    "R² ≥ 0.9; AIC below that of a straight line",
+    "The power law fitted to n(ξ) has R² ≥ 0.9 and a smaller AIC than a straight line",
     {"psmnist": ("arun",)},
 )
 E17 = Claim(
     "E17",
     "Fig 3b, right",
-    "The steady saturation follows an exponential of it, s(ξ) = a exp(-b ξ) + c.",
-    "R² ≥ 0.9",
+    "The steady saturation follows an exponential of the noise's size, s(ξ) = a exp(-b ξ) + c.",
+    "The exponential fitted to s(ξ) has R² ≥ 0.9",
     {"psmnist": ("arun",)},
 )
 E18 = Claim(
@@ -62,7 +63,7 @@ E18 = Claim(
     "text of Fig 3b",
     "Adaptation allocates the output's range in proportion to the input's statistics, which "
     "mitigates variations of the output's distribution.",
-    "slope of log variance of the output over log ξ: larger with n and s frozen than adaptive",
+    "The slope of the output's log variance over log ξ is larger with n and s frozen than adaptive",
     {"psmnist": ("arun",)},
 )
 
@@ -89,7 +90,7 @@ def judge_heterogeneity(data: xr.Dataset) -> list[Verdict]:
         # NaN of missing neurons or seeds stays out; of a missing run nothing is left
         start = one[f"{name}_initial"].std("neuron", ddof=1)
         spread = one[f"{name}_sd"] - start
-        text = f"standard deviation of {name} over neurons, trained minus initial"
+        text = f"standard deviation of {_WORDS[name]} over neurons, after minus before training"
         parts.append(part(text, spread.values, "", digits, above=least))
         if bool(start.notnull().any()):
             ends = [one[f"{name}_sd_{end}"] for end in ("low", "high")]
@@ -136,10 +137,14 @@ def judge_scaling(data: xr.Dataset) -> list[Verdict]:
     verdicts = []
     for claim, name, shape in ((E16, "n", "power"), (E17, "s", "exponential")):
         r2 = arun[f"{name}_r2"].sel(shape=shape, drop=True)
-        parts = [part(f"R² of the {shape} fit of {name}(ξ)", r2.values, "", ".3f", least=0.9)]
+        law = "power law" if claim is E16 else "exponential"
+        text = f"R² of the {law} fitted to steady {_WORDS[name]} against the noise's size ξ"
+        parts = [part(text, r2.values, "", ".3f", least=0.9)]
         delta = arun[f"{name}_delta_aic"].sel(shape=shape, drop=True)
         if claim is E16:
-            text = "AIC of the power law minus AIC of a straight line"
+            text = (
+                "AIC of a power law minus AIC of a straight line, fitted to steady gain n against ξ"
+            )
             parts.append(part(text, delta.values, "", "+.1f", below=0))
         notes = []
         if bool(r2.notnull().any()):
@@ -159,10 +164,10 @@ def judge_scaling(data: xr.Dataset) -> list[Verdict]:
         verdicts.append(verdict(claim, parts, note=" ".join(notes)))
     slope = arun.slope
     adaptive, frozen = (slope.sel(condition=k, drop=True) for k in ("adaptive", "frozen"))
-    text = "slope of log output variance over log ξ, frozen minus adaptive"
+    text = f"{_SLOPE}, n and s frozen minus adaptive"
     parts = [part(text, (frozen - adaptive).values, "", "+.3f", above=0)]
     shown = [
-        part(f"slope of log output variance over log ξ, {name}", one.values, "", ".3f")
+        part(f"{_SLOPE}, n and s {name}", one.values, "", ".3f")
         for name, one in (("adaptive", adaptive), ("frozen", frozen))
     ]
     notes = []
@@ -170,6 +175,9 @@ def judge_scaling(data: xr.Dataset) -> list[Verdict]:
         notes.append(f"Slopes, 2 in a linear network: {means_along(slope, 'condition', '.3f')}.")
         notes.append("Frozen: n and s held at their means under noise of size 0.01.")
     return [*verdicts, verdict(E18, parts, shown, note=" ".join(notes))]
+
+
+_SLOPE = "slope of log output variance over log size ξ of the noise"
 
 
 def _parameters(fitted: xr.DataArray) -> str:

@@ -51,8 +51,9 @@ E19 = Claim(
     "Fig 4a",
     "Under a step of drive n and s jump by an amount that depends on ξ, then decay exponentially "
     "to a steady state that depends on ξ.",
-    "exponential fit of the mean over neurons, R² ≥ 0.9 (ours), for ξ ≥ 1; jump and steady state "
-    "at ξ = 30 differ from those at ξ = 1 (related t-test, p < 0.05)",
+    "For ξ ≥ 1 the exponentials fitted to the means of n and s over neurons have R² ≥ 0.9 (ours). "
+    "Jump and steady state of both at ξ = 30 differ from those at ξ = 1 (related t-test, p < "
+    "0.05)",
     {"psmnist": ("arun",)},
 )
 E20 = Claim(
@@ -60,15 +61,17 @@ E20 = Claim(
     "Fig 4b, c",
     "Neurons differ in fractional order; in the network most integrate the step (alpha > 0); "
     "isolated they shift to differentiation, and more than half differentiate.",
-    "standard deviation over neurons ≥ 0.05 (ours); share of alpha > 0 above 1/2; mean shift below "
-    "0, paired over seeds; share of isolated neurons with alpha < 0 above 1/2",
+    "The standard deviation of alpha over neurons is ≥ 0.05 (ours), and more than half of the "
+    "neurons in the network have alpha > 0. The mean shift of alpha from neurons in the network "
+    "to isolated ones is below 0, paired over seeds, and more than half of the isolated neurons "
+    "have alpha < 0",
     {"psmnist": ("arun",)},
 )
 E25_NEURONS = Claim(
     "E25",
     "control of Fig 4b, c",
     "Ours: do the signs of E20-23 survive an estimator that cannot take a gain for an order?",
-    "none: the paper states nothing",
+    "The paper states nothing that could fail, so nothing is judged",
     {"psmnist": ("arun",)},
 )
 E24 = Claim(
@@ -76,15 +79,16 @@ E24 = Claim(
     "Fig 4d",
     "alpha(ξ) differs between psMNIST and sCIFAR10 with convolutional encoder; it depends on ξ and "
     "rises to a plateau.",
-    "the paper's tests: between tasks p < 0.05 at every ξ ≥ 1 (independent t-test); between ξ = 1 "
-    "and 30 p < 0.05 (related t-test); alpha(30) above alpha(1)",
+    "By the paper's tests alpha differs between tasks with p < 0.05 at every ξ ≥ 1 (independent "
+    "t-test), and between ξ = 1 and 30 with p < 0.05 in each task (related t-test). In each task "
+    "alpha(30) is above alpha(1)",
     {"psmnist": ("arun",), "scifar10-conv": ("arun",)},
 )
 E25_TASKS = Claim(
     "E25",
     "control of Fig 4d",
     "Ours: is the course of E24 still there by an estimator that cannot take a gain for an order?",
-    "none: the paper states nothing",
+    "The paper states nothing that could fail, so nothing is judged",
     {"psmnist": ("arun",), "scifar10-conv": ("arun",)},
 )
 
@@ -133,22 +137,33 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     arun = data.sel(role="psmnist", model="arun").astype(float)
     strong = arun.sel(xi=arun.xi >= 1)
     parts, shown, notes = [], [], []
+    fit = "R² of the exponential fitted to"
     for name in ("n", "s"):
         mean, each = strong[f"{name}_mean_r2"], strong[f"{name}_r2"]
-        text = f"R² of the exponential fit of {name}, mean over neurons, median over ξ ≥ 1"
+        text = f"{fit} the mean of {name} over neurons, median over drives ξ ≥ 1"
         parts.append(part(text, mean.median("xi").values, least=0.9))
-        for key, what in (("jump", "jump at the onset"), ("steady", "steady state")):
+        for key, what in (
+            ("jump", "jump at the onset of a drive ξ"),
+            ("steady", "steady state under a drive ξ"),
+        ):
             values = arun[f"{name}_mean_{key}"]
-            parts.append(_depends(f"{what} of {name}", values))
+            parts.append(_depends(f"mean {name} over neurons, {what}", values))
             change = (values.sel(xi=30.0) - values.sel(xi=1.0)).values
-            shown.append(part(f"{what} of {name}, ξ = 30 minus ξ = 1", change, "", "+.3f"))
-        text = f"R² of the exponential fit of {name}, mean over neurons, smallest over ξ ≥ 1"
+            shown.append(
+                part(
+                    f"mean {name} over neurons, {what}: at ξ = 30 minus at ξ = 1",
+                    change,
+                    "",
+                    "+.3f",
+                )
+            )
+        text = f"{fit} the mean of {name} over neurons, smallest over drives ξ ≥ 1"
         shown.append(part(text, mean.min("xi").values, least=0.9))
-        text = f"R² of the exponential fit of {name}, median neuron, median over ξ ≥ 1"
+        text = f"{fit} {name} of each neuron, median neuron, median over drives ξ ≥ 1"
         shown.append(part(text, each.median("xi").values, least=0.9))
-        text = f"R² of the exponential fit of {name}, mean over neurons, median over all ξ"
+        text = f"{fit} the mean of {name} over neurons, median over all drives ξ"
         shown.append(part(text, arun[f"{name}_mean_r2"].median("xi").values, least=0.9))
-        text = f"R² of the exponential fit of {name}, median neuron, median over all ξ"
+        text = f"{fit} {name} of each neuron, median neuron, median over all drives ξ"
         shown.append(part(text, arun[f"{name}_r2"].median("xi").values, least=0.9))
         ends = means_along(arun[f"{name}_mean_steady"], "xi", ".3g")
         if ends:
@@ -164,7 +179,9 @@ def judge(data: xr.Dataset) -> list[Verdict]:
 def _depends(what: str, values: xr.DataArray) -> Part:
     """Whether values (seed, xi) at the drives 1 and 30 differ, by the related t-test."""
     p = related(values)
-    return part(f"p-value of the change of the {what} from ξ = 1 to 30", p, "", ".2g", below=0.05)
+    return part(
+        f"{what}: p-value of the change from ξ = 1 to 30 (related t-test)", p, "", ".2g", below=0.05
+    )
 
 
 def related(values: xr.DataArray) -> float:
@@ -308,39 +325,41 @@ def judge_orders(data: xr.Dataset) -> list[Verdict]:
         test = paper.sel(quantity="order")
         parts += [
             part(
-                f"protocol {protocol}: standard deviation of order alpha over neurons in the "
-                "network",
+                f"protocol {protocol}: standard deviation of fractional order alpha over neurons "
+                "in the network",
                 inside.std("neuron").mean("xi").values,
                 least=0.05,
             ),
             part(
-                f"protocol {protocol}: share of neurons in the network with order alpha > 0",
+                f"protocol {protocol}: share of neurons in the network with fractional order "
+                "alpha > 0",
                 100 * _share(inside, 1).values,
                 "%",
                 ".0f",
                 above=50,
             ),
             part(
-                f"protocol {protocol}: order alpha, isolated minus in the network, mean of neurons",
+                f"protocol {protocol}: fractional order alpha, isolated minus in the network, mean "
+                "over neurons",
                 test["shift"].values,
                 "",
                 "+.3f",
                 below=0,
             ),
             part(
-                f"protocol {protocol}: share of isolated neurons with order alpha < 0",
+                f"protocol {protocol}: share of isolated neurons with fractional order alpha < 0",
                 100 * _share(isolated, -1).values,
                 "%",
                 ".0f",
                 above=50,
             ),
         ]
-        shown.append(_over_neurons(f"protocol {protocol}: order alpha", test))
+        shown.append(_over_neurons(f"protocol {protocol}: fractional order alpha", test))
         free = at.sel(estimator="scale-free")
         for what, values, quantity in (
-            ("scale-free order alpha", free.order, free.sel(quantity="order")),
+            (_FREE_ALPHA, free.order, free.sel(quantity="order")),
             (
-                "order alpha minus that of a memoryless unit",
+                "fractional order alpha minus that of a memoryless unit",
                 paper.excess,
                 paper.sel(quantity="excess"),
             ),
@@ -394,10 +413,11 @@ def _left_out(order: xr.DataArray) -> str:
 
 def _over_neurons(what: str, test: xr.Dataset) -> Part:
     """The p-value over the neurons of each network that its isolated neurons shift down."""
-    text = f"{what}, isolated minus in the network, p-value over neurons"
+    text = f"{what}, p-value over neurons that it is lower in isolated neurons"
     return part(text, test.p.values, "", ".3f", below=0.05)
 
 
+_FREE_ALPHA = "fractional order alpha by the scale-free estimator"
 _FREE = (
     "The paper's estimator fits no amplitude, so a memoryless unit r = c u has an order that grows "
     "with c: -0.31 at c = 0.25, 0 at 1, +0.34 at 4. The scale-free one fits amplitude and offset "
@@ -474,9 +494,6 @@ def measure_tasks(run: RunData) -> xr.Dataset:
     return xr.Dataset({"order": mean.transpose("protocol", "estimator", "network", "xi")})
 
 
-_FREE_ALPHA = "scale-free order alpha"
-
-
 def judge_tasks(data: xr.Dataset) -> list[Verdict]:
     """Judge E24 by the paper's estimator, and E25, the same by the scale-free one."""
     verdicts = []
@@ -486,10 +503,16 @@ def judge_tasks(data: xr.Dataset) -> list[Verdict]:
         for protocol in data.protocol.values.tolist():
             order = inside.sel(estimator=estimator, protocol=protocol, drop=True)
             p, few, note = _differ(order)
-            at = f"protocol {protocol}, {'order alpha' if claim is E24 else _FREE_ALPHA}"
-            text = f"{at}: largest p-value between tasks over ξ ≥ 1 (independent t-test)"
+            at = f"protocol {protocol}, {'fractional order alpha' if claim is E24 else _FREE_ALPHA}"
+            text = (
+                f"{at}: largest p-value of the difference between tasks over drives ξ ≥ 1 "
+                "(independent t-test)"
+            )
             parts.append(part(text, p, "", ".2g", below=0.05))
-            text = f"{at}: number of drives (of {order.sizes['xi']}) with p < 0.05 between tasks"
+            text = (
+                f"{at}: number of drives (of {order.sizes['xi']}) at which the tasks differ with "
+                "p < 0.05"
+            )
             shown.append(part(text, few, "", ".0f", above=order.sizes["xi"] / 2))
             notes.append(f"{protocol}: {note}")
             for role in data.role.values.tolist():
@@ -497,7 +520,7 @@ def judge_tasks(data: xr.Dataset) -> list[Verdict]:
                 name = f"{at}, {ROLE_NAMES[role]}"
                 parts.append(_depends_alpha(name, one))
                 rise = (one.sel(xi=30.0) - one.sel(xi=1.0)).values
-                parts.append(part(f"{name}: alpha(30) minus alpha(1)", rise, "", "+.3f", above=0))
+                parts.append(part(f"{name}: {_change(1, 30)}", rise, "", "+.3f", above=0))
                 shown += _plateau(name, one)
         both = [_FREE] if claim is E25_TASKS else [SIGN_NOTE, PROTOCOL_NOTE]
         note = " ".join([*notes, *both])
@@ -508,8 +531,12 @@ def judge_tasks(data: xr.Dataset) -> list[Verdict]:
     return verdicts
 
 
+def _change(first: float, last: float) -> str:
+    return f"value at drive ξ = {last:g} minus value at ξ = {first:g}"
+
+
 def _depends_alpha(where: str, order: xr.DataArray) -> Part:
-    text = f"{where}: p-value of alpha(30) minus alpha(1) (related t-test)"
+    text = f"{where}: p-value of the change from drive ξ = 1 to 30 (related t-test)"
     return part(text, related(order), "", ".2g", below=0.05)
 
 
@@ -517,11 +544,14 @@ def _plateau(where: str, order: xr.DataArray) -> list[Part]:
     """The whole rise, and how much of it comes after ξ = 10."""
     first, late, last = (order.sel(xi=xi, drop=True) for xi in (0.5, 10.0, 30.0))
     rise = last - first
-    text = f"{where}: size of alpha(30) minus alpha(10), minus 15% of its rise from ξ = 0.5"
+    text = (
+        f"{where}: size of the change from drive ξ = 10 to 30 minus 15% of the rise from ξ = 0.5 "
+        "to 30"
+    )
     return [
-        part(f"{where}: alpha(30) minus alpha(0.5)", rise.values, "", "+.3f", above=0),
-        part(f"{where}: alpha(30) minus alpha(10)", (last - late).values, "", "+.3f"),
-        part(f"{where}: alpha(10) minus alpha(0.5)", (late - first).values, "", "+.3f"),
+        part(f"{where}: {_change(0.5, 30)}", rise.values, "", "+.3f", above=0),
+        part(f"{where}: {_change(10, 30)}", (last - late).values, "", "+.3f"),
+        part(f"{where}: {_change(0.5, 10)}", (late - first).values, "", "+.3f"),
         part(text, (abs(last - late) - 0.15 * rise).values, "", "+.3f", most=0),
     ]
 

@@ -36,8 +36,9 @@ E26 = Claim(
     "Fig 5a",
     "Under constant currents the controller settles on a one-dimensional manifold that encodes the "
     "current.",
-    "the first two principal components hold ≥ 90% of the variance (ours); steady states monotone "
-    "in the current along the first in more than half of the seeds",
+    "The first two principal components hold ≥ 90% of the variance of the controller's states "
+    "(ours). Along the first one the steady states are monotone in the current in more than half "
+    "of the seeds",
     {"psmnist": ("arun",)},
 )
 E27 = Claim(
@@ -45,8 +46,8 @@ E27 = Claim(
     "Fig 5b",
     "Lambda(xi), where the slope at the drive is 1 - eps, predicts the adapted (n, s) for moderate "
     "to high drives, with one eps for all; it degrades for low ones.",
-    "slope at ξ of the mean steady state minus (1 - eps), in size, with eps fitted at ξ = 10: "
-    "smaller for ξ ≥ 5 than for ξ ≤ 1, and at most 0.05 (ours)",
+    "With eps fitted at ξ = 10, the slope at ξ for the mean steady (n, s) differs from 1 - eps by "
+    "at most 0.05 (ours) for ξ ≥ 5, and by less for ξ ≥ 5 than for ξ ≤ 1",
     {"psmnist": ("arun",)},
 )
 E29 = Claim(
@@ -54,7 +55,7 @@ E29 = Claim(
     "Fig 5c, d",
     "Under drive, adaptation steers the largest exponent several orders of magnitude closer to 0 "
     "than in RNNs without adaptation.",
-    "at ξ = 5 and 30, by the paper's definition: |λ| of RNN+ReLU and of RNN+gamma at least 10 "
+    "At ξ = 5 and 30, |λ| of RNN+ReLU and of RNN+gamma by the paper's definition is at least 10 "
     "times that of ARUN",
     {"psmnist": ("relu", "gamma", "arun")},
 )
@@ -63,7 +64,8 @@ E31 = Claim(
     "Fig 5e",
     "Training moves eigenvalues of W_hh well beyond the unit circle in ARUN, in contrast to RNNs "
     "without adaptation.",
-    "spectral radius of ARUN at least 0.05 (ours) above those of RNN+ReLU and of RNN+gamma",
+    "The spectral radius of the trained W_hh of ARUN is at least 0.05 (ours) above those of "
+    "RNN+ReLU and of RNN+gamma",
     {"psmnist": ("relu", "gamma", "arun")},
 )
 DEFINITIONS = (
@@ -97,21 +99,25 @@ def judge_manifold(data: xr.Dataset) -> list[Verdict]:
     arun = data.sel(role="psmnist", model="arun")
     parts = [
         part(
-            "share of the variance of the controller's states in two principal components",
+            "share of the variance of the controller's states in their first two principal "
+            "components",
             100 * arun["share"].sum("component", min_count=1).values,
             "%",
             ".1f",
             least=90,
         ),
         part(
-            "share of seeds in which the steady states are monotone in the current",
+            "share of seeds in which the controller's steady states are monotone in the current",
             _share(arun.monotone),
             "%",
             ".0f",
             above=50,
         ),
     ]
-    text = "size of the rank correlation of current and steady state in the first component"
+    text = (
+        "size of the rank correlation of the current with the controller's steady state along the "
+        "first principal component"
+    )
     shown = [part(text, abs(arun.rank_correlation).values, least=0.9)]
     note = "States of the controller alone, of one neuron; from ten random first states."
     spread = arun.spread.mean()
@@ -156,7 +162,10 @@ def judge_levels(data: xr.Dataset) -> list[Verdict]:
         ),
     ]
     residual_high, residual_low = _sides(steady.residual)
-    rms = "root mean square over neurons of the distance of the slope at ξ from 1 - eps"
+    rms = (
+        "root mean square over neurons of the distance from 1 - eps of the f-I curve's slope at "
+        "drive ξ"
+    )
     shown = [
         part(
             f"{_OF_MEAN}, smallest over ξ ≤ 1 minus largest over ξ ≥ 5",
@@ -188,7 +197,7 @@ def judge_levels(data: xr.Dataset) -> list[Verdict]:
     return [verdict(E27, parts, shown, note=" ".join(notes))]
 
 
-_OF_MEAN = "distance of the slope at ξ, for the mean (n, s), from 1 - eps"
+_OF_MEAN = "distance from 1 - eps of the f-I curve's slope at drive ξ, for the mean steady (n, s)"
 
 
 def _high(values: xr.DataArray) -> xr.DataArray:
@@ -233,19 +242,27 @@ def judge_exponents(data: xr.Dataset) -> list[Verdict]:
         for model in PLAIN:
             ratio = _ratio(paper.sel(xi=xi), model)
             text = (
-                f"largest exponent, |λ| of {label_of(model)} divided by |λ| of ARUN at ξ = {xi:g}"
+                f"size |λ| of the largest exponent at drive ξ = {xi:g}, {label_of(model)} divided "
+                "by ARUN"
             )
             parts.append(part(text, ratio.values, "", ".3g", least=10, ratio=True))
             shown.append(
-                part(f"{text}, by the stricter 100", ratio.values, "", ".3g", least=100, ratio=True)
+                part(
+                    f"{text}, by the stricter threshold 100",
+                    ratio.values,
+                    "",
+                    ".3g",
+                    least=100,
+                    ratio=True,
+                )
             )
     for definition in ("frozen", "full"):
         for xi in (5.0, 30.0):
             for model in PLAIN:
                 ratio = _ratio(size.sel(definition=definition, xi=xi), model)
                 text = (
-                    f"largest exponent, |λ| of {label_of(model)} divided by |λ| of ARUN at "
-                    f"ξ = {xi:g}, definition {definition}"
+                    f"size |λ| of the largest exponent at drive ξ = {xi:g} by the definition "
+                    f"“{definition}”, {label_of(model)} divided by ARUN"
                 )
                 shown.append(part(text, ratio.values, "", ".3g", least=10, ratio=True))
     after = abs(one.after_onset).clip(min=1 / MOST, max=MOST)
@@ -255,14 +272,17 @@ def judge_exponents(data: xr.Dataset) -> list[Verdict]:
                 there = after.sel(xi_onset=xi, delay=delay)
                 ratio = there.sel(model=model, drop=True) / there.sel(model="arun", drop=True)
                 text = (
-                    f"largest exponent, |λ| of {label_of(model)} divided by |λ| of ARUN {delay} "
-                    f"steps after the onset of ξ = {xi:g}"
+                    f"size |λ| of the largest exponent {delay} steps after the onset of a drive "
+                    f"ξ = {xi:g}, {label_of(model)} divided by ARUN"
                 )
                 shown.append(part(text, ratio.values, "", ".3g", least=10, ratio=True))
     for xi in (1.0, 5.0, 30.0):
         course = arun.after_onset.sel(xi_onset=xi, drop=True)
         nearer = abs(course.sel(delay=0)) - abs(course.sel(delay=150))
-        text = f"largest exponent, |λ| of ARUN at the onset of ξ = {xi:g} minus 150 steps later"
+        text = (
+            f"size |λ| of the largest exponent of ARUN, at the onset of a drive ξ = {xi:g} minus "
+            "150 steps later"
+        )
         shown.append(part(text, nearer.values, "", "+.4f", above=0))
         words = means_along(course, "delay", "+.4f")
         if words:
@@ -274,8 +294,8 @@ def judge_exponents(data: xr.Dataset) -> list[Verdict]:
         strong = size.sel(definition=definition, xi=30.0, model="arun")
         fixed, adaptive = (strong.sel(condition=name, drop=True) for name in ("fixed", "adaptive"))
         text = (
-            f"largest exponent of ARUN at ξ = 30, definition {definition}: |λ| with (n, s) held at "
-            "their values at rest divided by |λ| adaptive"
+            f"size |λ| of the largest exponent of ARUN at drive ξ = 30 by the definition "
+            f"“{definition}”, with (n, s) held at their values at rest divided by adaptive"
         )
         shown.append(part(text, (fixed / adaptive).values, "", ".3g", least=10, ratio=True))
     for model in one.model.values.tolist():
@@ -321,14 +341,18 @@ def judge_spectrum(data: xr.Dataset) -> list[Verdict]:
     parts = [_further(trained, name) for name in PLAIN]
     shown = [_further(trained, name) for name in OTHER]
     arun, relu = (trained.sel(model=name).values for name in ("arun", "relu"))
-    shown.append(part("spectral radius of W_hh, ARUN", arun, "", ".3f", least=1.05))
-    shown.append(part(f"spectral radius of W_hh, {label_of('relu')}", relu, "", ".3f", below=1.05))
+    shown.append(part("spectral radius of the trained W_hh, ARUN", arun, "", ".3f", least=1.05))
+    shown.append(
+        part(
+            f"spectral radius of the trained W_hh, {label_of('relu')}", relu, "", ".3f", below=1.05
+        )
+    )
     for name in ("gamma", *OTHER):
-        text = f"spectral radius of W_hh, {label_of(name)}"
+        text = f"spectral radius of the trained W_hh, {label_of(name)}"
         shown.append(part(text, trained.sel(model=name).values, "", ".3f"))
     far = 100 * whole.outside.sel(network="trained", drop=True)
     for name in models:
-        text = f"share of eigenvalues of W_hh beyond the unit circle, {label_of(name)}"
+        text = f"share of eigenvalues of the trained W_hh beyond the unit circle, {label_of(name)}"
         shown.append(part(text, far.sel(model=name).values, "%", ".0f"))
     notes = []
     for name, network in (("before", "initial"), ("after", "trained")):
@@ -340,7 +364,7 @@ def judge_spectrum(data: xr.Dataset) -> list[Verdict]:
 
 
 def _further(radius: xr.DataArray, name: str) -> Part:
-    text = f"spectral radius of W_hh, ARUN minus {label_of(name)}"
+    text = f"spectral radius of the trained W_hh, ARUN minus {label_of(name)}"
     return part(text, paired_difference(radius, "arun", name).values, "", "+.3f", least=0.05)
 
 

@@ -19,8 +19,8 @@ E15 = Claim(
     "Fig 3a, bottom; B.3",
     "On digits turned by 45 degrees, training only (n, s) again recovers more than a quarter of "
     "what was lost, and the cloud of the neurons' (n, s) expands.",
-    "fraction of the lost accuracy that is recovered, of the means over seeds, above 0.25; "
-    "determinant of cov(n, s) grows",
+    "Of the means over seeds, more than 0.25 of the lost accuracy is recovered. The determinant "
+    "of the covariance of n and s over neurons grows",
     {"psmnist": ("gamma",)},
 )
 
@@ -55,7 +55,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     parts = [
         _recovered(gamma, mean),
         part(
-            "determinant of cov(n, s), after minus before retraining",
+            "determinant of the covariance of n and s over neurons, after minus before retraining",
             (after - before).values,
             "",
             ".2g",
@@ -64,7 +64,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     ]
     shown = [
         part(
-            "recovered fraction of the lost accuracy in each seed",
+            "fraction of the accuracy lost by turning that retraining recovers in each seed",
             gamma.recovered.values,
             least=0.25,
         )
@@ -94,8 +94,10 @@ def _recovered(gamma: xr.Dataset, mean: float) -> Part:
     """
     upright, turned, again = (100 * gamma.accuracy.isel(stage=k, drop=True) for k in range(3))
     surplus = (again - turned) - 0.25 * (upright - turned)
-    shown = f" (fraction of the means {mean:.2f})" if np.isfinite(mean) else ""
-    text = f"accuracy recovered minus a quarter of the accuracy lost{shown}"
+    shown = f" (recovered fraction of the means {mean:.2f})" if np.isfinite(mean) else ""
+    text = (
+        f"accuracy recovered by retraining minus a quarter of the accuracy lost by turning{shown}"
+    )
     return part(text, surplus.values, " pp", "+.1f", above=0)
 
 

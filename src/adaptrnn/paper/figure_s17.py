@@ -10,6 +10,7 @@ from adaptrnn.laboratory.drawing import both_controllers
 from adaptrnn.paper.item import Item, RunData
 from adaptrnn.paper.note import means_along
 from adaptrnn.paper.ordering import drop_missing, image_note
+from adaptrnn.paper.table1 import UNDER
 from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
 
 __all__ = ["ITEM", "judge", "measure"]
@@ -19,8 +20,8 @@ E42 = Claim(
     "Fig S17, C.4",
     "A network trained with the frozen controller of another has for all practical purposes the "
     "same performance and robustness as one with its own.",
-    "accuracy with the own controller minus with the transplanted one: at most 2 pp clean, 5 pp "
-    "perturbed (ours)",
+    "The accuracy with the network's own controller is above that with the transplanted one by at "
+    "most 2 pp without perturbation, and by at most 5 pp under each perturbation (ours)",
     {"psmnist": ("arun",)},
 )
 
@@ -53,7 +54,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     for condition in data.condition.values.tolist():
         most = 2.0 if condition == "clean" else 5.0
         loss = (own - other).sel(condition=condition)
-        text = f"{condition}: accuracy with its own minus with the transplanted controller"
+        under = f"under {UNDER[condition]}" if condition in UNDER else "without perturbation"
+        text = f"accuracy {under}, with its own controller minus with the transplanted one"
         parts.append(part(text, loss.values, " pp", "+.1f", most=most))
     text = "the transplanted controller is bit-identical to the donor's (1: yes, in every seed)"
     checks = [part(text, arun.unchanged.min().values, "", ".0f", least=1)]

@@ -23,11 +23,14 @@ E43 = Claim(
     "The gradient of W_hh rises with the length over which it is accumulated in RNN+ReLU, and less "
     "so in RNN+gamma; in ARUN it rises, then falls, and at full length it is an order of magnitude "
     "below both.",
-    "trained networks; rank correlation of norm and length above 0 in RNN+ReLU and RNN+gamma; norm "
-    "of ARUN at full length below its greatest; norm of each of the two at full length at least 10 "
-    "times that of ARUN (at least 5 times counts as partly)",
+    "In trained RNN+ReLU and RNN+gamma the rank correlation of the gradient's norm with the "
+    "length over which it is accumulated is above 0. In trained ARUN the norm at full length is "
+    "below its greatest. At full length the norms of RNN+ReLU and of RNN+gamma are each at least "
+    "10 times that of ARUN (at least 5 times counts as partly)",
     {"psmnist": ("relu", "gamma", "arun")},
 )
+
+_NORM = "norm of the gradient dL/dW_hh"
 
 
 def measure(run: RunData) -> xr.Dataset:
@@ -76,22 +79,24 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     parts, shown = [], []
     for name in PLAIN:
         rising = monotone(norm.sel(model=name, drop=True))
-        text = f"rank correlation of the gradient's norm and the length, {label_of(name)}"
+        text = f"rank correlation of {_NORM} with the steps accumulated, {label_of(name)}"
         parts.append(part(text, rising.values, "", ".3f", above=0))
         if name == "relu":
-            shown.append(part(f"{text}, by the stricter 0.9", rising.values, "", ".3f", least=0.9))
-    text = "gradient's norm of ARUN, at full length divided by the largest over lengths"
+            shown.append(
+                part(f"{text}, by the stricter threshold 0.9", rising.values, "", ".3f", least=0.9)
+            )
+    text = f"{_NORM} over all steps divided by the largest over numbers of steps, ARUN"
     falling = fall(arun)
     parts.append(part(text, falling.values, below=1))
-    shown.append(part(f"{text}, by the stricter 0.9", falling.values, most=0.9))
+    shown.append(part(f"{text}, by the stricter threshold 0.9", falling.values, most=0.9))
     for name in PLAIN:
-        text = f"gradient's norm at full length, {label_of(name)} divided by ARUN"
+        text = f"{_NORM} over all steps, {label_of(name)} divided by ARUN"
         ratio = full.sel(model=name, drop=True) / full.sel(model="arun", drop=True)
         parts.append(part(text, ratio.values, "", ".2g", least=10, partly=5, ratio=True))
-    text = f"rank correlation of the gradient's norm and the length, {label_of('linear')}"
+    text = f"rank correlation of {_NORM} with the steps accumulated, {label_of('linear')}"
     shown.append(part(text, monotone(norm.sel(model="linear")).values, "", ".3f", least=0.9))
     for name in (*OTHER, *GATED):
-        text = f"gradient's norm at full length, {label_of(name)} divided by ARUN"
+        text = f"{_NORM} over all steps, {label_of(name)} divided by ARUN"
         ratio = full.sel(model=name, drop=True) / full.sel(model="arun", drop=True)
         shown.append(part(text, ratio.values, "", ".2g", least=10, partly=5, ratio=True))
     notes = []

@@ -66,36 +66,37 @@ E32 = Claim(
     "Fig S6a",
     "The shape of the f-I curve decides on the norm of the Jacobian: over gains n and saturations "
     "s it has regions below, at and above 1.",
-    "all three regions exist; the region is that of sup gamma' at ≥ 90% of (n, s)",
+    "All three regions exist. At ≥ 90% of (n, s) the norm is in the region of sup gamma', the "
+    "largest slope of the f-I curve",
 )
 E32_TRAINED = Claim(
     "E32",
     "Fig S6a, trained",
     "Ours: how does the map look with W_hh after training?",
-    "none: the paper states nothing",
+    "The paper states nothing that could fail, so nothing is judged",
     {"psmnist": ("gamma", "arun")},
 )
 E33 = Claim(
     "E33",
     "Fig S6b",
     "The largest exponent of untrained networks has distinct regions of stability over (n, s).",
-    "the same region in all draws at ≥ 90% of (n, s); regions (ours): λ < -0.01, about 0, > 0.01, "
-    "two of them on ≥ 10%",
+    "The largest exponent λ is in the same region in all draws at ≥ 90% of (n, s). Of the regions "
+    "(ours), which are λ < -0.01, λ about 0 and λ > 0.01, two have ≥ 10% of (n, s) each",
 )
 E34 = Claim(
     "E34",
     "Fig S6c",
     "Accuracy with fixed (n, s) is best near Jacobian norm 1; poor performance always goes with an "
     "exploding norm, never with a vanishing one.",
-    "Spearman's correlation of accuracy and -|ln JN| above 0.5; of the worst tenth of (n, s) all "
-    "have JN > 1",
+    "Spearman's correlation of accuracy and -|ln JN|, where JN is the Jacobian norm, is above "
+    "0.5. The least accurate tenth of (n, s) all have JN > 1",
 )
 E35 = Claim(
     "E35",
     "Fig S6d",
     "Learned f-I curves outperform the traditional ones.",
-    "mean accuracy of the networks that learned (n, s) above those with the fixed points of the "
-    "grid that are most like ReLU, sigmoid and softplus",
+    "The mean accuracy of the networks that learned (n, s) is above those of the networks with "
+    "(n, s) fixed at the points of the grid that are most like ReLU, sigmoid and softplus",
 )
 
 GAINS = [1.0, *(1.25 * k for k in range(1, 17))]
@@ -164,15 +165,19 @@ def judge_norm(data: xr.Dataset) -> list[Verdict]:
     same = (region == _region(data.sup_slope)).where(region.notnull())
     count = float(len(np.unique(region.values[np.isfinite(region.values)]))) or np.nan
     agree = 100 * same.mean(["n", "s"])
+    same_region = (
+        "share of (n, s) whose Jacobian norm is below, at or above 1 as sup gamma' is, smallest "
+        "over draws"
+    )
     parts = [
         part(
-            "number of regions that exist (norm below, at and above 1)",
+            "number of regions of the Jacobian norm that exist (below, at and above 1)",
             count,
             digits=".0f",
             least=3,
         ),
         part(
-            "share of (n, s) whose norm is below, at or above 1 as sup gamma' is, least over draws",
+            same_region,
             agree.min("draw").values,
             "%",
             ".0f",
@@ -180,11 +185,14 @@ def judge_norm(data: xr.Dataset) -> list[Verdict]:
         ),
     ]
     near = 100 * (big <= 0.02).where(big.notnull()).mean(["n", "s"])
-    text = f"share of (n, s) whose norm is within 2% of sup gamma', N = {NEURONS}, least draw"
+    text = (
+        f"share of (n, s) whose Jacobian norm is within 2% of sup gamma', {NEURONS} neurons, "
+        "smallest over draws"
+    )
     shown = [
         part(text, near.min("draw").values, "%", ".0f", least=100),
         part(
-            "the same share of (n, s) in the region of sup gamma', by the stricter 95%",
+            f"{same_region}, by the stricter threshold 95%",
             agree.min("draw").values,
             "%",
             ".0f",
@@ -257,7 +265,10 @@ def judge_trained_norm(data: xr.Dataset) -> list[Verdict]:
     for model, label in names.items():
         for weights in ("initial", "trained"):
             values = share.sel(model=model, weights=weights).values
-            text = f"{label}, {weights} W_hh: share of (n, s) whose norm is within 2% of sup gamma'"
+            text = (
+                f"{label}, {weights} W_hh: share of (n, s) whose Jacobian norm is within 2% of sup "
+                "gamma'"
+            )
             shown.append(part(text, values, "%", ".0f", least=100))
         ratio = (at.norm / at.sup_slope).sel(model=model, weights="trained").median(["n", "s"])
         if bool(ratio.notnull().any()):
@@ -334,13 +345,20 @@ def judge_regions(data: xr.Dataset) -> list[Verdict]:
     second = sorted(float(v) for v in shares.values())[1]
     parts = [
         part(
-            "share of (n, s) in the same region of the largest exponent λ in all draws",
+            "share of (n, s) whose largest exponent λ is in the same region (below, about or above "
+            "0) in all draws",
             100 * float(same.mean()),
             "%",
             ".0f",
             least=90,
         ),
-        part("share of (n, s) in the second largest region of λ", second, "%", ".0f", least=10),
+        part(
+            "share of (n, s) in the second largest region of λ, the largest exponent",
+            second,
+            "%",
+            ".0f",
+            least=10,
+        ),
     ]
     note = "Definition paper: no input, bias or drive."
     if bool(exponent.notnull().any()):
@@ -423,7 +441,7 @@ def judge_grid(data: xr.Dataset) -> list[Verdict]:
         better.append(100 * _mean((gain > 0)[np.isfinite(gain)].astype(float)))
     first = [
         part(
-            "Spearman's correlation over (n, s) of accuracy and -|ln JN|, JN the Jacobian norm",
+            "Spearman's correlation over (n, s) of accuracy and -|ln JN| (JN: Jacobian norm)",
             spearman,
             above=0.5,
         ),
@@ -437,7 +455,7 @@ def judge_grid(data: xr.Dataset) -> list[Verdict]:
     ]
     first_shown = [
         part(
-            "mean accuracy of (n, s) with Jacobian norm JN ≤ 1 minus those with JN > 1",
+            "mean accuracy at fixed (n, s) with Jacobian norm JN ≤ 1 minus that with JN > 1",
             100 * np.array(worse),
             " pp",
             "+.1f",
@@ -448,13 +466,19 @@ def judge_grid(data: xr.Dataset) -> list[Verdict]:
     second = []
     for name, n, s in _traditional(data):
         gap = rates - 100 * fixed.accuracy.sel(start_n=n, start_s=s, drop=True)
-        text = f"mean accuracy of learned (n, s) minus fixed {name}-like (n = {n:g}, s = {s:g})"
+        text = (
+            f"mean accuracy of networks with learned (n, s) minus with fixed {name}-like (n, s) "
+            f"(n = {n:g}, s = {s:g})"
+        )
         second.append(part(text, gap.values, " pp", "+.1f", above=0))
-    text = "share of starts with |ln JN| > 0.05 that end nearer to a Jacobian norm JN of 1"
+    text = (
+        "share of learned (n, s) that end nearer to a Jacobian norm JN of 1 than they started, of "
+        "starts with |ln JN| > 0.05"
+    )
     second_shown = [
         part(text, nearer, "%", ".0f", least=70),
         part(
-            "share of starts that end in a cell (n, s) of higher accuracy",
+            "share of learned (n, s) that end in a cell of higher accuracy than their start's",
             better,
             "%",
             ".0f",
@@ -494,7 +518,7 @@ def _traditional(data: xr.Dataset) -> list[tuple[str, float, float]]:
 def _same_start(fixed: xr.Dataset, learned: xr.Dataset) -> list[Part]:
     """Learned against fixed (n, s) from the same point, mean over the grid."""
     gap = 100 * (learned.accuracy - fixed.accuracy).mean(["start_n", "start_s"], skipna=False)
-    text = "accuracy, learned minus fixed (n, s) from the same start, mean over the grid"
+    text = "accuracy with learned minus with fixed (n, s) from the same start, mean over the grid"
     return [part(text, gap.values, " pp", "+.1f", above=0)]
 
 

@@ -7,7 +7,7 @@ from functools import partial
 import xarray as xr
 
 from adaptrnn.paper.figure4 import PROTOCOL_NOTE, SIGN_NOTE
-from adaptrnn.paper.figure_s10 import SHARP, curves, draw
+from adaptrnn.paper.figure_s10 import DEPTH, SHARP, curves, draw
 from adaptrnn.paper.item import Item
 from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
 
@@ -16,8 +16,8 @@ __all__ = ["ITEM", "judge"]
 E37 = Claim(
     "E37",
     "Fig S9",
-    "Gains and saturations too have fractional orders.",
-    "none: the paper states nothing beyond the figure",
+    "Gains and saturations have fractional orders too.",
+    "The paper states nothing beyond the figure, so nothing is judged",
     {"psmnist": ("arun",)},
 )
 
@@ -26,16 +26,15 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     """Judge E37 by the paper's estimator; signs, and the scale-free estimator, are in the note."""
     arun = data.sel(role="psmnist", model="arun")
     shown, notes = [], []
-    for signal in ("n", "s"):
+    for signal, word in (("n", "gain n"), ("s", "saturation s")):
         for protocol in data.protocol.values.tolist():
             one = arun.sel(signal=signal, protocol=protocol)
             paper = one.sel(estimator="paper")
-            at = f"order of {signal}, protocol {protocol}"
+            at = f"fractional order of {word}, protocol {protocol}"
             text = f"{at}: standard deviation over neurons, median over drives"
             shown.append(part(text, paper["sd"].median("xi").values, least=0.05))
-            text = f"{at}: smallest error below the error of orders 0.25 away, median over drives"
             sharp = paper["depth"].median("xi").values
-            shown.append(part(text, sharp, "%", ".0f", least=SHARP))
+            shown.append(part(f"{at}: {DEPTH}", sharp, "%", ".0f", least=SHARP))
             text = f"{at}: share of neurons with order > 0, mean over drives"
             shown.append(part(text, 100 * paper["positive"].mean("xi").values, "%", ".0f"))
             words = []

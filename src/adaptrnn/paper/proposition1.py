@@ -32,14 +32,15 @@ E28 = Claim(
     "Proposition 1",
     "To first order in sigma, the variance of noise behind the f-I curves is (sigma gamma')², and "
     "does not grow if and only if sigma |gamma'| ≤ 1.",
-    "relative error of (sigma gamma')² falls as sigma² (slope 2 ± 0.3 in logarithms); growth or "
-    "decay predicted rightly at sigma ≤ 0.1 wherever sigma |gamma'| is not within 10% of 1",
+    "The relative error of (sigma gamma')² falls as sigma² (slope 2 ± 0.3 in logarithms). At "
+    "sigma ≤ 0.1, growth or decay is predicted correctly wherever sigma |gamma'| is not within "
+    "10% of 1",
 )
 E28_TRAINED = Claim(
     "E28",
     "Proposition 1, trained",
     "Ours: how far does the prediction reach for the (n, s) of trained ARUNs?",
-    "none: the paper states nothing",
+    "The paper states nothing that could fail, so nothing is judged",
     {"psmnist": ("arun",)},
 )
 SIGMA = [0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0]
@@ -129,7 +130,9 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     """Judge E28 by how the error vanishes, and whether growth or decay is predicted correctly."""
     within = (data.error <= WITHIN).where(data.error.notnull())
     falls = data["falls"] if "falls" in data else data.small * np.nan
-    name = "slope of log error of the predicted variance over log sigma, {} over (n, s, mu)"
+    name = (
+        "slope of log relative error of the predicted variance over log sigma, {} over (n, s, mu)"
+    )
     parts = [
         part(name.format("smallest"), falls.min(skipna=True).values, least=1.7),
         part(name.format("largest"), falls.max(skipna=True).values, most=2.3),
@@ -148,7 +151,9 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         shown.append(part(text, share.mean("draw").values, "%", ".0f", least=100))
     inside = within.where((data.n * data.sigma <= 0.1 + 1e-9) & (data.sigma <= 0.3))
     near = 100 * inside.where(data.mu <= 1).mean(["sigma", "n", "s", "mu"])
-    text = "share of cases predicted within 5% where sigma n ≤ 0.1 and mu ≤ 1"
+    text = (
+        "share of cases (n, s, mu, sigma) with variance predicted within 5%, sigma n ≤ 0.1, mu ≤ 1"
+    )
     shown.append(part(text, near.mean("draw").values, "%", ".0f", least=100))
     by_gain, by_mean = data.small.median(["s", "mu"]), data.small.median(["n", "s"])
     last = data.small.sel(s=1.0)
@@ -221,7 +226,8 @@ def judge_trained_noise(data: xr.Dataset) -> list[Verdict]:
     inside = arun["share"].where(data.sigma <= 0.3, drop=True).min("sigma")
     shown = [
         part(
-            f"share of neurons predicted within 5% at every sigma ≤ 0.3, mean current {mu:g}",
+            f"share of neurons whose variance is predicted within 5% at every sigma ≤ 0.3, at mean "
+            f"current {mu:g}",
             100 * inside.sel(mu=mu).values,
             "%",
             ".0f",

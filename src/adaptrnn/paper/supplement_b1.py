@@ -9,6 +9,7 @@ from adaptrnn.analysis.statistic import unpaired_test
 from adaptrnn.figure.accuracy import accuracy_bars
 from adaptrnn.paper.item import ROLES, Item, RunData
 from adaptrnn.paper.ordering import TASK_LABELS, drop_missing, image_note, lead, mean_note
+from adaptrnn.paper.table1 import UNDER
 from adaptrnn.paper.verdict import Claim, Part, Verdict, part, verdict
 from adaptrnn.perturb import PAPER_PERTURBATIONS
 
@@ -19,8 +20,8 @@ E40 = Claim(
     "Supplement B.1",
     "On both tasks private (n, s) in every neuron are slightly better than shared ones, not "
     "significantly.",
-    "accuracy with private minus with shared (n, s): not significantly below 0 (at least 0, or "
-    "Welch's t-test p > 0.05), and not significantly different (p > 0.05)",
+    "The accuracy with private (n, s) is at least that with shared (n, s), or not significantly "
+    "below it (Welch's t-test, p > 0.05). The two do not differ significantly (p > 0.05)",
     dict.fromkeys(("psmnist", "scifar10"), ("gamma", "gamma-shared")),
 )
 
@@ -42,11 +43,13 @@ def judge(data: xr.Dataset) -> list[Verdict]:
             parts += judged
         else:
             shown += judged
-        shown.append(lead("gamma", "gamma-shared", clean, max, f"{task}, accuracy", digits="+.2f"))
+        shown.append(
+            lead("gamma", "gamma-shared", clean, max, f"{task}, clean accuracy", digits="+.2f")
+        )
         for condition in data.condition.values.tolist():
             if condition != "clean":
                 left = percent.sel(condition=condition, drop=True)
-                what = f"{task}, accuracy under {condition}"
+                what = f"{task}, accuracy under {UNDER[str(condition)]}"
                 shown.append(lead("gamma", "gamma-shared", left, max, what))
         notes += [note, mean_note(f"{task}, mean accuracy (%)", clean, ".2f")]
     notes.append("With few seeds a small difference cannot be significant.")
@@ -68,9 +71,12 @@ def _compared(task: str, clean: xr.DataArray) -> tuple[list[Part], str]:
             f"{float(test.hedges_g):.2f}, n = {counts[0]} and {counts[1]}."
         )
     size = f"{counts[0]} and {counts[1]}"
-    two = f"{task}: p-value of accuracy, private minus shared (n, s), {size} seeds"
+    two = (
+        f"{task}: p-value of the difference of accuracy between private and shared (n, s), {size} "
+        "seeds"
+    )
     if difference >= 0:
-        text = f"{task}: mean accuracy with private (n, s) minus with shared ones"
+        text = f"{task}: mean accuracy with private (n, s) minus mean accuracy with shared ones"
         worse = part(text, difference, " pp", "+.2f", least=0)
     else:
         worse = part(f"{two}, where private ones are worse", p, above=0.05)

@@ -42,7 +42,7 @@ class Claim:
         id: E01 to E44.
         place: figure or table of the paper.
         text: the claim.
-        criterion: when it counts as reproduced.
+        criterion: when it counts as reproduced, in sentences; the last one without its full stop.
         networks: the models that are judged, by the task's role; they must have learned it.
     """
 

@@ -283,7 +283,7 @@ def _claim(verdict: Verdict, name: str, anchor: str) -> list[str]:
         "",
         f"{_cell(claim.place)}. [Figure](#{name})",
         "",
-        f"Judged by: {_cell(claim.criterion)}."
+        f"Criterion: {_cell(claim.criterion)}."
         + (f" Not trained enough: {_cell(verdict.untrained)}" if verdict.untrained else ""),
         "",
     ]

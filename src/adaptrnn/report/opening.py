@@ -326,7 +326,9 @@ def _adaptation(results: Results, verdicts: Verdicts) -> Finding:
     scaling, orders = _at(results, "fig3-scaling", "arun"), _at(results, "fig4-orders", "arun")
     numbers = (
         *_parts(verdicts, "fig3-scaling", "E16", "R²"),
-        *_parts(verdicts, "fig4-orders", "E20-23", "protocol A: order alpha, isolated minus"),
+        *_parts(
+            verdicts, "fig4-orders", "E20-23", "protocol A: fractional order alpha, isolated minus"
+        ),
     )
     said = []
     if scaling is not None:
