@@ -20,7 +20,10 @@ FILES = sorted(
 """Without the kernels, where an operation has one name in its reference, its op and on a GPU, and
 without the explorer, whose parts no other module uses."""
 
-FOLDERS = (".", "kernels", "tasks", "figure", "explore")
+FOLDERS = (
+    *(".", "kernels", "tasks", "figure", "explore"),
+    *("analysis", "laboratory", "paper", "report"),
+)
 """Whose docstrings begin with a whole sentence; "." is the files next to these folders."""
 
 OF_ONE_KIND = {"ITEM", "measure", "draw", "judge", "table", "log", "main"}
@@ -126,9 +129,10 @@ IMPERATIVES = """
 """First words of a sentence that tells what to do."""
 
 FINITE = """
-    adapts applies are become can cannot choose come compares compute computes convolves could
-    describes do does enters excites get gets give gives goes has have hold holds is lets move
-    must needs opens reproduces says shows stands starts takes was were
+    adapts applies are ask become can cannot carries choose come compares compute computes convolves
+    could describes do does draws enters excites get gets give gives goes has have hold holds is
+    lets make move must needs opens predicts put raises reads reproduces runs say says show shows
+    stands starts take takes was were
 """
 """Verbs of a sentence that says what something is or does; no plural of a noun is among them."""
 
@@ -146,7 +150,8 @@ def has_verb(sentence):
     if words[0] in ASKING and not sentence.endswith("?"):
         return False
     return words[0] in IMPERATIVES.split() or any(
-        word in FINITE.split() and before not in {"that", "which", "who", "what"}
+        word in FINITE.split()
+        and (sentence.endswith("?") or before not in {"that", "which", "who", "what"})
         for before, word in pairwise(["", *words])
     )
 

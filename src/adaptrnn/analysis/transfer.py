@@ -1,4 +1,4 @@
-"""Transfer: what does one gain by changing only the f-I curves, or by keeping the controller?
+"""What does one gain by changing only the f-I curves, or by keeping the controller?
 
 Two experiments of Geadah et al. 2024 are made here.
 

@@ -1,4 +1,4 @@
-"""The catalogue names all figures and tables that can be made."""
+"""The catalogue holds all figures and tables that can be made."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ def choose_rate(means: Mapping[float, float], within: float = 0.0) -> float:
 
 
 def main(arguments: list[str]) -> int:
-    """Search for the profile that is named and print the table."""
+    """Run the search for the profile that is named and print the table."""
     parser = argparse.ArgumentParser(prog="python -m adaptrnn.paper.search", description=__doc__)
     parser.add_argument("profile", nargs="?", default="quick")
     parser.add_argument("--data-dir", type=Path)
