@@ -319,8 +319,9 @@ def test_layers_have_a_precision():
         assert "precision='bf16'" in repr(short) and "precision" not in repr(plain)
         wanted, got = plain(x)[0], short(x)[0]
         assert not torch.equal(got, wanted)
-        # roundings of up to 2^-8, some times larger where they are added up
-        assert torch.allclose(got, wanted, atol=2e-2)
+        # two operands of each product are up to 2^-9 off, and that adds up over six steps of rates
+        # that a gamma curve does not shrink: 6 2^-8 = 0.023, and twice that is allowed
+        assert ((got - wanted).norm() / wanted.norm()).item() < 0.05
         assert torch.equal(short.last(x), got[-1])
         x.requires_grad_()  # then the currents are made by torch, as in a trace
         assert torch.equal(short.trace(x).h, short(x)[0])

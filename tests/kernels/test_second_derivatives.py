@@ -224,7 +224,10 @@ def test_gradient_penalty(kind):
 
 @pytest.mark.parametrize("kind", ["tanh", "gamma", "arun"])
 def test_inner_step_of_maml(kind):
-    """The gradient of the loss after one step of gradient descent, by the weights before it."""
+    """The gradient of the loss after one step of gradient descent, by the weights before it.
+
+    The step is at most 0.1 long, so that the network after it stays near the one before.
+    """
     x = torch.randn(2, STEPS, BATCH, INPUTS, dtype=torch.float64)
 
     def loss(network, values, data):
@@ -235,8 +238,9 @@ def test_inner_step_of_maml(kind):
         slopes = torch.autograd.grad(
             loss(network, values, x[0]), list(values.values()), create_graph=True
         )
+        size = 1 + flat(slopes).norm()
         moved = {
-            name: value - 0.1 * slope
+            name: value - 0.1 * slope / size
             for (name, value), slope in zip(values.items(), slopes, strict=True)
         }
         return loss(network, moved, x[1])
