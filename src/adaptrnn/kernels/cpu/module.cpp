@@ -39,18 +39,6 @@ bool has_avx512() {
 }
 #endif
 
-// What AMX's kernels do with numbers that are not bfloat16.
-const Table& amx_base() {
-#if defined(ADAPTRNN_AVX512BF16)
-  if (__builtin_cpu_supports("avx512bf16")) return avx512bf16::table;
-#endif
-#if defined(ADAPTRNN_X86)
-  return avx512::table;
-#else
-  return portable::table;
-#endif
-}
-
 bool intel() {
 #if defined(ADAPTRNN_X86)
   __builtin_cpu_init();
@@ -94,9 +82,17 @@ const std::string& no_amx() {
   return reason;
 }
 
-// The products of bfloat16 by AMX, all else as without it.
-const Table& amx_table() {
 #if defined(ADAPTRNN_AMX)
+// What AMX's kernels do with numbers that are not bfloat16.
+const Table& amx_base() {
+#if defined(ADAPTRNN_AVX512BF16)
+  if (__builtin_cpu_supports("avx512bf16")) return avx512bf16::table;
+#endif
+  return avx512::table;
+}
+
+// The products of bfloat16 by AMX, all else as without it.
+const Table* amx_table() {
   static const Table joined = [] {
     Table table = amx_base();
     table.name = amx::table.name;
@@ -104,17 +100,17 @@ const Table& amx_table() {
     table.rnn_bfloat16 = amx::table.rnn_bfloat16;
     return table;
   }();
-  return joined;
-#else
-  return portable::table;
-#endif
+  return &joined;
 }
+#else
+const Table* amx_table() { return nullptr; }
+#endif
 
 std::vector<const Table*> tables() {
   std::vector<const Table*> found;
 #if defined(ADAPTRNN_X86)
   if (has_avx512()) {
-    if (amx_missing().empty()) found.push_back(&amx_table());
+    if (amx_missing().empty()) found.push_back(amx_table());
 #if defined(ADAPTRNN_AVX512BF16)
     if (__builtin_cpu_supports("avx512bf16")) found.push_back(&avx512bf16::table);
 #endif
@@ -137,7 +133,7 @@ std::vector<std::string> instruction_sets() {
 const Table& choose(const std::string& name, bool bfloat16 = false) {
   for (const Table* table : tables()) {
     if (!name.empty() && name != table->name) continue;
-    if (bfloat16 && table == &amx_table() && !no_amx().empty()) {
+    if (bfloat16 && table == amx_table() && !no_amx().empty()) {
       if (name.empty()) continue;
       throw std::invalid_argument("instruction set " + name + ": " + no_amx());
     }
