@@ -10,7 +10,8 @@ import torch
 
 from adaptrnn.kernels import native
 
-# for `flat_calls`: a folder of its own, since `triton` next to this file is not the package
+# for `flat_calls` and `schemas`: a folder of its own, since `triton` next to this file is not the
+# package
 sys.path.append(str(Path(__file__).with_name("calls")))
 
 

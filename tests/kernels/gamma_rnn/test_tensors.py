@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 import torch
+from schemas import arguments, taken
 
 from adaptrnn.kernels.gamma_rnn import op
 from adaptrnn.kernels.gamma_rnn.tensors import Inputs, Results, Slopes, Weights
-
-
-def arguments(operation):
-    """Names of what an operation takes, each with whether it may be left out."""
-    given = operation.default._schema.arguments
-    return [(argument.name, str(argument.type).startswith("Optional")) for argument in given]
-
-
-def taken(kind):
-    """The same of a named tuple: what may be left out has a default."""
-    return [(name, name in kind._field_defaults) for name in kind._fields]
 
 
 def test_every_operation_begins_with_inputs_and_weights():
