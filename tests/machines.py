@@ -4,6 +4,7 @@
     python tests/machines.py --page docs/reference/reliability.md     the same, with its table there
     python tests/machines.py --only OMP_NUM_THREADS tests/analysis     one variable at a time
     python tests/machines.py --run 3 tests/kernels -k golden          one run of the set again
+    python tests/machines.py --repair                                 the runs with a failure again
     python tests/machines.py --list                   what would be run
 
 Everything else on the command line is given to pytest. The runs of the covering set are the rows
@@ -13,7 +14,9 @@ hypothesis' seed), and every second run a random order of the tests. A value tha
 or these libraries do not take is found by trying it, named, and left to the machine's own choice.
 
 A run that has ended is kept in build/machines.json. The same command, given again on the same
-machine and the same commit without changes, does only the runs that are missing.
+machine and the same commit without changes, does only the runs that are missing. After a test was
+mended, `--repair` repeats only the runs that had a failure: the others count as long as no file of
+src has changed since. The table names the commit of every run.
 """
 
 from __future__ import annotations
@@ -175,15 +178,29 @@ def here() -> dict[str, str] | None:
     }
 
 
-def kept(arguments: list[str]) -> dict[str, dict[str, object]]:
-    """The results of runs that ended before, by the run's settings as a text."""
+def kept(arguments: list[str], repair: bool) -> dict[str, dict[str, object]]:
+    """The results of runs that ended before and still count, by the run's settings as a text."""
     try:
         found = json.loads(KEPT.read_text())
     except (OSError, ValueError):
         return {}
     place = here()
-    same = place is not None and found["here"] == place and found["arguments"] == arguments
-    return found["runs"] if same else {}
+    if place is None or found["arguments"] != arguments:
+        return {}
+    if any(found["here"][name] != place[name] for name in ("processor", "versions")):
+        return {}
+    return {
+        name: result
+        for name, result in found["runs"].items()
+        if result["commit"] == place["commit"]
+        or (repair and not result["failed"] and same_source(result["commit"]))
+    }
+
+
+def same_source(commit: str) -> bool:
+    """Whether no file of the package has changed since a commit."""
+    words = ["git", "-C", str(ROOT), "diff", "--quiet", commit, "HEAD", "--", "src"]
+    return subprocess.run(words).returncode == 0
 
 
 def keep(arguments: list[str], runs: dict[str, dict[str, object]]) -> None:
@@ -198,18 +215,17 @@ def table(results: list[tuple[dict[str, str], dict[str, object]]], left_out: lis
     """The runs as a Markdown table, with the machine, and with what was left out."""
     found = facts()
     assert found is not None
-    commit = f", at commit {place['commit']}" if (place := here()) else ""
     lines = [
         f"The table was measured on {processor()} with {os.cpu_count()} cores, "
-        f"{found['versions']}, Python {platform.python_version()}{commit}. "
+        f"{found['versions']}, Python {platform.python_version()}. "
         "An empty cell is the machine's own choice.",
         "",
-        "| run | " + " | ".join(COLUMNS) + " | passed | failed | skipped |",
-        "| --- |" + " --- |" * (len(COLUMNS) + 3),
+        "| run | " + " | ".join(COLUMNS) + " | passed | failed | skipped | commit |",
+        "| --- |" + " --- |" * (len(COLUMNS) + 4),
     ]
     for number, (run, result) in enumerate(results):
         cells = [run.get(name, "") for name in (*VARIABLES, ORDER, SEED)]
-        counts = [str(result[name]) for name in ("passed", "failed", "skipped")]
+        counts = [str(result[name]) for name in ("passed", "failed", "skipped", "commit")]
         lines.append(f"| {number} | " + " | ".join([*cells, *counts]) + " |")
     lines += ["", *(f"- Not possible here, {line}." for line in sorted(set(left_out)))]
     for number, (_, result) in enumerate(results):
@@ -237,13 +253,14 @@ def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", choices=[*VARIABLES, SEED, ORDER], help="vary one variable")
     parser.add_argument("--run", type=int, action="append", help="number of a run; repeatable")
+    parser.add_argument("--repair", action="store_true", help="only the runs that had a failure")
     parser.add_argument("--page", type=Path, help="Markdown page with the marks for the table")
     parser.add_argument("--workers", default="auto", help="processes of pytest (default auto)")
     parser.add_argument("--list", action="store_true", help="show the runs only")
     options, arguments = parser.parse_known_args(words)
     facts()  # fails here if nothing can be learnt from a process
     runs = one_at_a_time(options.only) if options.only else covering_set()
-    results, left_out, ended = [], [], kept(arguments)
+    results, left_out, ended = [], [], kept(arguments, options.repair)
     for number, asked in enumerate(runs):
         if options.run and number not in options.run:
             continue
@@ -256,7 +273,8 @@ def main(words: list[str]) -> int:
         if not options.list:
             name = json.dumps(run, sort_keys=True)
             if name not in ended or options.run:
-                ended[name] = tested(run, arguments, options.workers)
+                commit = (here() or {}).get("commit", "")
+                ended[name] = tested(run, arguments, options.workers) | {"commit": commit}
                 keep(arguments, ended)
             results.append((run, ended[name]))
     if options.list:

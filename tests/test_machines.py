@@ -42,11 +42,12 @@ def test_the_table_takes_the_place_of_the_old_one(tmp_path, monkeypatch, failed)
     monkeypatch.setattr(machines, "facts", lambda *_: {"versions": "torch 2"})
     page = tmp_path / "page.md"
     page.write_text(f"before\n{machines.START}\nold\n{machines.END}\nafter\n")
-    result = {"passed": 7, "failed": failed, "skipped": 1, "names": ["a::b"] * failed}
+    counts = {"passed": 7, "failed": failed, "skipped": 1}
+    result = {**counts, "commit": "abc", "names": ["a::b"] * failed}
     machines.write(page, machines.table([({"seed": "5"}, result)], []))
     text = page.read_text()
     assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
-    assert f"| 5 | 7 | {failed} | 1 |" in text and ("a::b" in text) == bool(failed)
+    assert f"| 5 | 7 | {failed} | 1 | abc |" in text and ("a::b" in text) == bool(failed)
 
 
 def test_a_run_that_has_ended_is_not_done_again(tmp_path, monkeypatch, capsys):
@@ -71,3 +72,24 @@ def test_a_run_that_has_ended_is_not_done_again(tmp_path, monkeypatch, capsys):
     assert machines.main(["tests/b.py"]) == 0 and len(asked) == 5  # other tests
     place["commit"] = "def"  # other files
     assert machines.main(["tests/b.py"]) == 0 and len(asked) == 7
+
+
+@pytest.mark.parametrize(("repair", "same", "found"), [(0, 1, "b"), (1, 1, "ab"), (1, 0, "b")])
+def test_a_kept_run_counts_if_it_could_not_come_out_otherwise(
+    repair, same, found, tmp_path, monkeypatch
+):
+    """At this commit; to repair, also at an older one with the same source, without failures."""
+    place = {"commit": "new", "processor": "one", "versions": "two"}
+    runs = {
+        "a": {"commit": "old", "failed": 0},
+        "b": {"commit": "new", "failed": 1},
+        "c": {"commit": "old", "failed": 1},
+    }
+    monkeypatch.setattr(machines, "KEPT", tmp_path / "machines.json")
+    monkeypatch.setattr(machines, "here", lambda: place)
+    monkeypatch.setattr(machines, "same_source", lambda commit: bool(same))
+    machines.keep([], runs)
+    assert "".join(machines.kept([], bool(repair))) == found
+    assert not machines.kept(["tests/kernels"], bool(repair))
+    monkeypatch.setattr(machines, "here", lambda: place | {"processor": "another"})
+    assert not machines.kept([], bool(repair))
