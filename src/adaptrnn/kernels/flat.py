@@ -94,7 +94,7 @@ def named(*groups: NamedTuple) -> dict[str, Any]:
     return dict(itertools.chain.from_iterable(group._asdict().items() for group in groups))
 
 
-def by_name(values: Mapping[str, object], *kinds: Kind) -> tuple[Any, ...]:
+def by_name(values: Mapping[str, A], *kinds: Kind) -> tuple[A | None, ...]:
     """Return the flat list of the values of these names, None where there is none.
 
     Example:
@@ -106,7 +106,7 @@ def by_name(values: Mapping[str, object], *kinds: Kind) -> tuple[Any, ...]:
     return tuple(values.get(name) for name in fields(*kinds))
 
 
-def needed(values: Sequence[object], which: Sequence[bool], *kinds: Kind) -> dict[str, Any]:
+def needed(values: Sequence[A], which: Sequence[bool], *kinds: Kind) -> dict[str, A]:
     """Return by name the values of the fields of all kinds that are needed."""
     triples = zip(fields(*kinds), values, which, strict=True)
     return {name: value for name, value, need in triples if need}

@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from torch.nn.functional import linear
 
 from adaptrnn._error import bad, choose
 from adaptrnn.kernels import flat
+
+if TYPE_CHECKING:
+    from torch.library import CustomOpDef
 
 BACKENDS = ("auto", "reference", "cpu", "triton", "triton-graph")
 
@@ -32,8 +35,11 @@ MEMORY_BUDGET = 2**30
 """Bytes that a call may spend to keep its past instead of computing it again."""
 
 FEW_INPUTS = 8
-"""Up to so many inputs the kernels make the currents themselves, step by step; above, they are a
-product over all steps."""
+"""Up to this number of inputs the kernels make the currents themselves, step by step; above it,
+the currents are a product over all steps."""
+
+Inputs = TypeVar("Inputs", bound=NamedTuple)
+Weights = TypeVar("Weights", bound=NamedTuple)
 
 _NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 
@@ -131,7 +137,7 @@ def takes(backend: str, *tensors: Tensor | None) -> bool:
 
     Args:
         backend: a name in `BACKENDS`.
-        tensors: every tensor of the call; None is passed over.
+        tensors: every tensor of the call; None is skipped.
 
     Returns:
         True for the native kernels, False for the reference.
@@ -172,40 +178,39 @@ def check_leak(backend: str, alpha: Tensor | None, size: int) -> None:
 
 
 def given(
-    backend: str,
-    x: Tensor,
-    weight_ih: Tensor | None,
-    bias_ih: Tensor | None,
-    *others: Tensor | None,
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """Return what an operation is given: input, weights and biases, or currents and None, None.
+    backend: str, inputs: Inputs, weights: Weights, *others: Tensor | None
+) -> tuple[Inputs, Weights]:
+    """Return what an operation is given: the input and its weights, or the currents made of them.
 
     Currents, where the kernels cannot run, where there are many inputs, and where the gradient of
     the input is wanted.
 
     Args:
         backend: a name in `BACKENDS`.
-        x: the currents (T, B, N), or with `weight_ih` the input (T, B, D).
-        weight_ih: (N, D), or None where currents are given.
-        bias_ih: (N,), or None for zeros.
-        others: the other tensors of the call; None is passed over.
+        inputs: of the layer; `currents` are (T, B, N), or with `weight_ih` the input (T, B, D).
+        weights: of the layer; `weight_ih` is (N, D), or None where currents are given, and
+            `bias_ih` (N,), or None for zeros.
+        others: the other tensors of the call; None is skipped.
 
     Raises:
         InputError: shapes that do not fit; as `takes`.
     """
+    named = flat.named(inputs, weights)
+    x, weight_ih, bias_ih = named["currents"], named["weight_ih"], named["bias_ih"]
     if weight_ih is None:
-        return x, None, None
+        return inputs, weights._replace(bias_ih=None)
     if x.ndim != 3 or 0 in x.shape:
         raise bad("currents.shape", tuple(x.shape), "(T, B, D), each at least 1, with weight_ih")
     if weight_ih.ndim != 2 or 0 in weight_ih.shape or weight_ih.shape[1] != x.shape[2]:
         raise bad("weight_ih.shape", tuple(weight_ih.shape), f"(N, D) = (N, {x.shape[2]})")
-    size, inputs = weight_ih.shape
+    size = weight_ih.shape[0]
     if bias_ih is not None and bias_ih.shape != (size,):
         raise bad("bias_ih.shape", tuple(bias_ih.shape), f"(N,) = ({size},)")
-    native = takes(backend, x, weight_ih, bias_ih, *others)
-    if not native or inputs > FEW_INPUTS or x.requires_grad:
-        return linear(x, weight_ih, bias_ih), None, None
-    return x, weight_ih, weight_ih.new_zeros(size) if bias_ih is None else bias_ih
+    native = takes(backend, *inputs, *others, *weights)
+    if not native or x.shape[2] > FEW_INPUTS or x.requires_grad:
+        currents = linear(x, weight_ih, bias_ih)
+        return inputs._replace(currents=currents), weights._replace(weight_ih=None, bias_ih=None)
+    return inputs, weights._replace(bias_ih=x.new_zeros(size) if bias_ih is None else bias_ih)
 
 
 def arrays(*groups: NamedTuple) -> dict[str, Tensor | None]:
@@ -235,7 +240,7 @@ def segment_length(steps: int, batch: int) -> int:
 
 def run(
     operation: str,
-    *arguments: Any,
+    *arguments: int | str,
     arrays: dict[str, Tensor | None],
     segment: int,
     bf16: bool = False,
@@ -308,6 +313,72 @@ def empty_gradients(tensors: Sequence[Tensor | None], needed: Sequence[bool]) ->
         like.new_empty(like.shape) if need and like is not None else first.new_empty(0)
         for like, need in zip(tensors, needed, strict=True)
     )
+
+
+def differentiate_layer(
+    forward: CustomOpDef,
+    backward: CustomOpDef,
+    layer: tuple[flat.Kind, ...],
+    results: flat.Kind,
+    past: flat.Kind,
+    plans: tuple[flat.Kind, flat.Kind],
+    reference: Callable[..., tuple[Tensor, ...]],
+    kept: Callable[..., tuple[NamedTuple, ...]] = lambda plan, results, past: (past,),
+) -> None:
+    """Register the derivatives of the operation of a layer.
+
+    Args:
+        forward: takes the fields of `layer` and of a plan, and gives those of `results` and `past`.
+        backward: takes the slopes of `results`, the layer, what is kept and a plan that ends with
+            `needed`, and gives the gradients of the layer; those not needed are empty.
+        layer: classes of the layer's named tuples; `currents` and `weight_ih` are among the fields.
+        results: class of the results.
+        past: class of what only the backward pass reads.
+        plans: classes of both plans; but for `needed`, the second one's fields are in the first.
+        reference: (the layer's named tuples, second plan) -> `results`, for second derivatives.
+        kept: (first plan, `results`, `past`) -> what of these the backward pass needs.
+    """
+    plan, backward_plan = plans
+    count, size = len(results._fields), len(flat.fields(*layer))
+
+    @backward.register_fake
+    def _empty(*values: Any) -> tuple[Tensor, ...]:
+        return empty_gradients(values[count : count + size], values[-1])
+
+    def context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+        tensors, ctx.plan = inputs[:size], plan._make(inputs[size:])
+        named = dict(zip(flat.fields(*layer), tensors, strict=True))
+        refuse_gradient_of_input(named["currents"], named["weight_ih"])
+        found, rest = results._make(output[:count]), past._make(output[count:])
+        ctx.set_materialize_grads(False)
+        ctx.mark_non_differentiable(*rest)
+        ctx.save_for_backward(*tensors, *flat.join(*kept(ctx.plan, found, rest)))
+
+    def gradient(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        slopes, needed = grads[:count], list(ctx.needs_input_grad[:size])
+        none = [None] * len(ctx.needs_input_grad)
+        if all(slope is None for slope in slopes):
+            return (*none,)
+        last = flat.by_name({**ctx.plan._asdict(), "needed": needed}, backward_plan)
+        found = backward(*slopes, *ctx.saved_tensors, *last)
+        wanted = (one if need else None for one, need in zip(found, needed, strict=True))
+        return (*wanted, *none[size:])
+
+    def backward_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
+        ctx.plan = backward_plan._make(inputs[-len(backward_plan._fields) :])
+        ctx.none = [None] * (len(inputs) - count - size)
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*inputs[: count + size])
+
+    def second(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+        def function(*values: Tensor | None) -> tuple[Tensor, ...]:
+            return reference(*flat.parse(values, *layer), ctx.plan)
+
+        slopes, tensors = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
+        return (*second_gradient(function, tensors, slopes, grads), *ctx.none)
+
+    forward.register_autograd(gradient, setup_context=context)
+    backward.register_autograd(second, setup_context=backward_context)
 
 
 def second_gradient(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -11,6 +11,9 @@ from torch.nn.functional import cross_entropy, linear
 
 from adaptrnn._error import bad
 from adaptrnn.kernels import flat, native
+
+if TYPE_CHECKING:
+    from torch.library import CustomOpDef
 
 
 class Readout(NamedTuple):
@@ -150,7 +153,7 @@ def fused(
     operation: str,
     readout: Readout,
     *layer: NamedTuple,
-    arguments: Sequence[Any] = (),
+    arguments: Sequence[int] = (),
     each: int,
     memory_budget: int,
     bf16: bool,
@@ -191,7 +194,9 @@ def fused(
     return losses.sum().to(currents.dtype), scores, *gradients
 
 
-def differentiate(operation: Any, *kinds: flat.Kind, reference: Callable[..., Tensor]) -> None:
+def differentiate_loss(
+    operation: CustomOpDef, *kinds: flat.Kind, reference: Callable[..., Tensor]
+) -> None:
     """Register the derivatives of an operation that computes a loss.
 
     Args:

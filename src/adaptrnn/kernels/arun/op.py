@@ -69,7 +69,7 @@ def arun(
     native.check_leak(backend, weights.alpha, h0.shape[-1])
     given = native.needs((currents, h0, g0, *weights))
     bf16 = native.bfloat16(precision, h0.dtype)
-    inputs, weights = _given(backend, Inputs(currents, h0, g0), weights)
+    inputs, weights = native.given(backend, Inputs(currents, h0, g0), weights)
     _check(inputs, weights, memory_budget)
     if backend in native.ON_GPU:
         options: dict[str, Any] = {"last_only": last_only, "backend": backend}
@@ -141,7 +141,7 @@ def arun_loss(
     """
     native.check_leak(backend, weights.alpha, h0.shape[-1])
     bf16 = native.bfloat16(precision, h0.dtype)
-    inputs, weights = _given(
+    inputs, weights = native.given(
         backend, Inputs(currents, h0, g0), weights, head.weight_out, head.bias_out
     )
     _check(inputs, weights, memory_budget)
@@ -193,7 +193,7 @@ def arun_trace(
     native.check_leak(backend, weights.alpha, h0.shape[-1])
     gradients = torch.is_grad_enabled() and any(native.needs((currents, h0, g0, *weights)))
     bf16 = native.bfloat16(precision, h0.dtype)
-    inputs, weights = _given(backend, Inputs(currents, h0, g0), weights)
+    inputs, weights = native.given(backend, Inputs(currents, h0, g0), weights)
     _check(inputs, weights, memory_budget=0)
     if backend in native.ON_GPU and not gradients:
         return Signals(*on_gpu.arun_trace(*inputs, weights))
@@ -299,56 +299,22 @@ def _arun_backward(*values: Any) -> tuple[Tensor, ...]:
     """Gradients of `Inputs` and `Weights`; those not needed are empty."""
     slopes, inputs, weights, past, plan = flat.parse(values, Slopes, *_LAYER, Past, BackwardPlan)
     arrays = native.arrays(slopes, inputs, weights, past)
-    results = _arun_backward_results(*values)
+    results = native.empty_gradients((*inputs, *weights), plan.needed)
     names = flat.fields(*_LAYER)
     arrays |= {f"grad_{name}": g for name, g in zip(names, results, strict=True)}
     native.run("arun", "backward", arrays=arrays, segment=plan.segment, bf16=plan.bf16)
     return results
 
 
-@_arun_backward.register_fake
-def _arun_backward_results(*values: Any) -> tuple[Tensor, ...]:
-    _, inputs, weights, _, plan = flat.parse(values, Slopes, *_LAYER, Past, BackwardPlan)
-    return native.empty_gradients((*inputs, *weights), plan.needed)
-
-
-def _arun_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    given, weights, ctx.plan = flat.parse(inputs, *_LAYER, Plan)
-    native.refuse_gradient_of_input(given.currents, weights.weight_ih)
-    _, past = flat.parse(output, Results, Past)
-    ctx.set_materialize_grads(False)
-    ctx.mark_non_differentiable(*past)
-    ctx.save_for_backward(*flat.join(given, weights, past))
-
-
-def _arun_gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
-    slopes, _ = flat.parse(grads, Slopes, Past)
-    if all(slope is None for slope in slopes):
-        return flat.by_name({}, *_LAYER, Plan)
-    *wanted, _ = flat.parse(ctx.needs_input_grad, *_LAYER, Plan)
-    needed = [*flat.join(*wanted)]
-    plan = BackwardPlan(ctx.plan.segment, ctx.plan.bf16, needed)
-    found = torch.ops.adaptrnn.arun_backward(*slopes, *ctx.saved_tensors, *plan)
-    return flat.by_name(flat.needed(found, needed, *_LAYER), *_LAYER, Plan)
-
-
-def _arun_backward_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    slopes, given, weights, _, _ = flat.parse(inputs, Slopes, *_LAYER, Past, BackwardPlan)
-    ctx.set_materialize_grads(False)
-    ctx.save_for_backward(*flat.join(slopes, given, weights))
-
-
-def _arun_second_gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
-    """Derivatives of the gradients, by the reference."""
-    slopes, *tensors = flat.parse(ctx.saved_tensors, Slopes, *_LAYER)
-    found = native.second_gradient(_reference, flat.join(*tensors), slopes, grads)
-    names = flat.fields(Slopes, *_LAYER)
-    by_name = dict(zip(names, found, strict=True))
-    return flat.by_name(by_name, Slopes, *_LAYER, Past, BackwardPlan)
-
-
-_arun.register_autograd(_arun_gradient, setup_context=_arun_context)
-_arun_backward.register_autograd(_arun_second_gradient, setup_context=_arun_backward_context)
+native.differentiate_layer(
+    _arun,
+    _arun_backward,
+    _LAYER,
+    Results,
+    Past,
+    (Plan, BackwardPlan),
+    lambda given, weights, plan: reference.arun(given.currents, given.h0, given.g0, weights),
+)
 
 
 @torch.library.custom_op(
@@ -397,12 +363,6 @@ def _arun_loss_results(*values: Any) -> tuple[Tensor, ...]:
     return readout.results(head, inputs, weights, needed=plan.needed)
 
 
-def _reference(*values: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """The reference of flat arguments."""
-    inputs, weights = flat.parse(values, *_LAYER)
-    return reference.arun(*inputs, weights)
-
-
 def _reference_loss(inputs: Inputs, weights: Weights, head: Readout) -> tuple[Tensor, Tensor]:
     """Loss and outputs by the reference."""
     output, h, _ = reference.arun(*inputs, weights)
@@ -415,19 +375,7 @@ def _loss_again(*values: Any) -> Tensor:
     return _reference_loss(inputs, weights, head)[0]
 
 
-readout.differentiate(_arun_loss, *_LAYER, Readout, LossPlan, reference=_loss_again)
-
-
-def _given(
-    backend: str, inputs: Inputs, weights: Weights, *others: Tensor
-) -> tuple[Inputs, Weights]:
-    """What the operation is given: the input and its weights, or the currents made of them."""
-    rest, weight_ih, bias_ih = (*inputs, *others, *weights), weights.weight_ih, weights.bias_ih
-    currents, weight_ih, bias_ih = native.given(backend, inputs.currents, weight_ih, bias_ih, *rest)
-    if currents is inputs.currents and bias_ih is weights.bias_ih:
-        return inputs, weights
-    weights = weights._replace(weight_ih=weight_ih, bias_ih=bias_ih)
-    return inputs._replace(currents=currents), weights
+readout.differentiate_loss(_arun_loss, *_LAYER, Readout, LossPlan, reference=_loss_again)
 
 
 def _check(inputs: Inputs, weights: Weights, memory_budget: int) -> None:

@@ -43,8 +43,8 @@ def gamma_rnn(
         backend: "auto" takes the native kernels where they can run; "reference" is plain torch;
             "cpu" is the native kernels or an error; "triton" is the kernels for NVIDIA GPUs
             ("gamma" only) or an error, "triton-graph" the same replayed from a CUDA graph.
-        memory_budget: bytes, >= 0. What the backward pass needs beside the output is kept if it
-            fits, else computed again from a state every ~sqrt(T) steps: the same numbers.
+        memory_budget: bytes, >= 0. What the backward pass needs, except for the output, is kept if
+            it fits, else computed again from a state every ~sqrt(T) steps: the same numbers.
         precision: of the native kernels' products. "float32"; "bf16" rounds their operands to
             bfloat16, with float32 sums, twice as fast on processors that have instructions for it
             (docs/explanation/kernels.md); "auto" does so where torch's own float32 products may.
@@ -63,7 +63,7 @@ def gamma_rnn(
     """
     native.check_leak(backend, weights.alpha, h0.shape[-1])
     bf16 = native.bfloat16(precision, h0.dtype)
-    inputs, weights = _given(backend, Inputs(currents, h0), weights)
+    inputs, weights = native.given(backend, Inputs(currents, h0), weights)
     _check(inputs, weights, nonlinearity, memory_budget)
     if backend in native.ON_GPU:
         options: dict[str, Any] = {"last_only": last_only, "backend": backend}
@@ -132,7 +132,9 @@ def gamma_rnn_loss(
     """
     native.check_leak(backend, weights.alpha, h0.shape[-1])
     bf16 = native.bfloat16(precision, h0.dtype)
-    inputs, weights = _given(backend, Inputs(currents, h0), weights, head.weight_out, head.bias_out)
+    inputs, weights = native.given(
+        backend, Inputs(currents, h0), weights, head.weight_out, head.bias_out
+    )
     _check(inputs, weights, nonlinearity, memory_budget)
     steps, (batch, size) = inputs.currents.shape[0], h0.shape
     readout.check(steps, batch, size, head)
@@ -178,7 +180,7 @@ def gamma_rnn_trace(
     native.check_leak(backend, weights.alpha, h0.shape[-1])
     gradients = torch.is_grad_enabled() and any(native.needs((currents, h0, *weights)))
     bf16 = native.bfloat16(precision, h0.dtype)
-    inputs, weights = _given(backend, Inputs(currents, h0), weights)
+    inputs, weights = native.given(backend, Inputs(currents, h0), weights)
     _check(inputs, weights, nonlinearity, memory_budget=0)
     if backend in native.ON_GPU and not gradients:
         return on_gpu.gamma_rnn_trace(*inputs, weights, nonlinearity)
@@ -294,7 +296,7 @@ def _gamma_rnn_backward(*values: Any) -> tuple[Tensor, ...]:
     """Gradients of `Inputs` and `Weights`; those not needed are empty."""
     slopes, inputs, weights, past, plan = flat.parse(values, Slopes, *_LAYER, Past, BackwardPlan)
     arrays = native.arrays(slopes, inputs, weights, past)
-    results = _gamma_rnn_backward_results(*values)
+    results = native.empty_gradients((*inputs, *weights), plan.needed)
     names = flat.fields(*_LAYER)
     arrays |= {f"grad_{name}": g for name, g in zip(names, results, strict=True)}
     number = _NUMBERS[plan.nonlinearity]
@@ -302,56 +304,23 @@ def _gamma_rnn_backward(*values: Any) -> tuple[Tensor, ...]:
     return results
 
 
-@_gamma_rnn_backward.register_fake
-def _gamma_rnn_backward_results(*values: Any) -> tuple[Tensor, ...]:
-    _, inputs, weights, _, plan = flat.parse(values, Slopes, *_LAYER, Past, BackwardPlan)
-    return native.empty_gradients((*inputs, *weights), plan.needed)
+def _kept(plan: Plan, results: Results, past: Past) -> tuple[Past]:
+    """What the backward pass needs: the rates of all steps are among the results or the past."""
+    return (past if plan.last_only else past._replace(past_h=results.output),)
 
 
-def _context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    given, weights, ctx.plan = flat.parse(inputs, *_LAYER, Plan)
-    native.refuse_gradient_of_input(given.currents, weights.weight_ih)
-    results, past = flat.parse(output, Results, Past)
-    ctx.set_materialize_grads(False)
-    ctx.mark_non_differentiable(*past)
-    if not ctx.plan.last_only:
-        past = past._replace(past_h=results.output)
-    ctx.save_for_backward(*flat.join(given, weights, past))
-
-
-def _gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
-    slopes, _ = flat.parse(grads, Slopes, Past)
-    if all(slope is None for slope in slopes):
-        return flat.by_name({}, *_LAYER, Plan)
-    *wanted, _ = flat.parse(ctx.needs_input_grad, *_LAYER, Plan)
-    needed, plan = [*flat.join(*wanted)], ctx.plan
-    last = BackwardPlan(plan.nonlinearity, plan.segment, plan.bf16, needed)
-    found = torch.ops.adaptrnn.gamma_rnn_backward(*slopes, *ctx.saved_tensors, *last)
-    return flat.by_name(flat.needed(found, needed, *_LAYER), *_LAYER, Plan)
-
-
-def _backward_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    slopes, given, weights, _, plan = flat.parse(inputs, Slopes, *_LAYER, Past, BackwardPlan)
-    ctx.nonlinearity = plan.nonlinearity
-    ctx.set_materialize_grads(False)
-    ctx.save_for_backward(*flat.join(slopes, given, weights))
-
-
-def _second_gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
-    """Derivatives of the gradients, by the reference."""
-    slopes, *tensors = flat.parse(ctx.saved_tensors, Slopes, *_LAYER)
-
-    def function(*values: Any) -> tuple[Tensor, Tensor]:
-        inputs, weights = flat.parse(values, *_LAYER)
-        return reference.gamma_rnn(*inputs, weights, ctx.nonlinearity)
-
-    found = native.second_gradient(function, flat.join(*tensors), slopes, grads)
-    by_name = dict(zip(flat.fields(Slopes, *_LAYER), found, strict=True))
-    return flat.by_name(by_name, Slopes, *_LAYER, Past, BackwardPlan)
-
-
-_gamma_rnn.register_autograd(_gradient, setup_context=_context)
-_gamma_rnn_backward.register_autograd(_second_gradient, setup_context=_backward_context)
+native.differentiate_layer(
+    _gamma_rnn,
+    _gamma_rnn_backward,
+    _LAYER,
+    Results,
+    Past,
+    (Plan, BackwardPlan),
+    lambda given, weights, plan: reference.gamma_rnn(
+        given.currents, given.h0, weights, plan.nonlinearity
+    ),
+    _kept,
+)
 
 
 @torch.library.custom_op(
@@ -421,19 +390,7 @@ def _loss_again(*values: Any) -> Tensor:
     return _reference_loss(inputs, weights, head, plan.nonlinearity)[0]
 
 
-readout.differentiate(_gamma_rnn_loss, *_LAYER, Readout, LossPlan, reference=_loss_again)
-
-
-def _given(
-    backend: str, inputs: Inputs, weights: Weights, *others: Tensor
-) -> tuple[Inputs, Weights]:
-    """What the operation is given: the input and its weights, or the currents made of them."""
-    rest, weight_ih, bias_ih = (*inputs, *others, *weights), weights.weight_ih, weights.bias_ih
-    currents, weight_ih, bias_ih = native.given(backend, inputs.currents, weight_ih, bias_ih, *rest)
-    if currents is inputs.currents and bias_ih is weights.bias_ih:
-        return inputs, weights
-    weights = weights._replace(weight_ih=weight_ih, bias_ih=bias_ih)
-    return inputs._replace(currents=currents), weights
+readout.differentiate_loss(_gamma_rnn_loss, *_LAYER, Readout, LossPlan, reference=_loss_again)
 
 
 def _one_each(weights: Weights) -> Weights:

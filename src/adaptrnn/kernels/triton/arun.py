@@ -171,53 +171,22 @@ def _backward(*values: Any) -> tuple[Tensor, ...]:
         return backward(*values, precision)
 
 
-@_backward.register_fake
-def _backward_results(*values: Any) -> tuple[Tensor, ...]:
-    _, inputs, weights, *_, plan = flat.parse(values, *_BACK, BackwardPlan)
-    return native.empty_gradients((*inputs, *weights), plan.needed)
-
-
-def _context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    given, weights, ctx.plan = flat.parse(inputs, *_LAYER, Plan)
-    results, past = flat.parse(output, Results, Past)
-    ctx.set_materialize_grads(False)
-    ctx.mark_non_differentiable(*past)
-    ctx.save_for_backward(*flat.join(given, weights, Rates(results.output), past))
-
-
-def _gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
-    slopes, _ = flat.parse(grads, Slopes, Past)
-    if all(slope is None for slope in slopes):
-        return flat.by_name({}, *_LAYER, Plan)
-    *wanted, _ = flat.parse(ctx.needs_input_grad, *_LAYER, Plan)
-    needed, plan = [*flat.join(*wanted)], ctx.plan
-    last = BackwardPlan(plan.segment, plan.keep, plan.replay, needed)
-    found = torch.ops.adaptrnn.arun_triton_backward(*slopes, *ctx.saved_tensors, *last)
-    return flat.by_name(flat.needed(found, needed, *_LAYER), *_LAYER, Plan)
-
-
-def _backward_context(ctx: Any, inputs: tuple[Any, ...], output: Any) -> None:
-    slopes, given, weights, *_ = flat.parse(inputs, *_BACK, BackwardPlan)
-    ctx.set_materialize_grads(False)
-    ctx.save_for_backward(*flat.join(slopes, given, weights))
-
-
-def _second_gradient(ctx: Any, *grads: Tensor | None) -> tuple[Any, ...]:
-    """Derivatives of the gradients, by the reference."""
-    slopes, *tensors = flat.parse(ctx.saved_tensors, Slopes, *_LAYER)
-    found = native.second_gradient(_reference, flat.join(*tensors), slopes, grads)
-    by_name = dict(zip(flat.fields(Slopes, *_LAYER), found, strict=True))
-    return flat.by_name(by_name, *_BACK, BackwardPlan)
-
-
-def _reference(*values: Any) -> tuple[Tensor, Tensor, Tensor]:
-    """The reference of flat arguments."""
-    inputs, weights = flat.parse(values, *_LAYER)
+def _reference(
+    inputs: Inputs, weights: Weights, plan: BackwardPlan | None
+) -> tuple[Tensor, Tensor, Tensor]:
     return reference.arun(*inputs, weights)
 
 
-_arun.register_autograd(_gradient, setup_context=_context)
-_backward.register_autograd(_second_gradient, setup_context=_backward_context)
+native.differentiate_layer(
+    _arun,
+    _backward,
+    _LAYER,
+    Results,
+    Past,
+    (Plan, BackwardPlan),
+    _reference,
+    lambda plan, results, past: (Rates(results.output), past),
+)
 
 
 # The loops over time.
@@ -408,7 +377,8 @@ def compare(where: torch.device, precision: str, units: int) -> dict[str, float]
     }
 
     def function(*tensors: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        return _reference(*flat.by_name(dict(zip(exact, tensors, strict=True)), *_LAYER))
+        layer = flat.by_name(dict(zip(exact, tensors, strict=True)), *_LAYER)
+        return _reference(*flat.parse(layer, *_LAYER), None)
 
     wanted, slopes, cotangents = verify.differentiate(function, [*exact.values()], normal)
     narrow = {name: tensor.to(where, torch.float32) for name, tensor in exact.items()}
