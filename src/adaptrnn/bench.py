@@ -201,7 +201,7 @@ def loop_loss(size: Size, compiled: bool) -> Loss:
 
 
 def layer_loss(
-    size: Size, make: Callable[..., nn.RNNBase], **options: Any
+    size: Size, make: Callable[..., nn.RNNBase], **options: object
 ) -> tuple[Loss, list[Tensor]]:
     """Return the network with a layer of torch in place of ours, and that layer's weights."""
     layer = make(1, **options)
@@ -222,7 +222,7 @@ def torch_peer(peer: str, size: Size) -> tuple[Callable[[], float], Callable[[],
     trained: list[Tensor] = []
     if peer.startswith("nn."):
         kind = getattr(nn, peer.split()[0].removeprefix("nn."))
-        wide: dict[str, Any] = {"hidden_size": matched_size(kind.__name__, size)}
+        wide: dict[str, object] = {"hidden_size": matched_size(kind.__name__, size)}
         wide |= {"nonlinearity": "relu"} if kind is nn.RNN else {}
         loss, trained = layer_loss(size, kind, **wide)
     elif peer.startswith("torch"):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +27,7 @@ def build_core(
     controller_size: int = 50,
     device: torch.device | str | None = None,
     dtype: torch.dtype | None = None,
-    **arguments: Any,
+    **arguments: object,
 ) -> nn.Module:
     """Build the recurrent core of that name, initialised as the paper does.
 

@@ -240,15 +240,12 @@ def evaluate_run(
     return pd.DataFrame(rows)
 
 
-def kept_evaluations(
-    run: Run, perturbations: Mapping[str, Perturbation], split: str = "test"
-) -> pd.DataFrame:
-    """Return the rows of perturbations that a run's folder holds; nothing is computed.
+def kept_evaluations(run: Run, perturbations: Mapping[str, Perturbation]) -> pd.DataFrame:
+    """Return the rows of perturbations of test trials that a run holds; nothing is computed.
 
     Args:
         run: the run.
         perturbations: each with the name that its row gets.
-        split: "test", "validation" or "train".
 
     Returns:
         A row for each perturbation, as `evaluate_run` gives it.
@@ -258,7 +255,7 @@ def kept_evaluations(
     """
     run.weights()
     kept = read_evaluations(run)
-    kept = kept[kept["split"] == split].drop_duplicates("perturbation").set_index("perturbation")
+    kept = kept[kept["split"] == "test"].drop_duplicates("perturbation").set_index("perturbation")
     texts = [str(perturbation) for perturbation in perturbations.values()]
     lacking = {
         n: text for n, text in zip(perturbations, texts, strict=True) if text not in kept.index
@@ -266,7 +263,6 @@ def kept_evaluations(
     if lacking:
         named = [f"{name}={text}" for name, text in lacking.items()]
         words = ["adaptrnn", "evaluate", str(run.folder), "--perturb", *named]
-        words += [] if split == "test" else ["--split", split]
         raise InputError(
             f"{run.folder}: not evaluated under {', '.join(lacking.values())}. "
             f"Run  {shlex.join(words)}"

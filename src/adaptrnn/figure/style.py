@@ -394,20 +394,19 @@ def name_lines(
         axis.text(side[0], height, name, color=tone, fontsize=8, **place)
 
 
-def drive_axis(axis: Axes, xi: ArrayLike, label: str = "drive ξ") -> None:
+def drive_axis(axis: Axes, xi: ArrayLike) -> None:
     """Set a scale of drives from 0 up: linear to 1, then logarithmic.
 
     Args:
         axis: the panel.
         xi: the drives.
-        label: of the axis.
     """
     values = np.asarray(xi, float)
     axis.set_xscale("symlog", linthresh=1, linscale=0.5)
     ticks = [t for t in (0, 1, 3, 10, 30, 100) if values.min() <= t <= values.max()]
     axis.set_xticks(ticks, [str(tick) for tick in ticks])
     axis.minorticks_off()
-    axis.set(xlabel=label, xlim=(values.min(), values.max()))
+    axis.set(xlabel="drive ξ", xlim=(values.min(), values.max()))
 
 
 def log_axis(axis: Axes) -> None:
@@ -423,27 +422,25 @@ def log_axis(axis: Axes) -> None:
     axis.yaxis.set_minor_formatter(NullFormatter())
 
 
-def percent_axis(axis: Axes, values: ArrayLike, low: float = 0, high: float = 100) -> None:
+def percent_axis(axis: Axes, values: ArrayLike) -> None:
     """Set limits of a vertical axis of percentages: the tens around the values.
 
     Args:
         axis: the panel.
         values: percentages; those that are not finite do not count.
-        low: the axis does not go below.
-        high: the axis does not go above.
     """
     flat = np.ravel(np.asarray(values, float))
     flat = flat[np.isfinite(flat)]
     if not flat.size:
-        axis.set_ylim(low, high)
+        axis.set_ylim(0, 100)
         return
-    bottom = max(low, 10 * np.floor((flat.min() - 1) / 10))
-    top = min(high, 10 * np.ceil((flat.max() + 1) / 10))
+    bottom = max(0, 10 * np.floor((flat.min() - 1) / 10))
+    top = min(100, 10 * np.ceil((flat.max() + 1) / 10))
     axis.set_ylim(bottom, top)
 
 
 def paper_value(
-    axis: Axes, x: Any = None, y: Any = None, text: str = "paper", **settings: Any
+    axis: Axes, x: ArrayLike | None = None, y: ArrayLike = 0.0, text: str = "paper", **settings: Any
 ) -> None:
     """Mark the paper's own number: a star at a point, or a line of dots and dashes at a height.
 
@@ -455,9 +452,9 @@ def paper_value(
         **settings: of matplotlib's `plot` or `axhline`.
     """
     if x is None:
-        axis.axhline(y, color=ink(), **{"lw": 0.9, "ls": "-.", **settings})
+        axis.axhline(float(np.asarray(y)), color=ink(), **{"lw": 0.9, "ls": "-.", **settings})
         place: dict[str, Any] = {"transform": axis.get_yaxis_transform(), "fontsize": 7}
-        axis.text(0.99, y, text, ha="right", va="bottom", color=ink(), **place)
+        axis.text(0.99, float(np.asarray(y)), text, ha="right", va="bottom", color=ink(), **place)
         return
     looks = {"marker": "*", "ms": 10, "mfc": "none", "mec": ink(), "ls": "", "zorder": 5}
     axis.plot(x, y, label=text, **{**looks, **settings})

@@ -173,14 +173,13 @@ def render_page(page: Page) -> str:
     )
 
 
-def write_report(results: Path, folder: Path, console: Console, command: str = "") -> Path:
+def write_report(results: Path, folder: Path, console: Console) -> Path:
     """Draw all figures of collected results, judge all claims and write the page and its files.
 
     Args:
         results: folder of the results, see `adaptrnn.paper.store`.
         folder: gets index.html, figures/NAME.svg and .pdf, data/NAME.csv and verdicts.csv.
         console: where progress is shown.
-        command: what was run; default: what the results say.
 
     Returns:
         index.html.
@@ -218,7 +217,7 @@ def write_report(results: Path, folder: Path, console: Console, command: str = "
     page = Page(
         profile=manifest["profile"],
         summary=manifest["summary"],
-        command=command or manifest.get("command", ""),
+        command=manifest.get("command", ""),
         scope=_SCOPE.get(manifest["profile"], ""),
         lead=headline(verdicts, runs),
         findings=_cards(tables, verdicts, runs),

@@ -6,7 +6,7 @@ import contextlib
 import importlib
 import os
 from collections.abc import Iterator, Sequence
-from typing import Any
+from types import ModuleType
 
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ def interpreted() -> bool:
     return os.environ.get("TRITON_INTERPRET", "0").lower() in ("1", "true", "on", "yes", "y")
 
 
-def rows() -> Any:
+def rows() -> ModuleType:
     """Return the module of the kernels, imported at its first use.
 
     Raises:

@@ -18,7 +18,7 @@ Loop = Callable[..., tuple[Tensor, ...]]
 
 
 def run(
-    loop: Loop, tensors: Sequence[Tensor | None], options: Sequence[Any], precision: str
+    loop: Loop, tensors: Sequence[Tensor | None], options: Sequence[object], precision: str
 ) -> tuple[Tensor, ...]:
     """Return what ``loop(*tensors, *options, precision)`` returns, by a graph of these shapes.
 
