@@ -105,7 +105,7 @@ def viewing(repeat: int) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as library:
         path = Path(folder) / "view.html"
-        path.write_text(view.page(), encoding="utf-8")
+        path.write_text(view.first_view(), encoding="utf-8")
         browser = library.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
         tab = browser.new_page(viewport={"width": 1280, "height": 900})
         tab.goto(path.as_uri())

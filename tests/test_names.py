@@ -14,11 +14,8 @@ import pytest
 import adaptrnn
 
 SOURCE = Path(adaptrnn.__file__).parent
-FILES = sorted(
-    path for path in SOURCE.rglob("*.py") if not {"kernels", "explore"} & set(path.parts)
-)
-"""Without the kernels, where an operation has one name in its reference, its op and on a GPU, and
-without the explorer, whose parts no other module uses."""
+FILES = sorted(path for path in SOURCE.rglob("*.py") if "kernels" not in path.parts)
+"""Without the kernels, where an operation has one name in its reference, its op and on a GPU."""
 
 FOLDERS = (
     *(".", "kernels", "tasks", "figure", "explore"),
@@ -110,13 +107,13 @@ def public_annotations(body):
 
 
 def test_few_public_annotations_say_any():
-    """`Any` where modules meet tells no reader what goes over the border; once there were 168."""
+    """`Any` where modules meet tells no reader what goes over the border; once there were 68."""
     count = 0
     for path in SOURCE.rglob("*.py"):
         if not path.stem.startswith("_") or path.stem == "__init__":
             found = public_annotations(ast.parse(path.read_text()).body)
             count += sum(says_any(annotation) for annotation in found)
-    assert count <= 60
+    assert count <= 38
 
 
 IMPERATIVES = """

@@ -49,7 +49,7 @@ def _generated(config):
     """The explorer's first view, the notebooks and the report."""
     from adaptrnn.explore import view
 
-    yield File.generated(config, "assets/explore.html", content=view.page())
+    yield File.generated(config, "assets/explore.html", content=view.first_view())
     for name in filter(_made, NOTEBOOKS):
         path = BUILD / "notebooks" / f"{name}.md"
         yield File.generated(config, f"notebooks/{name}.md", abs_src_path=str(path))

@@ -25,7 +25,7 @@ HOSTILE = "</script><script>window.hacked=1</script><img src=x onerror=window.ha
 @pytest.fixture(scope="module")
 def address(tmp_path_factory) -> str:
     path = tmp_path_factory.mktemp("view") / "view.html"
-    path.write_text(view.page(cells={HOSTILE: (30.0, 0.4)}), encoding="utf-8")
+    path.write_text(view.first_view(cells={HOSTILE: (30.0, 0.4)}), encoding="utf-8")
     return path.as_uri()
 
 

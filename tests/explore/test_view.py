@@ -44,7 +44,7 @@ def test_accuracies_of_the_first_view():
 
 
 def test_the_page_holds_words_as_data(hostile):
-    html = view.page(cells={hostile: (5.0, 0.1)})
+    html = view.first_view(cells={hostile: (5.0, 0.1)})
     assert hostile not in html and "<script>alert" not in html
     data = re.search(r'id="data">(.*?)</script>', html, re.DOTALL)[1]
     assert list(json.loads(data)["cells"]) == [hostile]

@@ -315,13 +315,13 @@ def first_frame(z: Tensor, k: int, seed: int) -> Tensor:
     return torch.linalg.qr(torch.from_numpy(drawn).movedim(0, 2).to(z))[0]
 
 
-Signals = Sequence[tuple[Tensor | None, Tensor | None]]  # input and drive of each step
+StepInputs = Sequence[tuple[Tensor | None, Tensor | None]]  # input and drive of each step
 
 
 def _grow(
     tangents: _Tangents | _ClosedTangents,
     z: Tensor,
-    signals: Signals,
+    signals: StepInputs,
     burn_in: int,
     interval: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -451,7 +451,7 @@ class _Tangents:
         self.shares = [np.zeros(self.shape)] * _CHAIN
         self.rounding = _Rounding((*self.shape, self.shape[1]), self.eps) if self.whole else None
 
-    def advance(self, z: Tensor, signals: Signals) -> tuple[Tensor, np.ndarray]:
+    def advance(self, z: Tensor, signals: StepInputs) -> tuple[Tensor, np.ndarray]:
         """States, and ln of the growth (B, k), after all signals; ends with a QR."""
         t, growth = 0, np.zeros((len(z), 1))
         while t < len(signals):
@@ -462,7 +462,7 @@ class _Tangents:
             self.free = _steps_without(spread, self.limit, len(signals))
         return z, growth
 
-    def _stretch(self, z: Tensor, signals: Signals, lu: bool) -> tuple[Tensor, Tensor, float]:
+    def _stretch(self, z: Tensor, signals: StepInputs, lu: bool) -> tuple[Tensor, Tensor, float]:
         """States, ln |diagonal| and its spread per step, after one factorisation."""
         first = (z, self.basis)
         for x, drive in signals:
@@ -511,7 +511,7 @@ class _ClosedTangents:
         for sample in self.samples:
             sample.forget()
 
-    def advance(self, z: Tensor, signals: Signals) -> tuple[Tensor, np.ndarray]:
+    def advance(self, z: Tensor, signals: StepInputs) -> tuple[Tensor, np.ndarray]:
         """As `_Tangents.advance`."""
         assert self.model.slope is not None
         slopes = []

@@ -40,7 +40,7 @@ def _():
 def _(at_rest, choice, mo, network, placed, runs, view):
     # a frame of its own: marimo runs no script of an output
     own = runs[choice.value] != network.SHIPPED
-    first = view.page(at_rest if own else None, placed)
+    first = view.first_view(at_rest if own else None, placed)
     mo.Html(view.frame(first))
 
 

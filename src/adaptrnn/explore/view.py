@@ -1,9 +1,9 @@
 """The first view of the explorer is one page that needs no server, with its networks inside.
 
-`page` puts weights, digits and accuracies into a page whose script (view.js) computes and draws
-everything again while something is dragged. So it answers at once, on a phone too, is the same in
-the documentation and in the explorer, and its address says what is seen. What the script computes
-is compared with the layers of this package in tests/browser.
+`first_view` puts weights, digits and accuracies into a page whose script (view.js) computes and
+draws everything again while something is dragged. So it answers at once, on a phone too, is the
+same in the documentation and in the explorer, and its address says what is seen. What the script
+computes is compared with the layers of this package in tests/browser.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from adaptrnn.run import Run
 from adaptrnn.storage import read_json
 from adaptrnn.tasks import downsample
 
-__all__ = ["DIGITS", "SHOWN", "TABLE", "digits", "frame", "page"]
+__all__ = ["DIGITS", "SHOWN", "TABLE", "digits", "first_view", "frame"]
 
 HERE = Path(__file__).parent
 WEIGHTS = HERE / "weights"
@@ -61,7 +61,7 @@ def digits(size: int) -> Tensor:
     return downsample(images[:, None], size)[:, 0] / 255
 
 
-def page(
+def first_view(
     rest: tuple[np.ndarray, np.ndarray] | None = None,
     cells: Mapping[str, tuple[float, float]] | None = None,
 ) -> str:
@@ -76,7 +76,7 @@ def page(
         The page. It asks nothing of any machine.
 
     Example:
-        >>> html = page(cells={"</script>": (5.0, 0.1)})
+        >>> html = first_view(cells={"</script>": (5.0, 0.1)})
         >>> html.count("</script>"), "http" in html.replace("http://www.w3.org", "")
         (2, False)
     """
@@ -146,7 +146,7 @@ def frame(html: str) -> str:
     """Return the page as a frame within another page.
 
     Args:
-        html: what `page` returns.
+        html: what `first_view` returns.
 
     Returns:
         An iframe, as wide as its place and nearly as high as the window.

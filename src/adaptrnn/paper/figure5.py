@@ -74,7 +74,7 @@ DEFINITIONS = (
     "with bias and drive; full, the whole state (h, g) with bias and drive. Fixed: n and s of ARUN "
     "as they are at rest. Natural logarithm, per step; the released scripts take log2."
 )
-MOST = 1e6
+LARGEST = 1e6
 """Largest ratio of exponents that is told apart."""
 
 
@@ -235,7 +235,7 @@ def judge_exponents(data: xr.Dataset) -> list[Verdict]:
     """Judge E29, E30 on networks without adaptation and on ARUN, each in its driven state."""
     one = data.sel(role="psmnist", drop=True).reindex(model=["relu", "gamma", "arun"])
     arun = one.sel(model="arun")
-    size = abs(one.lyapunov).clip(min=1 / MOST, max=MOST)
+    size = abs(one.lyapunov).clip(min=1 / LARGEST, max=LARGEST)
     paper = size.sel(definition="paper", drop=True)
     parts, shown, notes = [], [], []
     for xi in (5.0, 30.0):
@@ -265,7 +265,7 @@ def judge_exponents(data: xr.Dataset) -> list[Verdict]:
                     f"“{definition}”, {label_of(model)} divided by ARUN"
                 )
                 shown.append(part(text, ratio.values, "", ".3g", least=10, ratio=True))
-    after = abs(one.after_onset).clip(min=1 / MOST, max=MOST)
+    after = abs(one.after_onset).clip(min=1 / LARGEST, max=LARGEST)
     for xi in (5.0, 30.0):
         for delay in (0, 150):
             for model in PLAIN:

@@ -39,7 +39,7 @@ E38 = Claim(
 ASIDE = 0.25
 SHARP = 10.0
 DEPTH = "how far the least error lies below that of orders 0.25 away, median over drives"
-SHOWN = (1.0, 5.0, 30.0)
+SHOWN_DRIVES = (1.0, 5.0, 30.0)
 """Drives whose curves are drawn."""
 
 
@@ -92,7 +92,7 @@ def curves(run: RunData, signals: Sequence[str]) -> xr.Dataset:
     has = order.notnull()
     result = xr.Dataset(
         {
-            "error": found.error.sel(xi=list(SHOWN)).rename(xi="xi_shown"),
+            "error": found.error.sel(xi=list(SHOWN_DRIVES)).rename(xi="xi_shown"),
             "best": found.error.where(known, 1.0).idxmin("alpha").where(known),
             "depth": depth(found.error),
             "mean": order.mean("neuron"),
@@ -115,7 +115,7 @@ def measure(run: RunData) -> xr.Dataset:
         defiltered_order, the alpha.
     """
     result = curves(run, ["h"])
-    xi, plan = SHOWN[1], STEP_PROTOCOLS["A"]
+    xi, plan = SHOWN_DRIVES[1], STEP_PROTOCOLS["A"]
     rate = run.analyses["fractional"].response.sel(network="interacting", xi=xi).values
     step = plan.stimulus(xi)
     alpha = float(fractional_order(rate, step, protocol=plan).order)

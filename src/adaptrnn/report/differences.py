@@ -8,12 +8,12 @@ import numpy as np
 
 from adaptrnn.figure.style import label_of
 from adaptrnn.paper.item import Table
-from adaptrnn.report.opening import Results
+from adaptrnn.report.opening import Tables
 
 __all__ = ["difference_table"]
 
 
-def difference_table(results: Results) -> Table:
+def difference_table(results: Tables) -> Table:
     """Return the differences, what is done here, and what each changes in the numbers.
 
     Args:
@@ -32,7 +32,7 @@ def difference_table(results: Results) -> Table:
     return Table(("paper's text", "released scripts", "here", "what it changes here"), tuple(rows))
 
 
-def _linear(results: Results) -> str:
+def _linear(results: Tables) -> str:
     """Accuracy of the linear and of the ReLU network, clean and under each perturbation."""
     accuracy = 100 * results["table1"].accuracy.sel(role="psmnist")
     parts = []
@@ -48,7 +48,7 @@ def _linear(results: Results) -> str:
     return f"Test accuracy in %, {labels}: {', '.join(parts)}."
 
 
-def _shared(results: Results) -> str:
+def _shared(results: Tables) -> str:
     accuracy = 100 * results["table1"].accuracy.sel(role="psmnist", condition="clean")
     gap = accuracy.sel(model="gamma") - accuracy.sel(model="gamma-shared")
     values = gap.dropna("seed").values
@@ -60,7 +60,7 @@ def _shared(results: Results) -> str:
     )
 
 
-def _definitions(results: Results) -> str:
+def _definitions(results: Tables) -> str:
     data = results["fig5-lyapunov"].sel(model="arun", role="psmnist")
     found = []
     for definition in data.definition.values:
@@ -76,11 +76,11 @@ def _definitions(results: Results) -> str:
     )
 
 
-def _nothing(text: str) -> Callable[[Results], str]:
+def _nothing(text: str) -> Callable[[Tables], str]:
     return lambda results: text
 
 
-_DIFFERENCES: tuple[tuple[str, str, str, Callable[[Results], str]], ...] = (
+_DIFFERENCES: tuple[tuple[str, str, str, Callable[[Tables], str]], ...] = (
     (
         "The baseline is a ReLU network.",
         "It is linear: its nonlinearity ends up as None.",

@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 Verdicts = Sequence[tuple[Verdict, str]]
-Results = Mapping[str, xr.Dataset]
+Tables = Mapping[str, xr.Dataset]
 
 SIGNS = {
     "reproduced": "✓",
@@ -215,7 +215,7 @@ def row_number(verdict: Verdict) -> Part | None:
     return next(iter([*known, *verdict.shown]), None)
 
 
-def findings(results: Results, verdicts: Verdicts, runs: pd.DataFrame) -> list[Finding]:
+def findings(results: Tables, verdicts: Verdicts, runs: pd.DataFrame) -> list[Finding]:
     """Return the four findings, each from the tables that are there.
 
     Args:
@@ -257,7 +257,7 @@ def _value(number: Number) -> float:
     return float(match[0]) if match else np.inf
 
 
-def _at(results: Results, item: str, model: str | None = None) -> xr.Dataset | None:
+def _at(results: Tables, item: str, model: str | None = None) -> xr.Dataset | None:
     """A table on psMNIST, or what stands for it, and perhaps of one model; None if it has none."""
     data = results.get(item)
     if data is None or "psmnist" not in data.role:
@@ -278,7 +278,7 @@ def _image(runs: pd.DataFrame) -> xr.DataArray | None:
     return xr.DataArray(load_digits().images[0] / 16, dims=("row", "column"))
 
 
-def _robust(results: Results, verdicts: Verdicts, task: str, image: xr.DataArray | None) -> Finding:
+def _robust(results: Tables, verdicts: Verdicts, task: str, image: xr.DataArray | None) -> Finding:
     data = _at(results, "fig2-drive")
     if data is not None and image is not None:
         data = data.assign(image=image)
@@ -322,7 +322,7 @@ def _empty(*names: str) -> xr.Dataset:
     return xr.Dataset({name: (shape, np.empty((0, 1, 2))) for name in names}, coords)
 
 
-def _adaptation(results: Results, verdicts: Verdicts) -> Finding:
+def _adaptation(results: Tables, verdicts: Verdicts) -> Finding:
     scaling, orders = _at(results, "fig3-scaling", "arun"), _at(results, "fig4-orders", "arun")
     numbers = (
         *_parts(verdicts, "fig3-scaling", "E16", "R²"),
@@ -364,7 +364,7 @@ def _adaptation(results: Results, verdicts: Verdicts) -> Finding:
     )
 
 
-def _explanation(results: Results, verdicts: Verdicts) -> Finding:
+def _explanation(results: Tables, verdicts: Verdicts) -> Finding:
     line, levels = _at(results, "fig5-manifold", "arun"), _at(results, "fig5-levels", "arun")
     exponents = _at(results, "fig5-lyapunov")
     ratios = _parts(verdicts, "fig5-lyapunov", "E29, E30", "ξ = 30", 9)
@@ -424,7 +424,7 @@ def _explanation(results: Results, verdicts: Verdicts) -> Finding:
     )
 
 
-def _learned(results: Results, verdicts: Verdicts) -> Finding:
+def _learned(results: Tables, verdicts: Verdicts) -> Finding:
     data = _at(results, "fig3-heterogeneity", "gamma")
     numbers = _parts(verdicts, "fig3-heterogeneity", "E14", "", 2)
     words = _NONE.format("learned curves of RNN+gamma")

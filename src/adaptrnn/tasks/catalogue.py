@@ -77,10 +77,10 @@ def load(
         name: one of the names above.
         data_dir: folder with parquet files, DATA_DIR/mnist/train-*.parquet and so on (the last
             part of the hub's name); None for the Hugging Face hub. Not used by `digits`.
-        image_size: downsample to so many pixels a side by area averaging (psmnist at 14: 196
+        image_size: downsample to this many pixels a side by area averaging (psmnist at 14: 196
             steps); images of several sizes are brought to it.
-        train_size: train on only the first so many of the shuffled training images; validation
-            and test stay whole.
+        train_size: number of training images, the first ones after shuffling; validation and test
+            stay whole.
         permutation_seed: another permutation, RandomState(permutation_seed).permutation(T), e.g.
             the training seed as in the authors' code; None for the published one.
         kind: "sequence" or "image", None for the task's own ("sequence" for the hub's).
@@ -159,7 +159,7 @@ def load(
     if preset.hub is None:
         if not grey:
             raise bad("grey", grey, "True for 'digits', which has no colour")
-        pixels, description = source.digits()
+        pixels, description = source.from_sklearn()
     elif data_dir is not None:
         folder = Path(data_dir).expanduser() / preset.hub.rpartition("/")[2]
         pixels, description = source.from_folder(folder, preset.hub, options)

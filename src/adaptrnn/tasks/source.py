@@ -24,7 +24,7 @@ from adaptrnn.tasks import cache
 from adaptrnn.tasks.cache import Pixels, hash_pixels
 from adaptrnn.tasks.image import Split, box_weights
 
-__all__ = ["digits", "from_folder", "from_hub"]
+__all__ = ["from_folder", "from_hub", "from_sklearn"]
 
 BATCH = 1000  # rows held undecoded at a time
 PARTS = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
@@ -41,7 +41,7 @@ class _Table:
     batches: Callable[[list[str]], Iterator[tuple[str, Any]]]  # columns -> (place, pyarrow table)
 
 
-def digits() -> tuple[Pixels, str]:
+def from_sklearn() -> tuple[Pixels, str]:
     """Read scikit-learn's handwritten digits: 1,797 images of 8x8 pixels from 0 to 16.
 
     Returns:

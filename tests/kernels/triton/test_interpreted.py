@@ -53,7 +53,7 @@ gamma_exact = partial(reference_gamma_rnn, nonlinearity="gamma")
 
 @pytest.fixture(autouse=True)
 def _no_self_check(monkeypatch):
-    monkeypatch.setenv(verify.VARIABLE, "0")
+    monkeypatch.setenv(verify.SWITCH, "0")
 
 
 @pytest.fixture(scope="module")
@@ -323,7 +323,7 @@ def test_layers_run_by_the_kernels(layers, relative):
 
 
 def test_the_self_check_runs_once_and_finds_a_planted_error(monkeypatch, arun_inputs, counts):
-    monkeypatch.setenv(verify.VARIABLE, "1")
+    monkeypatch.setenv(verify.SWITCH, "1")
     verify.measure.cache_clear()
     tensors = narrow(arun_inputs(2, 1, 3, 2))
     arun(*tensors, backend="triton")
@@ -345,13 +345,13 @@ def test_the_self_check_runs_once_and_finds_a_planted_error(monkeypatch, arun_in
             with pytest.raises(verify.KernelError, match=f"gradient of {names[place]}"):
                 arun(*tensors, backend="triton")
         counts["planted faults found"] += 1
-    monkeypatch.setenv(verify.VARIABLE, "0")
+    monkeypatch.setenv(verify.SWITCH, "0")
     arun(*tensors, backend="triton")
     verify.measure.cache_clear()
 
 
 def test_the_self_check_of_the_gamma_rnn(monkeypatch, gamma_inputs, counts):
-    monkeypatch.setenv(verify.VARIABLE, "1")
+    monkeypatch.setenv(verify.SWITCH, "1")
     verify.measure.cache_clear()
     tensors = narrow(gamma_inputs(2, 1, 3))
     gamma_rnn(*tensors, backend="triton")

@@ -13,7 +13,7 @@ CPU = torch.device("cpu")
 @pytest.fixture
 def compare(monkeypatch):
     """Give it errors by name; it counts how often these are asked for."""
-    monkeypatch.setenv(verify.VARIABLE, "1")
+    monkeypatch.setenv(verify.SWITCH, "1")
     verify.measure.cache_clear()
 
     def planted(device, precision, *size):
@@ -45,7 +45,7 @@ def test_a_wrong_number_is_named_and_never_remembered_as_right(compare, wrong):
 
 
 def test_it_is_switched_off_by_the_environment(compare, monkeypatch):
-    monkeypatch.setenv(verify.VARIABLE, "0")
+    monkeypatch.setenv(verify.SWITCH, "0")
     compare.errors["rates"] = 1.0
     verify.once(compare, CPU, "tf32x3")
     assert not compare.calls

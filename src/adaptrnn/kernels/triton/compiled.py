@@ -32,7 +32,7 @@ SHARED = {80: 163, 86: 99, 89: 99, 90: 227, 120: 99}
 UNITS = (16, 20, 50, 64)
 """Controllers whose kernels are compiled: each U, and a PITCH that is U or is not."""
 
-PRECISIONS = ("tf32", "tf32x3")
+TENSOR_CORE_PRECISIONS = ("tf32", "tf32x3")
 
 TENSOR_CORES = ("HMMA", "HGMMA")
 FORBIDDEN = ("LDL", "STL", "ATOM", "ATOMG", "ATOMS", "RED", "REDG")
@@ -86,7 +86,7 @@ class Report:
 def cases(chips: Sequence[int] = CHIPS) -> Iterator[Case]:
     """Return every kernel that these chips would run."""
     for chip in chips:
-        for precision in PRECISIONS:
+        for precision in TENSOR_CORE_PRECISIONS:
             for units in UNITS:
                 for kernel in KERNELS:
                     yield Case(kernel, chip, units, precision)
@@ -100,7 +100,7 @@ _INTEGERS = (
 )
 
 
-def compile(case: Case, entry: Any = None) -> Report:
+def compile(case: Case, entry: tuple[int, ...] | None = None) -> Report:
     """Compile a kernel for a chip that need not be here.
 
     Args:

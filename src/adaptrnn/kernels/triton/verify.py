@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor
 
-VARIABLE = "ADAPTRNN_SELF_CHECK"
+SWITCH = "ADAPTRNN_SELF_CHECK"
 """Set to 0 in the environment, it switches the self-check off."""
 
 LIMITS = {"tf32x3": 1e-4, "tf32": 0.1}
@@ -44,7 +44,7 @@ def once(compare: Compare, device: torch.device, precision: str, *size: int) -> 
     Raises:
         KernelError: an error above the limit, or not a number.
     """
-    if os.environ.get(VARIABLE) != "0":
+    if os.environ.get(SWITCH) != "0":
         measure(compare, device, precision, *size)
 
 
