@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from adaptrnn.figure.style import (
     colour,
+    has_controller,
     ink,
     label_of,
     letters,
@@ -72,9 +73,9 @@ def accuracy_bars(
                 if model in paper:
                     paper_value(axis, paper[model], place, clip_on=False)
                 if np.isfinite(mean):
-                    beside = {"transform": axis.get_yaxis_transform(), "va": "center"}
-                    text = {"fontsize": 7, "weight": "bold" if model == "arun" else "normal"}
-                    axis.text(1.03, place, f"{mean:.1f}", color=tone, **beside, **text)
+                    right = {"transform": axis.get_yaxis_transform(), "va": "center"}
+                    text = {"fontsize": 7, "weight": "bold" if has_controller(model) else "normal"}
+                    axis.text(1.03, place, f"{mean:.1f}", color=tone, **right, **text)
         row[0].set_yticks(places, [label_of(model) for model in models])
         seeds = data.accuracy.sel(role=role).dropna("seed", how="all").sizes["seed"]
         task = task_title(data, role).replace(", ", ",\n")

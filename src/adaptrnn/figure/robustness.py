@@ -7,7 +7,14 @@ from typing import Any
 import xarray as xr
 from matplotlib.axes import Axes
 
-from adaptrnn.figure.style import colour, drive_axis, label_of, marker, mean_and_seeds
+from adaptrnn.figure.style import (
+    colour,
+    drive_axis,
+    has_controller,
+    label_of,
+    marker,
+    mean_and_seeds,
+)
 
 __all__ = ["strength_curves"]
 
@@ -17,7 +24,7 @@ _STRENGTHS = {"xi": "drive ξ", "amplitude": "contrast A"}
 def strength_curves(
     axis: Axes, values: xr.DataArray, marks: bool = True
 ) -> list[tuple[float, str, str]]:
-    """Draw each model's course over the strength of a perturbation, that of ARUN thicker.
+    """Draw each model's course over the strength of a perturbation, those that adapt thicker.
 
     Args:
         axis: where to draw; its x axis is set.
@@ -35,7 +42,7 @@ def strength_curves(
         one = values.sel(model=model, drop=True)
         if not bool(one.notnull().any()):
             continue
-        bold, label = model == "arun", label_of(model)
+        bold, label = has_controller(model), label_of(model)
         line: dict[str, Any] = {"lw": 2.4 if bold else 1.2, "zorder": 3 if bold else 2}
         line |= {"ms": 3.5, "clip_on": False, "label": label}
         line["marker"] = marker(model) if marks else ""

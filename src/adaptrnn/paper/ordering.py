@@ -14,6 +14,7 @@ import numpy as np
 import xarray as xr
 
 from adaptrnn.figure.style import label_of
+from adaptrnn.model import MODELS
 from adaptrnn.paper.item import ROLES, drop_empty
 from adaptrnn.paper.verdict import Part, part
 from adaptrnn.preset import PRESETS
@@ -35,7 +36,7 @@ __all__ = [
 
 PLAIN = ("relu", "gamma")
 """The paper's networks without adaptation and without gates."""
-GATED = ("lstm", "gru")
+GATED = tuple(name for name, model in MODELS.built_in.items() if model.gated)
 """Gated networks: compared where nothing but the stimulus changes."""
 OTHER = ("linear", "gamma-shared")
 """Networks that the paper's text does not compare: shown, never judged."""
