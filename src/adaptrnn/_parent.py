@@ -9,7 +9,7 @@ import time
 __all__ = ["VARIABLE", "end_with_parent"]
 
 VARIABLE = "ADAPTRNN_END_WITH_PARENT"
-"""Set by a workflow for its jobs: no job goes on, unseen, when the workflow was killed."""
+"""Set by a workflow for its jobs: no job continues, unseen, after the workflow was killed."""
 
 
 def end_with_parent(pause: float = 0.5) -> None:

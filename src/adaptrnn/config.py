@@ -158,7 +158,8 @@ class TrainConfig:
         if not self.checkpoint_seconds >= 0:
             raise bad("checkpoint_seconds", self.checkpoint_seconds, "a number >= 0")
         if self.controller_from is not None and (kind is None or not kind.has_controller):
-            raise bad("controller_from", str(self.controller_from), "used with model arun")
+            allowed = f"left out for {self.model}, which has no controller"
+            raise bad("controller_from", str(self.controller_from), allowed)
         self.initial_gain  # noqa: B018 - checks n
         check_times(self.dt, self.tau, self.learn_tau, 1)
         Noise(self.noise)
@@ -327,7 +328,7 @@ class BenchConfig:
     """These options say what `adaptrnn bench` compares."""
 
     quick: bool = False
-    """Tiny networks, in half a minute: whether everything runs, not how fast it is."""
+    """Time tiny networks, in half a minute, to see whether everything runs and not how fast."""
     compile: bool = True
     """Whether torch.compile is a peer (its compilation takes a minute)."""
     seconds: float = 5.0
@@ -450,7 +451,7 @@ class ExploreConfig:
     browser: bool = True
     """Whether to open the browser."""
     token: str | None = None
-    """What the page asks for; default: none for this machine, a random one for others."""
+    """Token that the page asks for; default: none for this machine, a random one for others."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.port <= 65535:
