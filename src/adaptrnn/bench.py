@@ -12,7 +12,6 @@ import contextlib
 import json
 import math
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -382,14 +381,6 @@ class Machine:
 
 def machine() -> Machine:
     """Measure this machine, for some seconds."""
-    name = platform.processor() or platform.machine()
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                name = line.split(":", 1)[1].strip()
-                break
-    except OSError:
-        pass
     threads, sets = torch.get_num_threads(), native.instruction_sets()
     names = {
         "amx": "AVX-512 with BF16, and AMX",
@@ -407,7 +398,7 @@ def machine() -> Machine:
     # the best of several: a moment's disturbance must not lower it
     peak = max(native.peak(threads, 0.5) for _ in range(5)) if sets else math.nan
     cores = "1 core" if threads == 1 else f"{threads} cores"
-    return Machine(f"{name}, {cores}, {label}", peak, 2048**3 / min(times))
+    return Machine(f"{native.processor()}, {cores}, {label}", peak, 2048**3 / min(times))
 
 
 def tables(config: BenchConfig) -> dict[str, list[tuple[str, Size]]]:

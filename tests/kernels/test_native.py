@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import platform
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -226,3 +227,14 @@ def test_segment_length_grows_as_the_root():
     for steps in (16, 100, 784, 10_000, 1_000_000):
         length = native.segment_length(steps, 10)
         assert length % 16 == 0 and abs(length - steps**0.5) <= 12
+
+
+def test_the_processor_has_a_name(monkeypatch):
+    """Elsewhere than on Linux Python says it."""
+    assert native.processor()
+
+    def none(path):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(native.Path, "read_text", none)
+    assert native.processor() == (platform.processor() or platform.machine())

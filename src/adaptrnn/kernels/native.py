@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import math
 import os
+import platform
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -453,6 +456,15 @@ def peak(threads: int, seconds: float) -> float:
     if _module is None:
         raise RuntimeError(why_not())
     return _module.peak(threads, seconds, _wanted())
+
+
+def processor() -> str:
+    """Return the name of this machine's processor, as Linux or Python knows it."""
+    lines: list[str] = []
+    with contextlib.suppress(OSError):  # not Linux
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
 
 
 def _wanted() -> str:

@@ -12,6 +12,7 @@ import pandas as pd
 import psutil
 import xarray as xr
 
+from adaptrnn.kernels.native import processor
 from adaptrnn.paper.catalogue import ITEMS
 from adaptrnn.paper.item import Item, combine, read_runs
 from adaptrnn.paper.plan import Plan
@@ -172,13 +173,5 @@ def _jobs(folder: Path) -> dict[str, dict[str, float]]:
 
 def _processor() -> dict[str, Any]:
     """Name, cores and memory of this machine's processor."""
-    name = ""
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                name = line.partition(":")[2].strip()
-                break
-    except OSError:  # not Linux
-        pass
-    memory = psutil.virtual_memory().total / 2**30
-    return {"name": name, "cores": psutil.cpu_count() or 0, "memory_gb": round(memory, 1)}
+    memory = round(psutil.virtual_memory().total / 2**30, 1)
+    return {"name": processor(), "cores": psutil.cpu_count() or 0, "memory_gb": memory}
