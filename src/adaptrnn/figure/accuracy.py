@@ -71,7 +71,7 @@ def accuracy_bars(
                 axis.plot([mean] * 2, [place - 0.35, place + 0.35], c=tone)
                 axis.plot(values, np.full(values.size, place), ls="", clip_on=False, **dots)
                 if model in paper:
-                    paper_value(axis, paper[model], place, clip_on=False)
+                    paper_value(axis, paper[model], place)
                 if np.isfinite(mean):
                     right = {"transform": axis.get_yaxis_transform(), "va": "center"}
                     text = {"fontsize": 7, "weight": "bold" if has_controller(model) else "normal"}

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.colors import Colormap
 from matplotlib.image import AxesImage
 
 from adaptrnn.figure.style import ink, shades
@@ -15,7 +16,14 @@ __all__ = ["cells", "norm_curves"]
 
 
 def cells(
-    axis: Axes, values: xr.DataArray, y: str, x: str, digits: str = "", **scale: Any
+    axis: Axes,
+    values: xr.DataArray,
+    y: str,
+    x: str,
+    digits: str = "",
+    cmap: str | Colormap = "cividis",
+    vmin: float | None = None,
+    vmax: float | None = None,
 ) -> AxesImage:
     """Draw the mean over seeds of a quantity in cells.
 
@@ -25,15 +33,18 @@ def cells(
         y: name of the vertical dimension.
         x: name of the horizontal dimension.
         digits: format of the numbers in the cells; none without it.
-        **scale: of the colours, as matplotlib's `Axes.imshow` takes them.
+        cmap: colours, a name or a map of matplotlib.
+        vmin: number that gets the first colour; by default the smallest.
+        vmax: number that gets the last colour; by default the largest.
 
     Returns:
         The image, for a colour bar.
     """
     mean = values.mean("seed") if "seed" in values.dims else values
     mean = mean.transpose(y, x)
-    scale = {"cmap": "cividis", "interpolation": "none", **scale}
-    shown = axis.imshow(mean, origin="lower", aspect="auto", **scale)
+    shown = axis.imshow(
+        mean, cmap, aspect="auto", interpolation="none", vmin=vmin, vmax=vmax, origin="lower"
+    )
     axis.grid(visible=False)
     for setter, name in ((axis.set_xticks, x), (axis.set_yticks, y)):
         at = mean[name].values / (np.pi if name == "map_phase" else 1)

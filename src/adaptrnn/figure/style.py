@@ -440,7 +440,7 @@ def percent_axis(axis: Axes, values: ArrayLike) -> None:
 
 
 def paper_value(
-    axis: Axes, x: ArrayLike | None = None, y: ArrayLike = 0.0, text: str = "paper", **settings: Any
+    axis: Axes, x: ArrayLike | None = None, y: ArrayLike = 0.0, text: str = "paper"
 ) -> None:
     """Mark the paper's own number: a star at a point, or a line of dots and dashes at a height.
 
@@ -449,15 +449,14 @@ def paper_value(
         x: where it stands, a number or several; None for a line across.
         y: the paper's number or numbers.
         text: in the legend, or at the line's right end.
-        **settings: of matplotlib's `plot` or `axhline`.
     """
     if x is None:
-        axis.axhline(float(np.asarray(y)), color=ink(), **{"lw": 0.9, "ls": "-.", **settings})
+        axis.axhline(float(np.asarray(y)), color=ink(), lw=0.9, ls="-.")
         place: dict[str, Any] = {"transform": axis.get_yaxis_transform(), "fontsize": 7}
         axis.text(0.99, float(np.asarray(y)), text, ha="right", va="bottom", color=ink(), **place)
         return
-    looks = {"marker": "*", "ms": 10, "mfc": "none", "mec": ink(), "ls": "", "zorder": 5}
-    axis.plot(x, y, label=text, **{**looks, **settings})
+    looks: dict[str, Any] = {"marker": "*", "ms": 10, "mfc": "none", "mec": ink(), "ls": ""}
+    axis.plot(x, y, label=text, zorder=5, clip_on=False, **looks)
 
 
 def key(axis: Axes, **settings: Any) -> None:

@@ -149,7 +149,7 @@ def load(
         if not isinstance(permutation_seed, int) or not 0 <= permutation_seed < 2**32:
             raise bad("permutation_seed", permutation_seed, "an integer, 0 <= seed < 2^32")
 
-    options = {
+    options: source.Decoding = {
         "grey": grey,
         "image_size": image_size,
         "image_column": image_column,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -24,11 +24,29 @@ from adaptrnn.tasks import cache
 from adaptrnn.tasks.cache import Pixels, hash_pixels
 from adaptrnn.tasks.image import Split, box_weights
 
-__all__ = ["from_folder", "from_hub", "from_sklearn"]
+__all__ = ["Decoding", "from_folder", "from_hub", "from_sklearn"]
 
 BATCH = 1000  # rows held undecoded at a time
 PARTS = {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}
 log = logging.getLogger(__name__)
+
+
+class Decoding(TypedDict):
+    """This dictionary says how the images of a data set are decoded.
+
+    Keys:
+        grey: one channel of ITU-R 601 luma, else red, green and blue.
+        image_size: pixels a side for images of several sizes.
+        image_column: column of the images; None finds it by its type.
+        label_column: column of the labels; None finds it by its type.
+        rows: number of rows that each part must have; None for any.
+    """
+
+    grey: bool
+    image_size: int | None
+    image_column: str | None
+    label_column: str | None
+    rows: Mapping[str, int] | None
 
 
 @dataclass(frozen=True)
@@ -54,13 +72,13 @@ def from_sklearn() -> tuple[Pixels, str]:
     return Pixels(parts, names, hash_pixels(parts)), "scikit-learn, sklearn.datasets.load_digits"
 
 
-def from_folder(folder: Path, hub: str, options: Mapping[str, Any]) -> tuple[Pixels, str]:
+def from_folder(folder: Path, hub: str, options: Decoding) -> tuple[Pixels, str]:
     """Read FOLDER/{train,validation,test}-*.parquet.
 
     Args:
         folder: the folder of one data set.
         hub: name of the same data set on the hub, for advice.
-        options: grey, image_size, image_column, label_column, rows; see `_decode`.
+        options: how images are decoded.
 
     Returns:
         The pixels and a description of the source.
@@ -90,7 +108,7 @@ def from_folder(folder: Path, hub: str, options: Mapping[str, Any]) -> tuple[Pix
 
 
 def from_hub(
-    hub: str, subset: str | None, revision: str | None, options: Mapping[str, Any]
+    hub: str, subset: str | None, revision: str | None, options: Decoding
 ) -> tuple[Pixels, str]:
     """Read a data set of the Hugging Face hub.
 
@@ -154,7 +172,7 @@ def _newest_commit(hub: str, revision: str | None, advice: str) -> str:
 
 def _cached(
     origin: Mapping[str, object],
-    options: Mapping[str, Any],
+    options: Decoding,
     tables: Callable[[], Mapping[str, _Table]],
 ) -> Pixels:
     """The pixels from the cache, or decoded and stored there.
@@ -168,39 +186,29 @@ def _cached(
         found = cache.read({**common, "resized": stored})
         if found is not None:
             return found
-    pixels, resized = _decode(tables(), **options)
+    pixels, resized = _decode(tables(), options)
     cache.write({**common, "resized": resized}, pixels)
     return pixels
 
 
-def _decode(
-    tables: Mapping[str, _Table],
-    grey: bool,
-    image_size: int | None,
-    image_column: str | None,
-    label_column: str | None,
-    rows: Mapping[str, int] | None,
-) -> tuple[Pixels, int | None]:
+def _decode(tables: Mapping[str, _Table], options: Decoding) -> tuple[Pixels, int | None]:
     """Decode every row of every table.
 
     Args:
         tables: by name of the part.
-        grey: one channel of ITU-R 601 luma, else red, green and blue.
-        image_size: pixels a side for images of several sizes.
-        image_column: column of the images; None finds it by its type.
-        label_column: column of the labels; None finds it by its type.
-        rows: number of rows that each part must have; None for any.
+        options: how.
 
     Returns:
         The pixels, and the size to which images had to be brought, or None.
     """
     import datasets
 
+    grey, image_size, rows = options["grey"], options["image_size"], options["rows"]
     columns: list[str] = []
     names: list[str] = []
     for part, table in tables.items():
-        image = _column(table, datasets.Image, image_column, "image_column")
-        label = _column(table, datasets.ClassLabel, label_column, "label_column")
+        image = _column(table, datasets.Image, options["image_column"], "image_column")
+        label = _column(table, datasets.ClassLabel, options["label_column"], "label_column")
         classes = list(table.features[label].names)
         if names and classes != names:
             raise InputError(f"{table.place}: its classes are not those of the other splits.")
