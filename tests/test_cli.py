@@ -20,6 +20,23 @@ def test_help_names_every_command(capsys):
     assert all(name in text for name in COMMANDS)
 
 
+@pytest.mark.parametrize("columns", ["70", "100", "200"])
+def test_summaries_have_a_column_of_their_own(columns, capsys, monkeypatch):
+    """Right of the names, where rows are joined again, are the summaries and nothing else."""
+    monkeypatch.setenv("COLUMNS", columns)
+    assert main(["--help"]) == 0
+    place, name = 4 + max(map(len, COMMANDS)), ""
+    found: dict[str, list[str]] = {}
+    for row in capsys.readouterr().out.splitlines():
+        if row.startswith("  ") and not row.startswith("  adaptrnn"):
+            name = row[:place].strip() or name
+            found.setdefault(name, []).append(row[place:])
+            assert row[place - 2 : place] == "  " and len(row) <= int(columns)
+    assert {key: " ".join(rows) for key, rows in found.items()} == {
+        key: command.summary for key, command in COMMANDS.items()
+    }
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_every_command_has_examples(command, capsys):
     with pytest.raises(SystemExit) as stop:

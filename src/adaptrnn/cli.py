@@ -14,6 +14,7 @@ import os
 import re
 import signal
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -313,8 +314,13 @@ def _one_line(box: str) -> str:
 def _help(console: Console) -> None:
     console.print("usage: adaptrnn COMMAND [OPTIONS]\n", highlight=False, markup=False)
     console.print("Recurrent networks whose neurons learn their own f-I curves and adapt them.\n")
+    indent = " " * (4 + max(map(len, COMMANDS)))
     for name, command in COMMANDS.items():
-        console.print(f"  {name:<11}{command.summary}", highlight=False)
+        start = f"  {name}".ljust(len(indent))
+        rows = textwrap.wrap(
+            command.summary, console.width, initial_indent=start, subsequent_indent=indent
+        )
+        console.print("\n".join(rows), highlight=False, soft_wrap=True)
     console.print("\nexamples:", highlight=False)
     for command in COMMANDS.values():
         console.print(f"  {command.examples[0]}", highlight=False, soft_wrap=True)
