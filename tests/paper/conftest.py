@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 
 import numpy as np
@@ -62,6 +63,24 @@ def empty(data: xr.Dataset) -> xr.Dataset:
     return data.map(lambda values: values.astype(float) * np.nan, keep_attrs=True)
 
 
+def _whole(text):
+    """Whether a text is whole sentences, each with at most one colon or semicolon."""
+    bare, count = text, 1
+    while count:  # formulas in brackets within brackets have signs of their own
+        bare, count = re.subn(r"\([^()]*\)", "", bare)
+    sentences = re.split(r"(?<=\.) ", bare)
+    return all(
+        one[:1].isupper() and one.endswith(".") and one.count(":") + one.count(";") <= 1
+        for one in sentences
+    )
+
+
+@pytest.fixture
+def whole():
+    """A function: whether a text is whole sentences, as far as its signs tell."""
+    return _whole
+
+
 @pytest.fixture
 def holds():
     """A function: draws and judges an item's data whole, with seeds missing, and empty."""
@@ -71,6 +90,8 @@ def holds():
         assert light.startswith(b"<?xml") and light != dark
         whole = item.judge(data)
         assert all(part.holds != "no data" for one in whole for part in one.parts)
+        for one in whole:
+            assert not one.note or _whole(one.note), one.note
         nothing = empty(data)
         render(item.draw, nothing)
         for one in item.judge(nothing):

@@ -52,3 +52,8 @@ def test_every_figure_says_what_is_seen(item):
     """For readers who cannot see it: whole sentences, and neither its title nor its caption."""
     assert len(item.alt.split()) >= 12 and item.alt.endswith(".")
     assert item.alt not in item.caption and not item.alt.startswith(item.title)
+
+
+@pytest.mark.parametrize("item", ITEMS.values(), ids=list(ITEMS))
+def test_every_caption_is_whole_sentences(item, whole):
+    assert whole(item.caption)

@@ -21,7 +21,7 @@ def accuracy(*values):
         ((0.29, 0.2, 0.2, 0.29), "no model reaches 30% (the best has 29.0%)"),
         ((0.2, 0.2, 0.2, 0.31), ""),  # the task can be learned, and each has half of the best
         ((0.9, 0.46, 0.9, 0.9), ""),
-        ((0.9, 0.44, 0.9, 0.9), "RNN+gamma 44.0%, less than half of the best (90.0%)"),
+        ((0.9, 0.44, 0.9, 0.9), "RNN+gamma has 44.0%, less than half of the best (90.0%)"),
         ((0.9, 0.9, 0.9, 0.1), ""),  # a network that is not judged
         ((float("nan"),) * 4, ""),
     ],

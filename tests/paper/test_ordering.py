@@ -79,13 +79,13 @@ def test_only_what_has_numbers_is_kept_and_said():
     data = data.where(data.role == "psmnist")
     kept = drop_missing(data)
     assert (kept.role.values.tolist(), kept.model.values.tolist()) == (["psmnist"], ["arun"])
-    assert mean_note("Mean", values, ".0f") == "Mean: ARUN 7."
-    assert not mean_note("Mean", values.where(False)) and not image_note(values.where(False))
+    assert mean_note("The mean", values, ".0f") == "The mean is 7 for ARUN."
+    assert not mean_note("The mean", values.where(False)) and not image_note(values.where(False))
 
 
 @given(st.integers(1, 10**6))
 @settings(deadline=None)
 def test_the_greatest_error_of_an_accuracy_is_that_of_a_half(count):
     """sqrt(p (1 - p) / n) is greatest at p = 1/2."""
-    said = float(image_note(xr.DataArray([float(count), 1e7])).split()[-2])
+    said = float(image_note(xr.DataArray([float(count), 1e7])).split()[-3])
     assert said == pytest.approx(100 * np.sqrt(0.25 / count), abs=0.051)  # one digit is said

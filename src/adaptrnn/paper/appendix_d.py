@@ -147,9 +147,9 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         )
     )
     note = (
-        "Random maps of five dimensions, the worst of them. At finite T the two differ by a "
-        "constant over T: growth from 120 to 240 steps is compared, where the Jacobian no longer "
-        "changes."
+        "The maps are random and have five dimensions, and each number is that of the worst of "
+        "them. At finite T the two definitions differ by a constant divided by T. So the growth "
+        "from 120 to 240 steps is compared, where the Jacobian no longer changes."
     )
     return [verdict(E44, parts, note=note)]
 
@@ -186,11 +186,12 @@ ITEM = Item(
     name="appendix-d",
     title="Lyapunov exponents by QR and by singular values",
     caption=(
-        "All five exponents of three random linear maps (eigenvalues 1.2, 0.9, 0.7, 0.5, 0.3, not "
-        "normal) and of three random networks with gamma at their fixed point: distance between "
-        "an exponent by QR and by singular values (SVD) of the product of Jacobians; and size of "
-        "the largest exponent of random orthogonal maps of 20 dimensions. What is left is rounding."
-        " Per step, natural logarithm. Paper: Appendix D."
+        "The dots belong to all five exponents of three random linear maps (eigenvalues 1.2, 0.9, "
+        "0.7, 0.5, 0.3, not normal) and of three random networks with gamma at their fixed point. "
+        "They show the distance between an exponent by QR and by singular values (SVD) of the "
+        "product of Jacobians. The last row is the size of the largest exponent of random "
+        "orthogonal maps of 20 dimensions. What is left is rounding. Exponents are per step, with "
+        "the natural logarithm. The paper has this in Appendix D."
     ),
     alt=(
         "Three rows of dots on a logarithmic axis, distances between exponents by QR and by "

@@ -106,7 +106,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     ]
     text = "derivatives of gamma agree with finite differences (gradcheck in float64; 1: yes)"
     parts.append(part(text, float(data.gradcheck), digits=".0f", least=1))
-    return [verdict(E01, parts, note="Needs no training and no seed.")]
+    return [verdict(E01, parts, note="These numbers need neither training nor a seed.")]
 
 
 @torch.no_grad()
@@ -184,7 +184,10 @@ def judge_wiring(data: xr.Dataset) -> list[Verdict]:
             above=0.1,
         )
     )
-    note = "Random networks in float64, the worst of them; needs no training."
+    note = (
+        "The networks are random, in float64 and not trained, and each number is that of the "
+        "worst of them."
+    )
     return [verdict(E02, parts, note=note)]
 
 
@@ -299,9 +302,11 @@ ITEM = Item(
     name="fig1-gamma",
     title="The family of f-I curves",
     caption=(
-        "gamma(x; n, s) = (1-s) ln(1+exp(n x))/n + s/(1+exp(-n x)). a: s = 0, from softplus to "
-        "ReLU as the gain n grows. b: s = 1, from the sigmoid to a step. c: one gain, saturation s "
-        "from 0 to 1. Dotted: a rate equal to the current. Paper: Fig 1a."
+        "The f-I curve is gamma(x; n, s) = (1-s) ln(1+exp(n x))/n + s/(1+exp(-n x)). Panel a has s "
+        "= 0, where the curve goes from softplus to ReLU as the gain n grows. Panel b has s = 1, "
+        "where it goes from the sigmoid to a step. Panel c has one gain, and the saturation s goes "
+        "from 0 to 1. On the dotted line the rate equals the current. The paper shows this in Fig "
+        "1a."
     ),
     alt=(
         "f-I curves in three panels: with s = 0 they sharpen from softplus to ReLU as the gain "
@@ -319,12 +324,12 @@ WIRING = Item(
     name="fig1-wiring",
     title="Static and adaptive networks",
     caption=(
-        "a: RNN+gamma; each neuron has a gain n and a saturation s of its own, or all share one "
-        "pair. b: ARUN; next to each neuron a small recurrent network, the controller, reads the "
-        "neuron's current a and sets its n and s at every step. All neurons use the same "
-        "controller weights (one colour), each with a state g of its own; neurons meet only "
-        "through W_hh. What this wiring makes equal is measured on random networks; the verdict "
-        "has the numbers. Paper: Fig 1b-d."
+        "Panel a is RNN+gamma, where each neuron has a gain n and a saturation s of its own, or "
+        "all share one pair. Panel b is ARUN, where next to each neuron a small recurrent network, "
+        "the controller, reads the neuron's current a and sets its n and s at every step. All "
+        "neurons use the same controller weights (one colour), but each has a controller state g "
+        "of its own, and neurons meet only through W_hh. What this wiring makes equal is measured "
+        "on random networks, and the verdict has the numbers. The paper shows this in Fig 1b-d."
     ),
     alt=(
         "Two diagrams of three neurons each. RNN+gamma: an input, neurons that meet through W_hh, "

@@ -142,7 +142,8 @@ def judge_drive(data: xr.Dataset) -> list[Verdict]:
             shown += leads("arun", (*OTHER, *GATED), mean, better, what, unit, digits)
             far = f"{TASK_LABELS[role]}, mean distance over drives ξ of {name} from that at ξ = 0"
             shown += leads("arun", (*PLAIN, *OTHER, *GATED), distance, min, far, unit, digits)
-            notes += _listings(name, unit, mean, distance, digits)
+            over = f"On {TASK_LABELS[role]}, averaged over drives ξ,"
+            notes += _listings(name, mean, distance, digits, over, "without drive")
         if claim is E11:
             shown += _elsewhere(data, "xi")
         notes.append(image_note(data["images"]))
@@ -179,7 +180,8 @@ def judge_contrast(data: xr.Dataset) -> list[Verdict]:
             shown += leads("arun", (*ALL, *OTHER), distance, min, far, unit, digits)
             level = f"{TASK_LABELS[role]}, mean {name} over contrasts of amplitude A"
             shown += leads("arun", (*ALL, *OTHER), mean, better, level, unit, digits)
-            notes += _listings(name, unit, mean, distance, digits)
+            over = f"On {TASK_LABELS[role]}, averaged over contrasts of amplitude A,"
+            notes += _listings(name, mean, distance, digits, over, "with the contrast unchanged")
         if claim is E13:
             shown += _elsewhere(data, "amplitude")
         notes.append(image_note(data["images"]))
@@ -216,12 +218,13 @@ def _elsewhere(data: xr.Dataset, axis: str) -> list[Part]:
 
 
 def _listings(
-    name: str, unit: str, mean: xr.DataArray, distance: xr.DataArray, digits: str
+    name: str, mean: xr.DataArray, distance: xr.DataArray, digits: str, over: str, start: str
 ) -> list[str]:
-    shown = "%" if name == "accuracy" else "nats"
+    unit, apart = ("%", "percentage points") if name == "accuracy" else ("nats", "nats")
+    far = f"{over} the distance of the {name} from that {start}, in {apart},"
     return [
-        mean_note(f"Mean {name} ({shown})", mean, digits[1:]),
-        mean_note(f"Mean distance from its start ({unit.strip()})", distance, digits[1:]),
+        mean_note(f"{over} the {name} in {unit}", mean, digits[1:]),
+        mean_note(far, distance, digits[1:]),
     ]
 
 
@@ -263,9 +266,11 @@ def draw(data: xr.Dataset) -> Figure:
 _COLUMNS = ("psmnist", "scifar10-conv", "scifar10")
 """Tasks from left to right: the paper's two first, then that of which its figure says nothing."""
 _CAPTION = (
-    "Test accuracy (above) and loss (below) of networks trained without it, under {what}; a column "
-    "for each task. Thick line: mean over seeds; thin lines: each seed; dotted: chance; 1,000 test "
-    "images, evenly spaced in the split, or as many as the verdict says. {more}Paper: {place}."
+    "The curves are the test accuracy (above) and the loss (below) of networks trained without "
+    "perturbation, under {what}, in a column for each task. A thick line is the mean over seeds, "
+    "and a thin line is one seed. The dotted line is chance. The curves rest on 1,000 test images, "
+    "evenly spaced in the split, or on as many as the verdict says. {more}The paper shows this in "
+    "{place}."
 )
 _ALT = (
     "Curves of seven models, a column for each task, psMNIST at the left: test accuracy above and "
@@ -277,8 +282,8 @@ DRIVE = Item(
     title="Accuracy and loss against a step of drive",
     caption=_CAPTION.format(
         what="a step of drive ξ onto every neuron during the second quarter of the sequence",
-        more="Into LSTM and GRU the drive enters every gate; a large one makes the GRU keep its "
-        "state as it is. ",
+        more="Into LSTM and GRU the drive enters every gate, and a large drive makes the GRU keep "
+        "its state as it is. ",
         place="Fig 2b, c, top",
     ),
     alt=_ALT.format(what="size of a step of drive from 0 to 30"),
@@ -296,7 +301,7 @@ CONTRAST = Item(
     name="fig2-contrast",
     title="Accuracy and loss against contrast",
     caption=_CAPTION.format(
-        what="a stimulus times 1 + A sin(2πt/T)", more="", place="Fig 2b, c, bottom"
+        what="a stimulus multiplied by 1 + A sin(2πt/T)", more="", place="Fig 2b, c, bottom"
     ),
     alt=_ALT.format(what="amplitude of a contrast from 0 to 1"),
     roles=ROLES,

@@ -21,7 +21,7 @@ from adaptrnn.figure.style import (
     task_title,
 )
 from adaptrnn.paper.item import Item, RunData
-from adaptrnn.paper.note import means_along
+from adaptrnn.paper.note import enumerated, means_along
 from adaptrnn.paper.ordering import drop_missing
 from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
 
@@ -94,13 +94,18 @@ def judge_heterogeneity(data: xr.Dataset) -> list[Verdict]:
         parts.append(part(text, spread.values, "", digits, above=least))
         if bool(start.notnull().any()):
             ends = [one[f"{name}_sd_{end}"] for end in ("low", "high")]
-            each = ", ".join(
-                f"{float(low):{digits}} to {float(high):{digits}}"
-                for low, high in zip(ends[0].values, ends[1].values, strict=True)
-                if np.isfinite(low)
+            each = enumerated(
+                [
+                    f"{float(low):{digits}} to {float(high):{digits}}"
+                    for low, high in zip(ends[0].values, ends[1].values, strict=True)
+                    if np.isfinite(low)
+                ]
             )
-            notes.append(f"sd({name}) before training {float(start.max()):.2g}.")
-            notes.append(f"95% interval over neurons after it, by seed: {each}.")
+            notes.append(
+                f"Before training, no seed has a standard deviation of {_WORDS[name]} over neurons "
+                f"above {float(start.max()):.2g}. After training, its 95% interval over neurons "
+                f"is, seed by seed, {each}."
+            )
     return [verdict(E14, parts, note=" ".join(notes))]
 
 
@@ -149,18 +154,26 @@ def judge_scaling(data: xr.Dataset) -> list[Verdict]:
         notes = []
         if bool(r2.notnull().any()):
             fitted = arun[f"{name}_value"].sel(shape=shape, drop=True).dropna("seed")
-            notes.append(f"(a, b, c) by seed: {_parameters(fitted)}; a b < 0: {name} rises with ξ.")
-            others = arun[[f"{name}_r2", f"{name}_delta_aic", f"{name}_delta_aicc"]]
-            notes.append(f"R² by shape: {means_along(others[f'{name}_r2'], 'shape', '.3f')}.")
-            aic = means_along(
-                others[f"{name}_delta_aic"], "shape", "+.1f", ["power", "exponential"]
+            notes.append(
+                f"The parameters (a, b, c) of the {law} {_FORMULAS[shape]}, fitted to steady "
+                f"{_WORDS[name]}, are, seed by seed, {_parameters(fitted)}. Where a b < 0, {name} "
+                "rises with ξ."
             )
-            aicc = means_along(
-                others[f"{name}_delta_aicc"], "shape", "+.1f", ["power", "exponential"]
+            curves = arun.sel(shape=["power", "exponential"])
+            r2s, aic, aicc = (
+                means_along(values, "shape", digits, link="for ", words=_SHAPES)
+                for values, digits in (
+                    (arun[f"{name}_r2"], ".3f"),
+                    (curves[f"{name}_delta_aic"], "+.1f"),
+                    (curves[f"{name}_delta_aicc"], "+.1f"),
+                )
             )
-            notes.append(f"AIC less that of a line: {aic}; corrected for 7 points: {aicc}.")
-            steady = means_along(arun[f"{name}_steady"], "xi", ".3g")
-            notes.append(f"Mean {name} by ξ: {steady}.")
+            steady = means_along(arun[f"{name}_steady"], "xi", ".3g", "ξ = ")
+            notes.append(
+                f"The mean R² is {r2s}. The mean AIC minus that of a straight line is {aic}. "
+                f"Corrected for the small number of 7 points, it is {aicc}. The mean of steady "
+                f"{_WORDS[name]} is {steady}."
+            )
         verdicts.append(verdict(claim, parts, note=" ".join(notes)))
     slope = arun.slope
     adaptive, frozen = (slope.sel(condition=k, drop=True) for k in ("adaptive", "frozen"))
@@ -172,8 +185,9 @@ def judge_scaling(data: xr.Dataset) -> list[Verdict]:
     ]
     notes = []
     if bool(slope.notnull().any()):
-        notes.append(f"Slopes, 2 in a linear network: {means_along(slope, 'condition', '.3f')}.")
-        notes.append("Frozen: n and s held at their means under noise of size 0.01.")
+        slopes = means_along(slope, "condition", ".3f", link="with n and s ")
+        notes.append(f"The mean slope is {slopes}, and in a linear network it is 2.")
+        notes.append("Frozen n and s are held at their means under noise of size 0.01.")
     return [*verdicts, verdict(E18, parts, shown, note=" ".join(notes))]
 
 
@@ -182,7 +196,7 @@ _SLOPE = "slope of log output variance over log size ξ of the noise"
 
 def _parameters(fitted: xr.DataArray) -> str:
     rows = fitted.transpose("seed", "parameter").values
-    return ", ".join(f"({', '.join(f'{value:.3g}' for value in row)})" for row in rows)
+    return enumerated([f"({', '.join(f'{value:.3g}' for value in row)})" for row in rows])
 
 
 def draw_gains_and_saturations(data: xr.Dataset) -> Figure:
@@ -244,7 +258,7 @@ def draw_scaling(data: xr.Dataset) -> Figure:
         course.set(xlabel="time (steps)", ylabel=f"change of {_WORDS[name]}", xlim=(100, None))
         fitted = data[f"{name}_value"].sel(shape=shape)
         steady_states(steady, data[f"{name}_steady"], fitted, shape, change=True)
-        steady.set(ylabel=f"change of steady {_WORDS[name]}", title=f"{_CURVES[shape]}")
+        steady.set(ylabel=f"change of steady {_WORDS[name]}", title=f"lines: {_FORMULAS[shape]}")
     shade_bar(above, courses, data.xi.values.tolist(), "sd of the noise, ξ")
     output_variance(last[2], data["variance"], data.slope)
     courses[0].set_title(task_title(data))
@@ -254,16 +268,18 @@ def draw_scaling(data: xr.Dataset) -> Figure:
 
 
 _WORDS = {"n": "gain n", "s": "saturation s"}
-_CURVES = {"power": "lines: a ξ^-b + c", "exponential": "lines: a exp(-b ξ) + c"}
+_FORMULAS = {"power": "a ξ^-b + c", "exponential": "a exp(-b ξ) + c"}
+_SHAPES = {"linear": "a straight line", "power": "a power law", "exponential": "an exponential"}
 
 
 HETEROGENEITY = Item(
     name="fig3-heterogeneity",
     title="Learned gain and saturation of every neuron",
     caption=(
-        "Gain n and saturation s of every neuron of RNN+gamma after training, a panel for each "
-        "seed, all of the same scale; crosses mark where the neurons started, all at one pair if "
-        "the start was homogeneous. Paper: Fig 3a, top."
+        "The dots are the gain n and the saturation s of every neuron of RNN+gamma after training, "
+        "in a panel for each seed, all of the same scale. The crosses mark where the neurons "
+        "started, which is one pair for all if the start was homogeneous. The paper shows this in "
+        "Fig 3a, top."
     ),
     alt=(
         "Clouds of dots in the plane of gain and saturation, a panel for each network: after "
@@ -283,14 +299,16 @@ SCALING = Item(
     name="fig3-scaling",
     title="Gain, saturation and output variance under noise of switching size",
     caption=(
-        "Trained ARUN under noise, independent for every neuron and step: 200 steps of standard "
-        "deviation 0.01, 200 of ξ, 200 of 0.01. a, b: gain and saturation less what they were "
-        "before the switch, means over neurons, trials and seeds; dotted: the switches. c, d: "
-        "means over the second half of the noise of ξ, less that at the smallest ξ: dots for each "
-        "network, and the power law, or the exponential, fitted to it (line). e: variance of the "
-        "rates over time, mean over neurons, with n and s adapting (full) and with both frozen as "
-        "they were before the switch (dashed); thick line: mean over seeds, thin lines: each seed. "
-        "Paper: Fig 3b."
+        "A trained ARUN gets noise that is independent for every neuron and step, with a standard "
+        "deviation of 0.01 for 200 steps, of ξ for 200 steps, and of 0.01 for 200 steps. Panels a "
+        "and b show gain and saturation minus what they were before the switch, as means over "
+        "neurons, trials and seeds, and dotted lines mark the switches. Panels c and d show the "
+        "means over the second half of the noise of ξ, minus that at the smallest ξ, with dots for "
+        "each network and a line for the power law, or the exponential, fitted to it. Panel e "
+        "shows the variance of the rates over time, as the mean over neurons, with n and s "
+        "adapting (full) and with both frozen as they were before the switch (dashed). The thick "
+        "lines in it are means over seeds, and each seed has a thin line. The paper shows this in "
+        "Fig 3b."
     ),
     alt=(
         "Above: gain and saturation move when noise of seven sizes is switched on, farther for "

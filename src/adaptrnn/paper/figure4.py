@@ -93,13 +93,15 @@ E25_TASKS = Claim(
 )
 
 SIGN_NOTE = (
-    "Sign: the operator acts on the activity, which is compared with the step, so alpha > 0 is a "
-    "fractional integral of the step (sensitising) and alpha < 0 a fractional derivative "
-    "(adapting); the paper's formula r = D^alpha u has the opposite sign."
+    "The fractional operator acts on the activity, and the result is compared with the step. So "
+    "alpha > 0 means that the activity is a fractional integral of the step (it sensitises), and "
+    "alpha < 0 that it is a fractional derivative (it adapts). In the paper's formula r = D^alpha "
+    "u, alpha has the opposite sign."
 )
 PROTOCOL_NOTE = (
-    "Two protocols are in the released scripts and both are judged: A, 150 steps, driven from 51 "
-    "to 100, noise 0.1; B, 300 steps, driven from 102 to 201, noise 5."
+    "The released scripts have two protocols, and both are used here. Protocol A has 150 steps, a "
+    "drive from step 51 to step 100, and noise with a standard deviation of 0.1. Protocol B has "
+    "300 steps, a drive from step 102 to step 201, and noise with a standard deviation of 5."
 )
 
 
@@ -165,13 +167,14 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         shown.append(part(text, arun[f"{name}_mean_r2"].median("xi").values, least=0.9))
         text = f"{fit} {name} of each neuron, median neuron, median over all drives ξ"
         shown.append(part(text, arun[f"{name}_r2"].median("xi").values, least=0.9))
-        ends = means_along(arun[f"{name}_mean_steady"], "xi", ".3g")
+        ends = means_along(arun[f"{name}_mean_steady"], "xi", ".3g", "ξ = ")
         if ends:
             tau = float(arun[f"{name}_mean_tau"].median())
             late = float(arun[f"{name}_mean_r2_long"].median())
             notes.append(
-                f"{name}: time constant {tau:.1f} steps; steady, by ξ: {ends}; R² of the mean with "
-                f"the paper's 200 steps {late:.2f}."
+                f"For the mean of {name} over neurons, the median time constant is {tau:.1f} "
+                f"steps, and the steady state is {ends}. With the paper's 200 steps, the median R² "
+                f"of the fit to this mean is {late:.2f}."
             )
     return [verdict(E19, parts, shown, note=" ".join([*notes, _CHOSEN_AFTER]))]
 
@@ -241,20 +244,20 @@ def draw(data: xr.Dataset) -> Figure:
 
 
 _CHOSEN_AFTER = (
-    "The length of the step was chosen after a first look: with the paper's 200 steps, far beyond "
-    "what these networks were trained on, the fits were worse. The fits to means over neurons were "
-    "added then too."
+    "The length of the step was chosen after a first look at the results. With the paper's 200 "
+    "steps, which reach far beyond the length that these networks were trained on, the fits were "
+    "worse. The fits to means over neurons were added at the same time."
 )
 
 ITEM = Item(
     name="fig4-step",
     title="Gain, saturation and rate under steps of drive",
     caption=(
-        "Mean over the neurons of ARUN of gain, saturation and rate while a drive ξ is switched on "
-        "and off (dotted), with no other input. Above: one network. Below: change since just "
-        "before the onset, mean over networks, with a band from the 10th to the 90th percentile "
-        "for the largest drive. Each part lasts 200/784 of the sequence that the network was "
-        "trained on. Paper: Fig 4a."
+        "The curves are means over the neurons of ARUN of gain, saturation and rate, while a drive "
+        "ξ is switched on and off (dotted), with no other input. The upper row shows one network. "
+        "The lower row shows the change since just before the onset as the mean over networks, "
+        "with a band from the 10th to the 90th percentile for the largest drive. Each part lasts "
+        "200/784 of the sequence that the network was trained on. The paper shows this in Fig 4a."
     ),
     alt=(
         "Gain, saturation and rate against time under steps of seven sizes of drive: each jumps at "
@@ -384,14 +387,16 @@ def judge_orders(data: xr.Dataset) -> list[Verdict]:
                 for sign in (1, -1)
             ]
             notes.append(
-                f"{protocol}: mean of the neurons with alpha > 0 {groups[0]} and with alpha < 0 "
-                f"{groups[1]}, isolated {groups[2]} and {groups[3]}. Left out because they have no "
-                f"order (silent, constant, or not between -1 and 1): {_left_out(inside)} in the "
-                f"network, {_left_out(isolated)} isolated."
+                f"In protocol {protocol}, the mean order in the network is {groups[0]} over "
+                f"neurons with alpha > 0 and {groups[1]} over those with alpha < 0. Over isolated "
+                f"neurons these means are {groups[2]} and {groups[3]}. Pairs of a neuron and a "
+                "drive are left out if the neuron is silent or constant, or if its order is not "
+                f"between -1 and 1, which are {_left_out(inside)} in the network and "
+                f"{_left_out(isolated)} of isolated neurons."
             )
     replicate = (
-        "The test over neurons is of one network, by each neuron's mean over drives; the spread is "
-        "over seeds."
+        "The test over neurons compares the neurons of one network, each by its mean over drives, "
+        "and the spread is over seeds."
     )
     return [
         verdict(E20, parts, shown, note=" ".join([*notes, replicate, PROTOCOL_NOTE, SIGN_NOTE])),
@@ -408,7 +413,7 @@ def _share(order: xr.DataArray, sign: int) -> xr.DataArray:
 def _left_out(order: xr.DataArray) -> str:
     """How many neurons and drives have no order, of how many, over the seeds that have any."""
     there = order.dropna("seed", how="all")
-    return f"{int(there.isnull().sum())} of {there.size} pairs of a neuron and a drive"
+    return f"{int(there.isnull().sum())} of {there.size} pairs"
 
 
 def _over_neurons(what: str, test: xr.Dataset) -> Part:
@@ -419,9 +424,9 @@ def _over_neurons(what: str, test: xr.Dataset) -> Part:
 
 _FREE_ALPHA = "fractional order alpha by the scale-free estimator"
 _FREE = (
-    "The paper's estimator fits no amplitude, so a memoryless unit r = c u has an order that grows "
-    "with c: -0.31 at c = 0.25, 0 at 1, +0.34 at 4. The scale-free one fits amplitude and offset "
-    "along with the order and gives every memoryless unit 0."
+    "The paper's estimator fits no amplitude, so it gives a memoryless unit r = c u an order that "
+    "grows with c: -0.31 at c = 0.25, 0 at c = 1 and +0.34 at c = 4. The scale-free estimator fits "
+    "amplitude and offset together with the order, and gives every memoryless unit the order 0."
 )
 
 
@@ -452,13 +457,14 @@ NEURON_ORDERS = Item(
     name="fig4-orders",
     title="Fractional orders of neurons, in the network and isolated",
     caption=(
-        "Order alpha of every neuron's rate relative to a step of drive of size ξ (dots, all "
-        "seeds), and means of the neurons with alpha > 0 and with alpha < 0 (lines, over seeds; "
-        "full and filled: in the network, dashed and open: isolated). "
-        "Rows: protocols A and B; columns: the paper's estimator and the scale-free one. Isolated: "
-        "W_hh replaced by its diagonal. Cross: the order that the estimator gives a memoryless "
-        "unit of the same amplitude, mean over interacting neurons. alpha > 0 integrates, "
-        "alpha < 0 differentiates the step. Paper: Fig 4b, c."
+        "The dots are the orders alpha of every neuron's rate relative to a step of drive of size "
+        "ξ, for all seeds. The lines are means of the neurons with alpha > 0 and with alpha < 0 "
+        "over seeds, full and filled in the network, dashed and open for isolated neurons. The "
+        "rows are protocols A and B, and the columns are the paper's estimator and the scale-free "
+        "one. In an isolated network W_hh is replaced by its diagonal. A cross is the order that "
+        "the estimator gives a memoryless unit of the same amplitude, as the mean over interacting "
+        "neurons. A neuron with alpha > 0 integrates the step, and one with alpha < 0 "
+        "differentiates it. The paper shows this in Fig 4b, c."
     ),
     alt=(
         "Dots for the fractional order of every neuron against the drive, in four panels for two "
@@ -514,7 +520,7 @@ def judge_tasks(data: xr.Dataset) -> list[Verdict]:
                 "p < 0.05"
             )
             shown.append(part(text, few, "", ".0f", above=order.sizes["xi"] / 2))
-            notes.append(f"{protocol}: {note}")
+            notes.append(f"In protocol {protocol}, {note}")
             for role in data.role.values.tolist():
                 one = order.sel(role=role, drop=True)
                 name = f"{at}, {ROLE_NAMES[role]}"
@@ -561,14 +567,14 @@ def _differ(order: xr.DataArray) -> tuple[float, float, str]:
     sides = [order.isel(role=k, drop=True).dropna("seed", how="all") for k in range(2)]
     counts = [side.sizes["seed"] for side in sides]
     if min(counts) < 2:
-        return np.nan, np.nan, "a test between tasks needs two seeds of each."
+        return np.nan, np.nan, "the tasks are not tested, because that needs two seeds of each."
     test = unpaired_test(*sides, resamples=199)
     p = test.p_t.values
-    shown = ", ".join(f"{v:.2g} at {xi:g}" for v, xi in zip(p, test.xi.values, strict=True))
     held = int((holm(p) < 0.05).sum())
     note = (
-        f"p between tasks, by ξ: {shown} (Welch's t-test, n = {counts[0]} and {counts[1]} seeds; "
-        f"after Holm's correction {held} are below 0.05)."
+        "the p-value of the difference of alpha between the tasks is "
+        f"{means_along(test.p_t, 'xi', '.2g', 'ξ = ')}, by Welch's t-test with n = {counts[0]} and "
+        f"{counts[1]} seeds. After Holm's correction, {held} of these p-values are below 0.05."
     )
     return float(p[test.xi.values >= 1].max()), float((p < 0.05).sum()), note
 
@@ -610,10 +616,12 @@ TASK_ORDERS = Item(
     name="fig4-tasks",
     title="Fractional order against the drive, by task",
     caption=(
-        "Order alpha of the rate relative to the step, mean over the neurons of ARUN. Thick line: "
-        "mean over seeds; thin lines: each seed; dashed: isolated neurons, mean over seeds. Rows: "
-        "protocols A and B; columns: the paper's estimator and the scale-free one. alpha > 0 "
-        "integrates, alpha < 0 differentiates the step. Paper: Fig 4d."
+        "The lines are the order alpha of the rate relative to the step, as the mean over the "
+        "neurons of ARUN. A thick line is the mean over seeds, a thin line is one seed, and a "
+        "dashed line is the mean over seeds of isolated neurons. The rows are protocols A and B, "
+        "and the columns are the paper's estimator and the scale-free one. Neurons with alpha > 0 "
+        "integrate the step, and those with alpha < 0 differentiate it. The paper shows this in "
+        "Fig 4d."
     ),
     alt=(
         "Mean fractional order of ARUN's neurons against the drive, a colour for each of two "

@@ -13,7 +13,7 @@ from adaptrnn.laboratory.drawing import against_levels, settling
 from adaptrnn.model import MODELS
 from adaptrnn.paper.item import Item, RunData
 from adaptrnn.paper.note import means_along
-from adaptrnn.paper.ordering import OTHER, PLAIN, paired_difference
+from adaptrnn.paper.ordering import OTHER, PLAIN, mean_note, paired_difference
 from adaptrnn.paper.verdict import Claim, Part, Verdict, part, verdict
 
 __all__ = [
@@ -69,10 +69,12 @@ E31 = Claim(
     {"psmnist": ("relu", "gamma", "arun")},
 )
 DEFINITIONS = (
-    "Three definitions: paper, h → gamma(W_hh h; n, s) without input, bias or drive, with the n "
-    "and s that the drive left, from a state h of the driven network; frozen, the same n and s "
-    "with bias and drive; full, the whole state (h, g) with bias and drive. Fixed: n and s of ARUN "
-    "as they are at rest. Natural logarithm, per step; the released scripts take log2."
+    "There are three definitions of the exponent. By “paper” it is that of h → gamma(W_hh h; n, s) "
+    "without input, bias or drive, with the n and s that the drive left, from a state h of the "
+    "driven network. By “frozen” n and s are the same, with bias and drive. By “full” it is that "
+    "of the whole state (h, g), with bias and drive. Where n and s of ARUN are held fixed, they "
+    "have their values at rest. Exponents are per step, with the natural logarithm, where the "
+    "released scripts take log2."
 )
 LARGEST = 1e6
 """Largest ratio of exponents that is told apart."""
@@ -119,10 +121,13 @@ def judge_manifold(data: xr.Dataset) -> list[Verdict]:
         "first principal component"
     )
     shown = [part(text, abs(arun.rank_correlation).values, least=0.9)]
-    note = "States of the controller alone, of one neuron; from ten random first states."
+    note = "The controller of one neuron runs alone, from ten random first states."
     spread = arun.spread.mean()
     if bool(spread.notnull()):
-        note += f" Variance of steady states between starts: {float(spread):.1g} of the whole."
+        note += (
+            " The variance of its steady states between these starts is "
+            f"{float(spread):.1g} of the whole variance."
+        )
     return [verdict(E26, parts, shown, note=note)]
 
 
@@ -182,17 +187,21 @@ def judge_levels(data: xr.Dataset) -> list[Verdict]:
         ),
     ]
     notes = []
-    middle = means_along(steady.middle, "xi", ".2g")
+    middle = means_along(steady.middle, "xi", ".2g", "ξ = ")
     if middle:
-        onset = means_along(arun.residual.sel(stage="onset"), "xi", ".2g")
+        of_mean = means_along(distance, "xi", ".2g", "ξ = ")
+        onset = means_along(arun.residual.sel(stage="onset"), "xi", ".2g", "ξ = ")
         notes.append(
-            f"eps = {float(arun.epsilon.mean()):.3g}, fitted at ξ = 10; the paper chose 0.013 by "
-            f"hand. Distance of the mean steady state, by ξ: {means_along(distance, 'xi', '.2g')}. "
-            f"Median distance over neurons, by ξ: {middle}. Root mean square at the onset: {onset}."
+            f"On average over seeds, eps is {float(arun.epsilon.mean()):.3g}, fitted at ξ = 10, "
+            "where the paper chose 0.013 by hand. Each distance is that of the f-I curve's slope "
+            f"at drive ξ from 1 - eps. For the mean steady (n, s), it is {of_mean}. Its median "
+            f"over neurons is {middle}. At the onset of the drive, its root mean square over "
+            f"neurons is {onset}."
         )
     notes.append(
-        "The root mean square counts every neuron alike; at high drives the slope at ξ is nearly "
-        "1 - s, so it is the spread of s over neurons, which one eps cannot follow."
+        "The root mean square counts every neuron alike. At high drives the slope at ξ is nearly "
+        "1 - s, so the root mean square is the spread of s over neurons, which one eps cannot "
+        "follow."
     )
     return [verdict(E27, parts, shown, note=" ".join(notes))]
 
@@ -288,7 +297,8 @@ def judge_exponents(data: xr.Dataset) -> list[Verdict]:
         if words:
             error = float(arun.after_onset_error.sel(xi_onset=xi).mean())
             notes.append(
-                f"λ of ARUN for ξ = {xi:g}, by delay: {words} (standard error {error:.4f})."
+                f"With a drive ξ = {xi:g}, the mean largest exponent λ of ARUN is {words} steps "
+                f"after the onset, with a standard error of {error:.4f}."
             )
     for definition in data.definition.values.tolist():
         strong = size.sel(definition=definition, xi=30.0, model="arun")
@@ -302,7 +312,8 @@ def judge_exponents(data: xr.Dataset) -> list[Verdict]:
         course = _own(paper.sel(model=model)).mean("seed")
         if bool(course.notnull().any()):
             notes.append(
-                f"Mean |λ| of {label_of(model)}, by ξ: {means_along(course, 'xi', '.3g')}."
+                f"The mean size |λ| of the largest exponent of {label_of(model)} is "
+                f"{means_along(course, 'xi', '.3g', 'ξ = ')}."
             )
     return [verdict(E29, parts, shown, note=" ".join([*notes, DEFINITIONS]))]
 
@@ -355,12 +366,11 @@ def judge_spectrum(data: xr.Dataset) -> list[Verdict]:
         text = f"share of eigenvalues of the trained W_hh beyond the unit circle, {label_of(name)}"
         shown.append(part(text, far.sel(model=name).values, "%", ".0f"))
     notes = []
-    for name, network in (("before", "initial"), ("after", "trained")):
-        outside = whole.outside.sel(network=network, drop=True)
-        words = means_along(100 * outside, "model", ".0f")
-        if words:
-            notes.append(f"Percent of eigenvalues beyond the circle {name} training: {words}.")
-    return [verdict(E31, parts, shown, note=" ".join(notes))]
+    for name, network in (("Before", "initial"), ("After", "trained")):
+        outside = 100 * whole.outside.sel(network=network, drop=True)
+        what = f"{name} training, the share in % of eigenvalues beyond the unit circle"
+        notes.append(mean_note(what, outside, ".0f"))
+    return [verdict(E31, parts, shown, note=" ".join(note for note in notes if note))]
 
 
 def _further(radius: xr.DataArray, name: str) -> Part:
@@ -372,11 +382,12 @@ MANIFOLD = Item(
     name="fig5-manifold",
     title="The controller's manifold",
     caption=(
-        "The controller of ARUN alone, from ten random states, with no current for 200 steps and "
-        "then one of ten constant currents for 200. A panel for each network: lines, from one "
-        "start; dots, where each start ends; axes, principal components of the states after the "
-        "onset. Last panel: first component of the end states against the current, its sign chosen "
-        "so that it rises. Paper: Fig 5a."
+        "The controller of ARUN runs alone, from ten random states, with no current for 200 steps "
+        "and then with one of ten constant currents for 200 steps. There is a panel for each "
+        "network, where the lines begin at one start and the dots are where each start ends. The "
+        "axes are principal components of the states after the onset. The last panel shows the "
+        "first component of the end states against the current, with its sign chosen so that it "
+        "rises. The paper shows this in Fig 5a."
     ),
     roles=("psmnist",),
     models=("arun",),
@@ -398,12 +409,14 @@ LEVELS = Item(
     name="fig5-levels",
     title="Adapted gains and saturations against the level sets of the slope",
     caption=(
-        "a, b: (n, s) of every neuron of ARUN at the onset of a drive and after 200 steps of it, "
-        "and the curves where gamma'(ξ; n, s) = 1 - eps, eps fitted to the steady states at ξ = 10 "
-        "(faint dots: neurons of all seeds; ringed: means of each network; curves of the first; "
-        "dash-dotted: the paper's eps). c: distance of the slope from 1 - eps, root mean square "
-        "over neurons and of the mean (n, s), here without ξ = 10; dotted: 0.05, the criterion; "
-        "hairs: seeds. Paper: Fig 5b."
+        "Panels a and b show (n, s) of every neuron of ARUN at the onset of a drive and after 200 "
+        "steps of it, and the curves where gamma'(ξ; n, s) = 1 - eps, with eps fitted to the "
+        "steady states at ξ = 10. The faint dots are neurons of all seeds, and the ringed ones are "
+        "means of each network. The curves are those of the first network, and the dash-dotted "
+        "ones are those of the paper's eps. Panel c shows the distance of the slope from 1 - eps, "
+        "as the root mean square over neurons and for the mean (n, s), the latter without ξ = 10. "
+        "Its dotted line is the criterion, 0.05, and its thin lines are seeds. The paper shows "
+        "this in Fig 5b."
     ),
     roles=("psmnist",),
     models=("arun",),
@@ -425,12 +438,13 @@ EXPONENTS = Item(
     name="fig5-lyapunov",
     title="Largest Lyapunov exponents under drive",
     caption=(
-        "Largest Lyapunov exponent of trained networks, per step, natural logarithm, on a scale "
-        "that is linear below 0.001 in size; thick lines: means over seeds; hairs: seeds. Upper "
-        "row: from the state that the driven network has so many steps after the onset of ξ, with "
-        "the n and s that ARUN has then, without input, bias or drive. Lower row: against the "
-        "drive, by three definitions; ARUN with n and s as the drive leaves them, and as they are "
-        "at rest (dashed). Paper: Fig 5c, d."
+        "The lines are the largest Lyapunov exponents of trained networks, per step and with the "
+        "natural logarithm, on a scale that is linear below 0.001 in size. Thick lines are means "
+        "over seeds, and thin lines are seeds. The upper row starts from the state that the driven "
+        "network has after the given number of steps from the onset of ξ, with the n and s that "
+        "ARUN has then, without input, bias or drive. The lower row shows the exponent against the "
+        "drive, by three definitions, for ARUN with n and s as the drive leaves them, and as they "
+        "are at rest (dashed). The paper shows this in Fig 5c, d."
     ),
     roles=("psmnist",),
     models=("relu", "gamma", "arun"),
@@ -452,8 +466,9 @@ SPECTRUM = Item(
     name="fig5-spectrum",
     title="Eigenvalues of the recurrent weights",
     caption=(
-        "Eigenvalues of W_hh in the complex plane before and after training, all seeds, with the "
-        "unit circle; in its middle the mean over seeds of the largest modulus. Paper: Fig 5e."
+        "The dots are the eigenvalues of W_hh in the complex plane before and after training, for "
+        "all seeds, with the unit circle. The number in its middle is the mean over seeds of the "
+        "largest modulus. The paper shows this in Fig 5e."
     ),
     roles=("psmnist",),
     models=("relu", "linear", "gamma-shared", "gamma", "arun"),

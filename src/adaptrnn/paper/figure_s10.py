@@ -143,7 +143,8 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         alpha = at.defiltered_order.sel(role=role).mean()
         if bool(alpha.notnull()):
             notes.append(
-                f"{TASK_LABELS[role]}: order of the mean rate, A, ξ = 5: {float(alpha):+.2f}."
+                f"On {TASK_LABELS[role]}, the order of the mean rate in protocol A at ξ = 5 is "
+                f"{float(alpha):+.2f}."
             )
     return [verdict(E38, parts, note=" ".join([*notes, SIGN_NOTE]))]
 
@@ -207,13 +208,13 @@ ITEM = Item(
     name="s10-error",
     title="Error of the fractional order",
     caption=(
-        "Rows: tasks. a, b and so on: error of the order of the rates of ARUN by the paper's "
-        "estimator, mean over neurons, relative to its least, against the order; darker for "
-        "larger drives; thick: mean over seeds, thin: each seed; protocols A and B. Last column: "
-        "the mean rate over neurons under a step of ξ = 5 in protocol A, de-filtered by the order "
-        "fitted to it (thick: mean over seeds, thin: each seed), and the step (dashed). Order > 0 "
-        "integrates, order < 0 "
-        "differentiates the step. Paper: Figs S10 to S12."
+        "There is a row for each task. The panels with protocol A or B show the error of the order "
+        "of the rates of ARUN by the paper's estimator, as the mean over neurons relative to its "
+        "least, against the order, and are darker for larger drives. Thick lines are means over "
+        "seeds, and thin lines are seeds. The last column shows the mean rate over neurons under a "
+        "step of ξ = 5 in protocol A, de-filtered by the order fitted to it, and the step itself "
+        "(dashed). An order > 0 integrates the step, and an order < 0 differentiates it. The paper "
+        "shows this in Figs S10 to S12."
     ),
     alt=(
         "Error curves against the fractional order with one sharp minimum each, a row for each "

@@ -82,7 +82,10 @@ def judge(data: xr.Dataset) -> list[Verdict]:
             shown += [*judged, *more]
     count = data["images"].min()
     if bool(count.notnull()):
-        notes.append(f"{int(count)} test images in a cell: close accuracies are in chance order.")
+        notes.append(
+            f"Each cell has {int(count)} test images, so the order of close accuracies is due to "
+            "chance."
+        )
     return [verdict(E39, parts, shown, note=" ".join(notes))]
 
 
@@ -220,13 +223,15 @@ ITEM = Item(
     name="s13-maps",
     title="Accuracy and loss of ARUN next to the best other network, over two properties",
     caption=(
-        "How much better (blue) or worse (red) ARUN is than the best other network, of those that "
-        "the paper compares: under drive RNN (ReLU) and RNN+gamma, under contrast LSTM and GRU "
-        "too; a column for each task, mean over seeds. Accuracy: percentage points; loss: log10 of "
-        "the ratio, so +1.0 is a loss ten times smaller. Drive: a step of ξ onto every neuron from "
-        "200/784 of the sequence on, over its amplitude and its length as a fraction of the "
-        "sequence. Contrast: the stimulus times 1 + A sin(2πt/T + phase). 250 test images in every "
-        "cell, evenly spaced in the split, or as many as the verdict says. Paper: Figs S13 to S16."
+        "The maps show how much better (blue) or worse (red) ARUN is than the best other network, "
+        "of those that the paper compares. These are RNN (ReLU) and RNN+gamma under drive, and "
+        "LSTM and GRU too under contrast. There is a column for each task, and values are means "
+        "over seeds. Accuracies are in percentage points, and losses are log10 of the ratio, so "
+        "+1.0 is a loss ten times smaller. The drive is a step of ξ onto every neuron from 200/784 "
+        "of the sequence on, over its amplitude and its length as a fraction of the sequence. For "
+        "the contrast, the stimulus is multiplied by 1 + A sin(2πt/T + phase). Every cell has 250 "
+        "test images, evenly spaced in the split, or as many as the verdict says. The paper shows "
+        "this in Figs S13 to S16."
     ),
     alt=(
         "Maps in numbered cells, a column for each task: accuracy and loss of ARUN next to the "

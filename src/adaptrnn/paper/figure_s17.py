@@ -10,7 +10,7 @@ from adaptrnn.laboratory.drawing import both_controllers
 from adaptrnn.paper.item import Item, RunData
 from adaptrnn.paper.note import means_along
 from adaptrnn.paper.ordering import drop_missing, image_note
-from adaptrnn.paper.table1 import UNDER
+from adaptrnn.paper.table1 import IN_WORDS
 from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
 
 __all__ = ["ITEM", "judge", "measure"]
@@ -54,15 +54,18 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     for condition in data.condition.values.tolist():
         most = 2.0 if condition == "clean" else 5.0
         loss = (own - other).sel(condition=condition)
-        under = f"under {UNDER[condition]}" if condition in UNDER else "without perturbation"
-        text = f"accuracy {under}, with its own controller minus with the transplanted one"
+        text = (
+            f"accuracy {IN_WORDS[condition]}, with its own controller minus with the transplanted "
+            "one"
+        )
         parts.append(part(text, loss.values, " pp", "+.1f", most=most))
     text = "the transplanted controller is bit-identical to the donor's (1: yes, in every seed)"
     checks = [part(text, arun.unchanged.min().values, "", ".0f", least=1)]
     notes = []
     if bool(own.notnull().any()):
-        notes.append(f"Mean accuracy (%), own: {means_along(own, 'condition', '.1f')}.")
-        notes.append(f"Transplanted: {means_along(other, 'condition', '.1f')}.")
+        for whose, values in (("its own", own), ("the transplanted", other)):
+            means = means_along(values, "condition", ".1f", link="", words=IN_WORDS)
+            notes.append(f"With {whose} controller, the mean accuracy in % is {means}.")
         notes.append(image_note(arun["images"]))
     return [verdict(E42, parts, checks=checks, note=" ".join(notes))]
 
@@ -76,10 +79,10 @@ ITEM = Item(
     name="s17-transplant",
     title="The controller of another network",
     caption=(
-        "Test accuracy of ARUN that trained its own controller (own, the donor) and of new "
-        "networks, from another seed, that got the donor's, frozen, and trained everything else "
-        "(transplanted). A line joins each donor "
-        "and its recipient. Conditions as in Table 1. Paper: Fig S17, C.4."
+        "The dots are the test accuracy of an ARUN that trained its own controller (own, the "
+        "donor), and of new networks from another seed (transplanted), which got the donor's "
+        "controller frozen and trained everything else. A line joins each donor and its recipient. "
+        "The conditions are those of Table 1. The paper shows this in Fig S17 and C.4."
     ),
     roles=("psmnist",),
     models=("arun",),

@@ -11,7 +11,7 @@ from adaptrnn.figure.gradient import gradients
 from adaptrnn.figure.style import label_of
 from adaptrnn.laboratory.drawing import by_length
 from adaptrnn.paper.item import Item, RunData
-from adaptrnn.paper.ordering import GATED, OTHER, PLAIN, drop_missing
+from adaptrnn.paper.ordering import GATED, OTHER, PLAIN, drop_missing, mean_note
 from adaptrnn.paper.table1 import COLUMNS
 from adaptrnn.paper.verdict import Claim, Verdict, part, verdict
 
@@ -100,17 +100,20 @@ def judge(data: xr.Dataset) -> list[Verdict]:
         ratio = full.sel(model=name, drop=True) / full.sel(model="arun", drop=True)
         shown.append(part(text, ratio.values, "", ".2g", least=10, partly=5, ratio=True))
     notes = []
-    means = full.mean("seed").dropna("model")
-    if means.size:
-        each = (f"{label_of(str(m))} {float(means.sel(model=m)):.2g}" for m in means.model.values)
-        notes.append(f"Mean norm at full length, {norm.sizes['length']} steps: {'; '.join(each)}.")
-        losses = data["loss"].sel(role="psmnist", network="trained").mean("seed").dropna("model")
-        each = (f"{label_of(str(m))} {float(losses.sel(model=m)):.2g}" for m in losses.model.values)
-        notes.append(f"A norm also grows with the loss, here (nats): {'; '.join(each)}.")
-        notes.append(f"Batch of {int(data['images'].min())} test images.")
+    if bool(full.notnull().any()):
+        what = f"At the full length of {norm.sizes['length']} steps, the mean norm"
+        losses = data["loss"].sel(role="psmnist", network="trained", drop=True)
+        notes = [
+            mean_note(what, full, ".2g"),
+            mean_note("A norm also grows with the loss, which in nats", losses, ".2g"),
+            f"The gradient is that of a batch of {int(data['images'].min())} test images.",
+        ]
     if bool(arun.notnull().any()):
         peak = arun.dropna("seed", how="all").idxmax("length")
-        notes.append(f"ARUN's norm is greatest at a length of {float(peak.mean()):.0f} steps.")
+        notes.append(
+            f"On average over seeds, the norm of ARUN is greatest at a length of "
+            f"{float(peak.mean()):.0f} steps."
+        )
     return [verdict(E43, parts, shown, note=" ".join(notes))]
 
 
@@ -123,11 +126,11 @@ ITEM = Item(
     name="s18-gradients",
     title="How far back the gradient of the recurrent weights reaches",
     caption=(
-        "Frobenius norm of dL/dW_hh, L the cross entropy of a batch of test images (100, or as "
-        "many as the verdict says), accumulated over the last so many steps of the sequence, of "
-        "the networks after training (left) and before it (right). Thick lines: geometric means "
-        "over seeds; hairs: seeds. Of LSTM and GRU W_hh of all gates together. "
-        "Paper: Fig S18, C.5."
+        "The lines are the Frobenius norm of dL/dW_hh, where L is the cross entropy of a batch of "
+        "test images (100, or as many as the verdict says), accumulated over the last steps of the "
+        "sequence, as many as the axis says. The left panel is after training and the right one "
+        "before it. Thick lines are geometric means over seeds, and thin lines are seeds. For LSTM "
+        "and GRU, W_hh is that of all gates together. The paper shows this in Fig S18 and C.5."
     ),
     roles=("psmnist",),
     models=COLUMNS,

@@ -201,15 +201,18 @@ def judge_norm(data: xr.Dataset) -> list[Verdict]:
     ]
     small = away.sel(neurons=100, drop=True)
     note = (
-        "The norm is the largest slope among N neurons: the narrower the slope's peak, the more "
-        "rarely a current falls on it. Draws are random orthogonal matrices."
+        "The norm is the largest slope among N neurons, and the narrower the peak of the slope is, "
+        "the more rarely a current falls on it. The draws are random orthogonal matrices."
     )
     if bool(big.notnull().any()):
         most = [
             f"{float(values.max()):.1%} with N = {n}"
             for n, values in ((NEURONS, big), (100, small))
         ]
-        note = f"Largest distance {' and '.join(most)}, at the largest gains. {note}"
+        note = (
+            f"The largest distance of the norm from sup gamma' is {' and '.join(most)}, at the "
+            f"largest gains. {note}"
+        )
     return [verdict(E32, parts, shown, note=note)]
 
 
@@ -273,11 +276,12 @@ def judge_trained_norm(data: xr.Dataset) -> list[Verdict]:
         ratio = (at.norm / at.sup_slope).sel(model=model, weights="trained").median(["n", "s"])
         if bool(ratio.notnull().any()):
             notes.append(
-                f"{label}: the norm after training is {float(ratio.mean()):.2f} sup gamma'."
+                f"After training, the norm of {label} is {float(ratio.mean()):.2f} times sup "
+                "gamma' in the median over (n, s)."
             )
     notes.append(
-        "W_hh after training is not orthogonal, so its norm scales the map; before training the "
-        "distance is that of so many neurons."
+        "After training, W_hh is not orthogonal, so its norm scales the whole map. Before "
+        "training, the norm differs from sup gamma' because the number of neurons is limited."
     )
     return [verdict(E32_TRAINED, shown=shown, note=" ".join(notes))]
 
@@ -360,13 +364,13 @@ def judge_regions(data: xr.Dataset) -> list[Verdict]:
             least=10,
         ),
     ]
-    note = "Definition paper: no input, bias or drive."
+    note = "The exponents are by the definition “paper”, without input, bias or drive."
     if bool(exponent.notnull().any()):
         note = (
-            f"Below 0: {float(shares[-1]):.0f}% of (n, s), within {STILL} of it: "
-            f"{float(shares[0]):.0f}%, above: {float(shares[1]):.0f}%. The bare sign, which where "
-            f"λ is about 0 is chance, is the same in all draws at {100 * float(stable.mean()):.0f}"
-            f"%. {note}"
+            f"The largest exponent λ is within {STILL} of 0 at {float(shares[0]):.0f}% of (n, s), "
+            f"below that at {float(shares[-1]):.0f}% and above it at {float(shares[1]):.0f}%. The "
+            "bare sign of λ, which is chance where λ is about 0, is the same in all draws at "
+            f"{100 * float(stable.mean()):.0f}% of (n, s). {note}"
         )
     return [verdict(E33, parts, note=note)]
 
@@ -487,19 +491,23 @@ def judge_grid(data: xr.Dataset) -> list[Verdict]:
         *_same_start(fixed, learned),
     ]
     size = f"{data.sizes['start_n']} gains and {data.sizes['start_s']} saturations"
-    notes = [f"A grid of {size}. JN for an orthogonal W of {NEURONS} neurons."]
-    for name, what in (("start_n", "gain"), ("start_s", "saturation")):
-        shown = means_along(100 * fixed.accuracy, name, ".0f")
+    notes = [
+        f"The grid has {size}. The Jacobian norm JN is that of an orthogonal W of {NEURONS} "
+        "neurons."
+    ]
+    for name, symbol in (("start_n", "n = "), ("start_s", "s = ")):
+        shown = means_along(100 * fixed.accuracy, name, ".0f", symbol)
         if shown:
-            notes.append(f"Mean accuracy (%) by {what}: {shown}.")
+            notes.append(f"With fixed (n, s), the mean accuracy in % is {shown}.")
     cell = (
-        "Better cell: of the map of fixed (n, s), that nearest to the end, against that of the "
-        "start; starts in cells within 2 pp of the best are left out."
+        "Accuracies of cells are read from the map of fixed (n, s), where the cell nearest to the "
+        "end of a network is compared with the cell of its start. Starts in cells within 2 "
+        "percentage points of the best are left out."
     )
     best = float(data.accuracy.max())
     slow = ""
     if best < LEAST:
-        slow = f"Grid on psMNIST: no network reaches {LEAST:.0%} (the best has {best:.1%})."
+        slow = f"On psMNIST, no network of the grid reaches {LEAST:.0%} (the best has {best:.1%})."
     verdicts = (
         verdict(E34, first, first_shown, note=" ".join(notes)),
         verdict(E35, second, second_shown, note=f"{notes[0]} {cell}"),
@@ -619,9 +627,10 @@ NORM = Item(
     name="s6-norm",
     title="Jacobian norm over gains and saturations",
     caption=(
-        "E over h ~ U(-5, 5)^N of ||diag(gamma'(W h; n, s)) W||_2 for a random orthogonal W (2x2 "
-        "rotations), mean of three draws, 20 h each. a: N = 400; line: 1. b: largest distance from "
-        "sup gamma' over draws, N = 100 (open) and 400. Paper: Fig S6a."
+        "The norm is E over h ~ U(-5, 5)^N of ||diag(gamma'(W h; n, s)) W||_2 for a random "
+        "orthogonal W (2x2 rotations), as the mean of three draws with 20 h each. Panel a has N = "
+        "400, and its line is where the norm is 1. Panel b shows the largest distance from sup "
+        "gamma' over draws, for N = 100 (open) and 400 (filled). The paper shows this in Fig S6a."
     ),
     alt=(
         "Left: a map of the Jacobian norm over gain and saturation, blue below 1, red above. "
@@ -641,9 +650,9 @@ TRAINED_NORM = Item(
     name="s6-norm-trained",
     title="Jacobian norm over gains and saturations, trained W_hh",
     caption=(
-        "The same norm (20 h) with the W_hh of trained networks, over the same (n, s) in place of "
-        "their own: full lines after training, dashed before, mean over seeds. Paper: Fig S6a is "
-        "of untrained networks."
+        "The lines are the norm of the Jacobian (20 h) with the W_hh of trained networks, over a "
+        "grid of (n, s) in place of their own. Full lines are after training and dashed lines "
+        "before, as means over seeds. The paper's Fig S6a is of untrained networks."
     ),
     alt=(
         "The norm of the Jacobian against the gain, a line for each saturation, for RNN+gamma and "
@@ -663,10 +672,11 @@ REGION_EXPONENTS = Item(
     name="s6-lyapunov",
     title="Largest exponent over gains and saturations",
     caption=(
-        "Largest Lyapunov exponent (1/step, natural logarithm) of h -> gamma(W h; n, s), W a "
-        "random orthogonal matrix (2x2 rotations) of 100 neurons, from a random state, over 300 "
-        "steps after 100. a: mean of three draws. b: the region in most draws: below -0.01, about "
-        "0, above 0.01 (dots where they differ). Paper: Fig S6b."
+        "The largest Lyapunov exponent (1/step, natural logarithm) is that of h -> gamma(W h; n, "
+        "s), where W is a random orthogonal matrix (2x2 rotations) of 100 neurons, from a random "
+        "state, over 300 steps after 100 that do not count. Panel a shows the mean of three draws. "
+        "Panel b shows the region in most draws, which is below -0.01, about 0, or above 0.01, "
+        "with dots where the draws differ. The paper shows this in Fig S6b."
     ),
     alt=(
         "Two maps over gain and saturation: the largest exponent, and its region: negative, about "
@@ -683,10 +693,12 @@ GRID_ACCURACY = Item(
     name="s6-grid",
     title="Accuracy and learning from a grid of gains and saturations",
     caption=(
-        "Networks with one (n, s) for all neurons, started from a grid. a: test accuracy with "
-        "(n, s) fixed, mean over seeds; line: Jacobian norm 1.02, above it to the right. b: from "
-        "start (circle) to end (dot) where (n, s) were learned, all seeds; full: nearer to "
-        "Jacobian norm 1 at the end, or at it from the start; dotted: farther. Paper: Fig S6c, d."
+        "The networks have one (n, s) for all neurons and started from a grid. Panel a shows the "
+        "test accuracy with (n, s) fixed, as the mean over seeds, and a line where the Jacobian "
+        "norm is 1.02, which is exceeded to the right of it. Panel b shows lines from the start "
+        "(circle) to the end (dot) where (n, s) were learned, for all seeds. A full line ends "
+        "nearer to Jacobian norm 1, or was at it from the start, and a dotted line ends farther "
+        "from it. The paper shows this in Fig S6c, d."
     ),
     alt=(
         "Left: a map of test accuracy over gain and saturation, in numbered cells, with a line "

@@ -37,33 +37,36 @@ def judge(data: xr.Dataset) -> list[Verdict]:
             shown.append(part(f"{at}: {DEPTH}", sharp, "%", ".0f", least=SHARP))
             text = f"{at}: share of neurons with order > 0, mean over drives"
             shown.append(part(text, 100 * paper["positive"].mean("xi").values, "%", ".0f"))
-            words = []
             for estimator in data.estimator.values.tolist():
                 mean, share, has = (
                     float(one[name].sel(estimator=estimator).mean())
                     for name in ("mean", "positive", "resolved")
                 )
                 if share == share:
-                    words.append(
-                        f"{estimator}: mean {mean:+.2f}, {share:.0%} integrate, {has:.0%} have one"
+                    notes.append(
+                        f"By {_BY[estimator]} estimator in protocol {protocol}, the mean order of "
+                        f"{signal} is {mean:+.2f}, {has:.0%} of the neurons have an order, and "
+                        f"{share:.0%} of these integrate."
                     )
-            if words:
-                notes.append(f"Orders of {signal} in {protocol}, {'; '.join(words)}.")
     control = (
-        "The step has the size of the drive, n and s move by far less, which the paper's estimator "
-        "takes for a derivative; the scale-free one does not."
+        "The step has the size of the drive, and n and s move by far less. The paper's estimator "
+        "takes this for a derivative, and the scale-free estimator does not."
     )
     return [verdict(E37, shown=shown, note=" ".join([*notes, control, PROTOCOL_NOTE, SIGN_NOTE]))]
+
+
+_BY = {"paper": "the paper's", "scale-free": "the scale-free"}
 
 
 ITEM = Item(
     name="s9-controls",
     title="Fractional orders of gains and saturations",
     caption=(
-        "Error of the order of gain and saturation of ARUN relative to a step of drive, by the "
-        "paper's estimator, mean over neurons, relative to its least, against the order; "
-        "darker for larger drives; thick: mean over seeds, thin: each seed; protocols A and B. "
-        "Order > 0 integrates, order < 0 differentiates the step. Paper: Fig S9."
+        "The curves are the error of the order of gain and saturation of ARUN relative to a step "
+        "of drive, by the paper's estimator, as the mean over neurons relative to its least, "
+        "against the order. They are darker for larger drives. Thick lines are means over seeds, "
+        "and thin lines are seeds, for protocols A and B. An order > 0 integrates the step, and an "
+        "order < 0 differentiates it. The paper shows this in Fig S9."
     ),
     alt=(
         "Error curves of gain and of saturation against the fractional order, in two protocols, "

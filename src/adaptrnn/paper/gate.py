@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 import xarray as xr
 
 from adaptrnn.figure.style import label_of
+from adaptrnn.paper.note import enumerated
 from adaptrnn.paper.ordering import TASK_LABELS
 from adaptrnn.paper.verdict import Claim, Verdict
 
@@ -39,9 +40,9 @@ def untrained(claim: Claim, accuracy: xr.DataArray) -> str:
         >>> claim = Claim("E07", "Table 1", "", "", {"scifar10": ("arun", "lstm")})
         >>> names = {"role": ["scifar10"], "model": ["gru", "arun", "lstm"]}
         >>> untrained(claim, xr.DataArray([[0.36, 0.25, 0.12]], names))
-        'sCIFAR10: LSTM 12.0%, less than half of the best (36.0%).'
+        'On sCIFAR10, LSTM has 12.0%, less than half of the best (36.0%).'
         >>> untrained(claim, xr.DataArray([[0.27, 0.25, 0.12]], names))
-        'sCIFAR10: no model reaches 30% (the best has 27.0%).'
+        'On sCIFAR10, no model reaches 30% (the best has 27.0%).'
     """
     words = []
     for role, models in claim.networks.items():
@@ -53,17 +54,18 @@ def untrained(claim: Claim, accuracy: xr.DataArray) -> str:
             continue
         if best < LEAST:
             words.append(
-                f"{TASK_LABELS[role]}: no model reaches {LEAST:.0%} (the best has {best:.1%})."
+                f"On {TASK_LABELS[role]}, no model reaches {LEAST:.0%} (the best has {best:.1%})."
             )
             continue
         slow = [
-            f"{label_of(model)} {float(one.sel(model=model)):.1%}"
+            f"{label_of(model)} has {float(one.sel(model=model)):.1%}"
             for model in models
             if model in one.model and float(one.sel(model=model)) < SHARE * best
         ]
         if slow:
             words.append(
-                f"{TASK_LABELS[role]}: {', '.join(slow)}, less than half of the best ({best:.1%})."
+                f"On {TASK_LABELS[role]}, {enumerated(slow)}, less than half of the best "
+                f"({best:.1%})."
             )
     return " ".join(words)
 

@@ -123,11 +123,12 @@ INITIAL = Item(
     name="initial-matrix",
     title="What the f-I curve contributes, and what the initial W_hh",
     caption=(
-        "psMNIST. Test accuracy of networks with one f-I curve each, trained from the paper's "
-        "initial recurrent matrix (orthogonal, 2x2 rotations) and from others; everything else is "
-        "the same. A dot for each seed, a line at the mean; left clean, right under noisy drive. "
-        "The table has differences paired by seed, with 95% intervals. Ours: the paper compares "
-        "curves from one initial matrix."
+        "The dots are the test accuracy on psMNIST of networks with one f-I curve each, trained "
+        "from the paper's initial recurrent matrix (orthogonal, 2x2 rotations) and from others, "
+        "while everything else is the same. There is a dot for each seed and a line at the mean, "
+        "clean on the left and under noisy drive on the right. The table has differences paired by "
+        "seed, with 95% intervals. This question is ours, because the paper compares curves from "
+        "one initial matrix."
     ),
     alt=(
         "Test accuracy clean on the left and under noisy drive on the right, in a column for each "

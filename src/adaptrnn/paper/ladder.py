@@ -154,11 +154,12 @@ LADDER = Item(
     name="ladder",
     title="The main effects against size and length",
     caption=(
-        "psMNIST. Networks of other sizes (N neurons and G controller units of ARUN; RNN+gamma and "
-        "RNN (ReLU) have as many parameters) and lengths (T steps) than the rest of the profile: "
-        "from left to right toward the paper's N = 400, G = 50, T = 784. A dot for each seed, a "
-        "line through the means. alpha by protocol A and the paper's estimator. All sizes are "
-        "trained at the rates found for N = 100, T = 196."
+        "The panels show networks on psMNIST of other sizes and lengths than the rest of the "
+        "profile, from left to right toward the paper's N = 400, G = 50, T = 784. N is the number "
+        "of neurons and G that of the controller units of ARUN, T is the number of steps, and "
+        "RNN+gamma and RNN (ReLU) have as many parameters as ARUN. There is a dot for each seed "
+        "and a line through the means. The orders alpha are by protocol A and the paper's "
+        "estimator. All sizes are trained at the rates found for N = 100, T = 196."
     ),
     alt=(
         "Six panels, one for each effect, such as clean accuracy and the drop under noisy drive, "

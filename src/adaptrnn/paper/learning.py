@@ -178,11 +178,11 @@ CURVES = Item(
     name="learning-curves",
     title="Validation accuracy during training",
     caption=(
-        "Validation accuracy after each epoch of every network of the profile, hairs for seeds and "
-        "a thick line for their mean, a panel for each task; dotted: chance. The weights of the "
-        "best epoch are the ones that are evaluated. The table says what the best accuracy gained "
-        "in the last quarter of training: where a curve is still rising, more training would raise "
-        "it."
+        "The lines are the validation accuracy after each epoch of every network of the profile, a "
+        "thin line for each seed and a thick line for their mean, in a panel for each task. The "
+        "dotted line is chance. The weights of the best epoch are the ones that are evaluated. The "
+        "table says what the best accuracy gained in the last quarter of training. Where a curve "
+        "is still rising, more training would raise it."
     ),
     alt=(
         "Validation accuracy against the epoch, a panel for each task: the lines of the models "
@@ -203,10 +203,11 @@ RATE_TABLE = Item(
     name="learning-rates",
     title="The search for learning rates",
     caption=(
-        "Validation accuracy of the best epoch against the peak learning rate, for seeds that are "
-        "not reported: dots, and a line through their means; a panel for each task. Every model "
-        "gets the same rates and nothing else that others do not get. A network whose loss was not "
-        "finite has no dot. Rates are chosen on clean validation accuracy alone."
+        "The dots are the validation accuracy of the best epoch against the peak learning rate, "
+        "for seeds that are not reported, with a line through their means, in a panel for each "
+        "task. Every model gets the same rates and nothing else that others do not get. A network "
+        "whose loss was not finite has no dot. Rates are chosen on clean validation accuracy "
+        "alone."
     ),
     alt=(
         "Validation accuracy against the peak learning rate on a logarithmic axis, a panel for "

@@ -16,6 +16,7 @@ import xarray as xr
 from adaptrnn.figure.style import label_of
 from adaptrnn.model import MODELS
 from adaptrnn.paper.item import ROLES, drop_empty
+from adaptrnn.paper.note import means_along
 from adaptrnn.paper.verdict import Part, part
 from adaptrnn.preset import PRESETS
 
@@ -143,16 +144,22 @@ def lead_over_next(
 
 
 def mean_note(what: str, values: xr.DataArray, digits: str = ".1f") -> str:
-    """Write the means over seeds of all models that have one; empty if none has.
+    """Say the means over seeds of all models that have one; empty if none has.
+
+    Args:
+        what: the quantity with its unit, which begins the sentence.
+        values: of every model, (model, seed).
+        digits: format of the means.
 
     Example:
-        >>> values = xr.DataArray([[3.0, 1.0]], coords={"model": ["gru"], "seed": [0, 1]})
-        >>> mean_note("Mean drop (pp)", values)
-        'Mean drop (pp): GRU 2.0.'
+        >>> rows = {"model": ["lstm", "gru"], "seed": [0, 1]}
+        >>> values = xr.DataArray([[3.0, 1.0], [4.0, 5.0]], rows)
+        >>> mean_note("The mean loss in nats", values)
+        'The mean loss in nats is 2.0 for LSTM and 4.5 for GRU.'
     """
-    mean = values.mean("seed").dropna("model")
-    shown = [f"{label_of(str(m))} {float(mean.sel(model=m)):{digits}}" for m in mean.model.values]
-    return f"{what}: {'; '.join(shown)}." if shown else ""
+    labels = {str(model): label_of(str(model)) for model in values.model.values}
+    shown = means_along(values, "model", digits, link="for ", words=labels)
+    return f"{what} is {shown}." if shown else ""
 
 
 def drop_missing(data: xr.Dataset) -> xr.Dataset:
@@ -179,10 +186,13 @@ def image_note(count: xr.DataArray) -> str:
 
     Example:
         >>> image_note(xr.DataArray([1000.0, 359.0]))
-        '359 test images: standard error of one accuracy at most 2.6 pp.'
+        'With 359 test images, one accuracy has a standard error of at most 2.6 percentage points.'
     """
     least = count.min()
     if not bool(least.notnull()):
         return ""
     error = 50 / float(least) ** 0.5
-    return f"{int(least):,} test images: standard error of one accuracy at most {error:.1f} pp."
+    return (
+        f"With {int(least):,} test images, one accuracy has a standard error of at most "
+        f"{error:.1f} percentage points."
+    )

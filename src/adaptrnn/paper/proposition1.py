@@ -158,16 +158,18 @@ def judge(data: xr.Dataset) -> list[Verdict]:
     by_gain, by_mean = data.small.median(["s", "mu"]), data.small.median(["n", "s"])
     last = data.small.sel(s=1.0)
     note = (
-        "The slope is of the exact variance by quadrature, where the error is not rounding; the "
-        "shares are by Monte Carlo. The prediction breaks where the slope of the curve changes "
-        "within sigma: the next term, relative to the first, is sigma² (gamma''² / (2 gamma'²) + "
-        "gamma''' / gamma')."
+        "The slopes are computed from the exact variance by quadrature, wherever the error is more "
+        "than rounding, and the shares are computed by Monte Carlo. The prediction breaks where "
+        "the slope of the curve changes within sigma: the next term, relative to the first, is "
+        "sigma² (gamma''² / (2 gamma'²) + gamma''' / gamma')."
     )
     if bool(within.notnull().any()):
         note += (
-            f" Largest sigma within 5%, median, by n: {means_along(by_gain, 'n')}; by mean "
-            f"current: {means_along(by_mean, 'mu')}. A saturated unit (s = 1 at mu = 5) is nearly "
-            f"silent and breaks first: at best after {float(last.sel(mu=5.0).max()):.2g}."
+            " The largest sigma up to which the error is within 5% has a median of "
+            f"{means_along(by_gain, 'n', name='n = ')}. By mean current its median is "
+            f"{means_along(by_mean, 'mu', name='mu = ')}. For a saturated unit (s = 1 at mu = 5), "
+            "which is nearly silent, the prediction breaks first, at best after sigma = "
+            f"{float(last.sel(mu=5.0).max()):.2g}."
         )
     return [verdict(E28, parts, shown, note=note)]
 
@@ -237,10 +239,17 @@ def judge_trained_noise(data: xr.Dataset) -> list[Verdict]:
     ]
     notes = []
     for mu in data.mu.values.tolist():
-        course = means_along(100 * arun["share"].sel(mu=mu, drop=True), "sigma", ".0f")
+        share = 100 * arun["share"].sel(mu=mu, drop=True)
+        course = means_along(share, "sigma", ".0f", "sigma = ")
         if course:
-            notes.append(f"Percent of neurons within 5% by sigma, mean current {mu:g}: {course}.")
-    notes.append("A random orthogonal matrix stands for W_hh, which after training is not one.")
+            notes.append(
+                f"At mean current {mu:g}, the share of neurons in % whose variance is predicted "
+                f"within 5% is {course}."
+            )
+    notes.append(
+        "A random orthogonal matrix is used in place of W_hh, which is not orthogonal after "
+        "training."
+    )
     return [verdict(E28_TRAINED, shown=shown, note=" ".join(notes))]
 
 
@@ -248,13 +257,14 @@ ITEM = Item(
     name="prop1",
     title="Variance of noise behind an f-I curve",
     caption=(
-        "Error of (sigma gamma'(mu; n, s))² as a prediction of the variance of gamma(mu + sigma z)"
-        ", z standard normal, by Monte Carlo (20,000 samples, mean of three random orthogonal "
-        "matrices of 48 neurons), against sigma. A panel for each saturation s (curves of s = 0.02 "
-        "lie on those of s = 0) and mean current mu, a colour for each gain n. Dotted: 5%; dashed: "
-        "the slope of an error that falls as sigma²; grey: the error of the Monte Carlo alone. "
-        "Curves that leave a panel at the top are of saturated, nearly silent units. Paper: "
-        "Proposition 1."
+        "The curves are the error of (sigma gamma'(mu; n, s))² as a prediction of the variance of "
+        "gamma(mu + sigma z), with z standard normal, against sigma. The variance is found by "
+        "Monte Carlo (20,000 samples, mean of three random orthogonal matrices of 48 neurons). "
+        "There is a panel for each saturation s (curves of s = 0.02 lie on those of s = 0) and "
+        "mean current mu, and a colour for each gain n. The dotted line is 5%, the dashed one has "
+        "the slope of an error that falls as sigma², and the grey band is the error of the Monte "
+        "Carlo alone. Curves that leave a panel at the top are those of saturated, nearly silent "
+        "units. The paper has this in Proposition 1."
     ),
     alt=(
         "Nine panels, by saturation and mean current, show the relative error of the predicted "
@@ -273,10 +283,12 @@ TRAINED_NOISE = Item(
     name="prop1-trained",
     title="Variance of noise behind the f-I curves of trained networks",
     caption=(
-        "As before, with the gains and saturations of the neurons of trained ARUNs, as a drive of "
-        "the size of the mean current left them (for 0: of 0.5); 20,000 samples. a: median over "
-        "neurons of the error, mean over seeds; band: least to greatest seed. b: share of neurons "
-        "within 5%. Paper: Proposition 1."
+        "The error of the predicted variance is that of Proposition 1, with the gains and "
+        "saturations of the neurons of trained ARUNs, as a drive of the size of the mean current "
+        "left them (for a mean current of 0, a drive of 0.5), with 20,000 samples. Panel a shows "
+        "the median over neurons of the error, as the mean over seeds, with a band from the least "
+        "to the greatest seed. Panel b shows the share of neurons within 5%. The paper has this in "
+        "Proposition 1."
     ),
     roles=("psmnist",),
     models=("arun",),

@@ -51,7 +51,7 @@ def judge(data: xr.Dataset) -> list[Verdict]:
                 left = percent.sel(condition=condition, drop=True)
                 what = f"{task}, accuracy under {UNDER[str(condition)]}"
                 shown.append(lead("gamma", "gamma-shared", left, max, what))
-        notes += [note, mean_note(f"{task}, mean accuracy (%)", clean, ".2f")]
+        notes += [note, mean_note(f"On {task}, the mean accuracy in %", clean, ".2f")]
     notes.append("With few seeds a small difference cannot be significant.")
     notes.append(image_note(data["images"]))
     return [verdict(E40, parts, shown, note=" ".join(note for note in notes if note))]
@@ -66,9 +66,10 @@ def _compared(task: str, clean: xr.DataArray) -> tuple[list[Part], str]:
         test = unpaired_test(gamma, shared)
         p, difference = float(test.p_t), float(test.difference)
         words = (
-            f"{task}: difference of means {difference:+.2f} pp, 95% interval "
-            f"{float(test.low):+.2f} to {float(test.high):+.2f}, Hedges g "
-            f"{float(test.hedges_g):.2f}, n = {counts[0]} and {counts[1]}."
+            f"On {task}, the mean accuracy with private (n, s) minus that with shared ones is "
+            f"{difference:+.2f} percentage points, with a 95% interval from {float(test.low):+.2f} "
+            f"to {float(test.high):+.2f} and Hedges' g of {float(test.hedges_g):.2f} (n = "
+            f"{counts[0]} and {counts[1]})."
         )
     size = f"{counts[0]} and {counts[1]}"
     two = (
@@ -92,9 +93,10 @@ ITEM = Item(
     name="b1-shared",
     title="One f-I curve for all neurons, or one for each",
     caption=(
-        "Accuracy in percent on the whole test split of static networks that learn one pair (n, s) "
-        "for all neurons (shared) or one for each: a dot for each seed, a line at the mean; a row "
-        "for each task. Welch's test is over seeds. Paper: Supplement B.1."
+        "The dots are the accuracy in percent on the whole test split of static networks that "
+        "learn one pair (n, s) for all neurons (shared), or one for each neuron. There is a dot "
+        "for each seed, a line at the mean, and a row for each task. Welch's test is over seeds. "
+        "The paper has this in Supplement B.1."
     ),
     alt=(
         "Dots for the test accuracy of networks with one f-I curve for all neurons and of those "

@@ -95,6 +95,8 @@ UNDER = {
     "contrast": "changed contrast",
 }
 """The perturbations in words, by the name of the condition."""
+IN_WORDS = {"clean": "without perturbation"} | {k: f"under {name}" for k, name in UNDER.items()}
+"""The conditions in words, by name."""
 _CONV = f"{TASK_LABELS['scifar10']}, clean accuracy, convolutional minus linear encoder"
 
 
@@ -133,7 +135,8 @@ def _clean(clean: xr.DataArray, data: xr.Dataset) -> Verdict:
             most=ALIKE,
         ),
     ]
-    note = _note("psmnist", clean, data, f"RNN+gamma in the paper: about {PAPER_GAMMA:g}%.")
+    paper = f"In the paper, RNN+gamma reaches about {PAPER_GAMMA:g}%."
+    note = _note("psmnist", clean, data, paper)
     return verdict(E03, parts, shown, note=note)
 
 
@@ -187,8 +190,13 @@ def _encoders(clean: xr.DataArray) -> Verdict:
     text = f"{_CONV}, smallest over models in each seed"
     shown.append(part(text, least.values, " pp", "+.1f", least=10))
     notes = (
-        mean_note("conv, mean accuracy (%)", conv),
-        mean_note("conv minus linear, mean (pp)", gain, "+.1f"),
+        mean_note("With the convolutional encoder, the mean accuracy in %", conv),
+        mean_note(
+            "The mean accuracy with the convolutional encoder minus that with the linear encoder, "
+            "in percentage points,",
+            gain,
+            "+.1f",
+        ),
     )
     return verdict(E05, parts, shown, note=" ".join(word for word in notes if word))
 
@@ -245,15 +253,16 @@ def _perturbed(claim: Claim, condition: str, percent: xr.DataArray, data: xr.Dat
             shown = more + shown
         else:
             shown += judged
-        notes.append(mean_note(f"{task}: mean drop (pp)", drop))
-        notes.append(mean_note("Mean accuracy left (%)", left))
+        lost = f"On {task}, the mean drop of accuracy under {under}, in percentage points,"
+        notes.append(mean_note(lost, drop))
+        notes.append(mean_note("The mean accuracy that is left, in %,", left))
     notes.append(image_note(data["images"].sel(role="psmnist")))
     return verdict(claim, parts, shown, note=" ".join(note for note in notes if note))
 
 
 def _note(role: str, clean: xr.DataArray, data: xr.Dataset, paper: str = "") -> str:
     words = [
-        mean_note("Mean accuracy (%)", clean),
+        mean_note("The mean accuracy in %", clean),
         paper,
         image_note(data["images"].sel(role=role)),
     ]
@@ -293,13 +302,15 @@ ITEM = Item(
     name="table1",
     title="Accuracy, clean and perturbed",
     caption=(
-        "Accuracy in percent on the whole test split, a row of panels for each task, each panel "
-        "with a scale of its own: a dot for each seed, a line at the mean and the mean in numbers, "
-        "dotted: chance, star: the paper's own value, about 94%, of RNN+gamma with 400 neurons on "
-        "784 steps; in the table mean (least to greatest; number of seeds). "
-        "The networks were trained without perturbation. Noisy drive: N(5, variance 2) onto every "
-        "neuron; step drive: ξ = 1; both during the second quarter of the sequence. Contrast: the "
-        "stimulus times 1 + 0.5 sin(2πt/T). Paper: Table 1."
+        "The panels show the accuracy in percent on the whole test split, in a row for each task, "
+        "each panel with a scale of its own. There is a dot for each seed, a line at the mean, and "
+        "the mean in numbers. The dotted line is chance, and the star is the paper's own value, "
+        "about 94%, of RNN+gamma with 400 neurons on 784 steps. The table has the mean with, in "
+        "brackets, the least and the greatest value and the number of seeds. The networks were "
+        "trained without perturbation. The noisy drive is N(5, variance 2) onto every neuron and "
+        "the step drive is ξ = 1, both during the second quarter of the sequence. For the "
+        "contrast, the stimulus is multiplied by 1 + 0.5 sin(2πt/T). The paper shows this in Table "
+        "1."
     ),
     alt=(
         "Dots for the test accuracy of seven models, a row of panels for each task and a column "

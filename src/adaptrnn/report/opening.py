@@ -20,6 +20,7 @@ from sklearn.datasets import load_digits
 from adaptrnn.analysis.robustness import area
 from adaptrnn.figure import opening as figures
 from adaptrnn.figure.style import label_of
+from adaptrnn.paper.note import enumerated
 from adaptrnn.paper.ordering import GATED, OTHER, PLAIN, TASK_LABELS
 from adaptrnn.paper.store import task_words
 from adaptrnn.paper.verdict import Part, Verdict
@@ -290,7 +291,7 @@ def _robust(results: Tables, verdicts: Verdicts, task: str, image: xr.DataArray 
         known = {str(m): float(mean.sel(model=m)) for m in mean.model.values}
         known = {model: value for model, value in known.items() if np.isfinite(value)}
         if known:
-            said = _list(
+            said = enumerated(
                 [f"{known[m]:.0f}% for {label_of(m)}" for m in ("arun", *PLAIN[::-1]) if m in known]
             )
             span = f"{float(data.xi.min()):g} to {float(data.xi.max()):g}"
@@ -403,11 +404,13 @@ def _explanation(results: Tables, verdicts: Verdicts) -> Finding:
             ]
             if each:
                 drive = float(size.xi[-1])
-                said.append(f"the largest exponent at ξ = {drive:g} has a size of {_list(each)}")
+                said.append(
+                    f"the largest exponent at ξ = {drive:g} has a size of {enumerated(each)}"
+                )
     words = _sentence("; ".join(said)) if said else _NONE.format("controllers or exponents")
     absent = [] if size is None else [label_of(m) for m in PLAIN if not _has(size, m)]
     if absent:
-        words += f" This profile has no exponents of {_list(absent)}."
+        words += f" This profile has no exponents of {enumerated(absent)}."
     seen = (
         "Left: steady states of the controller for ten currents in two principal components. "
         "Middle: gain and saturation of the neurons, faint, and their means, ringed, under each "
@@ -437,7 +440,7 @@ def _learned(results: Tables, verdicts: Verdicts) -> Finding:
         wide = [f"{float(middle[name].mean('seed')):.2f} in {name}" for name in "ns"]
         words = (
             f"All neurons of an RNN+gamma start {start} (cross); after training the middle nine "
-            f"tenths of them spread over {_list(wide)}."
+            f"tenths of them spread over {enumerated(wide)}."
         )
     nothing = xr.Dataset({"n": (("seed", "neuron"), np.full((1, 1), np.nan))}, {"seed": [0]})
     return Finding(
@@ -465,7 +468,3 @@ def _has(values: xr.DataArray, model: str) -> bool:
 
 def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + "."
-
-
-def _list(words: Sequence[str]) -> str:
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
