@@ -27,12 +27,12 @@ def test_numbers_are_those_of_the_results():
     without, found = (difference_table(data) for data in ({}, {"table1": table1(0.03)}))
     new = [row[3] for row in found.rows if row not in without.rows]
     assert len(new) == 2
-    assert any("clean 50.0 / 50.0 / 50.0" in text for text in new)
-    assert any("+3.0 pp of test accuracy (+2.0 to +4.0, 2 seeds)" in text for text in new)
+    assert any("50.0 / 50.0 / 50.0 without perturbation" in text for text in new)
+    assert any("+3.0 percentage points (+2.0 to +4.0, 2 seeds)" in text for text in new)
 
 
 def test_a_network_that_is_missing_is_no_number():
     data = table1(0.03)
     data = data.where(data.model != "gamma-shared")
     said = [row[3] for row in difference_table({"table1": data}).rows]
-    assert not any("Per-neuron minus shared" in text for text in said)
+    assert not any("minus that with learned shared ones" in text for text in said)

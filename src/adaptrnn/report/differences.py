@@ -8,6 +8,8 @@ import numpy as np
 
 from adaptrnn.figure.style import label_of
 from adaptrnn.paper.item import Table
+from adaptrnn.paper.note import enumerated
+from adaptrnn.paper.table1 import IN_WORDS
 from adaptrnn.report.opening import Tables
 
 __all__ = ["difference_table"]
@@ -43,9 +45,10 @@ def _linear(results: Tables) -> str:
         ]
         if not np.isfinite(both).all():
             raise ValueError(condition)
-        parts.append(f"{condition} {both[0]:.1f} / {both[1]:.1f} / {both[2]:.1f}")
+        words = IN_WORDS[str(condition)]
+        parts.append(f"{both[0]:.1f} / {both[1]:.1f} / {both[2]:.1f} {words}")
     labels = f"{label_of('linear')} / {label_of('relu')} / ARUN"
-    return f"Test accuracy in %, {labels}: {', '.join(parts)}."
+    return f"The mean test accuracy in % of {labels} is {enumerated(parts)}."
 
 
 def _shared(results: Tables) -> str:
@@ -55,8 +58,9 @@ def _shared(results: Tables) -> str:
     if not len(values):
         raise ValueError("no pairs")
     return (
-        f"Per-neuron minus shared (n, s), both learned: {values.mean():+.1f} pp of test accuracy "
-        f"({values.min():+.1f} to {values.max():+.1f}, {len(values)} seeds)."
+        f"The test accuracy with learned (n, s) for each neuron minus that with learned shared "
+        f"ones is {values.mean():+.1f} percentage points ({values.min():+.1f} to "
+        f"{values.max():+.1f}, {len(values)} seeds)."
     )
 
 
@@ -68,11 +72,11 @@ def _definitions(results: Tables) -> str:
         mean = float(values.mean("seed"))
         if not np.isfinite(mean):
             raise ValueError(definition)
-        found.append(f"{definition} {mean:+.3g}")
+        found.append(f"{mean:+.3g} by the definition “{definition}”")
     drive = float(data.xi[-1])
     return (
-        f"Largest exponent of ARUN at ξ = {drive:g}, per step, natural logarithm: "
-        f"{', '.join(found)}. In log2 each is 1.44 times as large."
+        f"The mean largest exponent of ARUN at ξ = {drive:g}, per step and with the natural "
+        f"logarithm, is {enumerated(found)}. In log2 each is 1.44 times as large."
     )
 
 
@@ -83,51 +87,56 @@ def _nothing(text: str) -> Callable[[Tables], str]:
 _DIFFERENCES: tuple[tuple[str, str, str, Callable[[Tables], str]], ...] = (
     (
         "The baseline is a ReLU network.",
-        "It is linear: its nonlinearity ends up as None.",
-        "Both are trained and named; claims against “RNN+ReLU” are judged against the ReLU "
-        "network; the linear one is shown.",
+        "The baseline is a linear network, because its nonlinearity ends up as None.",
+        "Both are trained and named. Claims against “RNN+ReLU” are judged against the ReLU "
+        "network, and the linear network is shown.",
         _linear,
     ),
     (
-        "Static n and s: one for each neuron or shared, learned.",
-        "Scalars, never learned from the command line.",
-        "Shared and per neuron, learned; a grid of fixed ones too.",
+        "Static n and s are learned, one pair for each neuron or one that all share.",
+        "Static n and s are scalars, which cannot be learned from the command line.",
+        "Static n and s are learned, shared or one pair for each neuron. There is a grid of fixed "
+        "ones too.",
         _shared,
     ),
     (
         "W_hh starts as a random orthogonal matrix.",
-        "Block-diagonal rotations of pairs (Henaff).",
-        "Henaff as the scripts; --recurrent-init haar for all orthogonal matrices alike.",
-        _nothing("Not run both ways in this profile."),
+        "W_hh starts as block-diagonal rotations of pairs (Henaff).",
+        "W_hh starts as in the scripts. With --recurrent-init haar every orthogonal matrix is "
+        "equally likely.",
+        _nothing("This profile does not train from both, so the change is not known."),
     ),
     (
-        "Norm of the Jacobian: expected spectral norm over random states.",
-        "An infinity norm of a vector on task data.",
-        "The text's.",
-        _nothing("The two are different quantities; the scripts' is not computed."),
+        "The norm of the Jacobian is the expected spectral norm over random states.",
+        "The norm of the Jacobian is an infinity norm of a vector on task data.",
+        "The norm is that of the text.",
+        _nothing("The two are different quantities, and that of the scripts is not computed."),
     ),
     (
-        "Lyapunov exponents of the network.",
-        "Autonomous, without bias; log2; NaN dropped.",
-        "Natural logarithm; three definitions by name; NaN is an error.",
+        "Lyapunov exponents are those of the network.",
+        "Lyapunov exponents are those of the autonomous network without bias, in log2, and a NaN "
+        "is dropped.",
+        "Lyapunov exponents are in the natural logarithm, by three definitions that have names, "
+        "and a NaN is an error.",
         _definitions,
     ),
     (
-        "One protocol for the fractional order.",
-        "Two: 150 steps with noise 0.1, and 300 steps with noise 5.",
-        "Both, named A and B.",
-        _nothing("Both are in the figures and verdicts of Fig 4."),
+        "There is one protocol for the fractional order.",
+        "There are two protocols, one of 150 steps with noise 0.1 and one of 300 steps with noise "
+        "5.",
+        "Both protocols are used, with the names A and B.",
+        _nothing("The figures and verdicts of Fig 4 have both protocols."),
     ),
     (
-        "Perturbations during 200 ≤ t < 400.",
-        "Step 201 to 399, noise 200 to 399.",
-        "200 ≤ t < 400 for all, scaled with the length of the sequence.",
-        _nothing("At most one step in 784."),
+        "Perturbations last during 200 ≤ t < 400.",
+        "A step of drive lasts from 201 to 399, and noise lasts from 200 to 399.",
+        "All perturbations last during 200 ≤ t < 400, scaled with the length of the sequence.",
+        _nothing("This changes at most one step in 784."),
     ),
     (
-        "Test loss.",
-        "Of the last batch.",
-        "Of the whole split.",
-        _nothing("The last of many batches of 100: a noisy estimate of the same."),
+        "A test loss is given.",
+        "The test loss is that of the last batch.",
+        "The test loss is that of the whole split.",
+        _nothing("The last of many batches of 100 gives a noisy estimate of the same loss."),
     ),
 )
