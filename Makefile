@@ -94,10 +94,10 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-# the site has the report of results/laptop and executed notebooks: made again where what they show
+# the site has the report of results/night and executed notebooks: made again where what they show
 # changed, which takes minutes
 PROBED = $(wildcard src/adaptrnn/*.py src/adaptrnn/analysis/*.py src/adaptrnn/explore/*.py)
-REPORTED = $(wildcard results/laptop/*) $(shell find src/adaptrnn/paper src/adaptrnn/report \
+REPORTED = $(wildcard results/night/*) $(shell find src/adaptrnn/paper src/adaptrnn/report \
   src/adaptrnn/figure -name '*.py' -o -name '*.html')
 NOTEBOOKS = $(patsubst %,build/notebooks/%.md,swap_layer probe_gru reproduce_figure explore)
 docs: $(INSTALLED) $(NOTEBOOKS) build/report/index.html
@@ -107,7 +107,7 @@ build/notebooks/%.md: examples/%.py docs/assets/notebooks.py $(PROBED)
 	$(BIN)/python docs/assets/notebooks.py $< $@
 
 build/report/index.html: $(REPORTED)
-	$(BIN)/adaptrnn report results/laptop --out build/report
+	$(BIN)/adaptrnn report results/night --out build/report
 
 install: $(INSTALLED)
 

@@ -200,7 +200,7 @@ COMMANDS = {
             "adaptrnn reproduce",
             "adaptrnn reproduce --profile laptop --data-dir data",
             "adaptrnn reproduce --profile paper --dry-run",
-            "adaptrnn reproduce --from-results results/laptop",
+            "adaptrnn reproduce --from-results results/night",
         ),
     ),
     "collect": _Command(
@@ -215,7 +215,7 @@ COMMANDS = {
         "adaptrnn.reproduce:run_report",
         "paper",
         "draw and judge collected tables, and write the report",
-        ("adaptrnn report results/laptop", "adaptrnn report results/laptop --docs docs"),
+        ("adaptrnn report results/night", "adaptrnn report results/night --docs docs"),
     ),
     "explore": _Command(
         "adaptrnn.config:ExploreConfig",

@@ -19,7 +19,7 @@ from adaptrnn.paper.store import read_alone
 def test_an_unknown_task_is_one_error():
     printed = StringIO()
     with redirect_stderr(printed), pytest.raises(SystemExit) as stopped:
-        main(["laptop", "--roles", "scifar"])
+        main(["night", "--roles", "scifar"])
     assert stopped.value.code == 2
     assert re.search(r"--roles='scifar': must be one of .*'scifar10-conv'", printed.getvalue())
 

@@ -172,7 +172,7 @@ def test_a_row_is_named_by_its_claim_and_figure():
 
 def test_a_mark_stands_under_its_figure(tmp_path):
     """A table that is not to be trusted as it is says so, in the docs and in the report."""
-    tables, runs, manifest = read_results(Path(__file__).parents[2] / "results" / "laptop")
+    tables, runs, manifest = read_results(Path(__file__).parents[2] / "results" / "night")
     results = tmp_path / "results"
     chosen = {name: tables[name] for name in ("fig1-gamma", "prop1")}
     write_results(
@@ -200,8 +200,8 @@ def every_link_leads_somewhere(html):
 
 
 @pytest.mark.slow
-def test_the_page_of_laptop_is_under_five_megabytes(tmp_path):
-    results = Path(__file__).parents[2] / "results" / "laptop"
+def test_the_page_of_night_is_under_five_megabytes(tmp_path):
+    results = Path(__file__).parents[2] / "results" / "night"
     html = write_report(results, tmp_path, Console(quiet=True))
     assert html.stat().st_size < 5e6
     every_link_leads_somewhere(html.read_text())

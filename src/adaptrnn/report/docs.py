@@ -317,9 +317,9 @@ def _map(profile: str, verdicts: list[tuple[Verdict, str]]) -> str:
     lines = [
         "# Map of the paper",
         "",
-        "Where each equation and each claim of the paper is computed, which test holds it to a "
-        f"ground truth, which command shows it, and what came out of profile `{profile}`. Written "
-        f"by `adaptrnn report results/{profile} --docs docs`.",
+        "This page says where each equation and each claim of the paper is computed, which test "
+        "holds it to a ground truth, which command shows it, and what came out of profile "
+        f"`{profile}`. It was written by `adaptrnn report results/{profile} --docs docs`.",
         "",
         "## Equations",
         "",

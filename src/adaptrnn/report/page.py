@@ -244,8 +244,9 @@ _SCOPE = {
     "does in the paper's. Wherever a row says psMNIST, these digits are used instead. A claim that "
     "does not hold here is kept, with its numbers.",
     "laptop": "Real MNIST and CIFAR-10, smaller than the paper's: 14x14 pixels (196 steps) instead "
-    "of 28x28 (784), 16x16 instead of 32x32, 100 neurons instead of 400, minutes of training "
-    "instead of 100 epochs. A claim that does not hold here is kept, with its numbers.",
+    "of 28x28 (784), 16x16 instead of 32x32, 100 neurons instead of 400, and no convolutional "
+    "encoder. The validation curves on this page show how far the networks have learned. A claim "
+    "that does not hold here is kept, with its numbers.",
     "night": "Real MNIST and CIFAR-10, smaller than the paper's: 14x14 pixels (196 steps) instead "
     "of 28x28 (784), 16x16 instead of 32x32 with the linear encoder, 100 neurons instead of 400. "
     "The validation curves on this page show how far the networks have learned. A claim that does "
