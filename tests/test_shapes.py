@@ -21,8 +21,15 @@ import torch
 from torch import Tensor
 
 MODULES = (
+    "classifier",
     "controller",
+    "dale",
+    "gated",
     "init",
+    "kernels.arun.op",
+    "kernels.gamma_rnn.op",
+    "sequence",
+    "tasks.image",
     "analysis.gradient",
     "analysis.jacobian",
     "analysis.lyapunov_exponent",
@@ -105,7 +112,7 @@ def test_examples_run_with_their_shapes_checked(monkeypatch):
     assert [name for name, times in called.items() if not times] == [
         "adaptrnn.controller.AbstractController.forward"
     ]
-    assert len(called) > 15
+    assert len(called) > 25
 
 
 def _planted(

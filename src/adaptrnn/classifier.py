@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -96,7 +97,7 @@ class ConvEncoder(nn.Module):
         encoder = nn.Sequential(*layers)
         self.layers = encoder.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Annotated[Tensor, "B C H W"]) -> Annotated[Tensor, "T B 256"]:
         """Compute the features (T, B, 256) of images (B, C, H, W)."""
         if images.ndim != 4 or images.shape[1] != self.channels:
             raise bad("images.shape", tuple(images.shape), f"(B, {self.channels}, H, W)")

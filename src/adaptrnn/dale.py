@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from typing import TypeVar
+from typing import Annotated, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -49,7 +49,9 @@ def neuron_signs(excitatory: bool | float | Tensor, size: int) -> Tensor:
     return signs
 
 
-def balanced(weight: Tensor, signs: Tensor) -> Tensor:
+def balanced(
+    weight: Annotated[Tensor, "N N"], signs: Annotated[Tensor, "N"]
+) -> Annotated[Tensor, "N N"]:
     """Return signed weights in which excitation and inhibition balance in the mean.
 
     The magnitudes are those of `weight`, those of the few inhibitory neurons larger by the ratio of
@@ -61,6 +63,11 @@ def balanced(weight: Tensor, signs: Tensor) -> Tensor:
 
     Returns:
         (N, N).
+
+    Example:
+        >>> balanced(torch.tensor([[0.5, 0.5], [0.5, 0.5]]), torch.tensor([1.0, -1.0])).sign()
+        tensor([[ 1., -1.],
+                [ 1., -1.]])
     """
     count = int((signs > 0).sum())
     ratio = count / (len(signs) - count) if 0 < count < len(signs) else 1.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -144,8 +144,11 @@ class LSTM(nn.LSTM):
         return output, (h, c)
 
     def step(
-        self, x_t: Tensor, state: tuple[Tensor, Tensor], drive: Tensor | float | None = None
-    ) -> tuple[Tensor, Tensor]:
+        self,
+        x_t: Annotated[Tensor, "*B D"],
+        state: tuple[Annotated[Tensor, "1 *B N"], Annotated[Tensor, "1 *B N"]],
+        drive: Tensor | float | None = None,
+    ) -> tuple[Annotated[Tensor, "1 *B N"], Annotated[Tensor, "1 *B N"]]:
         """Compute one time step of x_t (..., D) and a state, a pair of (1, ..., N).
 
         Example:
@@ -225,7 +228,12 @@ class GRU(nn.GRU):
             return output.squeeze(side), h.squeeze(1)
         return output, h
 
-    def step(self, x_t: Tensor, state: Tensor, drive: Tensor | float | None = None) -> Tensor:
+    def step(
+        self,
+        x_t: Annotated[Tensor, "*B D"],
+        state: Annotated[Tensor, "1 *B N"],
+        drive: Tensor | float | None = None,
+    ) -> Annotated[Tensor, "1 *B N"]:
         """Compute one time step as a pure function of x_t (..., D) and a state (1, ..., N).
 
         Example:

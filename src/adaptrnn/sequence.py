@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from torch import Tensor, nn
 
 from adaptrnn._error import bad
@@ -55,7 +57,9 @@ class SequenceModel(nn.Module):
             dtype=parameter.dtype,
         )
 
-    def forward(self, input: Tensor, drive: Tensor | float | None = None) -> Tensor:
+    def forward(
+        self, input: Annotated[Tensor, "T B D"], drive: Tensor | float | None = None
+    ) -> Annotated[Tensor, "T B K"]:
         """Return the outputs of every step, (T, B, K).
 
         Args:
@@ -104,7 +108,9 @@ class SequenceModel(nn.Module):
         return trial_loss(outputs, trials), outputs.detach()
 
 
-def run_core(core: nn.Module, x: Tensor, drive: Tensor | float | None = None) -> Tensor:
+def run_core(
+    core: nn.Module, x: Annotated[Tensor, "T B D"], drive: Tensor | float | None = None
+) -> Annotated[Tensor, "T B N"]:
     """Return the rates (T, B, N) of a core; it is given a drive only if there is one."""
     if drive is None:
         return core(x)[0]

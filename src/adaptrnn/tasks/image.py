@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -169,7 +169,9 @@ class ImageTask(AbstractTask[Split]):
         }
 
 
-def downsample(images: Tensor, size: int | None) -> Tensor:
+def downsample(
+    images: Annotated[Tensor, "B C H W"], size: int | None
+) -> Annotated[Tensor, "B C height width"]:
     """Average images to fewer pixels: each new pixel is the mean over its square.
 
     A pixel that lies in two squares counts in each by the part of its area that lies there, so the

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,16 +16,16 @@ from adaptrnn.kernels.triton import arun as on_gpu
 
 
 def arun(
-    currents: Tensor,
-    h0: Tensor,
-    g0: Tensor,
+    currents: Annotated[Tensor, "T B D"],
+    h0: Annotated[Tensor, "B N"],
+    g0: Annotated[Tensor, "B N G"],
     weights: Weights,
     *,
     last_only: bool = False,
     backend: str = "auto",
     memory_budget: int = native.MEMORY_BUDGET,
     precision: str = "auto",
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> tuple[Annotated[Tensor, "K B N"], Annotated[Tensor, "B N"], Annotated[Tensor, "B N G"]]:
     """Compute the rates of a layer of adaptive recurrent units (Geadah et al. 2024, Methods).
 
         a_t = currents_t + W_hh h_{t-1}
@@ -90,16 +90,16 @@ def arun(
 
 
 def arun_loss(
-    currents: Tensor,
-    h0: Tensor,
-    g0: Tensor,
+    currents: Annotated[Tensor, "T B D"],
+    h0: Annotated[Tensor, "B N"],
+    g0: Annotated[Tensor, "B N G"],
     weights: Weights,
     head: Readout,
     *,
     backend: str = "auto",
     memory_budget: int = native.MEMORY_BUDGET,
     precision: str = "auto",
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Annotated[Tensor, ""], Annotated[Tensor, "... B K"]]:
     """Return the mean loss of a linear readout of the rates; this is the fastest way to train.
 
         y_t = W_out h_t + b_out
@@ -167,9 +167,9 @@ def arun_loss(
 
 
 def arun_trace(
-    currents: Tensor,
-    h0: Tensor,
-    g0: Tensor,
+    currents: Annotated[Tensor, "T B D"],
+    h0: Annotated[Tensor, "B N"],
+    g0: Annotated[Tensor, "B N G"],
     weights: Weights,
     *,
     backend: str = "auto",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,8 +21,8 @@ _NUMBERS = {
 
 
 def gamma_rnn(
-    currents: Tensor,
-    h0: Tensor,
+    currents: Annotated[Tensor, "T B D"],
+    h0: Annotated[Tensor, "B N"],
     weights: Weights,
     nonlinearity: str = "gamma",
     *,
@@ -30,7 +30,7 @@ def gamma_rnn(
     backend: str = "auto",
     memory_budget: int = native.MEMORY_BUDGET,
     precision: str = "auto",
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Annotated[Tensor, "K B N"], Annotated[Tensor, "B N"]]:
     """Compute the rates h_t = f(currents_t + W_hh h_{t-1}; n, s) over a whole sequence.
 
     Args:
@@ -84,8 +84,8 @@ def gamma_rnn(
 
 
 def gamma_rnn_loss(
-    currents: Tensor,
-    h0: Tensor,
+    currents: Annotated[Tensor, "T B D"],
+    h0: Annotated[Tensor, "B N"],
     weights: Weights,
     head: Readout,
     nonlinearity: str = "gamma",
@@ -93,7 +93,7 @@ def gamma_rnn_loss(
     backend: str = "auto",
     memory_budget: int = native.MEMORY_BUDGET,
     precision: str = "auto",
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Annotated[Tensor, ""], Annotated[Tensor, "... B K"]]:
     """Return the mean loss of a linear readout of the rates; this is the fastest way to train.
 
         y_t = W_out h_t + b_out
@@ -159,14 +159,14 @@ def gamma_rnn_loss(
 
 
 def gamma_rnn_trace(
-    currents: Tensor,
-    h0: Tensor,
+    currents: Annotated[Tensor, "T B D"],
+    h0: Annotated[Tensor, "B N"],
     weights: Weights,
     nonlinearity: str = "gamma",
     *,
     backend: str = "auto",
     precision: str = "auto",
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Annotated[Tensor, "T B N"], Annotated[Tensor, "T B N"]]:
     """Record activations a and rates h of all steps, (T, B, N); called like `gamma_rnn`.
 
     The native kernels give these without gradients; the reference runs where they are wanted.
