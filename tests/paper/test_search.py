@@ -1,6 +1,7 @@
 """The search for learning rates."""
 
 import dataclasses
+import json
 import math
 import re
 from contextlib import redirect_stderr
@@ -46,9 +47,12 @@ def test_a_model_that_cannot_be_trained_has_no_rate():
 
 def test_the_table_of_a_search_grows_and_keeps_what_was_known(tmp_path):
     first = {("psmnist", "gru"): {1e-3: [0.5, math.nan], 1e-2: [0.9, 0.8]}}
-    keep_table(first, (1001, 1002), tmp_path, {})
+    keep_table(first, (1001, 1002), tmp_path, {"epochs": 4})
     later = {("scifar10", "arun"): {1e-3: [0.3]}, ("psmnist", "gru"): {1e-2: [0.7]}}
-    keep_table(later, (1001,), tmp_path, {})
+    keep_table(later, (1001,), tmp_path, {"epochs": 4})
+    keep_table({("scifar10", "arun"): {1e-2: [0.2]}}, (1001,), tmp_path, {"epochs": 3})
+    about = json.loads((tmp_path / "learning-rates.json").read_text())["searches"]
+    assert about == {"psmnist": {"epochs": 4}, "scifar10": {"epochs": 3}}
     table = read_alone(tmp_path / "learning-rates.parquet").accuracy
     gru = table.sel(role="psmnist", model="gru")
     # found again: the later value; a rate or a seed that was not tried again: the earlier one

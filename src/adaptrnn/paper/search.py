@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import json
 import math
 import multiprocessing
 import sys
@@ -118,7 +119,7 @@ def keep_table(
         found: what `search_rates` gave.
         seeds: the seeds it used.
         folder: gets learning-rates.parquet, with its checksum in learning-rates.json.
-        about: what else should be known of this search.
+        about: what else should be known of this search; it is kept for each of its tasks.
 
     Returns:
         accuracy (role, model, rate, seed), 0 to 1, on the validation split; NaN where training
@@ -137,8 +138,12 @@ def keep_table(
     known = parts if before is None else [*parts, before]
     # the first that has a number counts: what was found now before what was known
     table = functools.reduce(lambda one, other: one.combine_first(other), known)
+    searches = {}
+    if before is not None:  # and so its file with the checksum is there and right
+        searches = json.loads(path.with_suffix(".json").read_text())["searches"]
+    searches |= {role: dict(about) for role, _ in found}
     folder.mkdir(parents=True, exist_ok=True)
-    write_alone(path, table, about)
+    write_alone(path, table, {"searches": searches})
     return table
 
 
