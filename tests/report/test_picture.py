@@ -107,3 +107,17 @@ def test_webp_keeps_a_drawing():
 
 def test_length_is_of_both():
     assert len(Picture("abc", "de")) == 5
+
+
+def test_a_thin_line_keeps_its_own_colour():
+    """Among shades of many pixels, two colours of few pixels are not taken for one another."""
+    shades = np.linspace(0, 255, 250_000).reshape(500, 500, 1).repeat(3, axis=2)
+    lines = {100: (213, 94, 0), 103: (181, 137, 0), 106: (176, 87, 141)}
+    for row, tone in lines.items():
+        shades[row, 200:220] = tone
+    content = io.BytesIO()
+    Image.fromarray(shades.astype(np.uint8)).save(content, "png")
+    seen = np.asarray(Image.open(io.BytesIO(webp(content.getvalue()))).convert("RGB")).astype(int)
+    for row, tone in lines.items():
+        distance = [np.abs(seen[row, 210] - other).sum() for other in lines.values()]
+        assert list(lines.values())[int(np.argmin(distance))] == tone

@@ -390,8 +390,6 @@ def name_lines(
         most -= gap
     side = (0.99, "right", "bottom") if inside else (1.02, "left", "center")
     place: dict[str, Any] = {"transform": axis.transAxes, "ha": side[1], "va": side[2]}
-    if inside:  # lines behind a name do not cross its letters
-        place["bbox"] = {"facecolor": axis.get_facecolor(), "alpha": 0.75, "lw": 0, "pad": 1}
     for (_, name, tone), height in zip(shown, placed, strict=True):
         axis.text(side[0], height, name, color=tone, fontsize=8, **place)
 

@@ -74,7 +74,9 @@ def _base64(content: bytes) -> str:
 
 
 def webp(png: bytes, width: int = WIDTH) -> bytes:
-    """Return an image as WebP, which loses nothing beyond 128 colours.
+    """Return an image as WebP, which loses nothing beyond 256 colours.
+
+    The colours cover all that occur, also those of few pixels: a thin line keeps its own colour.
 
     Args:
         png: the image.
@@ -85,7 +87,8 @@ def webp(png: bytes, width: int = WIDTH) -> bytes:
         height = round(picture.height * width / picture.width)
         picture = picture.resize((width, height), Image.Resampling.LANCZOS)
     content = io.BytesIO()
-    picture.quantize(128).convert("RGB").save(content, "webp", lossless=True, method=4)
+    few = picture.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=1)
+    few.convert("RGB").save(content, "webp", lossless=True, method=4)
     return content.getvalue()
 
 
