@@ -118,7 +118,7 @@ OTHER_FILES = {
     "paper/collect.py": "what Snakemake measured of its jobs",
     "paper/profile.py": "profiles, YAML",
     "paper/store.py": "collected results",
-    "report/docs.py": "pictures in memory",
+    "report/markdown.py": "pictures in memory",
     "report/page.py": "the script of the page, which comes with the package",
     "report/picture.py": "pictures in memory",
     "report/summary.py": "a written report",

@@ -36,7 +36,7 @@ from adaptrnn.paper.item import ROLES, combine, read_runs
 from adaptrnn.paper.plan import Plan
 from adaptrnn.paper.profile import PlannedRun
 from adaptrnn.progress import Board
-from adaptrnn.report.docs import write_docs
+from adaptrnn.report.markdown import write_docs
 from adaptrnn.report.page import write_report
 from adaptrnn.report.summary import summary_lines
 from adaptrnn.run import Run, load_task

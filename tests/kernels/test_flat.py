@@ -10,7 +10,7 @@ from hypothesis import given
 from torch import Tensor
 
 from adaptrnn.kernels import flat
-from adaptrnn.kernels.arun.tensors import Inputs, Slopes, Weights
+from adaptrnn.kernels.arun.tensor import Inputs, Slopes, Weights
 
 
 class Plan(NamedTuple):

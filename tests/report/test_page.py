@@ -13,7 +13,7 @@ from adaptrnn.paper.catalogue import ITEMS
 from adaptrnn.paper.item import Table
 from adaptrnn.paper.store import read_results, write_results
 from adaptrnn.paper.verdict import OUTCOMES, Claim, Part, Verdict
-from adaptrnn.report.docs import write_docs
+from adaptrnn.report.markdown import write_docs
 from adaptrnn.report.opening import SIGNS, Number, anchors
 from adaptrnn.report.page import Card, Page, Section, render_page, write_report
 from adaptrnn.report.picture import Picture

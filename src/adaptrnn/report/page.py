@@ -36,7 +36,7 @@ from adaptrnn.paper.gate import in_order
 from adaptrnn.paper.item import Item, Table
 from adaptrnn.paper.store import read_results, task_words
 from adaptrnn.paper.verdict import OUTCOMES, Verdict
-from adaptrnn.report.differences import difference_table
+from adaptrnn.report.difference import difference_table
 from adaptrnn.report.opening import (
     SIGNS,
     Number,

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from adaptrnn.kernels.arun import reference
-from adaptrnn.kernels.arun.tensors import Weights
+from adaptrnn.kernels.arun.tensor import Weights
 
 STEPS, BATCH, SIZE, UNITS, INPUTS = 6, 2, 3, 2, 2
 

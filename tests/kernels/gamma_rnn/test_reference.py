@@ -9,7 +9,7 @@ import torch
 from torch.linalg import matrix_power
 
 from adaptrnn.kernels.gamma_rnn import reference
-from adaptrnn.kernels.gamma_rnn.tensors import Weights
+from adaptrnn.kernels.gamma_rnn.tensor import Weights
 
 FORMULAS = {
     "tanh": lambda a: 1 - 2 / (math.exp(2 * a) + 1),

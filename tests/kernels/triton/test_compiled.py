@@ -6,7 +6,7 @@ import pytest
 
 from adaptrnn._error import InputError
 from adaptrnn.kernels.triton import compiled, device
-from adaptrnn.kernels.triton.settings import CHIPS, Setting
+from adaptrnn.kernels.triton.launch import CHIPS, Setting
 
 pytest.importorskip("triton", reason="triton is not installed: `make test-triton` installs it")
 pytestmark = [

@@ -7,7 +7,7 @@ import torch
 
 from adaptrnn.activation import gamma
 from adaptrnn.kernels.triton import device, gamma_rnn, verify
-from adaptrnn.kernels.triton.settings import tile
+from adaptrnn.kernels.triton.launch import tile
 
 
 class Launched:

@@ -20,7 +20,7 @@ from flat_calls import (
 from torch.nn.functional import cross_entropy, linear
 
 from adaptrnn import ARUN, RNN
-from adaptrnn.kernels.arun.tensors import Inputs, Weights
+from adaptrnn.kernels.arun.tensor import Inputs, Weights
 from adaptrnn.kernels.triton import arun as arun_triton
 from adaptrnn.kernels.triton import device, verify
 from adaptrnn.kernels.triton import gamma_rnn as gamma_triton

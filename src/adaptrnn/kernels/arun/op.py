@@ -10,7 +10,7 @@ from torch import Tensor
 from adaptrnn._error import bad
 from adaptrnn.kernels import flat, native, readout
 from adaptrnn.kernels.arun import reference
-from adaptrnn.kernels.arun.tensors import Inputs, Results, Signals, Slopes, Weights
+from adaptrnn.kernels.arun.tensor import Inputs, Results, Signals, Slopes, Weights
 from adaptrnn.kernels.readout import Readout
 from adaptrnn.kernels.triton import arun as on_gpu
 

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from adaptrnn.activation import gamma, leaky
-from adaptrnn.kernels.arun.tensors import ControllerWeights, Signals, Weights
+from adaptrnn.kernels.arun.tensor import ControllerWeights, Signals, Weights
 
 
 def control(

@@ -10,7 +10,7 @@ from torch import Tensor
 from adaptrnn._error import bad, choose
 from adaptrnn.kernels import flat, native, readout
 from adaptrnn.kernels.gamma_rnn import reference
-from adaptrnn.kernels.gamma_rnn.tensors import Inputs, Results, Slopes, Weights
+from adaptrnn.kernels.gamma_rnn.tensor import Inputs, Results, Slopes, Weights
 from adaptrnn.kernels.readout import Readout
 from adaptrnn.kernels.triton import gamma_rnn as on_gpu
 

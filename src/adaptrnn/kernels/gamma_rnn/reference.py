@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import linear
 
 from adaptrnn.activation import gamma, leaky
-from adaptrnn.kernels.gamma_rnn.tensors import Weights
+from adaptrnn.kernels.gamma_rnn.tensor import Weights
 
 ACTIVATIONS: dict[str, Callable[[Tensor, Tensor | None, Tensor | None], Tensor]] = {
     "tanh": lambda a, n, s: torch.tanh(a),

@@ -17,7 +17,7 @@ from torch.nn.functional import linear, pad
 
 from adaptrnn.kernels import flat, native
 from adaptrnn.kernels.arun import reference
-from adaptrnn.kernels.arun.tensors import (
+from adaptrnn.kernels.arun.tensor import (
     ControllerWeights,
     Inputs,
     Results,
@@ -26,7 +26,7 @@ from adaptrnn.kernels.arun.tensors import (
     Weights,
 )
 from adaptrnn.kernels.triton import device, graph, verify
-from adaptrnn.kernels.triton.settings import KERNELS, columns, pitch, setting
+from adaptrnn.kernels.triton.launch import KERNELS, columns, pitch, setting
 
 CHUNK = 4096
 """Rows whose contributions to the weights' gradients one program sums."""

@@ -24,7 +24,7 @@ from typing import Any
 
 from adaptrnn._error import bad, require
 from adaptrnn.kernels.triton import device
-from adaptrnn.kernels.triton.settings import CHIPS, KERNELS, Tile, columns, pitch, setting, tile
+from adaptrnn.kernels.triton.launch import CHIPS, KERNELS, Tile, columns, pitch, setting, tile
 
 SHARED = {80: 163, 86: 99, 89: 99, 90: 227, 120: 99}
 """Shared memory that a program may use, by chip, in kB (CUDA C programming guide, appendix)."""

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.autograd import forward_ad
 
 from adaptrnn._error import bad, require
-from adaptrnn.kernels.triton.settings import MOST_UNITS
+from adaptrnn.kernels.triton.launch import MOST_UNITS
 
 OLDEST = (3, 6)
 """The oldest Triton for which the kernels were compiled."""

@@ -15,9 +15,9 @@ from torch import Tensor
 from adaptrnn._error import bad
 from adaptrnn.kernels import flat, native
 from adaptrnn.kernels.gamma_rnn import reference
-from adaptrnn.kernels.gamma_rnn.tensors import Inputs, Results, Slopes, Weights
+from adaptrnn.kernels.gamma_rnn.tensor import Inputs, Results, Slopes, Weights
 from adaptrnn.kernels.triton import device, graph, verify
-from adaptrnn.kernels.triton.settings import tile
+from adaptrnn.kernels.triton.launch import tile
 
 
 def gamma_rnn(

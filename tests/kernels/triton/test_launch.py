@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from adaptrnn.kernels.triton.settings import (
+from adaptrnn.kernels.triton.launch import (
     CHIPS,
     KERNELS,
     MOST_UNITS,

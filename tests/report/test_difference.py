@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from adaptrnn.report.differences import difference_table
+from adaptrnn.report.difference import difference_table
 
 
 def table1(gap):

@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 from hypothesis import given
 
 from adaptrnn.paper.item import Table
-from adaptrnn.report.docs import _cell, _table
+from adaptrnn.report.markdown import _cell, _table
 
 TEXTS = st.text(max_size=30)
 

@@ -6,7 +6,7 @@ import torch
 from schemas import arguments, taken
 
 from adaptrnn.kernels.gamma_rnn import op
-from adaptrnn.kernels.gamma_rnn.tensors import Inputs, Results, Slopes, Weights
+from adaptrnn.kernels.gamma_rnn.tensor import Inputs, Results, Slopes, Weights
 
 
 def test_every_operation_begins_with_inputs_and_weights():

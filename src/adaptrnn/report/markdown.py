@@ -27,7 +27,7 @@ from adaptrnn.paper.gate import in_order
 from adaptrnn.paper.item import Table
 from adaptrnn.paper.store import read_results
 from adaptrnn.paper.verdict import OUTCOMES, Part, Verdict
-from adaptrnn.report.differences import difference_table
+from adaptrnn.report.difference import difference_table
 from adaptrnn.report.opening import (
     SIGNS,
     Finding,

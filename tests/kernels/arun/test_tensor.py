@@ -6,7 +6,7 @@ import torch
 from schemas import arguments, taken
 
 from adaptrnn.kernels.arun import op
-from adaptrnn.kernels.arun.tensors import (
+from adaptrnn.kernels.arun.tensor import (
     ControllerWeights,
     Inputs,
     Results,
