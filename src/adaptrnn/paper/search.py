@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
-import json
 import math
 import multiprocessing
 import sys
@@ -33,7 +32,7 @@ from rich.table import Table
 from adaptrnn._error import InputError, choose
 from adaptrnn.config import TrainConfig
 from adaptrnn.paper.profile import Profile, load_profile
-from adaptrnn.paper.store import read_alone, write_alone
+from adaptrnn.paper.store import read_about, read_alone, write_alone
 from adaptrnn.run import Run, versions
 from adaptrnn.training import train
 
@@ -138,9 +137,7 @@ def keep_table(
     known = parts if before is None else [*parts, before]
     # the first that has a number counts: what was found now before what was known
     table = functools.reduce(lambda one, other: one.combine_first(other), known)
-    searches = {}
-    if before is not None:  # and so its file with the checksum is there and right
-        searches = json.loads(path.with_suffix(".json").read_text())["searches"]
+    searches = {} if before is None else read_about(path)["searches"]
     searches |= {role: dict(about) for role, _ in found}
     folder.mkdir(parents=True, exist_ok=True)
     write_alone(path, table, {"searches": searches})

@@ -30,6 +30,7 @@ from adaptrnn.storage import write_atomic, write_json
 
 __all__ = [
     "from_table",
+    "read_about",
     "read_alone",
     "read_results",
     "task_words",
@@ -218,6 +219,15 @@ def read_alone(path: Path) -> xr.Dataset | None:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path}: no checksum next to it ({error}). Make it again.") from None
     return from_table(_read(path, known, f"{path.stem}.json", "Make it again."))
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """Return what `write_alone` was told about a table.
+
+    Args:
+        path: NAME.parquet, which `read_alone` could read.
+    """
+    return json.loads(path.with_suffix(".json").read_text())
 
 
 def read_results(folder: Path) -> tuple[dict[str, xr.Dataset], pd.DataFrame, dict[str, Any]]:
