@@ -40,16 +40,17 @@ def labelled(values: Values, argument: str) -> xr.DataArray:
     """
     if isinstance(values, Tensor):
         values = values.detach().cpu().numpy()
-    if not isinstance(values, xr.DataArray):
+    if isinstance(values, xr.DataArray):
+        labelled = values
+    else:
         array = np.asarray(values, dtype=np.float64)
         if array.ndim not in _DIMS or array.size == 0:
             allowed = "(time,), (time, neuron) or (time, trial, neuron), or a DataArray"
             raise bad(f"{argument}.shape", array.shape, allowed)
-        values = xr.DataArray(array, dims=_DIMS[array.ndim])
-    if "time" not in values.dims:
-        raise bad(f"{argument}.dims", values.dims, "dimensions that include 'time'")
-    values = values.transpose("time", ...).astype(np.float64)
-    return finite(argument, values)
+        labelled = xr.DataArray(array, dims=_DIMS[array.ndim])
+    if "time" not in labelled.dims:
+        raise bad(f"{argument}.dims", labelled.dims, "dimensions that include 'time'")
+    return finite(argument, labelled.transpose("time", ...).astype(np.float64))
 
 
 def record_signals(
