@@ -47,6 +47,26 @@ def test_conv_encoder_shape_of_the_paper():
     assert scores.shape == (2, 10)
 
 
+@pytest.mark.parametrize("fast", [False, True])
+def test_conv_encoder_in_bfloat16(fast, monkeypatch):
+    monkeypatch.setattr("adaptrnn.classifier.fast_bfloat16", lambda: fast)
+    torch.manual_seed(0)
+    rounded = ConvEncoder(3, "bf16")
+    exact = ConvEncoder(3)
+    exact.load_state_dict(rounded.state_dict())
+    images = torch.rand(4, 3, 8, 8)
+    there, here = exact(images), rounded(images)
+    for features in (there, here):
+        (features * torch.arange(256.0)).mean().backward()
+    assert here.dtype == torch.float32 and all(
+        p.grad.dtype == p.dtype for p in rounded.parameters()
+    )
+    # four convolutions round their inputs and weights to 8 bits: each by at most 2^-9 of its size
+    for one, other in zip(there, here, strict=True):
+        error = (one - other).norm() / one.norm()
+        assert (1e-4 < error < 8 * 2**-9) if fast else error == 0
+
+
 @pytest.mark.parametrize("hidden_size, controller_size", [(400, 50), (100, 20), (64, 10), (48, 16)])
 def test_all_models_within_two_percent(hidden_size, controller_size):
     sizes = match_parameters(hidden_size=hidden_size, controller_size=controller_size)
@@ -73,6 +93,7 @@ def test_sizes_of_the_paper():
         (lambda: Classifier(build_core("relu", 1, 2), 1), "num_classes=1"),
         (lambda: ConvEncoder(3)(torch.zeros(1, 1, 8, 8)), r"\(1, 1, 8, 8\)"),
         (lambda: ConvEncoder(1)(torch.zeros(1, 1, 6, 8)), "divisible by 4"),
+        (lambda: ConvEncoder(3, "half"), "precision='half'"),
     ],
 )
 def test_errors_say_what_is_wrong(call, message):

@@ -118,8 +118,9 @@ class TrainConfig:
     backend: str = "auto"
     """Implementation of the recurrent layers: auto takes the fastest that can."""
     precision: Literal["float32", "bf16"] = "float32"
-    """bf16: on a CPU products with the recurrent weights round their operands to bfloat16; on a GPU
-    the encoder and the readout run in bfloat16 by autocast."""
+    """bf16: on a CPU products with the recurrent weights round their operands to bfloat16, and
+    convolutions too where the processor multiplies bfloat16 numbers faster; on a GPU the encoder
+    and the readout run in bfloat16 by autocast."""
     memory_budget: int = 1024
     """MiB that a training step may use to keep its past; what does not fit is computed twice."""
     checkpoint_seconds: float = 60.0

@@ -210,7 +210,7 @@ def build_model(
     arguments = {name: value for name, value in options.items() if name in taken}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        encoder = ConvEncoder(task.input_size) if convolution else None
+        encoder = ConvEncoder(task.input_size, config.precision) if convolution else None
         core = build_core(config.model, features, size, config.controller_size, **arguments)
         return with_readout(core, task, encoder)
 

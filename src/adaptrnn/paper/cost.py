@@ -77,7 +77,7 @@ def _image(config: TrainConfig) -> float:
     """Seconds of one core for one image, forward."""
     seconds = multiply_adds(config) * sequence_steps(config) / MODELS[config.model].rate
     seconds += sequence_steps(config) * 0.1e-6  # what does not grow with the network
-    return seconds + (CONVOLUTION / 25e9 if _convolves(config) else 0.0)
+    return seconds + (CONVOLUTION / 75e9 if _convolves(config) else 0.0)
 
 
 def _network(config: TrainConfig) -> float:
