@@ -39,7 +39,7 @@ def in_own_dtype(method: _Method) -> _Method:
     """
 
     @functools.wraps(method)
-    def call(self: Recurrent, *arguments: Any, **named: Any) -> Any:
+    def call(self: Recurrent, *arguments: object, **named: object) -> object:
         weight = self._parameter("weight_hh", 0)
         kind = weight.device.type
         known = torch.amp.is_autocast_available(kind)
@@ -53,7 +53,7 @@ def in_own_dtype(method: _Method) -> _Method:
     return cast(_Method, call)
 
 
-def widened(value: Any, dtype: torch.dtype) -> Any:
+def widened(value: object, dtype: torch.dtype) -> Any:
     """Return tensors, packed sequences and states with their 16-bit floats in another dtype."""
     if isinstance(value, Tensor):
         return value.to(dtype) if value.dtype in (torch.float16, torch.bfloat16) else value
@@ -228,7 +228,7 @@ class Recurrent(nn.Module):
         """State at rest of all layers: tensors (L, B, ...)."""
         raise NotImplementedError
 
-    def _unpack(self, hx: Any) -> LayerState:
+    def _unpack(self, hx: object) -> LayerState:
         """The user's state as a plain tuple of tensors (L, B, ...)."""
         raise NotImplementedError
 
@@ -252,10 +252,10 @@ class Recurrent(nn.Module):
         raise NotImplementedError
 
     def _layer_loss(
-        self, row: int, x: Tensor, state: LayerState, head: Readout, **weights: Any
+        self, row: int, x: Tensor, state: LayerState, head: Readout, **weights: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Loss and outputs of a readout."""
-        output, (h, *_) = self._layer(row, **weights)(x, state)
+        output, (h, *_) = self._layer(row, False, **weights)(x, state)
         return loss_of_rates(h if head.target.ndim == 1 else output, head)
 
     def _layer_step(self, row: int, current: Tensor, state: LayerState) -> LayerState:
@@ -291,7 +291,7 @@ class Recurrent(nn.Module):
 
     def _made_of(
         self, x: Tensor, row: int, drive: Tensor | float | None
-    ) -> tuple[Tensor, dict[str, Any]]:
+    ) -> tuple[Tensor, dict[str, Tensor | None]]:
         """The input and its weights; currents and no weights where the drive varies in time."""
         if isinstance(drive, Tensor) and drive.ndim > 1:
             return driven(self._input_currents(x, row), drive), {}
@@ -319,7 +319,7 @@ class Recurrent(nn.Module):
     def forward(
         self,
         input: Tensor | PackedSequence,
-        hx: Any = None,
+        hx: Tensor | LayerState | None = None,
         drive: Tensor | float | None = None,
     ) -> tuple[Any, Any]:
         """Run the layer over a whole sequence.
@@ -354,7 +354,12 @@ class Recurrent(nn.Module):
         return self._leave(output, batched), self._leave_state(state, batched)
 
     @in_own_dtype
-    def last(self, input: Tensor, hx: Any = None, drive: Tensor | float | None = None) -> Tensor:
+    def last(
+        self,
+        input: Tensor,
+        hx: Tensor | LayerState | None = None,
+        drive: Tensor | float | None = None,
+    ) -> Tensor:
         """Return the last layer's rates at the last step, without keeping the others if possible.
 
         Args:
@@ -394,7 +399,7 @@ class Recurrent(nn.Module):
         bias_out: Tensor,
         target: Tensor,
         weights: Tensor | None = None,
-        hx: Any = None,
+        hx: Tensor | LayerState | None = None,
         drive: Tensor | float | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the mean loss of a linear readout of the rates; this is the fastest way to train.
@@ -442,7 +447,7 @@ class Recurrent(nn.Module):
             return loss_of_rates(output[-1] if target.ndim == 1 else output, head)
         if row:
             x, _ = self._stack(x, state, xi, segments, until=row)
-        rest, made = tuple(part[row] for part in state), dict[str, Any]()
+        rest, made = tuple(part[row] for part in state), dict[str, Tensor | None]()
         xi = self._with_noise(x, row, xi)
         if self._makes_currents():
             x, made = self._made_of(x, row, xi)
@@ -455,7 +460,7 @@ class Recurrent(nn.Module):
     def trace(
         self,
         input: Tensor,
-        hx: Any = None,
+        hx: Tensor | LayerState | None = None,
         drive: Tensor | float | None = None,
         layer: int = 0,
     ) -> Trace:
@@ -502,7 +507,9 @@ class Recurrent(nn.Module):
         return Trace(*map(leave, trace))
 
     @in_own_dtype
-    def step(self, x_t: Tensor, state: Any, drive: Tensor | float | None = None) -> Any:
+    def step(
+        self, x_t: Tensor, state: Tensor | LayerState, drive: Tensor | float | None = None
+    ) -> Any:
         """Compute one time step as a pure function, with gradients, without dropout and noise.
 
         Args:
@@ -545,7 +552,7 @@ class Recurrent(nn.Module):
     def _enter(
         self,
         input: Tensor,
-        hx: Any,
+        hx: Tensor | LayerState | None,
         drive: Tensor | float | None,
         may_be_empty: bool = False,
     ) -> tuple[Tensor, LayerState, Tensor | float | None, bool]:
@@ -589,7 +596,7 @@ class Recurrent(nn.Module):
             )
             raise bad("input.dtype", input.dtype, f"{dtype}, as the weights are", advice)
 
-    def _enter_state(self, hx: Any, x: Tensor, batched: bool) -> LayerState:
+    def _enter_state(self, hx: Tensor | LayerState | None, x: Tensor, batched: bool) -> LayerState:
         batch = x.shape[1]
         if hx is None:
             return self._initial(batch, x)
@@ -609,7 +616,10 @@ class Recurrent(nn.Module):
         return self._pack(state if batched else tuple(part.squeeze(1) for part in state))
 
     def _forward_packed(
-        self, packed: PackedSequence, hx: Any, drive: Tensor | float | None
+        self,
+        packed: PackedSequence,
+        hx: Tensor | LayerState | None,
+        drive: Tensor | float | None,
     ) -> tuple[PackedSequence, Any]:
         """Pad, run in segments of constant batch size (nothing is computed on padding), pack."""
         data, sizes, order, back = packed
@@ -661,7 +671,7 @@ class Recurrent(nn.Module):
     def extra_repr(self) -> str:
         """Return the sizes and what differs from the defaults, for printing."""
         text = f"{self.input_size}, {self.hidden_size}"
-        defaults: tuple[tuple[str, Any], ...]
+        defaults: tuple[tuple[str, object], ...]
         defaults = (("num_layers", 1), ("bias", True), ("batch_first", False), ("dropout", 0.0))
         defaults += (("bidirectional", False), ("backend", "auto"), ("precision", "auto"))
         for name, default in defaults:

@@ -87,7 +87,7 @@ class Registry(Mapping[str, _Entry], Generic[_Entry]):
         )
         point = points[choose(self.argument, name, self, advice)]
         try:
-            entry: Any = point.load()
+            entry: object = point.load()
         except Exception as error:  # code of another package may raise anything
             raise InputError(
                 f"{self.argument}={name!r}: {point.value} cannot be imported "

@@ -15,7 +15,7 @@ is written so that nothing cancels and nothing overflows, for either sign of n:
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -217,7 +217,9 @@ def _wide(x: Tensor) -> torch.dtype:
     return torch.float32 if x.dtype in (torch.float16, torch.bfloat16) else x.dtype
 
 
-def _narrow(function: Any, x: Tensor, n: Tensor | float, s: Tensor | float) -> Tensor:
+def _narrow(
+    function: Callable[..., Tensor], x: Tensor, n: Tensor | float, s: Tensor | float
+) -> Tensor:
     x, n, s = _together(x, n, s)
     wide = _wide(x)
     return function(x.to(wide), n.to(wide), s.to(wide)).to(x.dtype)

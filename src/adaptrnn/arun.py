@@ -159,7 +159,7 @@ class ARUN(Recurrent):
         shape = (len(self._suffixes), batch, self.hidden_size)
         return zeros(like, *shape), zeros(like, *shape, self.controller_size)
 
-    def _unpack(self, hx: Any) -> LayerState:
+    def _unpack(self, hx: object) -> LayerState:
         if not isinstance(hx, tuple | list) or len(hx) != 2:
             raise bad("hx", type(hx).__name__, "a pair (h, g), h (L, B, N), g (L, B, N, G)")
         return tuple(hx)
@@ -211,7 +211,7 @@ class ARUN(Recurrent):
         return run
 
     def _layer_loss(
-        self, row: int, x: Tensor, state: LayerState, head: Readout, **weights: Any
+        self, row: int, x: Tensor, state: LayerState, head: Readout, **weights: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         (h, g), known = state, self._weights(row, **weights)
         if known is None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
@@ -173,7 +171,7 @@ class RNN(Recurrent):
     def _initial(self, batch: int, like: Tensor) -> LayerState:
         return (zeros(like, len(self._suffixes), batch, self.hidden_size),)
 
-    def _unpack(self, hx: Any) -> LayerState:
+    def _unpack(self, hx: object) -> LayerState:
         if not isinstance(hx, Tensor):
             raise bad("hx", type(hx).__name__, "a tensor (L, B, N)")
         return (hx,)
@@ -204,7 +202,7 @@ class RNN(Recurrent):
         return run
 
     def _layer_loss(
-        self, row: int, x: Tensor, state: LayerState, head: Readout, **weights: Any
+        self, row: int, x: Tensor, state: LayerState, head: Readout, **weights: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         (h,) = state
         return gamma_rnn_loss(
