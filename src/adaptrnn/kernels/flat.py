@@ -23,6 +23,9 @@ TYPES: dict[object, str] = {
 }
 """What torch calls the type of a field."""
 
+Value: TypeAlias = "Tensor | bool | int | str | list[bool] | None"
+"""The value of a field, as torch hands it to an operation."""
+
 A = TypeVar("A")
 B = TypeVar("B")
 C = TypeVar("C")

@@ -257,7 +257,7 @@ _LAYER = (Inputs, Weights)
     mutates_args=(),
     schema=flat.schema(*_LAYER, Plan, results=len(flat.fields(Results, Past))),
 )
-def _arun(*values: Any) -> tuple[Tensor, ...]:
+def _arun(*values: flat.Value) -> tuple[Tensor, ...]:
     """`Results` and `Past`."""
     inputs, weights, plan = flat.parse(values, *_LAYER, Plan)
     results, past = flat.parse(_arun_results(*values), Results, Past)
@@ -268,7 +268,7 @@ def _arun(*values: Any) -> tuple[Tensor, ...]:
 
 
 @_arun.register_fake
-def _arun_results(*values: Any) -> tuple[Tensor, ...]:
+def _arun_results(*values: flat.Value) -> tuple[Tensor, ...]:
     inputs, weights, plan = flat.parse(values, *_LAYER, Plan)
     new, steps = inputs.h0.new_empty, inputs.currents.shape[0]
     batch, size, units = inputs.g0.shape
@@ -295,7 +295,7 @@ def _arun_results(*values: Any) -> tuple[Tensor, ...]:
     mutates_args=(),
     schema=flat.schema(Slopes, *_LAYER, Past, BackwardPlan, results=len(flat.fields(*_LAYER))),
 )
-def _arun_backward(*values: Any) -> tuple[Tensor, ...]:
+def _arun_backward(*values: flat.Value) -> tuple[Tensor, ...]:
     """Gradients of `Inputs` and `Weights`; those not needed are empty."""
     slopes, inputs, weights, past, plan = flat.parse(values, Slopes, *_LAYER, Past, BackwardPlan)
     arrays = native.arrays(slopes, inputs, weights, past)
@@ -322,7 +322,7 @@ native.differentiate_layer(
     mutates_args=(),
     schema=flat.schema(*_LAYER, TracePlan, results=len(Signals._fields)),
 )
-def _arun_trace(*values: Any) -> tuple[Tensor, ...]:
+def _arun_trace(*values: flat.Value) -> tuple[Tensor, ...]:
     """`Signals` of all steps."""
     inputs, weights, plan = flat.parse(values, *_LAYER, TracePlan)
     found = Signals(*_arun_trace_results(*values))
@@ -335,7 +335,7 @@ def _arun_trace(*values: Any) -> tuple[Tensor, ...]:
 
 
 @_arun_trace.register_fake
-def _arun_trace_results(*values: Any) -> tuple[Tensor, ...]:
+def _arun_trace_results(*values: flat.Value) -> tuple[Tensor, ...]:
     inputs, _, _ = flat.parse(values, *_LAYER, TracePlan)
     shape = (inputs.currents.shape[0], *inputs.h0.shape)
     a, n, s, h = (inputs.h0.new_empty(shape) for _ in range(4))
@@ -347,7 +347,7 @@ def _arun_trace_results(*values: Any) -> tuple[Tensor, ...]:
     mutates_args=(),
     schema=flat.schema(*_LAYER, Readout, LossPlan, results=readout.count(*_LAYER)),
 )
-def _arun_loss(*values: Any) -> tuple[Tensor, ...]:
+def _arun_loss(*values: flat.Value) -> tuple[Tensor, ...]:
     """The mean loss, the outputs, and the loss's gradients of `readout.with_gradient`."""
     inputs, weights, head, plan = flat.parse(values, *_LAYER, Readout, LossPlan)
     steps, (batch, size, units) = inputs.currents.shape[0], inputs.g0.shape
@@ -358,7 +358,7 @@ def _arun_loss(*values: Any) -> tuple[Tensor, ...]:
 
 
 @_arun_loss.register_fake
-def _arun_loss_results(*values: Any) -> tuple[Tensor, ...]:
+def _arun_loss_results(*values: flat.Value) -> tuple[Tensor, ...]:
     inputs, weights, head, plan = flat.parse(values, *_LAYER, Readout, LossPlan)
     return readout.results(head, inputs, weights, needed=plan.needed)
 
@@ -369,7 +369,7 @@ def _reference_loss(inputs: Inputs, weights: Weights, head: Readout) -> tuple[Te
     return readout.loss_of_rates(h if head.target.ndim == 1 else output, head)
 
 
-def _loss_again(*values: Any) -> Tensor:
+def _loss_again(*values: flat.Value) -> Tensor:
     """The loss alone of flat arguments, by the reference."""
     inputs, weights, head, _ = flat.parse(values, *_LAYER, Readout, LossPlan)
     return _reference_loss(inputs, weights, head)[0]

@@ -257,7 +257,7 @@ _LAYER = (Inputs, Weights)
     mutates_args=(),
     schema=flat.schema(*_LAYER, Plan, results=len(flat.fields(Results, Past))),
 )
-def _gamma_rnn(*values: Any) -> tuple[Tensor, ...]:
+def _gamma_rnn(*values: flat.Value) -> tuple[Tensor, ...]:
     """`Results` and `Past`."""
     inputs, weights, plan = flat.parse(values, *_LAYER, Plan)
     results, past = flat.parse(_gamma_rnn_results(*values), Results, Past)
@@ -269,7 +269,7 @@ def _gamma_rnn(*values: Any) -> tuple[Tensor, ...]:
 
 
 @_gamma_rnn.register_fake
-def _gamma_rnn_results(*values: Any) -> tuple[Tensor, ...]:
+def _gamma_rnn_results(*values: flat.Value) -> tuple[Tensor, ...]:
     inputs, weights, plan = flat.parse(values, *_LAYER, Plan)
     new, steps, (batch, size) = inputs.h0.new_empty, inputs.currents.shape[0], inputs.h0.shape
     apart = plan.segment and plan.last_only and not plan.keep
@@ -292,7 +292,7 @@ def _gamma_rnn_results(*values: Any) -> tuple[Tensor, ...]:
     mutates_args=(),
     schema=flat.schema(Slopes, *_LAYER, Past, BackwardPlan, results=len(flat.fields(*_LAYER))),
 )
-def _gamma_rnn_backward(*values: Any) -> tuple[Tensor, ...]:
+def _gamma_rnn_backward(*values: flat.Value) -> tuple[Tensor, ...]:
     """Gradients of `Inputs` and `Weights`; those not needed are empty."""
     slopes, inputs, weights, past, plan = flat.parse(values, Slopes, *_LAYER, Past, BackwardPlan)
     arrays = native.arrays(slopes, inputs, weights, past)
@@ -328,7 +328,7 @@ native.differentiate_layer(
     mutates_args=(),
     schema=flat.schema(*_LAYER, TracePlan, results=2),
 )
-def _gamma_rnn_trace(*values: Any) -> tuple[Tensor, ...]:
+def _gamma_rnn_trace(*values: flat.Value) -> tuple[Tensor, ...]:
     """a, h of all steps."""
     inputs, weights, plan = flat.parse(values, *_LAYER, TracePlan)
     a, h = _gamma_rnn_trace_results(*values)
@@ -339,7 +339,7 @@ def _gamma_rnn_trace(*values: Any) -> tuple[Tensor, ...]:
 
 
 @_gamma_rnn_trace.register_fake
-def _gamma_rnn_trace_results(*values: Any) -> tuple[Tensor, ...]:
+def _gamma_rnn_trace_results(*values: flat.Value) -> tuple[Tensor, ...]:
     inputs, _, _ = flat.parse(values, *_LAYER, TracePlan)
     shape = (inputs.currents.shape[0], *inputs.h0.shape)
     return inputs.h0.new_empty(shape), inputs.h0.new_empty(shape)
@@ -350,7 +350,7 @@ def _gamma_rnn_trace_results(*values: Any) -> tuple[Tensor, ...]:
     mutates_args=(),
     schema=flat.schema(*_LAYER, Readout, LossPlan, results=readout.count(*_LAYER)),
 )
-def _gamma_rnn_loss(*values: Any) -> tuple[Tensor, ...]:
+def _gamma_rnn_loss(*values: flat.Value) -> tuple[Tensor, ...]:
     """The mean loss, the outputs, and the loss's gradients of `readout.with_gradient`."""
     inputs, weights, head, plan = flat.parse(values, *_LAYER, Readout, LossPlan)
     steps, (batch, size) = inputs.currents.shape[0], inputs.h0.shape
@@ -371,7 +371,7 @@ def _gamma_rnn_loss(*values: Any) -> tuple[Tensor, ...]:
 
 
 @_gamma_rnn_loss.register_fake
-def _gamma_rnn_loss_results(*values: Any) -> tuple[Tensor, ...]:
+def _gamma_rnn_loss_results(*values: flat.Value) -> tuple[Tensor, ...]:
     inputs, weights, head, plan = flat.parse(values, *_LAYER, Readout, LossPlan)
     return readout.results(head, inputs, weights, needed=plan.needed)
 
@@ -384,7 +384,7 @@ def _reference_loss(
     return readout.loss_of_rates(h if head.target.ndim == 1 else output, head)
 
 
-def _loss_again(*values: Any) -> Tensor:
+def _loss_again(*values: flat.Value) -> Tensor:
     """The loss alone of flat arguments, by the reference."""
     inputs, weights, head, plan = flat.parse(values, *_LAYER, Readout, LossPlan)
     return _reference_loss(inputs, weights, head, plan.nonlinearity)[0]

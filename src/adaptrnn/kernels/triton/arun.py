@@ -8,7 +8,7 @@ step backwards (`_rows.backward_rows`). Once a segment come the states between t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -126,7 +126,7 @@ _BACK = (Slopes, *_LAYER, Rates, Past)
     mutates_args=(),
     schema=flat.schema(*_LAYER, Plan, results=len(flat.fields(Results, Past))),
 )
-def _arun(*values: Any) -> tuple[Tensor, ...]:
+def _arun(*values: flat.Value) -> tuple[Tensor, ...]:
     """`Results` and `Past`."""
     inputs, weights, plan = flat.parse(values, *_LAYER, Plan)
     precision, where = device.precision(), inputs.currents.device
@@ -138,7 +138,7 @@ def _arun(*values: Any) -> tuple[Tensor, ...]:
 
 
 @_arun.register_fake
-def _results(*values: Any) -> tuple[Tensor, ...]:
+def _results(*values: flat.Value) -> tuple[Tensor, ...]:
     inputs, _, plan = flat.parse(values, *_LAYER, Plan)
     new, steps, segment = inputs.currents.new_empty, inputs.currents.shape[0], plan.segment
     batch, size, units = inputs.g0.shape
@@ -160,7 +160,7 @@ def _results(*values: Any) -> tuple[Tensor, ...]:
     mutates_args=(),
     schema=flat.schema(*_BACK, BackwardPlan, results=len(flat.fields(*_LAYER))),
 )
-def _backward(*values: Any) -> tuple[Tensor, ...]:
+def _backward(*values: flat.Value) -> tuple[Tensor, ...]:
     """Gradients of `Inputs` and `Weights`; those not needed are empty."""
     *tensors, plan = found = flat.parse(values, *_BACK, BackwardPlan)
     _, inputs, *_ = found
@@ -205,14 +205,15 @@ class _Launcher:
             options |= {"PRECISION": precision, "num_warps": warps, "num_stages": stages}
             self.ready[name] = block, options
 
-    def __call__(self, name: str, *arguments: Any) -> None:
+    def __call__(self, name: str, *arguments: Tensor | int) -> None:
         """Launch one program for each block of rows; their number is the last argument."""
         block, options = self.ready[name]
         getattr(self.kernels, name)[(-(-arguments[-1] // block),)](*arguments, **options)
 
-    def sums(self, *arguments: Any) -> Tensor:
+    def sums(
+        self, tensors: Sequence[Tensor], first: int, slot: int, steps: int, count: int
+    ) -> Tensor:
         """Launch `_rows.weights`, and add up what the programs found, (U + 5, U) in float64."""
-        *tensors, first, slot, steps, count = arguments
         block, options = self.ready["weights"]
         over = (steps + 1) * count
         chunk = min(CHUNK, -(-over // block) * block)
@@ -236,7 +237,7 @@ def _padded(weights: Weights, units: int) -> ControllerWeights:
     return ControllerWeights(*(tensor.contiguous() for tensor in wide))
 
 
-def forward(*values: Any) -> tuple[Tensor, ...]:
+def forward(*values: flat.Value) -> tuple[Tensor, ...]:
     """Run the forward pass, and return what the backward pass needs of it too.
 
     Args:
@@ -248,6 +249,7 @@ def forward(*values: Any) -> tuple[Tensor, ...]:
         those before steps 0, S, 2 S, ...
     """
     *arguments, precision = values
+    assert isinstance(precision, str)
     (currents, h0, g0), weights, plan = flat.parse(arguments, *_LAYER, Plan)
     segment, keep = plan.segment, plan.keep
     steps, (batch, size, units) = currents.shape[0], g0.shape
@@ -281,7 +283,7 @@ def forward(*values: Any) -> tuple[Tensor, ...]:
     return output if every else output[:0], last.clone(), g, a, kept
 
 
-def backward(*values: Any) -> tuple[Tensor, ...]:
+def backward(*values: flat.Value) -> tuple[Tensor, ...]:
     """Run the backward pass.
 
     Args:
@@ -292,6 +294,7 @@ def backward(*values: Any) -> tuple[Tensor, ...]:
         The gradients of `Inputs` and `Weights`; those not needed are empty.
     """
     *arguments, precision = values
+    assert isinstance(precision, str)
     slopes, inputs, weights, rates, past, plan = flat.parse(arguments, *_BACK, BackwardPlan)
     (grad_output, grad_h, grad_g), (a, kept), output = slopes, past, rates.output
     (_, h0, g0), weight_hh, (segment, keep, _, needed) = inputs, weights.weight_hh, plan
@@ -332,7 +335,7 @@ def backward(*values: Any) -> tuple[Tensor, ...]:
             else:
                 torch.addmm(grad_output[t - 1], da[t], weight_hh, out=dh)
         if any(which[name] for name in ControllerWeights._fields):
-            total += launch.sums(dz, dn, ds, a, scratch, first, slot, length, count)
+            total += launch.sums((dz, dn, ds, a, scratch), first, slot, length, count)
     found = total.to(a.dtype)
     made: dict[str, Callable[[], Tensor]] = {
         "currents": lambda: da,

@@ -191,7 +191,7 @@ def _spills(account: str) -> int:
     return int(stored) + int(loaded)
 
 
-def _run(program: Path, *words: Any) -> str:
+def _run(program: Path, *words: object) -> str:
     done = subprocess.run(
         [str(program), *map(str, words)], capture_output=True, text=True, check=True
     )

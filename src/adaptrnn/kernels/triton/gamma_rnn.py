@@ -105,7 +105,7 @@ _BACK = (Slopes, *_LAYER, Rates, Past)
     mutates_args=(),
     schema=flat.schema(*_LAYER, Plan, results=len(flat.fields(Results, Past))),
 )
-def _gamma_rnn(*values: Any) -> tuple[Tensor, ...]:
+def _gamma_rnn(*values: flat.Value) -> tuple[Tensor, ...]:
     """`Results` and `Past`."""
     inputs, weights, plan = flat.parse(values, *_LAYER, Plan)
     precision, where = device.precision(), inputs.currents.device
@@ -117,7 +117,7 @@ def _gamma_rnn(*values: Any) -> tuple[Tensor, ...]:
 
 
 @_gamma_rnn.register_fake
-def _results(*values: Any) -> tuple[Tensor, ...]:
+def _results(*values: flat.Value) -> tuple[Tensor, ...]:
     inputs, _, plan = flat.parse(values, *_LAYER, Plan)
     new, steps, (batch, size) = inputs.h0.new_empty, inputs.currents.shape[0], inputs.h0.shape
     results = Results(
@@ -132,7 +132,7 @@ def _results(*values: Any) -> tuple[Tensor, ...]:
     mutates_args=(),
     schema=flat.schema(*_BACK, BackwardPlan, results=len(flat.fields(*_LAYER))),
 )
-def _backward(*values: Any) -> tuple[Tensor, ...]:
+def _backward(*values: flat.Value) -> tuple[Tensor, ...]:
     """Gradients of `Inputs` and `Weights`; those not needed are empty."""
     *tensors, plan = found = flat.parse(values, *_BACK, BackwardPlan)
     _, inputs, *_ = found
@@ -178,7 +178,7 @@ def _whole(weights: Weights) -> tuple[Tensor, Tensor, Tensor]:
     return weights.weight_hh.contiguous(), weights.n.contiguous(), weights.s.contiguous()
 
 
-def forward(*values: Any) -> tuple[Tensor, ...]:
+def forward(*values: flat.Value) -> tuple[Tensor, ...]:
     """Run the forward pass.
 
     Args:
@@ -189,6 +189,7 @@ def forward(*values: Any) -> tuple[Tensor, ...]:
         activations (T, B, N), if kept.
     """
     *arguments, precision = values
+    assert isinstance(precision, str)
     inputs, weights, plan = flat.parse(arguments, *_LAYER, Plan)
     currents, h0, past = inputs.currents.contiguous(), inputs.h0.contiguous(), plan.past
     weight_hh, n, s = _whole(weights)
@@ -209,7 +210,7 @@ def forward(*values: Any) -> tuple[Tensor, ...]:
     return output, h[before_at].clone(), a
 
 
-def backward(*values: Any) -> tuple[Tensor, ...]:
+def backward(*values: flat.Value) -> tuple[Tensor, ...]:
     """Run the backward pass.
 
     Args:
@@ -220,6 +221,7 @@ def backward(*values: Any) -> tuple[Tensor, ...]:
         The gradients of `Inputs` and `Weights`; those not needed are empty.
     """
     *arguments, precision = values
+    assert isinstance(precision, str)
     slopes, inputs, weights, rates, past, plan = flat.parse(arguments, *_BACK, BackwardPlan)
     (grad_output, grad_h), output, (a,) = slopes, rates.output, past
     h0, (weight_hh, n, s) = inputs.h0.contiguous(), _whole(weights)
