@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
 from adaptrnn.activation import gamma, gamma_dn, gamma_ds, gamma_dx, leaky
+from adaptrnn.arun import ARUN
 
 Step = Callable[[Tensor | None, Tensor, Tensor | None], Tensor]
 Push = Callable[[Tensor | None, Tensor, Tensor, Tensor | None], tuple[Tensor, Tensor]]
@@ -37,23 +37,24 @@ CLOSED_CURVES: dict[str, Curve] = {
 }
 
 
-def arun_push(network: Any) -> Push:
+def arun_push(network: ARUN) -> Push:
     """Push tangents of (h, g) through one step of an ARUN with the paper's controller.
 
     With dh (B, k, N) and dg (B, k, N, G), and q = g_t:
     da = W_hh dh, dq = tanh'(...)(W_ag da + W_gg dg), [dn, ds] = W_gc dq,
     dh' = gamma_x da + gamma_n dn + gamma_s ds, of leaky neurons (1 - alpha) dh + alpha times this.
     """
-    weight_ag, weight_gg, bias_g, weight_gc, bias_gc = network.controller.weights()
-    weight_hh, neurons, units = network.weight_hh_l0, network.hidden_size, len(bias_g)
-    bias = network.bias_ih_l0 + network.bias_hh_l0 if network.bias else None
-    alpha = network._alpha(0)
+    weights = network._weights(0)
+    assert weights is not None  # such a controller has them
+    weight_hh, weight_ag, weight_gg, bias_g, weight_gc, bias_gc, alpha, *_ = weights
+    neurons, units, bias = network.hidden_size, len(bias_g), network._input_bias(0)
+    weight_ih = network._parameter("weight_ih", 0)
 
     def push(x: Tensor | None, z: Tensor, v: Tensor, drive: Tensor | None) -> tuple[Tensor, Tensor]:
         h, g = z[:, :neurons], z[:, neurons:].unflatten(1, (neurons, units))
         a = linear(h, weight_hh, bias)
         if x is not None:
-            a = a + linear(x, network.weight_ih_l0)
+            a = a + linear(x, weight_ih)
         if drive is not None:
             a = a + drive
         below = linear(g, weight_gg, bias_g) + a.unsqueeze(-1) * weight_ag

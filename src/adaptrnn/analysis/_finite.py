@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -51,7 +51,7 @@ def finite(argument: str, values: _Values, advice: str = "") -> _Values:
     raise NotFiniteError(str(bad(name, float(array[place]), allowed, advice)))
 
 
-def _wrong(values: Any) -> tuple[np.ndarray, np.ndarray]:
+def _wrong(values: object) -> tuple[np.ndarray, np.ndarray]:
     """Where values are not finite, and the values, both as arrays."""
     if isinstance(values, Tensor):
         values = values.detach()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from adaptrnn._error import bad, choose
 from adaptrnn._recurrent import Recurrent
 from adaptrnn.analysis._finite import finite
 from adaptrnn.analysis._type import State, Values
-from adaptrnn.analysis.system import Network, as_system
+from adaptrnn.analysis.system import Network, System, as_system
 from adaptrnn.gated import GRU, LSTM
 
 RECORDED = ("h", "n", "s")
@@ -81,20 +81,20 @@ def record_signals(
     choose("into", into, ("drive", "input"))
     finite("stimulus", stimulus)
     steps = stimulus.shape[0]
-    traced = isinstance(network, TRACED)
-    wrapped = None if traced else as_system(network, state, input_size=input_size)
-    holder: Any = wrapped or network
-    width = holder.input_size
     units = getattr(getattr(network, "controller", None), "controller_size", 0)
-    per_sample = steps * (wrapped.size if wrapped else holder.hidden_size * (units + 4))
-    rows = max(1, _CHUNK // per_sample)
+    if not isinstance(network, TRACED):
+        network = as_system(network, state, input_size=input_size)
+        width, size = network.input_size, network.size
+    else:
+        width, size = network.input_size, network.hidden_size * (units + 4)
+    rows = max(1, _CHUNK // (steps * size))
     parts = []
     for part in stimulus.split(rows, 1):
         x = part.expand(-1, -1, width or 1) if into == "input" else None
         drive = part if into == "drive" else None
-        if wrapped is not None:
-            z = wrapped.run(x, wrapped.start(part.shape[1]), drive, steps=steps)
-            parts.append({"h": wrapped.activity(z)})
+        if isinstance(network, System):
+            z = network.run(x, network.start(part.shape[1]), drive, steps=steps)
+            parts.append({"h": network.activity(z)})
         else:
             parts.append(_trace(network, x, drive, (steps, part.shape[1], width or 1)))
     seen = {name: torch.cat([part[name] for part in parts], 1).detach().cpu() for name in parts[0]}
@@ -104,15 +104,20 @@ def record_signals(
 
 
 def _trace(
-    network: Any, x: Tensor | None, drive: Tensor | None, shape: tuple[int, ...]
+    network: Recurrent | LSTM | GRU,
+    x: Tensor | None,
+    drive: Tensor | None,
+    shape: tuple[int, ...],
 ) -> dict[str, Tensor]:
     weight = next(network.parameters())
     x = weight.new_zeros(shape) if x is None else x.to(weight)
     drive = None if drive is None else drive.to(weight)
     if network.batch_first:
         x, drive = x.transpose(0, 1), None if drive is None else drive.transpose(0, 1)
-    last = {"layer": network.num_layers - 1} if network.num_layers > 1 else {}
-    trace = network.trace(x, drive=drive, **last)
+    if isinstance(network, Recurrent):
+        trace: NamedTuple = network.trace(x, drive=drive, layer=network.num_layers - 1)
+    else:
+        trace = network.trace(x, drive=drive)
     known = RECORDED if hasattr(trace, "s") else ("h",)  # the n of a GRU is its candidate gate
     signals = {name: getattr(trace, name, None) for name in known}
     found = {name: signal for name, signal in signals.items() if signal is not None}

@@ -9,12 +9,17 @@ import csv
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xarray as xr
 
 from adaptrnn._error import bad, choose, require
+
+if TYPE_CHECKING:
+    from pynwb import NWBFile
+    from pynwb.icephys import PatchClampSeries
 
 __all__ = ["read_fi_table"]
 
@@ -103,7 +108,9 @@ def _read_nwb(path: Path, threshold: float) -> list[tuple[float, float, str]]:
             return [row for pair in pairs if (row := _sweep(*pair, threshold)) is not None]
 
 
-def _sweeps(file: Any, pynwb: Any) -> Iterator[tuple[Any, Any]]:
+def _sweeps(
+    file: NWBFile, pynwb: ModuleType
+) -> Iterator[tuple[PatchClampSeries, PatchClampSeries]]:
     """Pairs (stimulus, response) of current-clamp series: by table, sweep number, or name."""
     stimulus_type = pynwb.icephys.CurrentClampStimulusSeries
     response_type = pynwb.icephys.CurrentClampSeries
@@ -122,7 +129,7 @@ def _sweeps(file: Any, pynwb: Any) -> Iterator[tuple[Any, Any]]:
     responses = [one for one in file.acquisition.values() if isinstance(one, response_type)]
     stimuli = [one for one in file.stimulus.values() if isinstance(one, stimulus_type)]
 
-    def keys(series: Any) -> list[Any]:
+    def keys(series: PatchClampSeries) -> list[tuple[str, object]]:
         return (
             [("sweep", series.sweep_number)]
             if series.sweep_number is not None
@@ -136,7 +143,9 @@ def _sweeps(file: Any, pynwb: Any) -> Iterator[tuple[Any, Any]]:
                 yield known[key], response
 
 
-def _sweep(stimulus: Any, response: Any, threshold: float) -> tuple[float, float, str] | None:
+def _sweep(
+    stimulus: PatchClampSeries, response: PatchClampSeries, threshold: float
+) -> tuple[float, float, str] | None:
     i = np.asarray(stimulus.data[:], dtype=np.float64) * stimulus.conversion
     v = np.asarray(response.data[:], dtype=np.float64) * response.conversion + getattr(
         response, "offset", 0.0

@@ -141,7 +141,7 @@ def heterogeneity(
     return xr.Dataset(found, attrs=attrs)
 
 
-def _cloud(parameters: Any) -> xr.Dataset:
+def _cloud(parameters: object) -> xr.Dataset:
     if isinstance(parameters, nn.Module):
         return activation_parameters(parameters)
     if isinstance(parameters, Sequence):

@@ -262,7 +262,7 @@ def units_in_plane(
 _SHARPNESS = (0.3, 3000.0)  # of m, in units of one over the range of currents
 
 
-def _basis(x: Array, theta: Any, log_m: Any) -> Array:
+def _basis(x: Array, theta: Array | float, log_m: Array | float) -> Array:
     """g1(x - theta; m) and g2(x - theta; m), (..., P, 2)."""
     m = np.exp(log_m)
     u = m * (x - theta)
@@ -320,7 +320,7 @@ def _ranges(
     low = dict.fromkeys(("n", "s", "threshold", "output_scale"), np.inf)
     high = dict.fromkeys(low, -np.inf)
 
-    def add(name: str, values: Any) -> None:
+    def add(name: str, values: ArrayLike) -> None:
         low[name] = min(low[name], float(np.min(values)))
         high[name] = max(high[name], float(np.max(values)))
 

@@ -80,13 +80,12 @@ def gradient_norm(
     x = finite("x", torch.as_tensor(x))
     if x.ndim != 3:
         raise bad("x.shape", tuple(x.shape), "(T, B, D)")
-    ours = isinstance(network, RNN | ARUN)
     if drive is not None and "drive" not in inspect.signature(network.forward).parameters:
         raise bad("drive", "a drive", f"None, because a {type(network).__name__} takes none")
     if getattr(network, "bidirectional", False):
         raise bad("network", type(network).__name__, "of one direction")
     x = x.to(known[parameter])
-    if ours and network.num_layers == 1 and parameter == "weight_hh_l0":
+    if isinstance(network, RNN | ARUN) and network.num_layers == 1 and parameter == "weight_hh_l0":
         value, sums, parts = _by_currents(network, x, loss, state, drive)
     else:
         value, sums, parts = _by_copies(network, x, loss, parameter, state, drive)
@@ -111,7 +110,11 @@ def _checked(value: Tensor) -> Tensor:
 
 
 def _by_currents(
-    network: Any, x: Tensor, loss: Callable[[Tensor], Tensor], state: Any, drive: Any
+    network: RNN | ARUN,
+    x: Tensor,
+    loss: Callable[[Tensor], Tensor],
+    state: State | None,
+    drive: Tensor | float | None,
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """The terms delta_t h_{t-1}^T from one call: delta_t is the gradient of a drive."""
     steps, batch = x.shape[:2]
@@ -142,8 +145,8 @@ def _by_copies(
     x: Tensor,
     loss: Callable[[Tensor], Tensor],
     parameter: str,
-    state: Any,
-    drive: Any,
+    state: State | None,
+    drive: Tensor | float | None,
 ) -> tuple[float, np.ndarray, np.ndarray]:
     """The terms from hooks on one alias of the parameter per step; backward visits T, ..., 1."""
     whole = isinstance(network, nn.RNNBase) or is_layer(network)

@@ -16,7 +16,7 @@ have singular values that say what becomes of perturbations over T steps.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -49,7 +49,7 @@ def recurrent_weight(network: Network | Tensor) -> Annotated[Tensor, "N N"]:
         >>> recurrent_weight(torch.nn.RNNCell(1, 3)).shape
         torch.Size([3, 3])
     """
-    weight: Any = network
+    weight: object = network
     if isinstance(network, nn.Module):
         weight = getattr(network, "weight_hh_l0", getattr(network, "weight_hh", None))
     if not isinstance(weight, Tensor) or weight.ndim != 2 or weight.shape[0] != weight.shape[1]:
@@ -110,14 +110,11 @@ def jacobian_norm(
     if n is None or s is None:
         if not hasattr(network, "n_l0"):
             raise bad("n, s", None, "given, since this network has none of its own")
-        core: Any = network
-        pair = (
-            finite("n_l0", core.n_l0.detach().double()),
-            finite("s_l0", core.s_l0.detach().double()),
+        gain, saturation = (
+            finite(name, getattr(network, name).detach().double()) for name in ("n_l0", "s_l0")
         )
-        own = dict(
-            zip(("norm", "standard_error"), _mean_norm(currents, weight, *pair), strict=True)
-        )
+        found = _mean_norm(currents, weight, gain, saturation)
+        own = dict(zip(("norm", "standard_error"), found, strict=True))
         return xr.Dataset(own, attrs=attrs)
     finite("n", n), finite("s", s)
     grid = [[_mean_norm(currents, weight, gain, sat) for sat in s] for gain in n]

@@ -281,7 +281,7 @@ def system_of(
 
 
 def _frozen(
-    network: Any,
+    network: Network,
     whole: System,
     z: Tensor | None,
     n: Tensor | float | None,
@@ -297,7 +297,7 @@ def _frozen(
         g = z[:, network.hidden_size :].reshape(z.shape[0], network.hidden_size, -1)
         own = list(linear(g, weight_gc, bias_gc).unbind(-1))
     elif hasattr(network, "n_l0"):
-        own = [network.n_l0.detach(), network.s_l0.detach()]
+        own = [getattr(network, name).detach() for name in ("n_l0", "s_l0")]
     pair = [o if given is None else given for o, given in zip(own, (n, s), strict=True)]
     if pair[0] is None or pair[1] is None:
         raise bad("n, s", (n, s), "both given, since this network does not say its own")

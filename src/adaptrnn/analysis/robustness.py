@@ -195,7 +195,7 @@ def compare(
     )
 
 
-def _named(result: Any) -> dict[str, np.ndarray]:
+def _named(result: object) -> dict[str, np.ndarray]:
     if isinstance(result, Mapping):
         items = dict(result)
     elif isinstance(result, Sequence) and len(result) == 2:

@@ -14,7 +14,7 @@ log variance over log xi.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -94,7 +94,7 @@ def gain_scaling(
         raise bad("trials", trials, "an integer >= 1")
     drive = _noise(network, xi, durations, low, trials, into, state, input_size, seed)
 
-    def run(which: Any) -> dict[str, xr.DataArray]:
+    def run(which: Network) -> dict[str, xr.DataArray]:
         seen = record_signals(which, drive, into=into, state=state, input_size=input_size)
         dims = ("time", "trial", "xi", "neuron")
         return {
@@ -202,7 +202,7 @@ def freeze(network: nn.Module, n: Annotated[Tensor, "N"], s: Annotated[Tensor, "
     finite("n", n), finite("s", s)
     if not isinstance(network, ARUN) or network.num_layers > 1 or network.bidirectional:
         raise bad("network", type(network).__name__, "an ARUN of one layer and one direction")
-    weight: Any = network.weight_hh_l0
+    weight = network._parameter("weight_hh", 0)
     static = RNN(
         network.input_size,
         network.hidden_size,
@@ -225,13 +225,13 @@ def freeze(network: nn.Module, n: Annotated[Tensor, "N"], s: Annotated[Tensor, "
 
 
 def _noise(
-    network: Any,
+    network: Network,
     xi: np.ndarray,
     durations: tuple[int, int, int],
     low: float,
     trials: int,
     into: str,
-    state: Any,
+    state: State | None,
     input_size: int | None,
     seed: int,
 ) -> Tensor:

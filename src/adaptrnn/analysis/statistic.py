@@ -408,7 +408,7 @@ def stars(p: float, n: int) -> str:
     return f"{mark} (n={n})"
 
 
-def _units(values: Any, unit: str, argument: str) -> xr.DataArray:
+def _units(values: Values, unit: str, argument: str) -> xr.DataArray:
     if not isinstance(values, xr.DataArray):
         array = np.asarray(values, dtype=np.float64)
         if array.ndim != 1:

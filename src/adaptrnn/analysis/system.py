@@ -54,7 +54,6 @@ from adaptrnn.analysis._closed import (
 from adaptrnn.analysis._finite import finite
 from adaptrnn.analysis._type import State
 from adaptrnn.arun import ARUN
-from adaptrnn.controller import AdaptationController
 from adaptrnn.dale import plain_copy
 from adaptrnn.rnn import RNN
 
@@ -374,7 +373,7 @@ def _layer_with_step(network: Any) -> System:
     with torch.no_grad():
         example = network(next(network.parameters()).new_zeros(1, 1, size))[1]
 
-    def step(x: Tensor | None, state: Any, drive: Tensor | None = None) -> Any:
+    def step(x: Tensor | None, state: State, drive: Tensor | None = None) -> State:
         first = pytree.tree_leaves(state)[0]
         x = first.new_zeros(*first.shape[:-1], size) if x is None else x
         return network.step(x, state) if drive is None else network.step(x, state, drive)
@@ -448,14 +447,14 @@ def static_system(
     )
 
 
-def _name(network: Any) -> str:
+def _name(network: object) -> str:
     return getattr(network, "__name__", type(network).__name__)
 
 
 Packing = tuple[Callable[[Any], Tensor], Callable[[Tensor], Any], list[tuple[int, ...]]]
 
 
-def _packing(example: Any, batch_dim: int | None) -> Packing:
+def _packing(example: State, batch_dim: int | None) -> Packing:
     """Functions state -> z (B, S) and z -> state, and each leaf's shape without the batch axis."""
     leaves, tree = pytree.tree_flatten(example)
     if not leaves or not all(isinstance(leaf, Tensor) for leaf in leaves):
@@ -470,7 +469,7 @@ def _packing(example: Any, batch_dim: int | None) -> Packing:
     shapes = [tuple(leaf.shape) for leaf in moved]
     sizes = [leaf.numel() for leaf in moved]
 
-    def pack(state: Any) -> Tensor:
+    def pack(state: State) -> Tensor:
         leaves, found = pytree.tree_flatten(state)
         if found != tree:
             raise bad("state", state, f"of the form {tree}")
@@ -500,7 +499,7 @@ def _packing(example: Any, batch_dim: int | None) -> Packing:
 
 def _callable(
     network: Callable[..., Any],
-    example: Any,
+    example: State,
     input_size: int | None,
     batch_dim: int | None,
     dtype: torch.dtype | None,
@@ -561,7 +560,7 @@ _CELLS: dict[str, Callable[..., Any]] = {
 }
 
 
-def _torch_network(network: Any) -> System:
+def _torch_network(network: nn.RNNBase | nn.RNNCellBase) -> System:
     """Cells and networks of torch.nn, layer after layer."""
     single = isinstance(network, nn.RNNCellBase)
     kinds = {"rnn": (nn.RNN, nn.RNNCell), "gru": (nn.GRU, nn.GRUCell)}
@@ -571,7 +570,7 @@ def _torch_network(network: Any) -> System:
     if kind == "rnn":
         kind = f"rnn_{network.nonlinearity}"
     cell = _CELLS[kind]
-    layers = 1 if single else int(network.num_layers)
+    layers = int(network.num_layers) if isinstance(network, nn.RNNBase) else 1
     neurons = int(network.hidden_size)
     names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     weights: list[list[Any]] = [
@@ -600,20 +599,19 @@ def _torch_network(network: Any) -> System:
         return torch.cat([part for new in news for part in new], 1)
 
     shape = (1, neurons) if single else (layers, 1, neurons)
-    example: Any = torch.zeros(shape).to(first_weight)
-    if kind == "lstm":
-        example = (example, example)
-    packing = _packing(example, 0 if single else 1)
+    zero = torch.zeros(shape).to(first_weight)
+    packing = _packing((zero, zero) if kind == "lstm" else zero, 0 if single else 1)
     if layers == 1 and kind.startswith("rnn"):
         w_ih, w_hh, b_ih, b_hh = weights[0]
-        bias, curve = None if b_ih is None else b_ih + b_hh, CLOSED_CURVES[network.nonlinearity]
+        bias = None if b_ih is None else b_ih + b_hh
+        curve = CLOSED_CURVES[kind.removeprefix("rnn_")]
         closed = static_system(type(network).__name__, curve, w_hh, w_ih, bias)
         return replace(closed, pack=packing[0], unpack=packing[1])
     return _flat_map(network, first_weight, step, packing, layers)
 
 
 def _flat_map(
-    network: Any,
+    network: Recurrent | nn.RNNBase | nn.RNNCellBase,
     weight: Tensor,
     step: Step,
     packing: Packing,
@@ -639,9 +637,9 @@ def _flat_map(
     )
 
 
-def _own_network(network: Any) -> System:
+def _own_network(network: Recurrent) -> System:
     """Our RNN and ARUN: their `step`, the form of their state read from a call on one zero."""
-    weight = network.weight_hh_l0
+    weight = network._parameter("weight_hh", 0)
     with torch.no_grad():
         _, example = network(weight.new_zeros(1, 1, network.input_size))
     packing = pack, unpack, _ = _packing(example, 1)
@@ -653,9 +651,10 @@ def _own_network(network: Any) -> System:
     alone = network.num_layers == 1
     if isinstance(network, RNN) and alone:
         return replace(layer_of(network), pack=pack, unpack=unpack)
-    native = isinstance(network, ARUN) and type(network.controller) is AdaptationController
-    push = arun_push(network) if native and alone else None
-    return _flat_map(network, weight, step, packing, int(network.num_layers), push)
+    push = None
+    if alone and isinstance(network, ARUN) and network._has_kernels():
+        push = arun_push(network)
+    return _flat_map(network, weight, step, packing, network.num_layers, push)
 
 
 def copied(network: _Module, dtype: torch.dtype | None = None) -> _Module:
@@ -676,11 +675,10 @@ def layer_of(network: RNN | ARUN, curve: Curve | None = None) -> System:
     Returns:
         The `System` on the rates h alone.
     """
-    own: Any = network  # its parameters, which torch types as tensors or modules
-    if curve is None and own.nonlinearity.startswith("gamma"):
-        curve = gamma_curve(own.n_l0, own.s_l0)
-    elif curve is None:
-        curve = CLOSED_CURVES[own.nonlinearity]
-    bias = own.bias_ih_l0 + own.bias_hh_l0 if own.bias else None
-    name, weight = type(network).__name__, own.weight_hh_l0
-    return static_system(name, curve, weight, own.weight_ih_l0, bias, alpha=own._alpha(0))
+    if curve is None:
+        assert isinstance(network, RNN)  # an ARUN has no curve of its own
+        curve = CLOSED_CURVES.get(network.nonlinearity)
+        curve = curve or gamma_curve(network._parameter("n", 0), network._parameter("s", 0))
+    weight, weight_in = (network._parameter(name, 0) for name in ("weight_hh", "weight_ih"))
+    bias, alpha = network._input_bias(0), network._alpha(0)
+    return static_system(type(network).__name__, curve, weight, weight_in, bias, alpha=alpha)

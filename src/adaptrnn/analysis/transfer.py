@@ -329,9 +329,9 @@ def transplant(donor: nn.Module, recipient: nn.Module) -> nn.Module:
     ]
     if sizes[0] != sizes[1]:
         raise bad("recipient", f"{sizes[1]} controller units", f"with {sizes[0]}, as the donor")
-    new: Any = copy.deepcopy(recipient)
-    new.controller = copy.deepcopy(_controller(donor, "donor")).requires_grad_(False)
-    new.controller.to(next(recipient.parameters()))
+    new = copy.deepcopy(recipient)
+    controller = copy.deepcopy(_controller(donor, "donor")).requires_grad_(False)
+    new.controller = controller.to(next(recipient.parameters()))
     return new
 
 
@@ -393,7 +393,7 @@ def compare_transplant(
     return found
 
 
-def _controller(network: Any, argument: str) -> Any:
+def _controller(network: nn.Module, argument: str) -> Any:
     if not hasattr(network, "controller"):
         advice = "Give the core, not the classifier."
         raise bad(argument, type(network).__name__, "an ARUN", advice)
