@@ -176,17 +176,21 @@ def loop_loss(size: Size, compiled: bool) -> Loss:
         z = n * a
         return (1 - s) * softplus(z) / n + s * sigmoid(z)
 
-    def adaptive(p: dict[str, Tensor], current: Tensor, h: Tensor, g: Tensor) -> Any:
+    def adaptive(
+        p: dict[str, Tensor], current: Tensor, h: Tensor, g: Tensor
+    ) -> tuple[Tensor, Tensor]:
         a = current + linear(h, p["weight_hh"])
         drive = a.unsqueeze(-1) * p["weight_ag"]
         g = torch.tanh(drive + linear(g, p["weight_gg"], p["bias_g"]))
         n, s = linear(g, p["weight_gc"], p["bias_gc"]).unbind(-1)
         return curve(a, n, s), g
 
-    def static(p: dict[str, Tensor], current: Tensor, h: Tensor, g: Tensor) -> Any:
+    def static(
+        p: dict[str, Tensor], current: Tensor, h: Tensor, g: Tensor
+    ) -> tuple[Tensor, Tensor]:
         return curve(current + linear(h, p["weight_hh"]), p["n"], p["s"]), g
 
-    step: Any = adaptive if size.units else static
+    step = adaptive if size.units else static
     if compiled:
         step = torch.compile(step, dynamic=False)
 

@@ -213,7 +213,7 @@ def evaluate_run(
     """
     run.weights()  # whose rows these are; damaged weights are found before any number is shown
     kept = read_evaluations(run)
-    model: Any = None
+    model: nn.Module | None = None
     encoded: dict[int, Tensor] | None = None
     rows = []
     for name, perturbation in perturbations.items():

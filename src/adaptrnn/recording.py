@@ -154,7 +154,9 @@ def _chosen(task: AbstractTask, trials: int | Sequence[int]) -> torch.Tensor:
     return index
 
 
-def _signals(core: Any, x: torch.Tensor, drive: Any, controller: bool) -> dict[str, torch.Tensor]:
+def _signals(
+    core: Any, x: torch.Tensor, drive: torch.Tensor | float | None, controller: bool
+) -> dict[str, torch.Tensor]:
     """Signals by name, each (T, B, N, ...)."""
     if isinstance(core, RNN | ARUN):
         trace = core.trace(x, None, drive, layer=core.num_layers - 1)

@@ -150,7 +150,8 @@ def donor_of(config: TrainConfig) -> AbstractController | None:
     name = run.config().model
     if name == OWN_MODEL or not MODELS[name].has_controller:
         raise bad("controller_from", str(config.controller_from), "a run of the model arun")
-    return run.model().core.controller.frozen()
+    core: Any = run.model().core  # of a model that has a controller
+    return core.controller.frozen()
 
 
 def build_model(
@@ -377,7 +378,7 @@ class Run:
                 f"{self.folder}: no weights yet. Train it: adaptrnn train ... --out {self.folder}"
             ) from None
 
-    def model(self, task: AbstractTask | None = None) -> Any:
+    def model(self, task: AbstractTask | None = None) -> Classifier | SequenceModel:
         """Return the trained network, in evaluation mode, on the CPU.
 
         Args:
@@ -433,7 +434,7 @@ class Run:
             )
         return with_readout(copy.deepcopy(self.given_core), shape)
 
-    def initial(self, task: AbstractTask) -> Any:
+    def initial(self, task: AbstractTask) -> Classifier | SequenceModel:
         """Return the network with its first weights, in evaluation mode, on the CPU."""
         config = self.config()
         if not self.initial_path.exists():
@@ -635,7 +636,9 @@ class Run:
         return run
 
 
-def _load(model: Any, weights: Mapping[str, Tensor], foreign: str) -> Any:
+def _load(
+    model: Classifier | SequenceModel, weights: Mapping[str, Tensor], foreign: str
+) -> Classifier | SequenceModel:
     """A model with other weights, in evaluation mode."""
     try:
         model.load_state_dict(weights)

@@ -26,12 +26,14 @@ import torch
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities.exceptions import SIGTERMException
+from pytorch_lightning.utilities.types import STEP_OUTPUT
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor
 
 from adaptrnn._error import InputError, bad
 from adaptrnn.arun import ARUN
+from adaptrnn.classifier import Classifier
 from adaptrnn.config import TrainConfig, to_dict
 from adaptrnn.gated import GRU, LSTM
 from adaptrnn.kernels import native
@@ -172,7 +174,13 @@ def _sums(loss: Tensor, outputs: Tensor, trials: Trials) -> Tensor:
 class _Module(pl.LightningModule):
     """The network, its optimiser and schedule, and the metrics of an epoch."""
 
-    def __init__(self, config: TrainConfig, model: Any, task: AbstractTask, run: Run) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        model: Classifier | SequenceModel,
+        task: AbstractTask,
+        run: Run,
+    ) -> None:
         super().__init__()
         self.config, self.model, self.task, self.run = config, model, task, run
         self.show_epoch: Callable[[dict[str, float]], None] | None = None
@@ -181,7 +189,7 @@ class _Module(pl.LightningModule):
         # sums of the loss, its weights, the scores, and the number of trials
         self._train = torch.zeros(4, dtype=torch.float64)
         self._validation = torch.zeros(4, dtype=torch.float64)
-        self._plateau: Any = None
+        self._plateau: torch.optim.lr_scheduler.ReduceLROnPlateau | None = None
         self._plateau_state: dict[str, Any] | None = None
         self._rate = config.learning_rate
         self._batch = 0
@@ -345,13 +353,15 @@ def best_of(history: list[dict[str, float]], task: AbstractTask) -> float | None
 class _AtomicIO(TorchCheckpointIO):
     """Checkpoints that are whole or not there, and that run no code when read."""
 
-    def save_checkpoint(self, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None
+    ) -> None:
         path = Path(path)
         write_checkpoint(path, checkpoint, path.with_suffix(".previous.ckpt"))
 
     def load_checkpoint(
-        self, path: Any, map_location: Any = None, weights_only: bool | None = None
-    ) -> Any:
+        self, path: str | Path, map_location: object = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
         path = Path(path)
         try:
             return read_checkpoint(path)
@@ -375,14 +385,19 @@ class _Checkpoint(pl.callbacks.Checkpoint):
         self.last = time.monotonic()
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: pl.Trainer,
+        module: pl.LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: object,
+        batch_idx: int,
     ) -> None:
         # not after the last batch: the epoch's validation would be skipped when going on
         due = trainer.received_sigterm or time.monotonic() - self.last >= self.seconds
         if due and trainer.world_size == 1 and batch_idx + 1 < trainer.num_training_batches:
             self._save(trainer)
 
-    def on_train_epoch_end(self, trainer: pl.Trainer, module: Any) -> None:
+    def on_train_epoch_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         self._save(trainer)
 
 
@@ -411,7 +426,7 @@ def what_is_trained(module: _Module) -> str:
     )
 
 
-def _backend(core: Any, device: torch.device) -> str:
+def _backend(core: torch.nn.Module, device: torch.device) -> str:
     """Which implementation runs a core."""
     name = getattr(core, "backend", None)
     if name is None:
@@ -429,7 +444,8 @@ class _Bar(pl.Callback):
         self.console, self.epochs = console, epochs
         self.progress: Progress | None = None
 
-    def on_train_start(self, trainer: pl.Trainer, module: Any) -> None:
+    def on_train_start(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        assert isinstance(module, _Module)
         if not trainer.is_global_zero:
             return
         self.console.print(what_is_trained(module), highlight=False, soft_wrap=True)
@@ -453,7 +469,7 @@ class _Bar(pl.Callback):
             self.progress.start()
         self._show(trainer, module)
 
-    def _show(self, trainer: pl.Trainer, module: Any, **values: Any) -> None:
+    def _show(self, trainer: pl.Trainer, module: _Module, **values: Any) -> None:
         if self.progress is None:
             return
         if module.history:
@@ -462,8 +478,14 @@ class _Bar(pl.Callback):
         self.progress.update(self.bar, completed=trainer.global_step, description=text, **values)
 
     def on_train_batch_end(
-        self, trainer: pl.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: pl.Trainer,
+        module: pl.LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: object,
+        batch_idx: int,
     ) -> None:
+        assert isinstance(module, _Module) and isinstance(outputs, Mapping)
         if _looked_at(outputs["loss"], batch_idx):
             self._show(trainer, module, loss=float(outputs["loss"]))
 
@@ -476,7 +498,7 @@ class _Bar(pl.Callback):
             highlight=False,
         )
 
-    def teardown(self, trainer: pl.Trainer, module: Any, stage: str) -> None:
+    def teardown(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
         if self.progress is not None and self.console.is_terminal:
             self.progress.stop()
 
@@ -515,7 +537,7 @@ def train(
     core: torch.nn.Module | None = None,
     *,
     console: Console | None = None,
-    **options: Any,
+    **options: object,
 ) -> Run:
     """Train a network, or resume a run that was interrupted.
 
@@ -597,7 +619,7 @@ def _own_config(task: AbstractTask, core: torch.nn.Module, options: dict[str, An
     return config
 
 
-def _shapes(core: Any) -> dict[str, tuple[Any, ...]]:
+def _shapes(core: torch.nn.Module) -> dict[str, tuple[torch.Size, torch.dtype]]:
     return {name: (w.shape, w.dtype) for name, w in core.state_dict().items()}
 
 
@@ -612,7 +634,7 @@ def _train_in(
     config: TrainConfig,
     console: Console | None,
     task: AbstractTask,
-    model: Any,
+    model: Classifier | SequenceModel,
     run: Run,
     given: bool = False,
 ) -> Run:
@@ -637,7 +659,11 @@ def _lightning_precision(config: TrainConfig) -> Literal["bf16-mixed", "32-true"
 
 
 def _fit(
-    config: TrainConfig, console: Console | None, task: AbstractTask, model: Any, run: Run
+    config: TrainConfig,
+    console: Console | None,
+    task: AbstractTask,
+    model: Classifier | SequenceModel,
+    run: Run,
 ) -> Run:
     whole = run.weights_path.exists() and run.metrics_path.exists()
     if run.record()["state"] == "finished" and whole:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 import xarray as xr
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from adaptrnn._error import NotFiniteError, bad
@@ -36,7 +37,7 @@ from adaptrnn.analysis.response import step_response
 from adaptrnn.analysis.robustness import sweep
 from adaptrnn.analysis.scaling import freeze, gain_scaling
 from adaptrnn.analysis.statistic import paired_test
-from adaptrnn.analysis.system import as_system
+from adaptrnn.analysis.system import Network, as_system
 from adaptrnn.analysis.transfer import (
     balanced_split,
     compare_transplant,
@@ -205,14 +206,14 @@ def lyapunov_protocol(subject: Subject) -> xr.Dataset:
 
 
 def _largest(
-    network: Any,
+    network: Network,
     definition: str,
     steps: int,
     *,
     drive: Tensor | None = None,
-    n: Any = None,
-    s: Any = None,
-    h: Any = None,
+    n: ArrayLike | None = None,
+    s: ArrayLike | None = None,
+    h: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Largest exponent of each sample; with fewer steps where the rates would overflow."""
     options: dict[str, Any] = {"definition": definition}
@@ -621,7 +622,7 @@ def robustness_protocol(subject: Subject) -> xr.Dataset:
             part: AbstractTask = part,
             name: str = name,
             total: int = total,
-            done: Any = done,
+            done: Iterator[int] = done,
             encoded: dict[int, Tensor] | None = encoded,
         ) -> Evaluation:
             subject.say(f"{name.replace('_', ' ')} {next(done)}/{total}, {len(part.test)} trials")

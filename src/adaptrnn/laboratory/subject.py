@@ -19,6 +19,7 @@ from adaptrnn.classifier import Classifier
 from adaptrnn.gated import GRU, LSTM
 from adaptrnn.model import name_of
 from adaptrnn.run import Run
+from adaptrnn.sequence import SequenceModel
 from adaptrnn.tasks import AbstractTask, Split, Trials
 
 __all__ = ["Subject", "subject_of_network", "subject_of_run"]
@@ -38,17 +39,17 @@ class Subject:
         task: the task.
         seed: of everything that an analysis draws.
         effort: images, trials, samples and steps relative to the standard protocol.
-        donor: the classifier whose controller was transplanted into this one, if any.
+        donor: the network whose controller was transplanted into this one, if any.
         say: called with a few words whenever a part of an analysis begins.
     """
 
     name: str
-    model: Any
-    initial: Any
+    model: nn.Module
+    initial: nn.Module | None
     task: AbstractTask
     seed: int = 0
     effort: float = 1.0
-    donor: Classifier | None = None
+    donor: Classifier | SequenceModel | None = None
     say: Callable[[str], None] = lambda text: None
 
     @property
@@ -150,16 +151,15 @@ def subject_of_network(
     return Subject(_name(model.core), model, first, task, seed, effort)
 
 
-def _name(core: Any) -> str:
+def _name(core: System | nn.Module) -> str:
     """The model's name in `adaptrnn.model.MODELS`, or that of the class."""
-    own = core.name if isinstance(core, System) else type(core).__name__
-    return name_of(core) or own
+    return core.name if isinstance(core, System) else name_of(core) or type(core).__name__
 
 
 class _Whole(nn.Module):
     """A network of the user's own under the names that protocols use: core, encoder, readout."""
 
-    def __init__(self, network: Any, core: Any) -> None:
+    def __init__(self, network: Network, core: System | nn.Module) -> None:
         super().__init__()
         self.network, self.core = network, core
         self.encoder = nn.Identity()
@@ -181,7 +181,7 @@ class _Whole(nn.Module):
         return self.network(x, drive)
 
 
-def _whole(network: Any, task: AbstractTask, state: Any) -> Any:
+def _whole(network: Network, task: AbstractTask, state: State | None) -> Any:
     if not isinstance(network, nn.Module):
         size = None if task.kind == "image" else task.input_size
         return _Whole(network, as_system(network, state, input_size=size))
