@@ -24,6 +24,7 @@ from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatter, LogLocator, MaxNLocator
+from numpy.typing import ArrayLike
 
 from adaptrnn.activation import gamma_sup_slope
 from adaptrnn.analysis.noise import level_set
@@ -101,7 +102,7 @@ class _Picture:
         return f'<div class="adaptrnn-picture">{text.replace("<svg", label, 1)}</div>'
 
 
-def _fit(axis: Axes, *signals: Any, least: float = 0.0) -> None:
+def _fit(axis: Axes, *signals: ArrayLike, least: float = 0.0) -> None:
     """Limits around all values, with a margin, at least so wide."""
     values = np.concatenate([np.ravel(signal) for signal in signals])
     values = values[np.isfinite(values)]

@@ -21,7 +21,7 @@ from adaptrnn.figure.style import colour, count_seeds, ink, log_axis, name_lines
 
 __all__ = ["adaptation", "explanation", "learned", "robust"]
 
-_SIZE = {"width": 5.4, "height": 2.5}
+_SIZE = (5.4, 2.5)
 JUDGED = ("relu", "gamma", "arun")
 """The networks that the paper compares under drive: those without gates."""
 
@@ -36,7 +36,7 @@ def robust(data: xr.Dataset) -> Figure:
     Returns:
         The figure; thick lines: means over seeds, thin ones: each seed.
     """
-    figure, axes = subplots(1, 2, **_SIZE)
+    figure, axes = subplots(1, 2, *_SIZE)
     kinds = (("accuracy", "test accuracy (%)", 100), ("loss", "test loss (nats)", 1))
     for axis, (name, label, factor) in zip(axes[0], kinds, strict=True):
         judged = [model for model in JUDGED if model in data.model]
@@ -66,7 +66,7 @@ def adaptation(scaling: xr.Dataset | None, orders: xr.Dataset | None) -> Figure:
     Returns:
         The figure.
     """
-    figure, axes = subplots(1, 2, **_SIZE)
+    figure, axes = subplots(1, 2, *_SIZE)
     left, right = axes[0]
     if scaling is not None:
         known = scaling.dropna("seed", subset=["n_steady"])
@@ -110,7 +110,7 @@ def explanation(
     Returns:
         The figure.
     """
-    figure, axes = subplots(1, 3, **_SIZE)
+    figure, axes = subplots(1, 3, *_SIZE)
     left, middle, right = axes[0]
     if line is not None:
         controller_states(left, line[["steady"]])
@@ -155,7 +155,7 @@ def learned(data: xr.Dataset) -> Figure:
         The figure, a panel for each of the first three seeds.
     """
     seeds = [s for s in data.seed.values if bool(data.n.sel(seed=s).notnull().any())][:3]
-    figure, axes = subplots(1, max(1, len(seeds)), **_SIZE, sharex=True, sharey=True)
+    figure, axes = subplots(1, max(1, len(seeds)), *_SIZE, sharex=True, sharey=True)
     for axis, seed in zip(axes[0], seeds, strict=False):
         one = data[["n", "s", "n_initial", "s_initial"]].sel(seed=[seed])
         start = float(one.n_initial.mean())

@@ -23,7 +23,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, Colormap, LinearSegmentedColormap, ListedColormap
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from matplotlib.typing import ColorType
 from numpy.typing import ArrayLike
@@ -165,7 +165,7 @@ def subplots(
     columns: int,
     width: float = 7.5,
     height: float = 2.8,
-    figure: Any = None,
+    figure: FigureBase | None = None,
     **arguments: Any,
 ) -> tuple[Any, np.ndarray]:
     """Return a figure with a grid of axes, without pyplot.
@@ -352,8 +352,9 @@ def mean_and_seeds(
     known = values.dropna("seed", how="all").transpose(x, "seed")
     with np.errstate(divide="ignore"):  # of a 0
         many = geometric and known.sizes["seed"] > 1
-        logs: Any = np.log(known) if many else known
-        mean: Any = np.exp(logs.mean("seed")) if many else logs.mean("seed")
+        logs: xr.DataArray = xr.apply_ufunc(np.log, known) if many else known
+    mean = logs.mean("seed")
+    mean = xr.apply_ufunc(np.exp, mean) if many else mean
     settings = {"lw": 1.8, **line}
     if known.sizes["seed"] > 1:
         tone = {key: settings[key] for key in ("color", "ls", "clip_on") if key in settings}
@@ -459,7 +460,7 @@ def paper_value(
     axis.plot(x, y, label=text, zorder=5, clip_on=False, **looks)
 
 
-def key(axis: Axes, **settings: Any) -> None:
+def key(axis: Axes, **settings: object) -> None:
     """Add a legend on the page's ground, so that lines behind it do not cross its words."""
     looks = {
         "fontsize": 7,

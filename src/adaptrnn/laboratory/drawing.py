@@ -6,7 +6,6 @@ import functools
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -289,7 +288,7 @@ def draw_controller_manifold(data: xr.Dataset) -> Figure:
 def draw_noise(data: xr.Dataset) -> Figure:
     """Draw gains against the level sets, their distance, and the predicted variance."""
     figure = Figure(figsize=(9, 6.2))
-    parts: Any = figure.subfigures(2, 1)
+    parts = figure.subfigures(2, 1, squeeze=False)[:, 0]
     level_sets(_as_seeds(against_levels(data)), parts[0])
     trained_noise_error(_as_seeds(noise_error(data)), parts[1])
     return figure

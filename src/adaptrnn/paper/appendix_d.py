@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -77,10 +76,11 @@ def measure(draws: int = 3) -> xr.Dataset:
             moduli = torch.tensor([1.2, 0.9, 0.7, 0.5, 0.3], dtype=torch.float64)
             basis = torch.randn(SIZE, SIZE, dtype=torch.float64)
             linear = basis @ torch.diag(moduli) @ torch.linalg.inv(basis)
-            network: Any = RNN(1, SIZE, nonlinearity="gamma", n=2.0, s=0.2).double()
+            network = RNN(1, SIZE, nonlinearity="gamma", n=2.0, s=0.2).double()
             with torch.no_grad():
                 turned = torch.linalg.qr(torch.randn(SIZE, SIZE, dtype=torch.float64))[0]
-                network.weight_hh_l0.copy_(turned @ torch.diag(moduli / 1.2) @ turned.mT)
+                weight = turned @ torch.diag(moduli / 1.2) @ turned.mT
+                network.get_parameter("weight_hh_l0").copy_(weight)
             rotation = haar_(torch.empty(20, 20, dtype=torch.float64))
         start = torch.ones(1, SIZE, dtype=torch.float64)
         maps = (as_system(partial(_linear, linear), start), as_system(network))
@@ -102,7 +102,7 @@ def measure(draws: int = 3) -> xr.Dataset:
     )
 
 
-def _linear(weight: Tensor, x: Any, h: Tensor) -> Tensor:
+def _linear(weight: Tensor, x: Tensor | None, h: Tensor) -> Tensor:
     return h @ weight.mT
 
 

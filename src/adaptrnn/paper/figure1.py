@@ -128,14 +128,14 @@ def measure_wiring(draws: int = 5, neurons: int = 12, steps: int = 30) -> xr.Dat
     for draw in range(draws):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(draw)
-            core: Any = ARUN(2, neurons, controller_size=6).double()
+            core = ARUN(2, neurons, controller_size=6).double()
             x = torch.randn(steps, 3, 2, dtype=torch.float64)
             order = torch.randperm(neurons)
         still = copy.deepcopy(core)
         for name, weight in still.controller.named_parameters():
             if name.startswith("weight"):
                 weight.zero_()
-        n, s = still.controller.bias_gc
+        n, s = still.controller.get_parameter("bias_gc")
         fixed = RNN(2, neurons, nonlinearity="gamma", n=float(n), s=float(s)).double()
         fixed.load_state_dict(
             {k: v for k, v in still.state_dict().items() if not k.startswith("controller")},
@@ -150,7 +150,7 @@ def measure_wiring(draws: int = 5, neurons: int = 12, steps: int = 30) -> xr.Dat
                 weight.copy_(weight[order])
         found["permuted"].append(_distance(renamed(x)[0], core(x)[0][..., order]))
         alone = copy.deepcopy(core)
-        alone.weight_hh_l0.zero_()
+        alone.get_parameter("weight_hh_l0").zero_()
         drive = torch.zeros(steps, 1, neurons, dtype=torch.float64)
         drive[:, :, 0] = 1.0
         change = (alone(x, drive=drive)[0] - alone(x)[0]).abs()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
@@ -244,8 +242,7 @@ def draw_scaling(data: xr.Dataset) -> Figure:
     """
     data = drop_missing(data).isel(role=0, model=0)
     figure = Figure(figsize=(9, 5.4))
-    halves: Any = figure.subfigures(2, 1)
-    above, below = halves
+    above, below = figure.subfigures(2, 1, squeeze=False)[:, 0]
     courses, last = above.subplots(1, 2), below.subplots(1, 3)
     tones = shades(data.sizes["xi"])
     for (name, shape), course, steady in zip(FITTED.items(), courses, last, strict=False):

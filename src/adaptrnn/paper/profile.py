@@ -208,7 +208,7 @@ class Profile:
         """Models of the task that stands for psMNIST."""
         return list(self.roles["psmnist"].models) if "psmnist" in self.roles else list(MODELS)
 
-    def _check_seeds(self, name: str, seeds: Any) -> None:
+    def _check_seeds(self, name: str, seeds: object) -> None:
         if not isinstance(seeds, list | tuple) or not all(type(seed) is int for seed in seeds):
             raise bad(f"{self.name}: {name}", seeds, "a list of integers")
         if not seeds or len(set(seeds)) < len(seeds):
@@ -368,7 +368,7 @@ def load_profile(name: str | Path) -> Profile:
     return Profile(path.stem, **values)
 
 
-def _entries(values: Any, kind: type, where: str, skip: tuple[str, ...] = ()) -> dict[str, Any]:
+def _entries(values: object, kind: type, where: str, skip: tuple[str, ...] = ()) -> dict[str, Any]:
     """A mapping's entries as arguments of a dataclass, checked for names and types."""
     fields = {f.name: f for f in dataclasses.fields(kind) if f.name not in skip}
     if not isinstance(values, dict):

@@ -103,7 +103,7 @@ def _plain(attrs: Mapping[Any, Any]) -> dict[str, Any]:
     return {str(key): _value(value) for key, value in attrs.items()}
 
 
-def _value(value: Any) -> Any:
+def _value(value: object) -> str | int | float | bool | list[Any]:
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
     return value if isinstance(value, str | int | float | bool | list) else str(value)

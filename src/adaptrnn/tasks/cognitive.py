@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from adaptrnn._error import InputError, bad, choose, require
@@ -409,18 +410,18 @@ def _tensors(conditions: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
     return {name: _tensor(np.asarray(v, np.float64)) for name, v in conditions.items()}
 
 
-def _steps(**given: tuple[Any, int]) -> None:
+def _steps(**given: tuple[object, int]) -> None:
     for name, (value, least) in given.items():
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise bad(name, value, f"an integer >= {least}")
 
 
-def _at_least(name: str, value: Any, least: float) -> None:
+def _at_least(name: str, value: object, least: float) -> None:
     if not isinstance(value, int | float) or not least <= value < float("inf"):
         raise bad(name, value, f"a number >= {least}")
 
 
-def _numbers(name: str, values: Any, low: float, high: float) -> np.ndarray:
+def _numbers(name: str, values: ArrayLike, low: float, high: float) -> np.ndarray:
     try:
         found = np.atleast_1d(np.asarray(values, np.float64))
     except (TypeError, ValueError):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 import torch
@@ -23,6 +23,10 @@ from adaptrnn._error import InputError, bad, choose, require
 from adaptrnn.tasks import cache
 from adaptrnn.tasks.cache import Pixels, hash_pixels
 from adaptrnn.tasks.image import Split, box_weights
+
+if TYPE_CHECKING:
+    from datasets import Dataset, Features
+    from pyarrow import Array, ChunkedArray, RecordBatch, Table
 
 __all__ = ["Decoding", "from_folder", "from_hub", "from_sklearn"]
 
@@ -54,9 +58,9 @@ class _Table:
     """One split of a source before it is decoded: its rows, and where to say that they lie."""
 
     place: str
-    features: Any  # datasets.Features
+    features: Features
     num_rows: int
-    batches: Callable[[list[str]], Iterator[tuple[str, Any]]]  # columns -> (place, pyarrow table)
+    batches: Callable[[list[str]], Iterator[tuple[str, RecordBatch | Table]]]  # of columns
 
 
 def from_sklearn() -> tuple[Pixels, str]:
@@ -270,7 +274,7 @@ def _decode_parts(
     return parts
 
 
-def _pixels(item: Any, grey: bool, place: str) -> np.ndarray:
+def _pixels(item: dict[str, Any] | None, grey: bool, place: str) -> np.ndarray:
     """One image, (C, H, W) uint8."""
     import datasets
     from PIL.Image import DecompressionBombError
@@ -295,7 +299,7 @@ def _resize(pixels: np.ndarray, size: int) -> np.ndarray:
     return np.rint(rows @ pixels @ columns.T).astype(np.uint8)
 
 
-def _labels(column: Any, classes: int, place: str) -> np.ndarray:
+def _labels(column: Array | ChunkedArray, classes: int, place: str) -> np.ndarray:
     if column.null_count:
         raise InputError(f"{place}: {column.null_count} rows have no label.")
     labels = column.to_numpy()
@@ -345,7 +349,7 @@ def _open_files(paths: list[Path], hub: str) -> _Table:
             raise InputError(f"{path}: its columns are not those of {paths[0].name}.")
         features = own
 
-    def batches(columns: list[str]) -> Iterator[tuple[str, Any]]:
+    def batches(columns: list[str]) -> Iterator[tuple[str, RecordBatch | Table]]:
         for path in paths:
             with named(path), pyarrow.parquet.ParquetFile(path) as file:
                 for batch in file.iter_batches(BATCH, columns=columns):
@@ -354,8 +358,8 @@ def _open_files(paths: list[Path], hub: str) -> _Table:
     return _Table(str(paths[0]), features, num_rows, batches)
 
 
-def _open_dataset(place: str, rows: Any) -> _Table:
-    def batches(columns: list[str]) -> Iterator[tuple[str, Any]]:
+def _open_dataset(place: str, rows: Dataset) -> _Table:
+    def batches(columns: list[str]) -> Iterator[tuple[str, RecordBatch | Table]]:
         for batch in rows.select_columns(columns).with_format("arrow").iter(BATCH):
             yield place, batch
 

@@ -179,7 +179,7 @@ class Trials:
         return self.apply(lambda value: value.to(device, non_blocking=non_blocking))
 
     @classmethod
-    def _with(cls, *values: Any) -> Trials:
+    def _with(cls, *values: Tensor | Mapping[str, Tensor] | None) -> Trials:
         """Trials whose parts were checked before."""
         new = object.__new__(cls)
         names = ("inputs", "targets", "weights", "decision", "lengths", "conditions")
@@ -408,7 +408,7 @@ class Task(AbstractTask[Trials]):
     permutation_hash: ClassVar[None] = None  # type: ignore[misc]
 
     def __post_init__(self) -> None:
-        def keep(name: str, value: Any) -> None:
+        def keep(name: str, value: object) -> None:
             object.__setattr__(self, name, value)
 
         if not isinstance(self.seed, int) or not 0 <= self.seed < 2**32:
