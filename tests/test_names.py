@@ -107,13 +107,20 @@ def public_annotations(body):
 
 
 def test_few_public_annotations_say_any():
-    """`Any` where modules meet tells no reader what goes over the border; once there were 68."""
-    count = 0
+    """`Any` where modules meet tells no reader what goes over the border; once there were 68.
+
+    Annotations that say `Any` and nothing else, public or not, once were 211.
+    """
+    public = whole = 0
     for path in SOURCE.rglob("*.py"):
+        tree = ast.parse(path.read_text())
         if not path.stem.startswith("_") or path.stem == "__init__":
-            found = public_annotations(ast.parse(path.read_text()).body)
-            count += sum(says_any(annotation) for annotation in found)
-    assert count <= 34
+            public += sum(says_any(annotation) for annotation in public_annotations(tree.body))
+        for node in ast.walk(tree):
+            said = getattr(node, "annotation", None), getattr(node, "returns", None)
+            whole += sum(isinstance(each, ast.Name) and each.id == "Any" for each in said)
+    assert public <= 23
+    assert whole <= 57
 
 
 IMPERATIVES = """
