@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import socket
 import warnings
@@ -72,3 +73,19 @@ def data_dir() -> Path:
     if not (folder / "mnist").is_dir():
         pytest.skip(f"no real data in {folder}; set ADAPTRNN_DATA_DIR to a folder with mnist/")
     return folder
+
+
+@pytest.fixture(scope="session")
+def shapes():
+    """The module that checks shapes, `tests/shapes.py`."""
+    spec = importlib.util.spec_from_file_location("shapes", Path(__file__).with_name("shapes.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def shapes_checked(shapes, request):
+    """Check the shapes in every call of a file's tests."""
+    with shapes.installed(request.module):
+        yield

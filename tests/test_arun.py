@@ -14,6 +14,8 @@ from adaptrnn import ARUN, RNN, AbstractController, AdaptationController, ARUNSt
 from adaptrnn._recurrent import Recurrent, reset_weights
 from adaptrnn.activation import gamma
 
+pytestmark = pytest.mark.usefixtures("shapes_checked")
+
 # The same sums in another order: a few roundings (1e-16) per step.
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}
 

@@ -10,6 +10,8 @@ from torch.nn.utils.rnn import pack_sequence
 from adaptrnn import ARUN, RNN, Classifier
 from adaptrnn._recurrent import widened
 
+pytestmark = pytest.mark.usefixtures("shapes_checked")
+
 SHORT = [torch.bfloat16, torch.float16]
 # more inputs than the kernels make currents of themselves, and fewer
 LAYERS = {

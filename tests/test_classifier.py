@@ -8,6 +8,8 @@ import torch
 from adaptrnn import Classifier, ConvEncoder, InputError, build_core, match_parameters
 from adaptrnn.model import MODELS
 
+pytestmark = pytest.mark.usefixtures("shapes_checked")
+
 
 @pytest.mark.parametrize("model", MODELS)
 def test_every_model_classifies_and_takes_a_drive(model):

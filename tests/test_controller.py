@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from adaptrnn import AbstractController, AdaptationController, InputError
 
+pytestmark = pytest.mark.usefixtures("shapes_checked")
+
 
 def drawn(units: int, seed: int = 0) -> AdaptationController:
     with torch.random.fork_rng():

@@ -17,6 +17,8 @@ from adaptrnn.dale import balanced, neuron_signs, plain_copy
 from adaptrnn.run import Run
 from adaptrnn.training import train
 
+pytestmark = pytest.mark.usefixtures("shapes_checked")
+
 
 def layer(kind, **arguments):
     torch.manual_seed(0)

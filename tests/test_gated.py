@@ -8,6 +8,8 @@ from torch import nn
 
 from adaptrnn import GRU, LSTM, InputError
 
+pytestmark = pytest.mark.usefixtures("shapes_checked")
+
 KINDS = [(LSTM, nn.LSTM, 4), (GRU, nn.GRU, 3)]
 
 

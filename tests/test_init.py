@@ -10,6 +10,8 @@ import torch
 from adaptrnn import AdaptationController, InputError
 from adaptrnn.init import RECURRENT, haar_, henaff_, kaiming_, recurrent_
 
+pytestmark = pytest.mark.usefixtures("shapes_checked")
+
 
 @pytest.mark.parametrize("size", [1, 2, 5, 64])
 @pytest.mark.parametrize("fill", [henaff_, haar_])

@@ -20,6 +20,8 @@ from adaptrnn.leak import Noise
 from adaptrnn.run import Run
 from adaptrnn.training import train
 
+pytestmark = pytest.mark.usefixtures("shapes_checked")
+
 DOUBLE = {"dtype": torch.float64}
 LAYERS = ("arun", "gamma", "tanh")
 TINY = TrainConfig(

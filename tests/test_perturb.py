@@ -22,6 +22,8 @@ from adaptrnn.perturb import (
     parse_named,
 )
 
+pytestmark = pytest.mark.usefixtures("shapes_checked")
+
 finite = st.floats(allow_nan=False, allow_infinity=False)
 windows = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(sorted)
 steps = st.builds(lambda xi, w: StepDrive(xi, *w), finite, windows)

@@ -12,6 +12,8 @@ from hypothesis import given, settings
 from adaptrnn import RNN, InputError
 from adaptrnn._recurrent import _segments, check_drive, driven, widened
 
+pytestmark = pytest.mark.usefixtures("shapes_checked")
+
 SIZES = st.lists(st.integers(1, 6), min_size=1, max_size=12).map(lambda x: sorted(x, reverse=True))
 
 

@@ -14,6 +14,8 @@ from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence
 
 from adaptrnn import RNN, InputError, gamma
 
+pytestmark = pytest.mark.usefixtures("shapes_checked")
+
 # The same sums in another order: a few roundings (1e-16) per step.
 CLOSE = {"rtol": 1e-12, "atol": 1e-12}
 

@@ -9,6 +9,8 @@ from torch import nn
 from adaptrnn import ARUN, RNN, InputError, SequenceModel, Trials
 from adaptrnn.tasks import trial_loss
 
+pytestmark = pytest.mark.usefixtures("shapes_checked")
+
 
 def test_gradients_of_every_step_agree_with_the_reference():
     """Native kernel against the reference in float64, random weights on the steps."""

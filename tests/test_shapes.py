@@ -1,118 +1,40 @@
-"""Shapes in annotations hold: the examples of every module run with them checked.
-
-A public function says the shape of a tensor as `Annotated[Tensor, "T B D"]`; equal letters in one
-call are equal numbers, and "..." is any number of axes. jaxtyping and beartype check that here.
-"""
+"""Shapes in annotations hold: the examples of every module run with them checked."""
 
 from __future__ import annotations
 
 import doctest
-import functools
-import importlib
-import inspect
-import types
-from collections.abc import Callable, Iterator
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated
 
-import beartype
 import jaxtyping
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
-MODULES = (
-    "classifier",
-    "controller",
-    "dale",
-    "gated",
-    "init",
-    "kernels.arun.op",
-    "kernels.gamma_rnn.op",
-    "sequence",
-    "tasks.image",
-    "analysis.gradient",
-    "analysis.jacobian",
-    "analysis.lyapunov_exponent",
-    "analysis.manifold",
-    "analysis.scaling",
-    "analysis.system",
-    "analysis.transfer",
-)
+from adaptrnn import ARUN, GRU, LSTM, RNN, Classifier, SequenceModel, _recurrent
 
 
-def in_words_of_jaxtyping(hint: Any) -> Any:
-    """The same hint for jaxtyping; what says no shape becomes Any, which is not checked."""
-    if get_origin(hint) is Annotated:
-        kind, shape = get_args(hint)
-        return jaxtyping.Shaped[kind, shape]
-    if hint is type(None):
-        return None
-    parts = [in_words_of_jaxtyping(part) for part in get_args(hint)]
-    if get_origin(hint) is tuple:
-        return tuple[tuple(parts)]
-    if get_origin(hint) in (Union, types.UnionType):
-        return Union[tuple(parts)]  # noqa: UP007 - made of parts
-    return Any
+@pytest.fixture
+def called(shapes):
+    """Shapes are checked in every call; how often each function was called."""
+    with shapes.installed() as called:
+        yield called
 
 
-def checked(function: Callable[..., Any]) -> Callable[..., Any] | None:
-    """The function with its shapes checked in every call; None if it says none."""
-    said = {
-        name: text for name, text in function.__annotations__.items() if "Annotated" in str(text)
-    }
-    if not said:
-        return None
-    decorated, function = hasattr(function, "__wrapped__"), inspect.unwrap(function)
-    plain = types.FunctionType(
-        function.__code__,
-        function.__globals__,
-        function.__name__,
-        function.__defaults__,
-        function.__closure__,
-    )
-    plain.__kwdefaults__ = function.__kwdefaults__
-    plain.__annotations__ = {
-        name: in_words_of_jaxtyping(eval(text, function.__globals__)) for name, text in said.items()
-    }
-    found = jaxtyping.jaxtyped(plain, typechecker=beartype.beartype)
-    return torch.no_grad()(found) if decorated else found  # the only decorator there is
-
-
-def functions(module: types.ModuleType) -> Iterator[tuple[Any, str, Callable[..., Any]]]:
-    """Holder, name and function: of a module, and of its classes."""
-    for name, value in list(vars(module).items()):
-        if getattr(value, "__module__", None) != module.__name__:
-            continue
-        if inspect.isclass(value):
-            yield from ((value, k, v) for k, v in vars(value).items() if inspect.isfunction(v))
-        elif inspect.isfunction(value):
-            yield module, name, value
-
-
-def test_examples_run_with_their_shapes_checked(monkeypatch):
-    modules = [importlib.import_module(f"adaptrnn.{name}") for name in MODULES]
-    called: dict[str, int] = {}
-    for module in modules:
-        for holder, name, function in list(functions(module)):
-            with_check = checked(function)
-            if with_check is None:
-                continue
-            key = f"{module.__name__}.{function.__qualname__}"
-            called[key] = 0
-
-            def counted(*args, _key=key, _call=with_check, **kwargs):
-                called[_key] += 1
-                return _call(*args, **kwargs)
-
-            monkeypatch.setattr(holder, name, functools.wraps(function)(counted))
-    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
-    for module in modules:
-        assert doctest.testmod(module, optionflags=flags).failed == 0, module.__name__
+def test_examples_run_with_their_called(shapes):
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
+    examples = [(module, doctest.DocTestFinder().find(module)) for module in shapes.modules()]
+    with shapes.installed() as called:
+        for module, found in examples:
+            for example in found:
+                example.globs = vars(module).copy()
+                assert runner.run(example).failed == 0, example.name
+    public = {name: times for name, times in called.items() if "._" not in name}
     # an abstract method is called by nobody
-    assert [name for name, times in called.items() if not times] == [
+    assert [name for name, times in public.items() if not times] == [
         "adaptrnn.controller.AbstractController.forward"
     ]
-    assert len(called) > 25
+    assert len(public) > 60
 
 
 def _planted(
@@ -121,14 +43,130 @@ def _planted(
     return x[0, :, 0] if z is None else z[0]
 
 
-def test_a_wrong_shape_is_noticed():
-    right = checked(_planted)
+def test_a_wrong_shape_is_noticed(shapes):
+    right = shapes.checked(_planted)
     x = torch.zeros(5, 3, 2)
     assert right(x, None).shape == (3,)
     for wrong in (
-        lambda: right(x[0], None),  # an axis is missing
+        lambda: right(x.unsqueeze(3), torch.zeros(3, 3)),  # an axis too many
         lambda: right(x, torch.zeros(2, 3)),  # another number of samples
         lambda: right(x, torch.zeros(3, 4)),  # what comes back has 4 samples, not 3
     ):
         with pytest.raises(jaxtyping.TypeCheckError):
             wrong()
+
+
+T, B, D, N = 6, 4, 2, 3  # all different, so that no axis passes for another
+LAYERS = {
+    "rnn": lambda **more: RNN(D, N, **more),
+    "arun": lambda **more: ARUN(D, N, controller_size=5, **more),
+    "lstm": lambda **more: LSTM(D, N, **more),
+    "gru": lambda **more: GRU(D, N, **more),
+}
+FORMS = {
+    "time first": ({}, torch.zeros(T, B, D)),
+    "batch first": ({"batch_first": True}, torch.zeros(B, T, D)),
+    "unbatched": ({}, torch.zeros(T, D)),
+    "packed": ({}, pack_padded_sequence(torch.zeros(T, B, D), torch.tensor([6, 5, 5, 2]))),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("wider", [{}, {"num_layers": 2, "bidirectional": True}], ids=["one", "4"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_every_form_of_input_passes(name, wider, form, called):
+    more, x = FORMS[form]
+    layer = LAYERS[name](**wider, **more)
+    output, state = layer(x)
+    again, _ = layer(x, state)
+    assert type(output) is type(again) is type(x)
+    assert called[f"{type(layer).forward.__module__}.{type(layer).forward.__qualname__}"] == 2
+    if isinstance(layer, RNN | ARUN) and form != "packed":
+        layer.last(x), layer.trace(x)
+        if x.ndim == 3:
+            layer.loss(x, torch.zeros(7, layer.num_directions * N), torch.zeros(7), torch.arange(B))
+
+
+FAULTS = {
+    "a neuron too few": lambda x: x[..., :-1],
+    "a sample too few": lambda x: x[..., :-1, :],
+    "a step too few": lambda x: x[1:],
+    "time and samples exchanged": lambda x: x.transpose(0, 1),
+    "an axis too many": lambda x: x.unsqueeze(-1),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("form", ["time first", "batch first"])
+@pytest.mark.parametrize("name", ["rnn", "arun"])
+def test_a_layer_that_gives_a_wrong_output_is_noticed(name, form, fault, called, monkeypatch):
+    leave = _recurrent.Recurrent._leave
+    wrong = lambda self, output, batched: FAULTS[fault](leave(self, output, batched))  # noqa: E731
+    monkeypatch.setattr(_recurrent.Recurrent, "_leave", wrong)
+    more, x = FORMS[form]
+    for run in (lambda layer: layer(x), lambda layer: layer.trace(x)):
+        with pytest.raises(jaxtyping.TypeCheckError):
+            run(LAYERS[name](**more))
+
+
+@pytest.mark.parametrize("fault", ["a neuron too few", "a step too few", "an axis too many"])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", ["rnn", "arun"])
+def test_a_wrong_state_is_noticed(name, form, fault, called, monkeypatch):
+    layer = LAYERS[name](**FORMS[form][0])
+    pack = type(layer)._pack  # with "a step too few" a layer is missing
+    wrong = lambda self, state: pack(self, tuple(map(FAULTS[fault], state)))  # noqa: E731
+    monkeypatch.setattr(type(layer), "_pack", wrong)
+    with pytest.raises(jaxtyping.TypeCheckError):
+        layer(FORMS[form][1])
+    with pytest.raises(jaxtyping.TypeCheckError):
+        zero = torch.zeros(1, B, N)
+        layer.step(torch.zeros(B, D), (zero, torch.zeros(1, B, N, 5)) if name == "arun" else zero)
+
+
+@pytest.mark.parametrize("fault", ["a neuron too few", "a sample too few", "a step too few"])
+@pytest.mark.parametrize("name", ["rnn", "arun"])
+def test_what_runs_time_first_is_checked_exactly(name, fault, called, monkeypatch):
+    scan = _recurrent._scan_forward
+
+    def wrong(*arguments):
+        output, state = scan(*arguments)
+        return FAULTS[fault](output), state
+
+    monkeypatch.setattr(_recurrent, "_scan_forward", wrong)
+    packed = FORMS["packed"][1]
+    assert isinstance(packed, PackedSequence)
+    with pytest.raises(jaxtyping.TypeCheckError, match="_stack"):
+        LAYERS[name]()(packed)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("name", ["lstm", "gru"])
+def test_a_wrong_output_of_a_driven_gated_layer_is_noticed(name, fault, called, monkeypatch):
+    run = getattr(torch, name)
+
+    def wrong(*arguments):
+        output, *state = run(*arguments)
+        return FAULTS[fault](output), *state
+
+    monkeypatch.setattr(torch, name, wrong)
+    with pytest.raises(jaxtyping.TypeCheckError):
+        LAYERS[name]()(FORMS["time first"][1], drive=0.5)
+
+
+@pytest.mark.parametrize("fault", ["a neuron too few", "a sample too few", "an axis too many"])
+@pytest.mark.parametrize("method", ["forward", "scores", "loss"])
+def test_wrong_scores_of_a_model_are_noticed(method, fault, called):
+    x = FORMS["time first"][1]
+    more = {"forward": (), "scores": (), "loss": (torch.arange(B),)}[method]
+    model = Classifier(nn.GRU(D, N), 7)
+    model.core.forward = lambda x, hx, drive: nn.GRU.forward(model.core, x, hx)
+    model.readout.register_forward_hook(lambda module, given, scores: FAULTS[fault](scores))
+    with pytest.raises((jaxtyping.TypeCheckError, ValueError, RuntimeError)) as error:
+        getattr(model, method)(x, *more)
+    assert method == "loss" or isinstance(error.value, jaxtyping.TypeCheckError)
+    model = SequenceModel(nn.GRU(D, N), 7)
+    model.readout.register_forward_hook(lambda module, given, outputs: FAULTS[fault](outputs))
+    with pytest.raises((jaxtyping.TypeCheckError, ValueError, RuntimeError)) as error:
+        getattr(model, method)(x, *(torch.zeros(T, B, 7) for _ in more))
+    assert method == "loss" or isinstance(error.value, jaxtyping.TypeCheckError)

@@ -22,6 +22,8 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from adaptrnn import RNN, InputError
 
+pytestmark = pytest.mark.usefixtures("shapes_checked")
+
 with pytest.MonkeyPatch.context() as patch:
     # the tools freeze torch.backends for the whole process, in which other tests run too
     patch.setattr(torch.backends, "disable_global_flags", lambda: None)

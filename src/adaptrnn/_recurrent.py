@@ -8,7 +8,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypedDict, TypeVar, cast
+from typing import Annotated, Any, NamedTuple, TypeAlias, TypedDict, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,10 @@ from adaptrnn.kernels.readout import Readout, loss_of_rates
 from adaptrnn.leak import Noise, check_times, raw_tau, share, tau_of
 
 LayerState = tuple[Tensor, ...]
+State: TypeAlias = (
+    Annotated[Tensor, "L *B N"] | tuple[Annotated[Tensor, "L *B N"], Annotated[Tensor, "L *B N G"]]
+)
+"""The state as the user sees it: of an `RNN` a tensor, of an `ARUN` a pair."""
 LayerRun = Callable[[Tensor, LayerState], tuple[Tensor, LayerState]]
 Segments = list[tuple[int, int, int]]
 
@@ -82,11 +86,11 @@ class Trace(NamedTuple):
         g: controller states, (T, B, N, G); None without a controller.
     """
 
-    a: Tensor
-    h: Tensor
-    n: Tensor | None
-    s: Tensor | None
-    g: Tensor | None
+    a: Annotated[Tensor, "*TB N"]
+    h: Annotated[Tensor, "*TB N"]
+    n: Annotated[Tensor, "*TB N"] | None
+    s: Annotated[Tensor, "*TB N"] | None
+    g: Annotated[Tensor, "*TB N G"] | None
 
 
 class Recurrent(nn.Module):
@@ -178,7 +182,7 @@ class Recurrent(nn.Module):
         for suffix in self._suffixes:
             sign_weight(self, "weight_hh" + suffix, signs)
 
-    def tau(self, row: int = 0) -> Tensor | None:
+    def tau(self, row: int = 0) -> Annotated[Tensor, "N"] | None:
         """Return the time constants of a layer and direction in ms, (N,); None where tau = dt."""
         if not self._leaks:
             return None
@@ -232,7 +236,7 @@ class Recurrent(nn.Module):
         """The user's state as a plain tuple of tensors (L, B, ...)."""
         raise NotImplementedError
 
-    def _pack(self, state: LayerState) -> Any:
+    def _pack(self, state: LayerState) -> State:
         """A plain tuple of tensors as the state the user sees."""
         raise NotImplementedError
 
@@ -318,10 +322,10 @@ class Recurrent(nn.Module):
     @in_own_dtype
     def forward(
         self,
-        input: Tensor | PackedSequence,
-        hx: Tensor | LayerState | None = None,
+        input: Annotated[Tensor, "*TB D"] | PackedSequence,
+        hx: State | None = None,
         drive: Tensor | float | None = None,
-    ) -> tuple[Any, Any]:
+    ) -> tuple[Annotated[Tensor, "*TB H"] | PackedSequence, State]:
         """Run the layer over a whole sequence.
 
         Args:
@@ -356,10 +360,10 @@ class Recurrent(nn.Module):
     @in_own_dtype
     def last(
         self,
-        input: Tensor,
-        hx: Tensor | LayerState | None = None,
+        input: Annotated[Tensor, "... D"],
+        hx: State | None = None,
         drive: Tensor | float | None = None,
-    ) -> Tensor:
+    ) -> Annotated[Tensor, "*B H"]:
         """Return the last layer's rates at the last step, without keeping the others if possible.
 
         Args:
@@ -380,28 +384,34 @@ class Recurrent(nn.Module):
             True
         """
         x, state, xi, batched = self._enter(input, hx, drive)
-        segments = [(0, x.shape[0], x.shape[1])]
-        if self.bidirectional:
-            h = self._stack(x, state, xi, segments)[0][-1]
-        else:
-            row = self.num_layers - 1
-            if row:
-                x, _ = self._stack(x, state, xi, segments, until=row)
-            fed, run = self._feed(x, row, xi, last_only=True)
-            h = run(fed, tuple(part[row] for part in state))[1][0]
+        h = self._last(x, state, xi)
         return h if batched else h.squeeze(0)
+
+    def _last(
+        self,
+        x: Annotated[Tensor, "T B D"],
+        state: tuple[Annotated[Tensor, "L B N ..."], ...],
+        drive: Tensor | float | None,
+    ) -> Annotated[Tensor, "B H"]:
+        segments, row = [(0, x.shape[0], x.shape[1])], self.num_layers - 1
+        if self.bidirectional:
+            return self._stack(x, state, drive, segments)[0][-1]
+        if row:
+            x, _ = self._stack(x, state, drive, segments, until=row)
+        fed, run = self._feed(x, row, drive, last_only=True)
+        return run(fed, tuple(part[row] for part in state))[1][0]
 
     @in_own_dtype
     def loss(
         self,
-        input: Tensor,
-        weight_out: Tensor,
-        bias_out: Tensor,
-        target: Tensor,
-        weights: Tensor | None = None,
-        hx: Tensor | LayerState | None = None,
+        input: Annotated[Tensor, "_ _ D"],
+        weight_out: Annotated[Tensor, "K H"],
+        bias_out: Annotated[Tensor, "K"],
+        target: Annotated[Tensor, "B"] | Annotated[Tensor, "T B"] | Annotated[Tensor, "T B K"],
+        weights: Annotated[Tensor, "T B"] | None = None,
+        hx: State | None = None,
         drive: Tensor | float | None = None,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Annotated[Tensor, ""], Annotated[Tensor, "B K"] | Annotated[Tensor, "T B K"]]:
         """Return the mean loss of a linear readout of the rates; this is the fastest way to train.
 
             y_t = W_out h_t + b_out
@@ -440,27 +450,35 @@ class Recurrent(nn.Module):
         if input.ndim != 3:
             raise bad("input.ndim", input.ndim, "3, because a loss needs a batch")
         x, state, xi, _ = self._enter(input, hx, drive)
+        return self._loss(x, state, xi, Readout(weight_out, bias_out, target, weights))
+
+    def _loss(
+        self,
+        x: Annotated[Tensor, "T B D"],
+        state: tuple[Annotated[Tensor, "L B N ..."], ...],
+        drive: Tensor | float | None,
+        head: Readout,
+    ) -> tuple[Annotated[Tensor, ""], Annotated[Tensor, "B K"] | Annotated[Tensor, "T B K"]]:
         segments, row = [(0, x.shape[0], x.shape[1])], len(self._suffixes) - 1
-        head = Readout(weight_out, bias_out, target, weights)
         if self.bidirectional:
-            output, _ = self._stack(x, state, xi, segments)
-            return loss_of_rates(output[-1] if target.ndim == 1 else output, head)
+            output, _ = self._stack(x, state, drive, segments)
+            return loss_of_rates(output[-1] if head.target.ndim == 1 else output, head)
         if row:
-            x, _ = self._stack(x, state, xi, segments, until=row)
+            x, _ = self._stack(x, state, drive, segments, until=row)
         rest, made = tuple(part[row] for part in state), dict[str, Tensor | None]()
-        xi = self._with_noise(x, row, xi)
+        drive = self._with_noise(x, row, drive)
         if self._makes_currents():
-            x, made = self._made_of(x, row, xi)
+            x, made = self._made_of(x, row, drive)
         else:
-            x = driven(self._input_currents(x, row), xi)
+            x = driven(self._input_currents(x, row), drive)
         return self._layer_loss(row, x, rest, head, **made)
 
     @torch.no_grad()
     @in_own_dtype
     def trace(
         self,
-        input: Tensor,
-        hx: Tensor | LayerState | None = None,
+        input: Annotated[Tensor, "*TB D"],
+        hx: State | None = None,
         drive: Tensor | float | None = None,
         layer: int = 0,
     ) -> Trace:
@@ -508,8 +526,11 @@ class Recurrent(nn.Module):
 
     @in_own_dtype
     def step(
-        self, x_t: Tensor, state: Tensor | LayerState, drive: Tensor | float | None = None
-    ) -> Any:
+        self,
+        x_t: Annotated[Tensor, "*B D"],
+        state: State,
+        drive: Tensor | float | None = None,
+    ) -> State:
         """Compute one time step as a pure function, with gradients, without dropout and noise.
 
         Args:
@@ -612,7 +633,7 @@ class Recurrent(nn.Module):
             return output.squeeze(1)
         return output.transpose(0, 1) if self.batch_first else output
 
-    def _leave_state(self, state: LayerState, batched: bool) -> Any:
+    def _leave_state(self, state: LayerState, batched: bool) -> State:
         return self._pack(state if batched else tuple(part.squeeze(1) for part in state))
 
     def _forward_packed(
@@ -620,7 +641,7 @@ class Recurrent(nn.Module):
         packed: PackedSequence,
         hx: Tensor | LayerState | None,
         drive: Tensor | float | None,
-    ) -> tuple[PackedSequence, Any]:
+    ) -> tuple[PackedSequence, State]:
         """Pad, run in segments of constant batch size (nothing is computed on padding), pack."""
         data, sizes, order, back = packed
         if data.ndim != 2 or data.shape[1] != self.input_size:
@@ -645,12 +666,12 @@ class Recurrent(nn.Module):
 
     def _stack(
         self,
-        x: Tensor,
-        state: LayerState,
+        x: Annotated[Tensor, "T B D"],
+        state: tuple[Annotated[Tensor, "L B N ..."], ...],
         drive: Tensor | float | None,
         segments: Segments,
         until: int | None = None,
-    ) -> tuple[Tensor, LayerState]:
+    ) -> tuple[Annotated[Tensor, "T B H"], tuple[Annotated[Tensor, "rows B N ..."], ...]]:
         """All layers, or the first `until`: input (T, B, D), state (L, B, ...) -> output, state."""
         last: list[LayerState] = []
         for layer in range(self.num_layers if until is None else until):
@@ -703,7 +724,9 @@ def reset_weights(core: Recurrent, init: str, recurrent_init: str) -> None:
                 setattr(core, "weight_hh" + suffix, balanced(weights[1], signs))
 
 
-def driven(currents: Tensor, drive: Tensor | float | None) -> Tensor:
+def driven(
+    currents: Annotated[Tensor, "*TB N"], drive: Tensor | float | None
+) -> Annotated[Tensor, "*TB N"]:
     if drive is None:
         return currents
     if isinstance(drive, Tensor):

@@ -16,6 +16,7 @@ is written so that nothing cancels and nothing overflows, for either sign of n:
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -24,8 +25,13 @@ from adaptrnn._error import bad
 
 __all__ = ["Gamma", "gamma", "gamma_dn", "gamma_ds", "gamma_dx", "gamma_sup_slope", "leaky"]
 
+Broadcasting: TypeAlias = Annotated[Tensor, "*#S"]
+"""Tensors whose shapes broadcast to one, S."""
 
-def gamma(x: Tensor, n: Tensor | float, s: Tensor | float) -> Tensor:
+
+def gamma(
+    x: Broadcasting, n: Broadcasting | float, s: Broadcasting | float
+) -> Annotated[Tensor, "*S"]:
     """Compute the f-I curve with gain n and saturation s.
 
         gamma(x; n, s) = (1-s) ln(1+exp(n x))/n + s/(1+exp(-n x))
@@ -58,7 +64,9 @@ def gamma(x: Tensor, n: Tensor | float, s: Tensor | float) -> Tensor:
     return _narrow(_value, x, n, s)
 
 
-def gamma_dx(x: Tensor, n: Tensor | float, s: Tensor | float) -> Tensor:
+def gamma_dx(
+    x: Broadcasting, n: Broadcasting | float, s: Broadcasting | float
+) -> Annotated[Tensor, "*S"]:
     """Compute the slope of the f-I curve, d gamma/dx = (1-s) g2 + s n g2 (1-g2).
 
     Args:
@@ -76,7 +84,9 @@ def gamma_dx(x: Tensor, n: Tensor | float, s: Tensor | float) -> Tensor:
     return _narrow(_slope_x, x, n, s)
 
 
-def gamma_dn(x: Tensor, n: Tensor | float, s: Tensor | float) -> Tensor:
+def gamma_dn(
+    x: Broadcasting, n: Broadcasting | float, s: Broadcasting | float
+) -> Annotated[Tensor, "*S"]:
     """Compute the derivative by the gain, d gamma/dn = ((1-s)/n)(x g2 - g1) + s x g2 (1-g2).
 
     Args:
@@ -94,7 +104,9 @@ def gamma_dn(x: Tensor, n: Tensor | float, s: Tensor | float) -> Tensor:
     return _narrow(_slope_n, x, n, s)
 
 
-def gamma_ds(x: Tensor, n: Tensor | float, s: Tensor | float) -> Tensor:
+def gamma_ds(
+    x: Broadcasting, n: Broadcasting | float, s: Broadcasting | float
+) -> Annotated[Tensor, "*S"]:
     """Compute the derivative by the saturation, d gamma/ds = g2 - g1.
 
     Args:
@@ -112,7 +124,7 @@ def gamma_ds(x: Tensor, n: Tensor | float, s: Tensor | float) -> Tensor:
     return _narrow(_slope_s, x, n, s)
 
 
-def gamma_sup_slope(n: Tensor | float, s: Tensor | float) -> Tensor:
+def gamma_sup_slope(n: Broadcasting | float, s: Broadcasting | float) -> Annotated[Tensor, "*S"]:
     """Compute the largest slope of the f-I curve for n > 0: sup over x of d gamma/dx.
 
     It is 1-s if s <= 1/(n+1), else (1 + s(n-1))^2 / (4 n s): the slope is the parabola
@@ -186,7 +198,7 @@ class Gamma(nn.Module):
         self.n = nn.Parameter(torch.full(shape, float(n), device=device, dtype=dtype), learn_n)
         self.s = nn.Parameter(torch.full(shape, float(s), device=device, dtype=dtype), learn_s)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Annotated[Tensor, "*S"]) -> Annotated[Tensor, "*S"]:
         """Compute the rates gamma(x; n, s) of currents `x` (..., N)."""
         if self.n.ndim == 1 and (x.ndim == 0 or x.shape[-1] != self.n.shape[0]):
             raise bad("x.shape", tuple(x.shape), f"(..., {self.n.shape[0]}), one current a neuron")
@@ -263,7 +275,11 @@ def _slope_s(x: Tensor, n: Tensor, s: Tensor) -> Tensor:
     return torch.sigmoid(u) - torch.where(u > 0, x, torch.zeros_like(x)) - _log1p_exp(u) / n
 
 
-def leaky(before: Tensor, rate: Tensor, alpha: Tensor | None) -> Tensor:
+def leaky(
+    before: Annotated[Tensor, "*S N"],
+    rate: Annotated[Tensor, "*S N"],
+    alpha: Annotated[Tensor, "N"] | None,
+) -> Annotated[Tensor, "*S N"]:
     """Compute a leaky neuron's rate, h_t = (1 - alpha) h_{t-1} + alpha f(a_t), alpha = dt / tau.
 
     Args:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -32,8 +32,8 @@ __all__ = ["ARUN", "ARUNState"]
 class ARUNState(NamedTuple):
     """The state of an `ARUN` holds rates h (L, B, N) and controller states g (L, B, N, G)."""
 
-    h: Tensor
-    g: Tensor
+    h: Annotated[Tensor, "L *B N"]
+    g: Annotated[Tensor, "L *B N G"]
 
 
 class ARUN(Recurrent):

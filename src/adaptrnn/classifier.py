@@ -155,8 +155,8 @@ class Classifier(nn.Module):
         self,
         input: Tensor,
         drive: Tensor | float | None = None,
-        target: Tensor | None = None,
-    ) -> Tensor | tuple[Tensor, Tensor]:
+        target: Annotated[Tensor, "B"] | None = None,
+    ) -> Annotated[Tensor, "B K"] | tuple[Annotated[Tensor, ""], Annotated[Tensor, "B K"]]:
         """Return the scores of the classes; with targets, the loss and the scores.
 
         A layer of this package computes loss, scores and gradient in one call of its kernel (see
@@ -181,7 +181,9 @@ class Classifier(nn.Module):
         scores = self.scores(x, drive)
         return nn.functional.cross_entropy(scores, target), scores.detach()
 
-    def scores(self, x: Tensor, drive: Tensor | float | None = None) -> Tensor:
+    def scores(
+        self, x: Annotated[Tensor, "T B D"], drive: Tensor | float | None = None
+    ) -> Annotated[Tensor, "B K"]:
         """Return the class scores (B, K) of features, so that several drives share an encoding.
 
         Args:
@@ -194,8 +196,11 @@ class Classifier(nn.Module):
         return self.readout(output[-1])
 
     def loss(
-        self, input: Tensor, targets: Tensor, drive: Tensor | float | None = None
-    ) -> tuple[Tensor, Tensor]:
+        self,
+        input: Tensor,
+        targets: Annotated[Tensor, "B"],
+        drive: Tensor | float | None = None,
+    ) -> tuple[Annotated[Tensor, ""], Annotated[Tensor, "B K"]]:
         """Return the mean cross entropy at the last step, and the scores.
 
         Args:
@@ -209,6 +214,12 @@ class Classifier(nn.Module):
         Raises:
             InputError: several processes train together. A method of the wrapped module goes
                 around the wrapper, and each process would keep its own gradients.
+
+        Example:
+            >>> model, x = Classifier(build_core("arun", 1, 5, 4), 10), torch.rand(7, 2, 1)
+            >>> loss, scores = model.loss(x, torch.tensor([3, 8]))
+            >>> loss.shape, scores.shape
+            (torch.Size([]), torch.Size([2, 10]))
         """
         group = torch.distributed
         if torch.is_grad_enabled() and group.is_available() and group.is_initialized():

@@ -19,7 +19,9 @@ EXCITATORY = 0.8
 """The share of excitatory neurons, as about in cortex (Song, Yang and Wang 2016)."""
 
 
-def neuron_signs(excitatory: bool | float | Tensor, size: int) -> Tensor:
+def neuron_signs(
+    excitatory: bool | float | Annotated[Tensor, "N"], size: int
+) -> Annotated[Tensor, "N"]:
     """Return the signs of N neurons: 1 for those that excite, -1 for those that inhibit.
 
     Args:
@@ -86,17 +88,25 @@ class SignedWeight(nn.Module):
         super().__init__()
         self.register_buffer("signs", signs)
 
-    def forward(self, free: Tensor) -> Tensor:
+    def forward(self, free: Annotated[Tensor, "N N"]) -> Annotated[Tensor, "N N"]:
         """Return W of the free weights V, both (N, N)."""
         return free.abs() * self.signs
 
-    def right_inverse(self, weight: Tensor) -> Tensor:
+    def right_inverse(self, weight: Annotated[Tensor, "N N"]) -> Annotated[Tensor, "N N"]:
         """Return the free weights of W: its magnitudes."""
         return weight.abs()
 
 
-def sign_weight(module: nn.Module, name: str, signs: Tensor) -> None:
-    """Give the columns of a module's weight these signs from now on, by `SignedWeight`."""
+def sign_weight(module: nn.Module, name: str, signs: Annotated[Tensor, "N"]) -> None:
+    """Give the columns of a module's weight these signs from now on, by `SignedWeight`.
+
+    Example:
+        >>> layer = nn.Linear(2, 2)
+        >>> sign_weight(layer, "weight", torch.tensor([1.0, -1.0]))
+        >>> layer.weight.sign()
+        tensor([[ 1., -1.],
+                [ 1., -1.]], grad_fn=<SignBackward0>)
+    """
     weight = getattr(module, name)
     with torch.no_grad():
         weight.copy_(balanced(weight, signs))

@@ -28,12 +28,12 @@ class LSTMTrace(NamedTuple):
         h: output.
     """
 
-    i: Tensor
-    f: Tensor
-    g: Tensor
-    o: Tensor
-    c: Tensor
-    h: Tensor
+    i: Annotated[Tensor, "*TB N"]
+    f: Annotated[Tensor, "*TB N"]
+    g: Annotated[Tensor, "*TB N"]
+    o: Annotated[Tensor, "*TB N"]
+    c: Annotated[Tensor, "*TB N"]
+    h: Annotated[Tensor, "*TB N"]
 
 
 class GRUTrace(NamedTuple):
@@ -46,10 +46,10 @@ class GRUTrace(NamedTuple):
         h: output.
     """
 
-    r: Tensor
-    z: Tensor
-    n: Tensor
-    h: Tensor
+    r: Annotated[Tensor, "*TB N"]
+    z: Annotated[Tensor, "*TB N"]
+    n: Annotated[Tensor, "*TB N"]
+    h: Annotated[Tensor, "*TB N"]
 
 
 def _wide(
@@ -121,12 +121,15 @@ class LSTM(nn.LSTM):
         torch.Size([5, 2, 4])
     """
 
-    def forward(
+    def forward(  # type: ignore[override]
         self,
-        input: Tensor | PackedSequence,
-        hx: tuple[Tensor, Tensor] | None = None,
+        input: Annotated[Tensor, "*TB D"] | PackedSequence,
+        hx: tuple[Annotated[Tensor, "L *B P"], Annotated[Tensor, "L *B N"]] | None = None,
         drive: Tensor | float | None = None,
-    ) -> tuple[Any, tuple[Tensor, Tensor]]:
+    ) -> tuple[
+        Annotated[Tensor, "*TB H"] | PackedSequence,
+        tuple[Annotated[Tensor, "L *B P"], Annotated[Tensor, "L *B N"]],
+    ]:
         """Run like torch.nn.LSTM; `drive` is a number or broadcasts to (T, B, N) like the input."""
         if drive is None:
             return super().forward(input, hx)
@@ -174,8 +177,8 @@ class LSTM(nn.LSTM):
     @torch.no_grad()
     def trace(
         self,
-        input: Tensor,
-        hx: tuple[Tensor, Tensor] | None = None,
+        input: Annotated[Tensor, "*TB D"],
+        hx: tuple[Annotated[Tensor, "1 *B N"], Annotated[Tensor, "1 *B N"]] | None = None,
         drive: Tensor | float | None = None,
     ) -> LSTMTrace:
         """Record every internal signal over a sequence, without gradients; called like the layer.
@@ -207,12 +210,12 @@ class GRU(nn.GRU):
         torch.Size([5, 2, 4])
     """
 
-    def forward(
+    def forward(  # type: ignore[override]
         self,
-        input: Tensor | PackedSequence,
-        hx: Tensor | None = None,
+        input: Annotated[Tensor, "*TB D"] | PackedSequence,
+        hx: Annotated[Tensor, "L *B N"] | None = None,
         drive: Tensor | float | None = None,
-    ) -> tuple[Any, Tensor]:
+    ) -> tuple[Annotated[Tensor, "*TB H"] | PackedSequence, Annotated[Tensor, "L *B N"]]:
         """Run like torch.nn.GRU; `drive` is a number or broadcasts to (T, B, N) like the input."""
         if drive is None:
             return super().forward(input, hx)
@@ -255,7 +258,10 @@ class GRU(nn.GRU):
 
     @torch.no_grad()
     def trace(
-        self, input: Tensor, hx: Tensor | None = None, drive: Tensor | float | None = None
+        self,
+        input: Annotated[Tensor, "*TB D"],
+        hx: Annotated[Tensor, "1 *B N"] | None = None,
+        drive: Tensor | float | None = None,
     ) -> GRUTrace:
         """Record every internal signal over a sequence, without gradients; called like the layer.
 

@@ -76,7 +76,7 @@ def haar_(weight: Annotated[Tensor, "N N"]) -> Annotated[Tensor, "N N"]:
 
 
 @torch.no_grad()
-def kaiming_(weight: Tensor) -> Tensor:
+def kaiming_(weight: Annotated[Tensor, "M N"]) -> Annotated[Tensor, "M N"]:
     """Fill a matrix with N(0, 2 / fan_in) (Kaiming normal), the paper's choice for W_xh and W_ag.
 
     Args:
@@ -102,7 +102,7 @@ RECURRENT = {"henaff": henaff_, "haar": haar_, "uniform": _uniform, "identity": 
 """Initialisations of a recurrent matrix by name."""
 
 
-def recurrent_(weight: Tensor, name: str) -> Tensor:
+def recurrent_(weight: Annotated[Tensor, "N N"], name: str) -> Annotated[Tensor, "N N"]:
     """Fill a recurrent matrix (N, N) by the initialisation of that name in `RECURRENT`.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -30,12 +31,12 @@ def check_times(dt: float, tau: float | Tensor | None, learn_tau: bool, size: in
         raise bad("tau", tau, f"> dt = {dt} where it is learned")
 
 
-def raw_tau(tau: Tensor, dt: float) -> Tensor:
+def raw_tau(tau: Annotated[Tensor, "*N"], dt: float) -> Annotated[Tensor, "*N"]:
     """Return the free parameter of a learned time constant, ln(tau - dt)."""
     return torch.log(tau - dt)
 
 
-def tau_of(raw: Tensor, dt: float) -> Tensor:
+def tau_of(raw: Annotated[Tensor, "*N"], dt: float) -> Annotated[Tensor, "*N"]:
     """Return a learned time constant, tau = dt + exp(raw), which is always longer than dt.
 
     Example:
@@ -45,8 +46,13 @@ def tau_of(raw: Tensor, dt: float) -> Tensor:
     return dt + torch.exp(raw)
 
 
-def share(dt: float, tau: Tensor) -> Tensor:
-    """Return the share alpha = dt / tau of the rate that is new in a step, 0 < alpha <= 1."""
+def share(dt: float, tau: Annotated[Tensor, "*N"]) -> Annotated[Tensor, "*N"]:
+    """Return the share alpha = dt / tau of the rate that is new in a step, 0 < alpha <= 1.
+
+    Example:
+        >>> share(20.0, torch.tensor([20.0, 100.0]))
+        tensor([1.0000, 0.2000])
+    """
     return dt / tau
 
 
@@ -81,7 +87,9 @@ class Noise:
         """Draw from these integers from now on, and not from torch's default generator."""
         self.seed, self.drawn = list(seed), 0
 
-    def draw(self, shape: tuple[int, ...], alpha: Tensor | None, like: Tensor) -> Tensor:
+    def draw(
+        self, shape: tuple[int, ...], alpha: Annotated[Tensor, "N"] | None, like: Tensor
+    ) -> Annotated[Tensor, "... N"]:
         """Draw noise of a shape (..., N), in the dtype and on the device of `like`."""
         if self.seed is None:
             eta = torch.randn(shape, dtype=like.dtype, device=like.device)

@@ -24,7 +24,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, fields
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import numpy as np
 import torch
@@ -77,7 +77,7 @@ class Perturbation:
         """
         return None
 
-    def stimulus(self, x: Tensor) -> Tensor:
+    def stimulus(self, x: Annotated[Tensor, "T B D"]) -> Annotated[Tensor, "T B D"]:
         """Return the stimulus as the network gets it.
 
         Args:
@@ -88,7 +88,7 @@ class Perturbation:
         """
         return x
 
-    def stimulus_image(self, images: Tensor) -> Tensor:
+    def stimulus_image(self, images: Annotated[Tensor, "B C H W"]) -> Annotated[Tensor, "B C H W"]:
         """Return the stimulus of images, where t counts the pixels in raster order.
 
         Args:
@@ -96,6 +96,11 @@ class Perturbation:
 
         Returns:
             The perturbed images, (B, C, H, W).
+
+        Example:
+            >>> wave = SinusoidalContrast(amplitude=0.5) + StepDrive(1.0)
+            >>> wave.stimulus_image(torch.ones(1, 1, 2, 2)).round(decimals=2).flatten().tolist()
+            [1.0, 1.5, 1.0, 0.5]
         """
         if images.ndim != 4:
             raise bad("images", tuple(images.shape), "of shape (B, C, H, W)")
@@ -152,7 +157,7 @@ class Sum(Perturbation):
                 total = drive if total is None else total + drive
         return total
 
-    def stimulus(self, x: Tensor) -> Tensor:
+    def stimulus(self, x: Annotated[Tensor, "T B D"]) -> Annotated[Tensor, "T B D"]:
         """Return the stimulus after each part has changed it in turn."""
         for part in self.parts:
             x = part.stimulus(x)
@@ -299,7 +304,7 @@ class SinusoidalContrast(Perturbation):
     def __post_init__(self) -> None:
         _finite(self, "amplitude", "frequency", "phase")
 
-    def stimulus(self, x: Tensor) -> Tensor:
+    def stimulus(self, x: Annotated[Tensor, "T B D"]) -> Annotated[Tensor, "T B D"]:
         """Return the modulated sequence, (T, B, D). See `Perturbation.stimulus`."""
         if x.ndim != 3 or not x.is_floating_point():
             shown = f"{x.dtype} {tuple(x.shape)}"

@@ -68,17 +68,19 @@ class SequenceModel(nn.Module):
         """
         return self.scores(self.encoder(input), drive)
 
-    def scores(self, x: Tensor, drive: Tensor | float | None = None) -> Tensor:
+    def scores(
+        self, x: Annotated[Tensor, "T B D"], drive: Tensor | float | None = None
+    ) -> Annotated[Tensor, "T B K"]:
         """Return the same as the call, because there is no encoder."""
         return self.readout(run_core(self.core, x, drive))
 
     def loss(
         self,
-        input: Tensor,
-        targets: Tensor,
-        weights: Tensor | None = None,
+        input: Annotated[Tensor, "T B D"],
+        targets: Annotated[Tensor, "T B"] | Annotated[Tensor, "T B K"],
+        weights: Annotated[Tensor, "T B"] | None = None,
         drive: Tensor | float | None = None,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Annotated[Tensor, ""], Annotated[Tensor, "T B K"]]:
         """Return the mean loss over the steps, each counted by its weight, and the outputs.
 
         It is the cross entropy of classes or the squared error of real values; see
@@ -93,12 +95,20 @@ class SequenceModel(nn.Module):
 
         Returns:
             The loss () and the outputs (T, B, K), without gradient.
+
+        Example:
+            >>> import torch
+            >>> from adaptrnn import ARUN
+            >>> model, x = SequenceModel(ARUN(3, 5, controller_size=4), 2), torch.rand(7, 2, 3)
+            >>> loss, outputs = model.loss(x, torch.zeros(7, 2, 2))
+            >>> torch.allclose(loss, outputs.square().mean())
+            True
         """
         return self.trial_loss(Trials(input, targets, weights), drive)
 
     def trial_loss(
         self, trials: Trials, drive: Tensor | float | None = None
-    ) -> tuple[Tensor, Tensor]:
+    ) -> tuple[Annotated[Tensor, ""], Annotated[Tensor, "T B K"]]:
         """Return the `loss` of trials, whose parts are not checked again."""
         if isinstance(self.core, RNN | ARUN) and trials.inputs.ndim == 3:
             weight, bias = self.readout.weight, self.readout.bias

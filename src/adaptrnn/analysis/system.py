@@ -116,6 +116,10 @@ class System:
 
         Raises:
             InputError: the state has neither form.
+
+        Example:
+            >>> as_system(torch.nn.LSTMCell(2, 5)).states((torch.zeros(3, 5),) * 2).shape
+            torch.Size([3, 10])
         """
         state = torch.from_numpy(state) if isinstance(state, np.ndarray) else state
         if not (isinstance(state, Tensor) and state.ndim == 2 and state.shape[1] == self.size):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class Readout(NamedTuple):
-    """A readout maps N rates linearly to K outputs, and holds what its loss compares them with.
+    """A readout maps H rates linearly to K outputs, and holds what its loss compares them with.
 
     Attributes:
-        weight_out: (K, N).
+        weight_out: (K, H).
         bias_out: (K,).
         target: classes 0 to K-1 at the last step (B,) or at every step (T, B), int64; or real
             values at every step (T, B, K).
@@ -28,17 +28,21 @@ class Readout(NamedTuple):
             one class a sample.
     """
 
-    weight_out: Tensor
-    bias_out: Tensor
-    target: Tensor
-    weights: Tensor | None = None
+    weight_out: Annotated[Tensor, "K H"]
+    bias_out: Annotated[Tensor, "K"]
+    target: Annotated[Tensor, "B"] | Annotated[Tensor, "T B"] | Annotated[Tensor, "T B K"]
+    weights: Annotated[Tensor, "T B"] | None = None
 
 
 TRAINED = ("weight_out", "bias_out")
 """The fields of `Readout` that have a gradient."""
 
 
-def mean_loss(outputs: Tensor, target: Tensor, weights: Tensor | None = None) -> Tensor:
+def mean_loss(
+    outputs: Annotated[Tensor, "B K"] | Annotated[Tensor, "T B K"],
+    target: Annotated[Tensor, "B"] | Annotated[Tensor, "T B"] | Annotated[Tensor, "T B K"],
+    weights: Annotated[Tensor, "T B"] | None = None,
+) -> Annotated[Tensor, ""]:
     r"""Return the mean loss of outputs, each step counted by its weight.
 
         L = sum_{t,b} w_tb l_tb / sum_{t,b} w_tb
@@ -72,8 +76,10 @@ def mean_loss(outputs: Tensor, target: Tensor, weights: Tensor | None = None) ->
     return (each * weights).sum() / weights.sum()
 
 
-def loss_of_rates(rates: Tensor, readout: Readout) -> tuple[Tensor, Tensor]:
-    """Return `mean_loss` of a linear readout of rates (B, N) or (T, B, N), and its outputs."""
+def loss_of_rates(
+    rates: Annotated[Tensor, "B H"] | Annotated[Tensor, "T B H"], readout: Readout
+) -> tuple[Annotated[Tensor, ""], Annotated[Tensor, "B K"] | Annotated[Tensor, "T B K"]]:
+    """Return `mean_loss` of a linear readout of rates (B, H) or (T, B, H), and its outputs."""
     outputs = linear(rates, readout.weight_out, readout.bias_out)
     return mean_loss(outputs, readout.target, readout.weights), outputs.detach()
 

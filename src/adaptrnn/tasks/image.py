@@ -104,7 +104,9 @@ class ImageTask(AbstractTask[Split]):
         _, height, width = self.image_shape
         return height * width // (1 if self.kind == "sequence" else 16)
 
-    def inputs(self, images: Tensor) -> Tensor:
+    def inputs(
+        self, images: Annotated[Tensor, "B C H W"]
+    ) -> Annotated[Tensor, "T B C"] | Annotated[Tensor, "B C height width"]:
         """Return what the network reads of a batch of images.
 
         Args:

@@ -8,7 +8,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Generic, Literal, Protocol, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -202,7 +202,9 @@ def weight_sum(trials: Trials) -> float:
     return float(trials.weights.sum(dtype=torch.float64))
 
 
-def trial_loss(outputs: Tensor, trials: Trials) -> Tensor:
+def trial_loss(
+    outputs: Annotated[Tensor, "B K"] | Annotated[Tensor, "T B K"], trials: Trials
+) -> Annotated[Tensor, ""]:
     r"""Compute the mean loss of a network's outputs, each step counted by its weight.
 
         L = sum_{t,b} w_tb l_tb / sum_{t,b} w_tb
@@ -225,7 +227,9 @@ def trial_loss(outputs: Tensor, trials: Trials) -> Tensor:
     return mean_loss(outputs, trials.targets, trials.weights)
 
 
-def trial_scores(outputs: Tensor, trials: Trials) -> Tensor:
+def trial_scores(
+    outputs: Annotated[Tensor, "B K"] | Annotated[Tensor, "T B K"], trials: Trials
+) -> Annotated[Tensor, "B"]:
     """Score how well each trial was answered at its decision.
 
     Args:
@@ -236,6 +240,11 @@ def trial_scores(outputs: Tensor, trials: Trials) -> Tensor:
         (B,) float64. For classes it is the share of the decision's steps, 0 to 1, at which the
         largest output is the target's. For values it is the mean absolute error over these steps,
         in the units of the targets.
+
+    Example:
+        >>> trials = Trials(np.zeros((2, 1, 1)), np.array([[0], [1]]))
+        >>> trial_scores(torch.tensor([[[2.0, 1.0]], [[2.0, 1.0]]]), trials).tolist()
+        [0.5]
     """
     y = trials.targets
     if trials.answers == "last":
