@@ -44,7 +44,7 @@ FIXED = {
     "GRU": _TORCH_LAYER,
     "Classifier": _READOUT,
     "SequenceModel": _READOUT,
-    "System": {"D": "self.input_size", "N": "self.neurons", "S": "self.size"},
+    "System": {"N": "self.neurons", "S": "self.size"},
     "AdaptationController": {"G": "self.controller_size"},
 }
 """What the letters in the methods of a class stand for."""

@@ -23,7 +23,7 @@ from adaptrnn.kernels.readout import Readout, loss_of_rates
 from adaptrnn.leak import Noise, check_times, raw_tau, share, tau_of
 
 LayerState = tuple[Tensor, ...]
-State: TypeAlias = (
+UserState: TypeAlias = (
     Annotated[Tensor, "L *B N"] | tuple[Annotated[Tensor, "L *B N"], Annotated[Tensor, "L *B N G"]]
 )
 """The state as the user sees it: of an `RNN` a tensor, of an `ARUN` a pair."""
@@ -183,7 +183,13 @@ class Recurrent(nn.Module):
             sign_weight(self, "weight_hh" + suffix, signs)
 
     def tau(self, row: int = 0) -> Annotated[Tensor, "N"] | None:
-        """Return the time constants of a layer and direction in ms, (N,); None where tau = dt."""
+        """Return the time constants of a layer and direction in ms, (N,); None where tau = dt.
+
+        Example:
+            >>> from adaptrnn import RNN
+            >>> RNN(1, 3, dt=20.0, tau=100.0).tau()
+            tensor([100., 100., 100.])
+        """
         if not self._leaks:
             return None
         if self.learn_tau:
@@ -236,7 +242,7 @@ class Recurrent(nn.Module):
         """The user's state as a plain tuple of tensors (L, B, ...)."""
         raise NotImplementedError
 
-    def _pack(self, state: LayerState) -> State:
+    def _pack(self, state: LayerState) -> UserState:
         """A plain tuple of tensors as the state the user sees."""
         raise NotImplementedError
 
@@ -323,9 +329,9 @@ class Recurrent(nn.Module):
     def forward(
         self,
         input: Annotated[Tensor, "*TB D"] | PackedSequence,
-        hx: State | None = None,
+        hx: UserState | None = None,
         drive: Tensor | float | None = None,
-    ) -> tuple[Annotated[Tensor, "*TB H"] | PackedSequence, State]:
+    ) -> tuple[Annotated[Tensor, "*TB H"] | PackedSequence, UserState]:
         """Run the layer over a whole sequence.
 
         Args:
@@ -361,7 +367,7 @@ class Recurrent(nn.Module):
     def last(
         self,
         input: Annotated[Tensor, "... D"],
-        hx: State | None = None,
+        hx: UserState | None = None,
         drive: Tensor | float | None = None,
     ) -> Annotated[Tensor, "*B H"]:
         """Return the last layer's rates at the last step, without keeping the others if possible.
@@ -409,7 +415,7 @@ class Recurrent(nn.Module):
         bias_out: Annotated[Tensor, "K"],
         target: Annotated[Tensor, "B"] | Annotated[Tensor, "T B"] | Annotated[Tensor, "T B K"],
         weights: Annotated[Tensor, "T B"] | None = None,
-        hx: State | None = None,
+        hx: UserState | None = None,
         drive: Tensor | float | None = None,
     ) -> tuple[Annotated[Tensor, ""], Annotated[Tensor, "B K"] | Annotated[Tensor, "T B K"]]:
         """Return the mean loss of a linear readout of the rates; this is the fastest way to train.
@@ -478,7 +484,7 @@ class Recurrent(nn.Module):
     def trace(
         self,
         input: Annotated[Tensor, "*TB D"],
-        hx: State | None = None,
+        hx: UserState | None = None,
         drive: Tensor | float | None = None,
         layer: int = 0,
     ) -> Trace:
@@ -528,9 +534,9 @@ class Recurrent(nn.Module):
     def step(
         self,
         x_t: Annotated[Tensor, "*B D"],
-        state: State,
+        state: UserState,
         drive: Tensor | float | None = None,
-    ) -> State:
+    ) -> UserState:
         """Compute one time step as a pure function, with gradients, without dropout and noise.
 
         Args:
@@ -633,7 +639,7 @@ class Recurrent(nn.Module):
             return output.squeeze(1)
         return output.transpose(0, 1) if self.batch_first else output
 
-    def _leave_state(self, state: LayerState, batched: bool) -> State:
+    def _leave_state(self, state: LayerState, batched: bool) -> UserState:
         return self._pack(state if batched else tuple(part.squeeze(1) for part in state))
 
     def _forward_packed(
@@ -641,7 +647,7 @@ class Recurrent(nn.Module):
         packed: PackedSequence,
         hx: Tensor | LayerState | None,
         drive: Tensor | float | None,
-    ) -> tuple[PackedSequence, State]:
+    ) -> tuple[PackedSequence, UserState]:
         """Pad, run in segments of constant batch size (nothing is computed on padding), pack."""
         data, sizes, order, back = packed
         if data.ndim != 2 or data.shape[1] != self.input_size:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -22,8 +23,13 @@ def gamma_curve(n: Tensor, s: Tensor) -> Curve:
     return lambda a: (gamma(a, n, s), gamma_dx(a, n, s))
 
 
-def tanh_slope(a: Tensor) -> Tensor:
-    """Compute 1 / cosh(a)^2 with the digits that 1 - tanh(a)^2 loses in a saturated unit."""
+def tanh_slope(a: Annotated[Tensor, "*S"]) -> Annotated[Tensor, "*S"]:
+    """Compute 1 / cosh(a)^2 with the digits that 1 - tanh(a)^2 loses in a saturated unit.
+
+    Example:
+        >>> tanh_slope(torch.tensor([0.0, 20.0]))
+        tensor([1.0000e+00, 1.6993e-17])
+    """
     small = torch.exp(-2 * a.abs())
     return 4 * small / (1 + small) ** 2
 

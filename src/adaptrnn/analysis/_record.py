@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 import torch
@@ -55,7 +55,7 @@ def labelled(values: Values, argument: str) -> xr.DataArray:
 
 def record_signals(
     network: Network,
-    stimulus: Tensor,
+    stimulus: Annotated[Tensor, "T B _"],
     *,
     into: str = "drive",
     state: State | None = None,

@@ -8,7 +8,7 @@ under a given stimulus, and how far they move in time is reported next to how fa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -24,7 +24,7 @@ __all__ = ["activation_parameters", "heterogeneity"]
 
 def activation_parameters(
     network: nn.Module,
-    x: Tensor | None = None,
+    x: Annotated[Tensor, "... D"] | None = None,
     drive: Tensor | float | None = None,
     layer: int = 0,
 ) -> xr.Dataset:

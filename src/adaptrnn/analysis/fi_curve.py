@@ -24,7 +24,7 @@ convention, so that both can be put into one (n, s) plane.
 from __future__ import annotations
 
 import itertools
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import xarray as xr
@@ -220,7 +220,10 @@ def standardise(n: _Numbers, s: _Numbers, span: _Numbers) -> tuple[_Numbers, _Nu
 
 
 def units_in_plane(
-    network: RNN | ARUN, x: Tensor, drive: Tensor | float | None = None, layer: int = 0
+    network: RNN | ARUN,
+    x: Annotated[Tensor, "... D"],
+    drive: Tensor | float | None = None,
+    layer: int = 0,
 ) -> xr.Dataset:
     """Place a network's units in the (n, s) plane of `fit_fi`, next to real neurons.
 

@@ -140,7 +140,7 @@ def _mean_norm(
 
 def jacobian_product(
     network: Network,
-    x: Tensor | None = None,
+    x: Annotated[Tensor, "T B D"] | Annotated[Tensor, "T D"] | None = None,
     *,
     steps: int | None = None,
     state: State | None = None,

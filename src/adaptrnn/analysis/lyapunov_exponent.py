@@ -34,7 +34,7 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -83,7 +83,7 @@ class ConvergenceWarning(UserWarning):
 
 def lyapunov(
     network: Network,
-    x: Tensor | None = None,
+    x: Annotated[Tensor, "T B D"] | Annotated[Tensor, "T D"] | None = None,
     *,
     k: int | None = 1,
     definition: str = "full",
@@ -309,7 +309,7 @@ def _frozen(
     return frozen[0], frozen[1]
 
 
-def first_frame(z: Tensor, k: int, seed: int) -> Tensor:
+def first_frame(z: Annotated[Tensor, "B S"], k: int, seed: int) -> Annotated[Tensor, "B S k"]:
     """Draw random orthonormal tangents (B, S, k), the first of which do not depend on k."""
     drawn = np.random.default_rng(seed).standard_normal((k, *z.shape))
     return torch.linalg.qr(torch.from_numpy(drawn).movedim(0, 2).to(z))[0]

@@ -19,6 +19,7 @@ which is, with S = 1/(1 + exp(-n xi)) and p = 1 - S, the curve s = (p - eps) / (
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -39,7 +40,7 @@ def noise_variance(
     sigma: Sequence[float],
     *,
     mu: Tensor | float = 0.0,
-    weight: Tensor | None = None,
+    weight: Annotated[Tensor, "N N"] | None = None,
     samples: int = 100_000,
     seed: int = 0,
 ) -> xr.Dataset:

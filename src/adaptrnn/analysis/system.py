@@ -134,7 +134,7 @@ class System:
 
     def signals(
         self,
-        x: Tensor | None,
+        x: Annotated[Tensor, "T B D"] | Annotated[Tensor, "T D"] | None,
         steps: int | None = None,
         batch: int | None = None,
         drive: Tensor | float | None = None,
@@ -191,7 +191,12 @@ class System:
             advice = "Give it the form step(x_t, state, drive), or put the drive into the input."
             raise bad("drive", "a drive", f"None, because {self.name} takes no drive", advice)
 
-    def check_step(self, x: Tensor | None, z: Tensor, drive: Tensor | None = None) -> None:
+    def check_step(
+        self,
+        x: Annotated[Tensor, "B D"] | None,
+        z: Annotated[Tensor, "B S"],
+        drive: Annotated[Tensor, "B N"] | None = None,
+    ) -> None:
         """Raise unless a step can be differentiated and leaves the samples alone.
 
         Args:
@@ -390,12 +395,12 @@ def _layer_with_step(network: Any) -> System:
 def static_system(
     name: str,
     curve: Curve,
-    weight_hh: Tensor,
-    weight_ih: Tensor | None = None,
-    bias: Tensor | None = None,
+    weight_hh: Annotated[Tensor, "N N"],
+    weight_ih: Annotated[Tensor, "N D"] | None = None,
+    bias: Annotated[Tensor, "N"] | None = None,
     *,
     takes_drive: bool = True,
-    alpha: Tensor | None = None,
+    alpha: Annotated[Tensor, "N"] | None = None,
 ) -> System:
     """Return the map h -> f(W_ih x + b + W_hh h + drive), whose Jacobian is diag(f') W_hh.
 

@@ -132,7 +132,12 @@ def balanced_split(
 
 @torch.no_grad()
 def accuracy(
-    model: nn.Module, inputs: Tensor, targets: Tensor, *, batch_size: int = 500, batch_dim: int = 1
+    model: nn.Module,
+    inputs: Tensor,
+    targets: Annotated[Tensor, "M"],
+    *,
+    batch_size: int = 500,
+    batch_dim: int = 1,
 ) -> tuple[float, float]:
     """Compute accuracy and mean cross entropy of a classifier over a set, in evaluation mode.
 
@@ -145,6 +150,12 @@ def accuracy(
 
     Returns:
         Accuracy from 0 to 1 and loss.
+
+    Example:
+        >>> scores = torch.tensor([[9.0, 0.0], [9.0, 0.0]])
+        >>> right, loss = accuracy(nn.Identity(), scores, torch.tensor([0, 1]), batch_dim=0)
+        >>> right, round(loss, 1)
+        (0.5, 4.5)
     """
     _check_data(inputs, targets, batch_dim)
     training = model.training
@@ -163,7 +174,7 @@ def accuracy(
 def retrain_activation(
     model: nn.Module,
     inputs: Tensor,
-    targets: Tensor,
+    targets: Annotated[Tensor, "M"],
     *,
     epochs: int = 10,
     learning_rate: float = 3e-3,

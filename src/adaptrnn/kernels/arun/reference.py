@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor
 from torch.nn.functional import linear
@@ -11,10 +13,10 @@ from adaptrnn.kernels.arun.tensor import ControllerWeights, Signals, Weights
 
 
 def control(
-    a: Tensor,  # (...,)
-    g: Tensor,  # (..., G)
+    a: Annotated[Tensor, "*S"],
+    g: Annotated[Tensor, "*S G"],
     weights: ControllerWeights | Weights,
-) -> tuple[Tensor, Tensor, Tensor]:  # g (..., G), n (...,), s (...,)
+) -> tuple[Annotated[Tensor, "*S G"], Annotated[Tensor, "*S"], Annotated[Tensor, "*S"]]:
     """Step the controller: g' = tanh(W_ag a + W_gg g + b_g), [n, s] = W_gc g' + b_c."""
     inner = linear(g, weights.weight_gg, weights.bias_g) + a.unsqueeze(-1) * weights.weight_ag
     g = torch.tanh(inner)
@@ -23,9 +25,9 @@ def control(
 
 
 def step(
-    current: Tensor,  # (..., N)
-    h: Tensor,  # (..., N)
-    g: Tensor,  # (..., N, G)
+    current: Annotated[Tensor, "*S N"],
+    h: Annotated[Tensor, "*S N"],
+    g: Annotated[Tensor, "*S N G"],
     weights: Weights,
 ) -> Signals:
     """Compute one time step: a = current + W_hh h, controller, h = gamma(a; n, s), leak."""
@@ -40,11 +42,11 @@ def _currents(x: Tensor, weights: Weights) -> Tensor:
 
 
 def arun(
-    currents: Tensor,  # (T, B, N), or with weight_ih the input (T, B, D)
-    h0: Tensor,  # (B, N)
-    g0: Tensor,  # (B, N, G)
+    currents: Annotated[Tensor, "T B D"],  # (T, B, N) without weight_ih
+    h0: Annotated[Tensor, "B N"],
+    g0: Annotated[Tensor, "B N G"],
     weights: Weights,
-) -> tuple[Tensor, Tensor, Tensor]:  # h (T, B, N), last h (B, N), last g (B, N, G)
+) -> tuple[Annotated[Tensor, "T B N"], Annotated[Tensor, "B N"], Annotated[Tensor, "B N G"]]:
     """Compute all time steps.
 
     The input is unbound once: indexing it in the loop costs O(T^2) backward.
@@ -57,9 +59,9 @@ def arun(
 
 
 def arun_trace(
-    currents: Tensor,  # (T, B, N), or with weight_ih the input (T, B, D)
-    h0: Tensor,  # (B, N)
-    g0: Tensor,  # (B, N, G)
+    currents: Annotated[Tensor, "T B D"],  # (T, B, N) without weight_ih
+    h0: Annotated[Tensor, "B N"],
+    g0: Annotated[Tensor, "B N G"],
     weights: Weights,
 ) -> Signals:  # each (T, B, N[, G])
     """Record every internal signal of all time steps."""

@@ -5,7 +5,7 @@ T is the number of time steps, B of samples, N of neurons, D of inputs, G of con
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from torch import Tensor
 
@@ -21,11 +21,11 @@ class ControllerWeights(NamedTuple):
         bias_gc: (2,).
     """
 
-    weight_ag: Tensor
-    weight_gg: Tensor
-    bias_g: Tensor
-    weight_gc: Tensor
-    bias_gc: Tensor
+    weight_ag: Annotated[Tensor, "G"]
+    weight_gg: Annotated[Tensor, "G G"]
+    bias_g: Annotated[Tensor, "G"]
+    weight_gc: Annotated[Tensor, "2 G"]
+    bias_gc: Annotated[Tensor, "2"]
 
 
 class Weights(NamedTuple):
@@ -45,25 +45,25 @@ class Weights(NamedTuple):
         bias_ih: (N,), all that is added to every current, or None for 0.
     """
 
-    weight_hh: Tensor
-    weight_ag: Tensor
-    weight_gg: Tensor
-    bias_g: Tensor
-    weight_gc: Tensor
-    bias_gc: Tensor
-    alpha: Tensor | None = None
-    weight_ih: Tensor | None = None
-    bias_ih: Tensor | None = None
+    weight_hh: Annotated[Tensor, "N N"]
+    weight_ag: Annotated[Tensor, "G"]
+    weight_gg: Annotated[Tensor, "G G"]
+    bias_g: Annotated[Tensor, "G"]
+    weight_gc: Annotated[Tensor, "2 G"]
+    bias_gc: Annotated[Tensor, "2"]
+    alpha: Annotated[Tensor, "N"] | None = None
+    weight_ih: Annotated[Tensor, "N D"] | None = None
+    bias_ih: Annotated[Tensor, "N"] | None = None
 
 
 class Signals(NamedTuple):
     """One time step computes these signals: a, n, s, h (..., N) and g (..., N, G)."""
 
-    a: Tensor
-    g: Tensor
-    n: Tensor
-    s: Tensor
-    h: Tensor
+    a: Annotated[Tensor, "*S N"]
+    g: Annotated[Tensor, "*S N G"]
+    n: Annotated[Tensor, "*S N"]
+    s: Annotated[Tensor, "*S N"]
+    h: Annotated[Tensor, "*S N"]
 
 
 class Inputs(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -24,11 +25,11 @@ ACTIVATIONS: dict[str, Callable[[Tensor, Tensor | None, Tensor | None], Tensor]]
 
 
 def step(
-    current: Tensor,  # (..., N)
-    h: Tensor,  # (..., N)
+    current: Annotated[Tensor, "*S N"],
+    h: Annotated[Tensor, "*S N"],
     weights: Weights,
     nonlinearity: str,
-) -> tuple[Tensor, Tensor]:  # a, h: (..., N)
+) -> tuple[Annotated[Tensor, "*S N"], Annotated[Tensor, "*S N"]]:
     """Compute one time step: a = current + W_hh h, h = f(a; n, s), and the leak."""
     a = current + linear(h, weights.weight_hh)
     rate = ACTIVATIONS[nonlinearity](a, weights.n, weights.s)
@@ -41,11 +42,11 @@ def _currents(x: Tensor, weights: Weights) -> Tensor:
 
 
 def gamma_rnn(
-    currents: Tensor,  # (T, B, N), or with weight_ih the input (T, B, D)
-    h0: Tensor,  # (B, N)
+    currents: Annotated[Tensor, "T B D"],  # (T, B, N) without weight_ih
+    h0: Annotated[Tensor, "B N"],
     weights: Weights,
     nonlinearity: str,
-) -> tuple[Tensor, Tensor]:  # h of all steps (T, B, N), the last (B, N)
+) -> tuple[Annotated[Tensor, "T B N"], Annotated[Tensor, "B N"]]:
     """Compute all time steps.
 
     The input is unbound once: indexing it in the loop costs O(T^2) backward.
@@ -58,11 +59,11 @@ def gamma_rnn(
 
 
 def gamma_rnn_trace(
-    currents: Tensor,  # (T, B, N), or with weight_ih the input (T, B, D)
-    h0: Tensor,  # (B, N)
+    currents: Annotated[Tensor, "T B D"],  # (T, B, N) without weight_ih
+    h0: Annotated[Tensor, "B N"],
     weights: Weights,
     nonlinearity: str,
-) -> tuple[Tensor, Tensor]:  # a, h of all steps (T, B, N)
+) -> tuple[Annotated[Tensor, "T B N"], Annotated[Tensor, "T B N"]]:
     """Record activations and rates of all time steps."""
     h, _ = gamma_rnn(currents, h0, weights, nonlinearity)
     before = torch.cat([h0.unsqueeze(0), h[:-1]])

@@ -5,7 +5,7 @@ T is the number of time steps, B of samples, N of neurons, D of inputs.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 from torch import Tensor
 
@@ -24,12 +24,12 @@ class Weights(NamedTuple):
         bias_ih: (N,), all that is added to every current, or None for 0.
     """
 
-    weight_hh: Tensor
-    n: Tensor | None = None
-    s: Tensor | None = None
-    alpha: Tensor | None = None
-    weight_ih: Tensor | None = None
-    bias_ih: Tensor | None = None
+    weight_hh: Annotated[Tensor, "N N"]
+    n: Annotated[Tensor, "N"] | Annotated[Tensor, ""] | None = None
+    s: Annotated[Tensor, "N"] | Annotated[Tensor, ""] | None = None
+    alpha: Annotated[Tensor, "N"] | None = None
+    weight_ih: Annotated[Tensor, "N D"] | None = None
+    bias_ih: Annotated[Tensor, "N"] | None = None
 
 
 class Inputs(NamedTuple):
