@@ -1,5 +1,7 @@
 """The opening: numbers planted in tables come out in words, and what is missing is said."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -53,8 +55,55 @@ def test_without_tables_each_says_so_and_is_drawn():
     found = findings({}, [], NO_RUNS)
     assert [one.name for one in found] == ["robust", "biology", "why", "learned"]
     for one in found:
-        assert one.sentence.startswith("This profile has no ") and not one.numbers
+        assert one.claim.startswith("The paper ")
+        assert one.sentence.startswith("Our runs say nothing about ") and not one.numbers
+        assert ", because numbers are missing. This profile has no " in one.sentence
         assert drawn(one.draw)("svg").startswith(b"<?xml")
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "sentence"),
+    [
+        (
+            ("reproduced",) * 3,
+            "Our runs agree with the paper on the manifold of the controller's states, the slope "
+            "at the drive and the largest exponent. ",
+        ),
+        (
+            ("reproduced", "partly", "not"),
+            "Our runs agree with the paper on the manifold of the controller's states, agree only "
+            "in part on the slope at the drive and do not agree on the largest exponent. ",
+        ),
+        (
+            ("partly", "no data", "partly"),
+            "Our runs agree with the paper only in part on the manifold of the controller's states "
+            "and the largest exponent. Our runs say nothing about the slope at the drive, because "
+            "numbers are missing. ",
+        ),
+        (
+            ("not", "not trained enough", "not judged"),
+            "Our runs do not agree with the paper on the manifold of the controller's states. Our "
+            "runs say nothing about the slope at the drive, because a network has not learned its "
+            "task. Our runs say nothing about the largest exponent, because nothing of it is "
+            "judged. ",
+        ),
+    ],
+)
+def test_the_first_sentence_says_whether_our_runs_agree(outcomes, sentence):
+    claims = [("E26", "manifold"), ("E27", "levels"), ("E29, E30", "lyapunov")]
+    pairs = []
+    for (name, item), outcome in zip(claims, outcomes, strict=True):
+        untrained = outcome == "not trained enough"
+        one = verdict(name, "not" if untrained or outcome == "not judged" else outcome)
+        if untrained:
+            one = dataclasses.replace(one, untrained="ARUN")
+        if outcome == "not judged":
+            one = dataclasses.replace(one, parts=(), shown=one.parts)
+        assert one.outcome == outcome
+        pairs.append((one, f"fig5-{item}"))
+    why = next(one for one in findings({}, pairs, NO_RUNS) if one.name == "why")
+    assert why.sentence.startswith(sentence)
+    assert "near 0" in why.claim and why.claim.startswith("The paper explains")
 
 
 def test_networks_that_are_missing_are_named():

@@ -17,11 +17,12 @@ from adaptrnn.paper.verdict import Verdict
 __all__ = ["CHANGES", "RULE", "Change", "changes"]
 
 RULE = (
-    "For every claim: a part used to hold only if it held in every seed. The paper's statements "
-    "are about means, so a part now holds if the mean over seeds meets its threshold by at least "
-    "one standard error, paired where seeds pair. A network that has not learned its task is no "
-    "longer judged: no model at 30%, or less than half of the best model's accuracy, gives the "
-    "verdict “not trained enough”. RNN+ReLU is judged as the ReLU network of the paper's text; the "
+    "A part of any claim used to hold only if it held in every seed. The paper's statements are "
+    "about means, so a part now holds if the mean over seeds meets its threshold by at least one "
+    "standard error, which is paired where seeds pair. A network that has not learned its task is "
+    "no longer judged. The verdict is “not trained enough” where no model of the task reaches 30%, "
+    "or where this one has less than half of the best model's accuracy. "
+    "RNN+ReLU is judged as the ReLU network of the paper's text; the "
     "linear network of the released scripts is shown. RNN+gamma is the network with private "
     "(n, s); the one that shares them is shown. Checks of the code decide nothing any more."
 )
@@ -91,49 +92,50 @@ CHANGES: dict[str, Change] = {
         "The accuracy of ARUN drops less than the next best's, the shared and the linear network "
         "included",
         "partly",
-        "ARUN decreases least, RNN+gamma second; all models of Table 1 are compared.",
+        "The accuracy of ARUN decreases least and that of RNN+gamma second least; all models of "
+        "Table 1 are compared.",
     ),
     "E10": Change(
         "Fig 2b, top",
         "On all tasks ARUN's accuracy has the greatest area under its curve and the least "
         "distance from its value at 0, gated and shared networks included",
         "partly",
-        _GATES + " Fig 2b is psMNIST, accuracy and loss; flatness is not claimed.",
+        _GATES + " Fig 2b shows accuracy and loss on psMNIST; flatness is not claimed.",
     ),
     "E11": Change(
         "Fig 2c, top",
         "On all tasks ARUN's loss is best in the way that E10 asked of its accuracy",
         "partly",
-        _GATES + " Fig 2c is sCIFAR10, where ARUN is still more robust.",
+        _GATES + " Fig 2c shows sCIFAR10, where ARUN is still more robust.",
     ),
     "E12": Change(
         "Fig 2b, bottom",
         "On all tasks ARUN's accuracy has the greatest area under its curve and the least "
         "distance from its value at 0",
         "partly",
-        "On psMNIST ARUN has the lowest decrease, RNN+gamma is second.",
+        "On psMNIST ARUN has the lowest decrease, and RNN+gamma is second.",
     ),
     "E13": Change(
         "Fig 2c, bottom",
         "On all tasks ARUN's loss is best in the way that E12 asked of its accuracy",
         "partly",
-        "On sCIFAR10 there is an “overall lessened decrease with respect to baselines”, “slightly "
-        "less conclusive”.",
+        "On sCIFAR10 there is an “overall lessened decrease with respect to baselines”, which is "
+        "“slightly less conclusive”.",
     ),
     "E15": Change(
         "Fig 3a, bottom; B.3",
         "The recovered fraction is at least 0.25 in every seed; the other parameters are "
         "bit-identical",
         "partly",
-        "The mean curve goes from 94 to 42 to 56, over a quarter of the loss. That the other "
-        "parameters stay is a check of the code.",
+        "The mean accuracy falls from 94% to 42% and then rises to 56%, which recovers over a "
+        "quarter of the loss. That the other parameters stay the same is a check of the code.",
     ),
     "E18": Change(
         "text of Fig 3b",
         "The slope frozen minus the slope adaptive is above 0 in every seed",
         "partly",
-        "The effective range is allocated in proportion to the input's statistics: a statement "
-        "about the mean.",
+        "The effective range is allocated in proportion to the input's statistics, which is a "
+        "statement about the mean.",
     ),
     "E19": Change(
         "Fig 4a",
@@ -154,7 +156,7 @@ CHANGES: dict[str, Change] = {
         "The p-value between tasks is below 0.05 at most drives; alpha(30) is above alpha(0.5), "
         "and at most 15% of that rise comes after ξ = 10",
         "partly",
-        "The paper's own tests: between tasks for every ξ ≥ 1, and between ξ = 1 and 30.",
+        "The paper's own tests compare the tasks at every ξ ≥ 1, and ξ = 1 with ξ = 30.",
     ),
     "E25": Change(
         "controls of Fig 4",
@@ -166,8 +168,8 @@ CHANGES: dict[str, Change] = {
         "Fig 5a",
         "In addition, the size of the rank correlation is at least 0.9",
         "reproduced",
-        "The steady states lie on a one-dimensional manifold that encodes the input: monotone is "
-        "enough.",
+        "The steady states lie on a one-dimensional manifold that encodes the input, for which it "
+        "is enough that they are monotone in it.",
     ),
     "E27": Change(
         "Fig 5b",
@@ -190,15 +192,15 @@ CHANGES: dict[str, Change] = {
         "of the adaptive network by all three definitions",
         "not, not",
         "The comparison is with “non-adaptive RNNs”, which are networks trained without "
-        "adaptation, from states of the driven process.",
+        "adaptation, and it starts from states of the driven process.",
     ),
     "E31": Change(
         "Fig 5e",
         "The spectral radius of ARUN is at least 1.05 and that of ReLU below 1.05; RNN+gamma was "
         "not compared",
         "partly",
-        "ARUN's eigenvalues lie well beyond the unit circle, in contrast to non-adaptive RNNs: a "
-        "difference.",
+        "ARUN's eigenvalues lie well beyond the unit circle, in contrast to those of non-adaptive "
+        "RNNs, which is a statement about a difference.",
     ),
     "E32": Change(
         "Fig S6a",
@@ -239,13 +241,14 @@ CHANGES: dict[str, Change] = {
         "Accuracy with private (n, s) is above that with shared ones in every seed, with p > "
         "0.05, on all tasks",
         "partly",
-        "Private (n, s) are slightly, not significantly better, on both tasks.",
+        "Private (n, s) are slightly better than shared ones on both tasks, but not significantly.",
     ),
     "E42": Change(
         "Fig S17, C.4",
         "The loss of accuracy is within 2 and 5 pp in every seed; the controller is bit-identical",
         "partly",
-        "“For all practical purposes the same.” That the controller stays is a check of the code.",
+        "Performance and robustness are “for all practical purposes the same”. That the controller "
+        "stays the same is a check of the code.",
     ),
     "E43": Change(
         "Fig S18, C.5",
@@ -253,8 +256,8 @@ CHANGES: dict[str, Change] = {
         "to at most 0.9 of its greatest, and the ratio to it is at least 5; RNN+gamma was not "
         "compared",
         "partly",
-        "ReLU, and less so RNN+gamma, rises with length; ARUN rises, then falls, and ends an order "
-        "of magnitude below both.",
+        "The norm of ReLU networks, and less so that of RNN+gamma, rises with length; that of ARUN "
+        "rises, then falls, and ends an order of magnitude below both.",
     ),
 }
 """By the claim's name."""

@@ -29,6 +29,7 @@ from adaptrnn.paper.store import read_results
 from adaptrnn.paper.verdict import OUTCOMES, Part, Verdict
 from adaptrnn.report.difference import difference_table
 from adaptrnn.report.opening import (
+    LEGEND,
     SIGNS,
     Finding,
     anchors,
@@ -202,13 +203,7 @@ def _results(
     lines += [
         "## Claim by claim",
         "",
-        "A claim is judged by what the paper's text says; a threshold that the text does not give "
-        "is marked as ours. Judged parts decide, by the mean over seeds: a part says yes if the "
-        "mean meets its threshold by at least one standard error (paired where seeds pair), weakly "
-        "if by less or if there is one seed only. Reproduced: every judged part says yes. Not: "
-        "every one says no. Partly: anything between. Not trained enough: a network that is judged "
-        "has not learned its task (no model of the task reaches 30%, or this one has less than "
-        "half of the best accuracy). What is only shown never decides. Each row opens on a click.",
+        f"{LEGEND} Each row opens on a click.",
         "",
     ]
     for anchor, (verdict, name) in zip(anchors(verdicts), verdicts, strict=True):

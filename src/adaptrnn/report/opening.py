@@ -27,6 +27,7 @@ from adaptrnn.paper.verdict import Part, Verdict
 from adaptrnn.preset import preset_of
 
 __all__ = [
+    "LEGEND",
     "SIGNS",
     "Finding",
     "Number",
@@ -51,6 +52,20 @@ SIGNS = {
     "not judged": "?",
 }
 """The sign of each verdict, so that its colour need not be seen."""
+
+LEGEND = (
+    "A claim is judged by what the paper's text says, and a threshold that the text does not give "
+    "is marked as ours. The judged parts decide, by their means over seeds. A part says yes if its "
+    "mean meets the threshold by at least one standard error, which is paired where seeds pair. It "
+    "says weakly if its mean meets the threshold by less, or if there is one seed only. The "
+    "verdict is “reproduced” if every judged part says yes, “not” if every one says no, and "
+    "“partly” if the parts are between. It is “not trained enough” if a network that is judged has "
+    "not learned its task: no model of the task reaches 30%, or this one has less than half of the "
+    "best accuracy. It is “no data” if numbers are missing, and “not judged” if the paper states "
+    "nothing that could fail. Rows under “also shown” never decide: they are stricter tests, other "
+    "baselines, other readings and questions of ours."
+)
+"""How the verdict of a claim comes about."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +92,7 @@ class Finding:
     Attributes:
         name: one word; also of its picture's file.
         claim: what the paper says, in a few words.
-        sentence: what came out here.
+        sentence: whether our runs agree, and what came out here.
         numbers: what carries it.
         draw: its picture.
         alt: what is seen in it.
@@ -252,6 +267,35 @@ def _parts(
     return tuple((known or found)[:count])
 
 
+def _agreement(verdicts: Verdicts, item_claim_topic: Sequence[tuple[str, str, str]]) -> str:
+    """Whether our runs agree with the paper on each topic, by the verdict of an item's claim."""
+    topics: dict[str, list[str]] = {}
+    for item, claim, topic in item_claim_topic:
+        of_claim = (one.outcome for one, name in verdicts if (name, one.claim.id) == (item, claim))
+        topics.setdefault(next(of_claim, "no data"), []).append(topic)
+    judged = [f"{words} {enumerated(topics[o])}" for o, words in _AGREE.items() if o in topics]
+    judged[:1] = [words.replace("agree", "agree with the paper", 1) for words in judged[:1]]
+    said = [f"Our runs {enumerated(judged)}."] if judged else []
+    said += [
+        f"Our runs say nothing about {enumerated(topics[outcome])}, because {reason}."
+        for outcome, reason in _SILENT.items()
+        if outcome in topics
+    ]
+    return " ".join(said) + " "
+
+
+_AGREE = {
+    "reproduced": "agree on",
+    "partly": "agree only in part on",
+    "not": "do not agree on",
+}
+_SILENT = {
+    "not trained enough": "a network has not learned its task",
+    "no data": "numbers are missing",
+    "not judged": "nothing of it is judged",
+}
+
+
 def _value(number: Number) -> float:
     """A number as a number; nothing is greater than what is not known."""
     match = re.match(r"[-+\d.e]+", number.part.number)
@@ -308,8 +352,8 @@ def _robust(results: Tables, verdicts: Verdicts, task: str, image: xr.DataArray 
     seen = "Accuracy and loss of RNN (ReLU), RNN+gamma and ARUN against the drive from 0 to 30. "
     return Finding(
         "robust",
-        "Adaptation makes a network robust to drive that it never met",
-        sentence,
+        "The paper finds that adaptation makes a network robust to a drive that it never met",
+        _agreement(verdicts, [("fig2-drive", "E10", "robustness to the drive")]) + sentence,
         numbers,
         partial(figures.robust, _empty("accuracy", "loss") if data is None else data),
         seen + sentence,
@@ -351,14 +395,18 @@ def _adaptation(results: Tables, verdicts: Verdicts) -> Finding:
             f"{alone:.0f}% do so when isolated"
         )
     words = _sentence("; ".join(said)) if said else _NONE.format("gain scaling or orders of ARUN")
+    topics = [
+        ("fig3-scaling", "E16", "gain scaling"),
+        ("fig4-orders", "E20-23", "fractional order"),
+    ]
     seen = (
         "Left: steady gain of ARUN against the size of the noise, with power laws. Right: "
         "histograms of the neurons' fractional orders, in the network and isolated. "
     )
     return Finding(
         "biology",
-        "It finds what biology does: gain scaling and fractional order",
-        words,
+        "The paper finds gain scaling and fractional order, as in biology",
+        _agreement(verdicts, topics) + words,
         numbers,
         partial(figures.adaptation, scaling, orders),
         seen + words,
@@ -408,6 +456,11 @@ def _explanation(results: Tables, verdicts: Verdicts) -> Finding:
                     f"the largest exponent at ξ = {drive:g} has a size of {enumerated(each)}"
                 )
     words = _sentence("; ".join(said)) if said else _NONE.format("controllers or exponents")
+    topics = [
+        ("fig5-manifold", "E26", "the manifold of the controller's states"),
+        ("fig5-levels", "E27", "the slope at the drive"),
+        ("fig5-lyapunov", "E29, E30", "the largest exponent"),
+    ]
     absent = [] if size is None else [label_of(m) for m in PLAIN if not _has(size, m)]
     if absent:
         words += f" This profile has no exponents of {enumerated(absent)}."
@@ -419,8 +472,9 @@ def _explanation(results: Tables, verdicts: Verdicts) -> Finding:
     )
     return Finding(
         "why",
-        "Why: the controller keeps the slope at the drive near 1, and the exponent near 0",
-        words,
+        "The paper explains the robustness by a controller that keeps the slope at the drive near "
+        "1 and the largest exponent near 0",
+        _agreement(verdicts, topics) + words,
         numbers,
         partial(figures.explanation, line, levels, None if size is None else size.to_dataset()),
         seen + words,
@@ -445,8 +499,9 @@ def _learned(results: Tables, verdicts: Verdicts) -> Finding:
     nothing = xr.Dataset({"n": (("seed", "neuron"), np.full((1, 1), np.nan))}, {"seed": [0]})
     return Finding(
         "learned",
-        "Learned curves make equal neurons different",
-        words,
+        "The paper finds that learned curves make equal neurons different",
+        _agreement(verdicts, [("fig3-heterogeneity", "E14", "differences between neurons")])
+        + words,
         numbers,
         partial(figures.learned, nothing if data is None else data),
         "Gain and saturation of every neuron after training, in three networks. " + words,

@@ -38,6 +38,7 @@ from adaptrnn.paper.store import read_results, task_words
 from adaptrnn.paper.verdict import OUTCOMES, Verdict
 from adaptrnn.report.difference import difference_table
 from adaptrnn.report.opening import (
+    LEGEND,
     SIGNS,
     Number,
     anchors,
@@ -165,6 +166,7 @@ def render_page(page: Page) -> str:
         page=page,
         tally=tally,
         signs=SIGNS,
+        legend=LEGEND,
         groups=groups(page.verdicts),
         rows=[(place, one, name, row_number(one)) for place, (one, name) in places],
         commands={section.name: section.command for section in page.sections},
