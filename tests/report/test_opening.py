@@ -71,8 +71,8 @@ def test_without_tables_each_says_so_and_is_drawn():
         ),
         (
             ("reproduced", "partly", "not"),
-            "Our runs agree with the paper on the manifold of the controller's states, agree only "
-            "in part on the slope at the drive and do not agree on the largest exponent. ",
+            "Our runs agree with the paper on the manifold of the controller's states, and agree "
+            "only in part on the slope at the drive, but do not agree on the largest exponent. ",
         ),
         (
             ("partly", "no data", "partly"),

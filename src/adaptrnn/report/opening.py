@@ -274,8 +274,9 @@ def _agreement(verdicts: Verdicts, item_claim_topic: Sequence[tuple[str, str, st
         of_claim = (one.outcome for one, name in verdicts if (name, one.claim.id) == (item, claim))
         topics.setdefault(next(of_claim, "no data"), []).append(topic)
     judged = [f"{words} {enumerated(topics[o])}" for o, words in _AGREE.items() if o in topics]
-    judged[:1] = [words.replace("agree", "agree with the paper", 1) for words in judged[:1]]
-    said = [f"Our runs {enumerated(judged)}."] if judged else []
+    words = ", ".join(judged).removeprefix("and ").removeprefix("but ")
+    words = words.replace("agree", "agree with the paper", 1)
+    said = [f"Our runs {words}."] if judged else []
     said += [
         f"Our runs say nothing about {enumerated(topics[outcome])}, because {reason}."
         for outcome, reason in _SILENT.items()
@@ -286,8 +287,8 @@ def _agreement(verdicts: Verdicts, item_claim_topic: Sequence[tuple[str, str, st
 
 _AGREE = {
     "reproduced": "agree on",
-    "partly": "agree only in part on",
-    "not": "do not agree on",
+    "partly": "and agree only in part on",
+    "not": "but do not agree on",
 }
 _SILENT = {
     "not trained enough": "a network has not learned its task",
