@@ -111,10 +111,15 @@ template <class T> ADAPTRNN_INLINE Vec<T> at_most(Vec<T> v, Vec<T> bound) {
 #endif
 }
 
-// The sum of all lanes, in double precision.
+// The sum of all lanes, in double precision, of which four are added at once.
 template <class T> ADAPTRNN_INLINE double sum(Vec<T> v) {
-  double part[4] = {0, 0, 0, 0};
-  for (int i = 0; i < kLanes<T>; ++i) part[i & 3] += double(v[i]);
+  typedef T Four __attribute__((vector_size(4 * sizeof(T))));
+  typedef double Part __attribute__((vector_size(4 * sizeof(double))));
+  constexpr int count = kLanes<T> < 4 ? 1 : kLanes<T> / 4;
+  Four four[count] = {};
+  std::memcpy(four, &v, sizeof v);
+  Part part = {};
+  for (int i = 0; i < count; ++i) part += __builtin_convertvector(four[i], Part);
   return (part[0] + part[1]) + (part[2] + part[3]);
 }
 

@@ -85,8 +85,8 @@ struct Pair {
     return number;
   }
 
-  // Relative error 1.5e-5, a hundredth of what rounding to bfloat16 makes; exact near 0. From 3.5 on
-  // the nearest bfloat16 number is 1.
+  // Relative error 1.5e-5, and 7.6e-5 where 1 / below is estimated to 14 bits: a 25th of what rounding
+  // to bfloat16 makes. From 3.5 on the nearest bfloat16 number is 1.
   static ADAPTRNN_INLINE Vec<float> tanh(Vec<float> x) {
     const auto c = [](float number) { return ADAPTRNN_ISA::splat<float>(number); };
     x = at_least<float>(at_most<float>(x, c(4.0f)), c(-4.0f));
@@ -94,9 +94,7 @@ struct Pair {
     const Vec<float> above = x * ((c(7.758804131e-4f) * u + c(0.1055094227f)) * u + c(1.0f));
     const Vec<float> below = (c(0.01380596496f) * u + c(0.4387722611f)) * u + c(1.0f);
 #if defined(__AVX512F__)
-    // an estimate of 1 / below, 14 bits, and one step of Newton's
-    const Vec<float> estimate = (Vec<float>)_mm512_rcp14_ps((__m512)below), y = above * estimate;
-    return y + y * (c(1.0f) - below * estimate);
+    return above * (Vec<float>)_mm512_rcp14_ps((__m512)below);
 #else
     return above / below;
 #endif
