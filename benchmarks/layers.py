@@ -441,9 +441,10 @@ def write(
 
 
 def _plot(path: Path, found: dict[str, list[Result]]) -> None:
-    figure = Figure(figsize=(11, 7.5), layout="constrained")
+    heights = [len(rows) for rows in found.values()]
+    figure = Figure(figsize=(11, 1.5 + 0.25 * sum(heights)), layout="constrained")
     FigureCanvasAgg(figure)
-    panels = figure.subplots(len(found), 1, height_ratios=[len(rows) for rows in found.values()])
+    panels = figure.subplots(len(found), 1, height_ratios=heights)
     for axes, (title, results) in zip(panels, found.items(), strict=True):
         names = [result.peer for result in results]
         colours = ["C0" if name.startswith("adaptrnn") else "0.7" for name in names]

@@ -96,8 +96,8 @@ def arun_model(states, x, h, g, weight_hh, weight_ag, weight_gg, bias_g, weight_
         a = current + Product.apply(h, weight_hh)
         z = Product.apply(g, weight_gg) + bias_g + a.unsqueeze(-1) * weight_ag
         exact = torch.tanh(z)
-        # the nearest of 8 bits is at most 2^-8 off; the kernels' tanh 1.5e-5; z in float32 1e-6
-        assert ((state - exact).abs() <= exact.abs() * (2**-8 + 3e-5) + 3e-6).all()
+        # the nearest of 8 bits is at most 2^-8 off; the kernels' tanh 7.6e-5; z in float32 1e-6
+        assert ((state - exact).abs() <= exact.abs() * (2**-8 + 1.5e-4) + 3e-6).all()
         assert torch.equal(state, rounded(state))
         g = State.apply(z, state)
         n, s = linear(g, weight_gc, bias_gc).unbind(-1)
