@@ -24,10 +24,10 @@ namespace ADAPTRNN_ISA {
 namespace arun {
 
 constexpr int kChunk = 16;  // steps between two products for the gradient of the recurrent weights
-constexpr int kTerms = 400;  // about as many are added up in T before the sum goes on in double
+constexpr int kTerms = 400;  // about as many are added up in T before the sum goes on in double; of
+constexpr int kPairTerms = 3200;  // products of rounded numbers more, whose own error is far larger
 constexpr int kRows = kManyRegisters ? 6 : 4;   // most rows of W_gg at a time (P < 5)
 constexpr int kSide = kManyRegisters ? 5 : 3;   // side of a register block of the gradient of W_gg
-constexpr int kGroup = 4;   // blocks whose share of that gradient is added in one go
 
 constexpr int rows_at_once(int P) { return P >= 5 ? 5 : kRows; }
 
@@ -175,6 +175,8 @@ template <class M, int P> struct Tile {
   static constexpr int L = kLanes<T>;
   static constexpr int wide = P * L;  // lanes of a block
   static constexpr int K = M::numbers;
+  // blocks whose share of the gradient of W_gg is added in one go; pairs take half as much room
+  static constexpr int group = M::tiles ? 4 : 4 * K;
   static constexpr int R = rows_at_once(P) / K;  // most words of rows at a time
 
   const Arun<T>& c;
@@ -213,7 +215,8 @@ template <class M, int P> struct Tile {
     const int length = c.segment < c.time ? c.segment : c.time;
     slots = c.mode == Mode::forward ? 2 : length + 1;
     const int terms = padded / L;  // of a step
-    steps_in_sums = terms < kTerms ? kTerms / terms : 1;
+    const int most = K > 1 ? kPairTerms : kTerms;
+    steps_in_sums = terms < most ? most / terms : 1;
     state_size = size_t(states + 1) * padded;
     slot_size = size_t(states + (c.leaks ? 5 : 4)) * padded;
   }
@@ -231,11 +234,11 @@ template <class M, int P> struct Tile {
     da = arena.take<T>(padded);
     mask = arena.take<T>(padded);
     dg = arena.take<T>(size_t(states) * K * padded);
-    dz = arena.take<Word>(size_t(states) * wide * kGroup);
+    dz = arena.take<Word>(size_t(states) * wide * group);
     left = right = nullptr;
-    if (K > 1) left = arena.take<Word>(size_t(states) * wide * kGroup);
+    if (K > 1) left = arena.take<Word>(size_t(states) * wide * group);
     if (K > 1)
-      right = arena.take<Word>(size_t(M::tiles ? grid.columns() / 2 : states) * wide * kGroup);
+      right = arena.take<Word>(size_t(M::tiles ? grid.columns() / 2 : states) * wide * group);
     sum_gg = arena.take<T>(units_in_sum());
     sum_small = arena.take<T>(size_t(states) * K * 4 * L + 2 * L);
     input.layout(arena, c.input, c.size);
@@ -667,8 +670,8 @@ template <class M, int P> struct Tile {
                      Gradients<T> out) {
     if (leak) leak.backward(before.h, now.rate, dh);
     const T* slopes = leak ? leak.scaled : dh;
-    for (int b = 0; b < blocks; b += kGroup) {
-      const int count = blocks - b < kGroup ? blocks - b : kGroup;
+    for (int b = 0; b < blocks; b += group) {
+      const int count = blocks - b < group ? blocks - b : group;
       shape_for_units();
       for (int k = 0; k < count; ++k)
         backward_block(b + k, before, now, slopes, dz + size_t(k) * states * wide);
