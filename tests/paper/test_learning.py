@@ -30,6 +30,8 @@ def test_curves_are_collected_drawn_and_summarised():
     data = collected()
     assert data.sizes["epoch"] == 8
     assert render(learning.CURVES.draw, data).startswith(b"<?xml")
+    # each panel ends with its own task's last epoch, so that names stand next to their lines
+    assert [axis.get_xlim() for axis in learning.draw(data).axes] == [(1, 4), (1, 8)]
     rows = {row[:2]: row[2:] for row in learning.table(data).rows}
     # gained in the last of four epochs: 50 and 30 points
     assert rows["psMNIST", "GRU"] == ("4", "80.0 (80.0 to 80.0; 2)", "+40.0 pp")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from adaptrnn._error import InputError
 from adaptrnn.figure.style import (
@@ -106,7 +107,9 @@ def draw(data: xr.Dataset) -> Figure:
             _, mean = mean_and_seeds(axis, one, "epoch", **line)
             if mean.size:
                 ends.append((float(mean[-1]), label_of(model), colour(model)))
-        axis.set_xlim(1, float(data.epoch.max()) if data.sizes["epoch"] > 1 else 2)
+        trained = rates.sel(role=role).dropna("epoch", how="all").epoch
+        axis.set_xlim(1, max(2, int(trained.max())))
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         name_lines(axis, ends, gap=0.075)
         count_seeds(axis, rates.sel(role=role).max("model"), "seed")
     return figure
