@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 
 from adaptrnn import sharing
+from adaptrnn._commit import commit
 from adaptrnn._error import InputError, bad
 from adaptrnn.classifier import Classifier, ConvEncoder, build_core, match_parameters
 from adaptrnn.config import TrainConfig, from_dict, to_dict
@@ -226,7 +227,10 @@ def with_readout(
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the libraries that results depend on."""
+    """Return the versions of Python and of the libraries that results depend on.
+
+    The commit of adaptrnn is among them where it is known (see `adaptrnn._commit.commit`).
+    """
     found = {"python": platform.python_version()}
     for name in ("adaptrnn", "torch", "numpy", "scipy", "pytorch-lightning", "datasets"):
         try:
@@ -234,7 +238,7 @@ def versions() -> dict[str, str]:
         except metadata.PackageNotFoundError:
             found[name] = "not installed"
     found["torch"] = str(torch.__version__)  # with its build, such as +cpu
-    return found
+    return found if (known := commit()) is None else {**found, "commit": known}
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,7 @@ def test_runs_and_items_that_are_missing_are_named(plan, folder, tmp_path):
     assert manifest["missing"] == missing and manifest["note"] == "mine"
     assert runs["name"].tolist() == [NAMES[0]]
     record = Run(folder / NAMES[0]).record()
+    assert manifest["commits"] == {record["versions"].get("commit", "not recorded"): 1}
     (row,) = runs.to_dict("records")
     assert row["parameters"] == record["parameters"] and row["task"] == "digits"
     assert row["validation_accuracy"] == record["validation_accuracy"]

@@ -86,6 +86,7 @@ def collect_results(
         "hidden_size": plan.profile.hidden_size,
         "controller_size": plan.profile.controller_size,
         "versions": versions(),
+        "commits": _commits([run for _, run in runs]),
         "hardware": runs[0][1].record()["hardware"] if runs else {},
         "processor": _processor(),
         "missing": missing,
@@ -94,6 +95,12 @@ def collect_results(
     }
     write_results(out, found, rows, manifest)
     return missing
+
+
+def _commits(runs: Sequence[Run]) -> dict[str, int]:
+    """How many networks were trained with which commit of adaptrnn."""
+    known = Counter(run.record()["versions"].get("commit", "not recorded") for run in runs)
+    return dict(sorted(known.items()))
 
 
 def _alone(name: str, folders: Sequence[Path]) -> xr.Dataset | None:

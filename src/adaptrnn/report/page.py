@@ -407,7 +407,10 @@ def _methods(manifest: Mapping[str, Any], runs: pd.DataFrame) -> tuple[tuple[str
 
 def _versions(manifest: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     machine = {**manifest["hardware"], **manifest.get("processor", {})}
-    return (*manifest["versions"].items(), *((name, str(v)) for name, v in machine.items()))
+    trained = [f"{count} with {commit}" for commit, count in manifest.get("commits", {}).items()]
+    networks = [("networks trained", ", ".join(trained))] if trained else []
+    facts = [(name, str(value)) for name, value in machine.items()]
+    return (*manifest["versions"].items(), *networks, *facts)
 
 
 def _costs(manifest: Mapping[str, Any], runs: pd.DataFrame) -> tuple[tuple[str, str], ...]:
