@@ -46,8 +46,10 @@ def found_in(folder):
 def test_a_checkout_and_its_archive_say_their_commit(checkout, tmp_path):
     folder, expected = checkout
     assert found_in(folder) == expected
+    (tmp_path / "archive" / "src" / "adaptrnn").mkdir(parents=True)
     with tarfile.open(fileobj=io.BytesIO(git(folder, "archive", "HEAD"))) as archive:
-        archive.extractall(tmp_path / "archive")
+        name = "src/adaptrnn/_commit.py"
+        (tmp_path / "archive" / name).write_bytes(archive.extractfile(name).read())
     assert found_in(tmp_path / "archive") == expected
 
 
