@@ -1,6 +1,7 @@
-"""Estimate what a job takes, from the measured speeds of docs/reference/benchmarks.md.
+"""Estimate what a job takes, from measured speeds.
 
-The estimates are good to a factor of about two: enough to see whether a profile is for a laptop, a
+They are of a processor that takes twice as long as that of docs/reference/benchmarks.md. The
+estimates are good to a factor of about two: enough to see whether a profile is for a laptop, a
 night or a cluster, and to ask a cluster for enough.
 """
 
