@@ -38,6 +38,11 @@ QUESTIONS = {
     "lstm": ("lyapunov", "jacobian", "gain_scaling", "gradients"),
     "gru": ("step_response",),
 }
+SEEDS = {"relu": 4}
+"""With seed 0 every unit of the ReLU network is silent at the fourth step, so that a product of
+Jacobians is zero and no exponent is resolved. With seed 4 two of five are at each of 16 times, and
+no input of a unit but an exact 0 is nearer to the kink at 0 than 0.02."""
+FITTED = ("amplitude", "asymptote", "tau", "tau_low", "tau_high", "r2")
 TINY = TrainConfig(
     "digits", model="arun", hidden_size=16, controller_size=4, epochs=2, lr=0.003, train_size=400
 )
@@ -48,9 +53,56 @@ def relative(found, wanted):
 
 
 def network(model, task="digits"):
-    config = TrainConfig(task, model=model, hidden_size=5, controller_size=3)
+    config = TrainConfig(
+        task, model=model, hidden_size=5, controller_size=3, seed=SEEDS.get(model, 0)
+    )
     loaded = load_task(config)
     return build_model(config, loaded), loaded
+
+
+def determined(here, there):
+    """Two step responses with the fits that rounding hardly moves; the others are NaN.
+
+    A fit is kept where the signal moves by 1% of its size in the step, and tau is no longer than
+    the step: 130 of 252 fits of the ARUN, 27 of 84 of the GRU. Relative errors of 1e-7 and 1e-6 in
+    every weight (15 draws each), and float64 instead of float32, moved these by at most 3%, 25%
+    and 5% of the tolerance of `assert_the_same`. They moved others by 1000 times that tolerance,
+    where the signal is nearly rounding or tau is 100 times the step.
+    """
+    count, masked = 0, [here.copy(), there.copy()]
+    for end in ("", "_trained"):
+        time, (start, stop) = f"time{end}", here.attrs[f"step{end}"]
+        for signal in [signal for signal in "hns" if f"{signal}{end}" in here]:
+            step = here[f"{signal}{end}"].isel({time: slice(start, stop)})
+            for name, q in ((signal, step), (f"{signal}_mean", step.mean("neuron"))):
+                moves = q.max(time) - q.min(time) >= 0.01 * abs(q).max(time)
+                good = moves & (here[f"{name}_tau{end}"] <= stop - start)
+                count += int(good.sum())
+                for key in (f"{name}_{fitted}{end}" for fitted in FITTED):
+                    for found in masked:
+                        found[key] = found[key].where(good)
+    assert count >= 20
+    return masked
+
+
+def assert_the_same(here, there):
+    """Compare the results of two devices, but for what is rounding."""
+    assert here.sizes == there.sizes
+    if "resolved" in here:
+        both = here.resolved & there.resolved
+        assert both.any()
+        eps = here.sizes["rank"] * np.finfo(np.float32).eps
+        above = np.exp((here.exponent.isel(rank=0) - here.exponent) * here.time)
+        apart = abs(here.exponent - there.exponent).where(both)
+        assert (apart.fillna(0) <= 1e-4 + 10 * eps * above / here.time).all()
+        here, there = here.drop_vars("exponent"), there.drop_vars("exponent")
+    if here.attrs["analysis"] == "step_response":
+        here, there = determined(here, there)
+    for name in here.variables:
+        if here[name].dtype.kind == "f":
+            np.testing.assert_allclose(
+                there[name].values, here[name].values, rtol=1e-3, atol=1e-4, err_msg=str(name)
+            )
 
 
 def test_info_says_that_the_kernels_run():
@@ -84,7 +136,8 @@ def test_an_analysis_finds_the_same(model, question):
 
     Exponents that are rounding, and say so, are left out. What is a little above it is off by
     S eps sigma_1 / sigma in ln sigma, and by a T-th of that in the exponent; ten times that is
-    allowed, since rounding errors of several products add up.
+    allowed, since rounding errors of several products add up. Fits that are rounding are left out
+    too, see `determined`.
     """
     trained, task = network(model)
     initial = copy.deepcopy(trained)
@@ -94,21 +147,7 @@ def test_an_analysis_finds_the_same(model, question):
     for place in ("cpu", "cuda"):
         pair = (copy.deepcopy(trained).to(place), copy.deepcopy(initial).to(place))
         found.append(analyze(pair[0], task, [question], initial=pair[1], effort=0.01)[question])
-    here, there = found
-    assert here.sizes == there.sizes
-    if "resolved" in here:
-        both = here.resolved & there.resolved
-        assert both.any()
-        eps = here.sizes["rank"] * np.finfo(np.float32).eps
-        above = np.exp((here.exponent.isel(rank=0) - here.exponent) * here.time)
-        apart = abs(here.exponent - there.exponent).where(both)
-        assert (apart.fillna(0) <= 1e-4 + 10 * eps * above / here.time).all()
-        here, there = here.drop_vars("exponent"), there.drop_vars("exponent")
-    for name in here.variables:
-        if here[name].dtype.kind == "f":
-            np.testing.assert_allclose(
-                there[name].values, here[name].values, rtol=1e-3, atol=1e-4, err_msg=str(name)
-            )
+    assert_the_same(*found)
 
 
 @pytest.mark.parametrize("perturbation", [StepDrive(2.0), NoisyDrive(0.5), SinusoidalContrast(0.5)])

@@ -32,6 +32,7 @@ from torch import Tensor
 from adaptrnn import sharing
 from adaptrnn._commit import commit
 from adaptrnn._error import InputError, bad
+from adaptrnn._recurrent import Recurrent
 from adaptrnn.classifier import Classifier, ConvEncoder, build_core, match_parameters
 from adaptrnn.config import TrainConfig, from_dict, to_dict
 from adaptrnn.controller import AbstractController, AdaptationController
@@ -385,6 +386,10 @@ class Run:
     def model(self, task: AbstractTask | None = None) -> Classifier | SequenceModel:
         """Return the trained network, in evaluation mode, on the CPU.
 
+        The network runs wherever it is moved to. A layer that was trained by a backend of one
+        device, such as "triton", has the backend "auto"; set ``run.model().core.backend`` for
+        another one.
+
         Args:
             task: the run's task; None takes its facts from the run's record, so that no data are
                 needed.
@@ -439,10 +444,10 @@ class Run:
         return with_readout(copy.deepcopy(self.given_core), shape)
 
     def initial(self, task: AbstractTask) -> Classifier | SequenceModel:
-        """Return the network with its first weights, in evaluation mode, on the CPU."""
+        """Return the network with its first weights, otherwise like `model`."""
         config = self.config()
         if not self.initial_path.exists():
-            return build_model(config, task, donor_of(config)).eval()
+            return _portable(build_model(config, task, donor_of(config)))
         own = config.model == OWN_MODEL
         model = self._own_model(task) if own else build_model(config, task, donor_of(config))
         return _load(model, read_weights(self.initial_path), f"{self.initial_path}: ")
@@ -643,9 +648,17 @@ class Run:
 def _load(
     model: Classifier | SequenceModel, weights: Mapping[str, Tensor], foreign: str
 ) -> Classifier | SequenceModel:
-    """A model with other weights, in evaluation mode."""
+    """A model with other weights, ready to be used on any device."""
     try:
         model.load_state_dict(weights)
     except (RuntimeError, IndexError) as error:
         raise InputError(f"{foreign}{' '.join(str(error).split())}") from None
+    return _portable(model)
+
+
+def _portable(model: Classifier | SequenceModel) -> Classifier | SequenceModel:
+    """A model in evaluation mode, by no backend that needs the machine that trained it."""
+    for layer in model.modules():
+        if isinstance(layer, Recurrent) and layer.backend != "reference":
+            layer.backend = "auto"
     return model.eval()
