@@ -36,6 +36,7 @@ from adaptrnn._recurrent import Recurrent
 from adaptrnn.classifier import Classifier, ConvEncoder, build_core, match_parameters
 from adaptrnn.config import TrainConfig, from_dict, to_dict
 from adaptrnn.controller import AbstractController, AdaptationController
+from adaptrnn.kernels.native import processor
 from adaptrnn.model import MODELS, OWN_MODEL
 from adaptrnn.sequence import SequenceModel
 from adaptrnn.storage import (
@@ -515,9 +516,11 @@ class Run:
             "hardware": {
                 "machine": platform.machine(),
                 "system": platform.system(),
+                "processor": processor(),
                 "processors": os.cpu_count(),
                 "threads": torch.get_num_threads(),
                 "gpus": torch.cuda.device_count(),
+                "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
             },
         }
         write_json(self.folder / "record.json", record, hashed=True)

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from adaptrnn.paper.catalogue import ITEMS
-from adaptrnn.paper.collect import collect_results
+from adaptrnn.paper.collect import _machine, collect_results
 from adaptrnn.paper.plan import Plan
 from adaptrnn.paper.store import read_results
 from adaptrnn.run import Run
@@ -55,9 +55,18 @@ def test_runs_and_items_that_are_missing_are_named(plan, folder, tmp_path):
     assert runs["name"].tolist() == [NAMES[0]]
     record = Run(folder / NAMES[0]).record()
     assert manifest["commits"] == {record["versions"].get("commit", "not recorded"): 1}
+    assert list(manifest["machines"].values()) == [1]
     (row,) = runs.to_dict("records")
     assert row["parameters"] == record["parameters"] and row["task"] == "digits"
     assert row["validation_accuracy"] == record["validation_accuracy"]
+
+
+def test_a_machine_is_named_by_its_processor_and_gpu_where_the_record_has_them():
+    old = {"system": "Linux", "machine": "x86_64", "processors": 16, "gpus": 1}
+    assert _machine(old) == "Linux x86_64, 16 processors, 1 GPU"
+    new = old | {"processor": "AMD EPYC", "gpus": 0, "gpu": None}
+    assert _machine(new) == "AMD EPYC, 16 processors"
+    assert _machine(new | {"gpus": 2, "gpu": "NVIDIA H200"}).endswith(", 2 NVIDIA H200")
 
 
 def test_a_run_that_has_not_finished_is_not_counted(plan, folder, tmp_path):

@@ -40,6 +40,17 @@ def test_curves_are_collected_drawn_and_summarised():
     assert not learning.CURVES.judge(data)
 
 
+def test_a_line_leads_from_the_end_of_a_shorter_training_to_its_name():
+    runs = [
+        run("psmnist", "gru", 0, [0.1, 0.2, 0.3, 0.8]),
+        run("psmnist", "arun", 0, [0.1, 0.6]),
+    ]
+    (axis,) = learning.draw(combine(learning.CURVES, runs)).axes
+    leads = [line for line in axis.lines if line.get_ls() == ":" and len(line.get_xdata()) == 2]
+    (lead,) = [line for line in leads if list(line.get_xdata()) == [2, 4]]
+    assert list(lead.get_ydata()) == [60, 60]
+
+
 def test_a_curve_that_is_flat_gains_nothing_and_none_gains_none():
     flat = xr.DataArray([0.5] * 8, dims="epoch")
     assert float(learning.late_gain(flat)) == 0

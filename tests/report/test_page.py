@@ -5,6 +5,7 @@ import hashlib
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from rich.console import Console
 
@@ -200,6 +201,12 @@ def every_link_leads_somewhere(html):
 
 
 @pytest.mark.slow
+def test_epochs_are_named_for_the_models_that_have_others():
+    runs = pd.DataFrame({"model": ["relu", "arun", "arun", "gru"], "epochs": [30, 30, 30, 120]})
+    assert module._epochs(runs) == "30 epochs (GRU: 120)"
+    assert module._epochs(runs[:3]) == "30 epochs"
+
+
 def test_the_page_of_night_is_under_five_megabytes(tmp_path):
     results = Path(__file__).parents[2] / "results" / "night"
     html = write_report(results, tmp_path, Console(quiet=True))

@@ -87,6 +87,7 @@ def collect_results(
         "controller_size": plan.profile.controller_size,
         "versions": versions(),
         "commits": _commits([run for _, run in runs]),
+        "machines": _machines([run for _, run in runs]),
         "hardware": runs[0][1].record()["hardware"] if runs else {},
         "processor": _processor(),
         "missing": missing,
@@ -101,6 +102,20 @@ def _commits(runs: Sequence[Run]) -> dict[str, int]:
     """How many networks were trained with which commit of adaptrnn."""
     known = Counter(run.record()["versions"].get("commit", "not recorded") for run in runs)
     return dict(sorted(known.items()))
+
+
+def _machines(runs: Sequence[Run]) -> dict[str, int]:
+    """How many networks were trained on which kind of machine."""
+    known = Counter(_machine(run.record()["hardware"]) for run in runs)
+    return dict(sorted(known.items()))
+
+
+def _machine(hardware: Mapping[str, Any]) -> str:
+    """A machine in words; records before this version name neither the processor nor the GPU."""
+    name = hardware.get("processor") or f"{hardware['system']} {hardware['machine']}"
+    words = f"{name}, {hardware['processors']} processors"
+    gpu = hardware.get("gpu") or "GPU"
+    return f"{words}, {hardware['gpus']} {gpu}" if hardware["gpus"] else words
 
 
 def _alone(name: str, folders: Sequence[Path]) -> xr.Dataset | None:

@@ -98,6 +98,8 @@ def draw(data: xr.Dataset) -> Figure:
     figure, axes = _panels(rates, "epoch")
     for axis, role in zip(axes[0], data.role.values.tolist(), strict=True):
         ends = []
+        trained = rates.sel(role=role).dropna("epoch", how="all").epoch
+        last = max(2, int(trained.max()))
         for model in data.model.values.tolist():
             line: dict[str, Any] = {
                 "color": colour(model),
@@ -107,8 +109,10 @@ def draw(data: xr.Dataset) -> Figure:
             _, mean = mean_and_seeds(axis, one, "epoch", **line)
             if mean.size:
                 ends.append((float(mean[-1]), label_of(model), colour(model)))
-        trained = rates.sel(role=role).dropna("epoch", how="all").epoch
-        axis.set_xlim(1, max(2, int(trained.max())))
+                if one.epoch[-1] < last:  # a shorter training; its name is at the right
+                    rest, height = [int(one.epoch[-1]), last], [float(mean[-1])] * 2
+                    axis.plot(rest, height, color=colour(model), lw=0.6, ls=":")
+        axis.set_xlim(1, last)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         name_lines(axis, ends, gap=0.075)
         count_seeds(axis, rates.sel(role=role).max("model"), "seed")
@@ -183,7 +187,8 @@ CURVES = Item(
     caption=(
         "The lines are the validation accuracy after each epoch of every network of the profile, a "
         "thin line for each seed and a thick line for their mean, in a panel for each task. The "
-        "dotted line is chance. The weights of the best epoch are the ones that are evaluated. The "
+        "dotted line at 10% is chance; other dotted lines lead from the end of a shorter training "
+        "to its name. The weights of the best epoch are the ones that are evaluated. The "
         "table says what the best accuracy gained in the last quarter of training. Where a curve "
         "is still rising, more training would raise it."
     ),

@@ -354,6 +354,14 @@ def _networks(runs: pd.DataFrame) -> Table:
     return Table((*header, "validation accuracy (%)", "training (s)"), tuple(rows))
 
 
+def _epochs(group: pd.DataFrame) -> str:
+    """Say how many epochs the networks of one task were trained, such as "30 epochs (GRU: 120)"."""
+    common = group.epochs.mode()[0]
+    others = group[group.epochs != common].groupby("epochs").model.unique()
+    words = [f"{', '.join(map(label_of, models))}: {count}" for count, models in others.items()]
+    return f"{common} epochs ({'; '.join(words)})" if words else f"{common} epochs"
+
+
 def _methods(manifest: Mapping[str, Any], runs: pd.DataFrame) -> tuple[tuple[str, str], ...]:
     found: list[tuple[str, str]] = []
     tasks = task_words(runs)
@@ -367,7 +375,7 @@ def _methods(manifest: Mapping[str, Any], runs: pd.DataFrame) -> tuple[tuple[str
                 f"Task: {tasks[str(role)]}",
                 f"{one.source}: {one.images_train:,} images to train on, "
                 f"{one.images_validation:,} to choose by, {one.images_test:,} to report on; "
-                f"{what}. Adam, {one.epochs} epochs, batches of {one.batch_size}, {one.schedule} "
+                f"{what}. Adam, {_epochs(group)}, batches of {one.batch_size}, {one.schedule} "
                 f"learning rate, {clip}; cross entropy at the last step. Weights of the epoch "
                 f"with the best validation accuracy. Split SHA-256 {one.split_hash[:16]}, "
                 f"order of pixels {one.permutation_hash[:16] or 'none'}; neither depends on the "
@@ -409,6 +417,8 @@ def _versions(manifest: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     machine = {**manifest["hardware"], **manifest.get("processor", {})}
     trained = [f"{count} with {commit}" for commit, count in manifest.get("commits", {}).items()]
     networks = [("networks trained", ", ".join(trained))] if trained else []
+    places = [f"{count} on {name}" for name, count in manifest.get("machines", {}).items()]
+    networks += [("machines that trained", "; ".join(places))] if places else []
     facts = [(name, str(value)) for name, value in machine.items()]
     return (*manifest["versions"].items(), *networks, *facts)
 
