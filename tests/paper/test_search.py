@@ -15,6 +15,7 @@ from adaptrnn.paper.learning import RATE_TABLE
 from adaptrnn.paper.profile import load_profile
 from adaptrnn.paper.search import choose_rate, keep_table, main, search_rates
 from adaptrnn.paper.store import read_alone
+from adaptrnn.run import Run
 
 
 def test_an_unknown_task_is_one_error():
@@ -36,6 +37,9 @@ def test_every_model_is_trained_at_the_same_rates(tmp_path):
     for accuracies in found.values():
         assert list(accuracies) == [1e-3, 1e-2]
         assert all(0 <= value <= 1 for values in accuracies.values() for value in values)
+    # the options also take the place of what the profile says of one model
+    assert any("epochs" in own for own in profile.roles["psmnist"].models.values())
+    assert {Run(folder).config().epochs for folder in tmp_path.glob("lr*/*")} == {1}
     seeds = {path.name for path in tmp_path.glob("lr0.001/*")}
     assert len(seeds) == len(models) and all(name.endswith("seed1001") for name in seeds)
 

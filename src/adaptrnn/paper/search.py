@@ -73,12 +73,12 @@ def search_rates(
     """
     plain = dataclasses.replace(profile, seeds=seeds, grid=None, transplant=False)
     configs: dict[tuple[str, str, float], list[TrainConfig]] = {}
+    options = train_options or {}  # also in place of a model's own
     for rate in rates:
         roles = {
             name: dataclasses.replace(
                 role,
-                train={**role.train, **(train_options or {})},
-                models={model: {**_own(own), "lr": rate} for model, own in role.models.items()},
+                models={m: {**_own(own), **options, "lr": rate} for m, own in role.models.items()},
             )
             for name, role in plain.roles.items()
         }
