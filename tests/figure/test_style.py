@@ -187,3 +187,18 @@ def test_names_at_lines_do_not_touch_and_stay_in_the_panel():
     style.name_lines(axis, [(0.5, "a", "k"), (0.5, "b", "k"), (0.99, "c", "k"), (np.nan, "d", "k")])
     heights = sorted(text.get_position()[1] for text in axis.texts)
     assert len(heights) == 3 and min(np.diff(heights)) >= 0.11 - 1e-9 and heights[-1] <= 1
+
+
+def test_a_figure_has_the_same_places_in_every_format():
+    """Each format measures words in its own way, so laying out again would move the axes."""
+    made = []
+
+    def draw():
+        made.append(figure1.draw(figure1.measure()))
+        return made[0]
+
+    save = style.drawn(draw)
+    save("svg")
+    places = [axis.get_position().bounds for axis in made[0].axes]
+    assert save("pdf").startswith(b"%PDF") and save("png").startswith(b"\x89PNG")
+    assert [axis.get_position().bounds for axis in made[0].axes] == places

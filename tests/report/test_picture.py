@@ -24,7 +24,8 @@ def figure():
 
 def noise():
     made, axes = subplots(1, 1)
-    axes[0, 0].plot(np.random.default_rng(0).normal(size=20_000).cumsum(), color=ink())
+    places = np.random.default_rng(0).uniform(size=(2, 8000))
+    axes[0, 0].plot(*places, "o", color=ink(), ms=12)  # they cover nearly all of the page
     return made
 
 

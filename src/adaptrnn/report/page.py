@@ -40,6 +40,7 @@ from adaptrnn.report.difference import difference_table
 from adaptrnn.report.opening import (
     LEGEND,
     SIGNS,
+    Finding,
     Number,
     anchors,
     findings,
@@ -214,7 +215,9 @@ def write_report(results: Path, folder: Path, console: Console) -> Path:
                 section = replace(section, caption=caption)
             sections.append(section)
             verdicts += [(verdict, name) for verdict in found]
-    verdicts = in_words(in_order(verdicts, tables), runs)
+        verdicts = in_words(in_order(verdicts, tables), runs)
+        opening = findings(tables, verdicts, runs)
+        pictures = list(pool.map(_card_picture, [found.draw for found in opening]))
     _write_verdicts(folder / "data" / "verdicts.csv", [verdict for verdict, _ in verdicts])
     page = Page(
         profile=manifest["profile"],
@@ -222,7 +225,7 @@ def write_report(results: Path, folder: Path, console: Console) -> Path:
         command=manifest.get("command", ""),
         scope=_SCOPE.get(manifest["profile"], ""),
         lead=headline(verdicts, runs),
-        findings=_cards(tables, verdicts, runs),
+        findings=_cards(opening, pictures),
         verdicts=tuple(verdicts),
         sections=tuple(sections),
         failures=problems,
@@ -256,15 +259,17 @@ _SCOPE = {
 }
 
 
-def _cards(
-    tables: Mapping[str, xr.Dataset], verdicts: Sequence[tuple[Verdict, str]], runs: pd.DataFrame
-) -> tuple[Card, ...]:
+def _cards(found: Sequence[Finding], pictures: Sequence[Picture]) -> tuple[Card, ...]:
     """The findings with their pictures."""
-    cards = []
-    for found in findings(tables, verdicts, runs):
-        words = (found.name, found.claim, found.sentence, found.numbers)
-        cards.append(Card(*words, _picture(found.draw)[0], found.alt))
-    return tuple(cards)
+    return tuple(
+        Card(one.name, one.claim, one.sentence, one.numbers, picture, one.alt)
+        for one, picture in zip(found, pictures, strict=True)
+    )
+
+
+def _card_picture(draw: Callable[[], Figure]) -> Picture:
+    """The picture of one finding; called in another process."""
+    return _picture(draw)[0]
 
 
 def _picture(draw: Callable[[], Figure]) -> tuple[Picture, Callable[[str], bytes]]:
