@@ -183,10 +183,10 @@ def run_reproduce(config: ReproduceConfig, console: Console) -> Path | None:
             in the same folder.
         RuntimeError: a job failed. All others were done and the report says what is missing.
     """
-    for module in ("pytorch_lightning", "snakemake"):  # which the jobs need
-        require(module, "paper")
     if config.from_results is not None:
         return run_report(ReportConfig(config.from_results, config.report), console)
+    for module in ("pytorch_lightning", "snakemake"):  # which the jobs need
+        require(module, "paper")
     plan = Plan.of(config.profile, str(config.data_dir or ""), config.backend)
     if config.dry_run:
         _show(plan, config, console)
