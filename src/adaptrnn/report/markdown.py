@@ -88,8 +88,7 @@ def _picture(folder: Path, name: str, draw: Callable[[], Figure]) -> str:
     image = webp(light("png"), PAGE_WIDTH)
     alone, vector = merge(light("svg"), light("svg")), None
     if alone is not None and len(alone) < len(image):
-        # laid out as SVG, both of them: the one above has the places of the PNG
-        vector = merge(*(drawn(draw, dark=dark)("svg") for dark in (False, True)))
+        vector = merge(light("svg"), drawn(draw, dark=True)("svg"))
     for old in folder.glob(f"{name}.*"):
         old.unlink()
     file = f"{name}.webp" if vector is None else f"{name}.svg"
