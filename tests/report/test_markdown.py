@@ -29,7 +29,7 @@ def test_a_table_has_a_line_for_each_row(rows):
 
 
 def test_a_small_drawing_is_one_vector_picture_for_light_and_dark_pages(tmp_path):
-    """Words are measured in another way for a PNG, so the drawings must both be laid out as SVG."""
+    """They are one only if everything has the same places in the light and the dark drawing."""
 
     def draw():
         figure, axes = subplots(1, 2)

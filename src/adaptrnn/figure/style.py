@@ -148,11 +148,10 @@ def drawn(draw: Callable[[], Figure], dark: bool = False) -> Callable[[str], byt
     undated: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
     with style(dark):
         figure = draw()
-    figure.set_dpi(_DPI)
-    engine = figure.get_layout_engine()
-    if engine is not None:  # once; saving would lay the figure out again for each format
-        with style(dark):
-            engine.execute(figure)
+        figure.set_dpi(_DPI)
+        engine = figure.get_layout_engine()
+        if engine is not None:
+            engine.execute(figure)  # once; saving would lay the figure out again for each format
     with matplotlib.rc_context(_AS_LAID_OUT):
         figure.set_layout_engine(None)
 

@@ -20,7 +20,7 @@ from PIL import Image
 
 __all__ = ["Picture", "embed", "merge", "webp"]
 
-FEW_POINTS = 200_000
+SMALL_DRAWING = 200_000
 """An SVG of so few bytes is taken as it is: an image, for which a drawing is made twice more, is
 hardly ever smaller."""
 WIDTH = 1500
@@ -52,7 +52,7 @@ def embed(light: bytes, dark: bytes, image: Callable[[bool], bytes]) -> Picture:
         image: gives the drawing as PNG, for a dark page or not; called only where it may help.
 
     Returns:
-        One SVG, or two SVG or WebP, whichever is smaller.
+        One SVG or two; two WebP where the drawing is large and they are smaller.
     """
     both = merge(light, dark)
     if both is not None:
@@ -60,7 +60,7 @@ def embed(light: bytes, dark: bytes, image: Callable[[bool], bytes]) -> Picture:
     else:
         each = (merge(one, one) or one for one in (light, dark))
         drawn = Picture(*("data:image/svg+xml;base64," + _base64(one) for one in each))
-    if len(drawn) <= FEW_POINTS:
+    if len(drawn) <= SMALL_DRAWING:
         return drawn
     taken = Picture(*("data:image/webp;base64," + _base64(webp(image(k))) for k in (False, True)))
     return min(drawn, taken, key=len)
