@@ -40,7 +40,7 @@ from adaptrnn.analysis import interval, paired_test
 from adaptrnn.analysis.statistic import holm
 from adaptrnn.classifier import build_core, match_parameters
 from adaptrnn.evaluation import evaluate_trials
-from adaptrnn.figure.style import colour, drawn, label_of, marker, subplots
+from adaptrnn.figure.style import Drawing, colour, label_of, marker, subplots
 from adaptrnn.perturb import NoisyDrive, Perturbation, StepDrive, Sum
 from adaptrnn.storage import read_json, read_table, write_atomic, write_json, write_table
 from adaptrnn.tasks import Task, load
@@ -641,7 +641,7 @@ def write(page: Path, found: Mapping[str, pd.DataFrame]) -> None:
     if tested.condition.notna().any():
         draws["psychometric"] = partial(draw_psychometric, tested)
     for name, draw in draws.items():
-        write_atomic(images / f"cognitive-{name}.png", drawn(draw)("png"))
+        write_atomic(images / f"cognitive-{name}.png", Drawing(draw).save("png"))
     before, _, rest = page.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
     page.write_text(f"{before}{BEGIN}\n\n{text(found)}\n\n{END}{after}")

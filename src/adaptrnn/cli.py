@@ -23,11 +23,19 @@ from typing import TYPE_CHECKING, Any
 
 from adaptrnn._error import InputError, MissingExtraError, bad, missing_extra
 from adaptrnn._parent import VARIABLE, end_with_parent
+from adaptrnn._workers import workers
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from adaptrnn.config import BenchConfig, EvaluateConfig, ModelsConfig, TrainConfig
+    from adaptrnn.config import (
+        BenchConfig,
+        EvaluateConfig,
+        ModelsConfig,
+        ReportConfig,
+        ReproduceConfig,
+        TrainConfig,
+    )
 
 __all__ = ["main"]
 
@@ -101,6 +109,26 @@ def _models(config: ModelsConfig, console: Console) -> None:
     console.print()
     sizes = match_parameters(MODELS, **dataclasses.asdict(config))
     console.print(str(sizes), highlight=False, soft_wrap=True)
+
+
+def _reproduce(config: ReproduceConfig, console: Console) -> None:
+    if config.from_results is not None:
+        _begin_drawing()
+    from adaptrnn.reproduce import run_reproduce
+
+    run_reproduce(config, console)
+
+
+def _report(config: ReportConfig, console: Console) -> None:
+    _begin_drawing()
+    from adaptrnn.reproduce import run_report
+
+    run_report(config, console)
+
+
+def _begin_drawing() -> None:
+    """The processes that draw import what they need while this one does."""
+    workers("adaptrnn.report.page")
 
 
 @dataclass(frozen=True)
@@ -193,7 +221,7 @@ COMMANDS = {
     ),
     "reproduce": _Command(
         "adaptrnn.config:ReproduceConfig",
-        "adaptrnn.reproduce:run_reproduce",
+        "adaptrnn.cli:_reproduce",
         "paper",
         "reproduce the paper: train, evaluate, draw, judge every claim, write a report",
         (
@@ -212,7 +240,7 @@ COMMANDS = {
     ),
     "report": _Command(
         "adaptrnn.config:ReportConfig",
-        "adaptrnn.reproduce:run_report",
+        "adaptrnn.cli:_report",
         "paper",
         "draw and judge collected tables, and write the report",
         ("adaptrnn report results/night", "adaptrnn report results/night --docs docs"),

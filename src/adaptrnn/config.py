@@ -19,7 +19,6 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 import tyro
 
 from adaptrnn._error import InputError, bad, choose
-from adaptrnn.leak import Noise, check_times
 from adaptrnn.model import MODELS, OWN_MODEL
 from adaptrnn.preset import preset_of
 
@@ -162,6 +161,8 @@ class TrainConfig:
             allowed = f"left out for {self.model}, which has no controller"
             raise bad("controller_from", str(self.controller_from), allowed)
         self.initial_gain  # noqa: B018 - checks n
+        from adaptrnn.leak import Noise, check_times  # which import torch
+
         check_times(self.dt, self.tau, self.learn_tau, 1)
         Noise(self.noise)
         if not 0 <= self.excitatory <= 1:

@@ -1,7 +1,10 @@
 """Figures: the style leaves nothing behind, models can be told apart, the same data same bytes."""
 
 import colorsys
+import re
+from functools import partial
 from itertools import combinations
+from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -13,6 +16,8 @@ from adaptrnn.figure import style
 from adaptrnn.figure.accuracy import accuracy_bars
 from adaptrnn.model import MODELS
 from adaptrnn.paper import figure1, figure2, figure3, figure4
+from adaptrnn.paper.catalogue import ITEMS
+from adaptrnn.paper.store import read_results
 
 
 def luminance(colour: str) -> float:
@@ -50,6 +55,61 @@ def test_the_paper_s_models_differ_in_colour_for_every_sight(sight):
     for one, other in combinations(seen, 2):
         # a tenth of full scale in some channel is seen side by side; markers differ besides
         assert np.abs(seen[one] - seen[other]).max() > 0.1, (one, other)
+
+
+COLOUR = re.compile("(?<=: )#([0-9a-f]{6})")
+PAGES = (False, True)
+NAME = re.compile("[a-z]*[0-9a-f]{10}")  # which a drawing gives to its parts by their looks
+
+
+def every_colour():
+    """A line in each colour of the style."""
+    figure, axes = style.subplots(1, 1)
+    tones = [*map(style.colour, MODELS), *style.accents(), *style.shades(40)]
+    for k, tone in enumerate([*tones, style.ink(), style.muted(), "black"]):
+        axes[0, 0].plot([0, 1], [k, k], color=tone)
+    return figure
+
+
+def differ_by(one, other):
+    """By how many 255ths of a primary colour two drawings differ, if by nothing else."""
+    bare = [NAME.sub("", COLOUR.sub("", drawing)) for drawing in (one, other)]
+    assert bare[0] == bare[1]
+    tones = [[list(bytes.fromhex(t)) for t in COLOUR.findall(d)] for d in (one, other)]
+    return int(np.abs(np.subtract(*tones)).max())
+
+
+def test_a_recoloured_drawing_is_the_one_that_is_drawn_for_a_dark_page():
+    light, dark = (style.Drawing(every_colour).save("svg", night).decode() for night in PAGES)
+    again = style.render(lambda data: every_colour(), xr.Dataset(), "svg", dark=True).decode()
+    # two shades of 256 can be one colour on a light page and neighbours on a dark one
+    assert differ_by(dark, again) <= 1
+    assert differ_by(light, dark) > 100
+
+
+@pytest.mark.slow
+def test_no_figure_of_the_paper_has_a_colour_that_only_one_page_knows():
+    tables, _, _ = read_results(Path(__file__).parents[2] / "results" / "night")
+    for name, data in tables.items():
+        draw = ITEMS[name].draw
+        dark = style.Drawing(partial(draw, data)).save("svg", dark=True).decode()
+        again = style.render(draw, data, "svg", dark=True).decode()
+        assert differ_by(dark, again) <= 1, name
+
+
+def test_a_drawing_with_a_part_as_an_image_is_drawn_again_for_a_dark_page():
+    def draw(rasterized):
+        figure, axes = style.subplots(1, 1)
+        axes[0, 0].scatter([0, 1], [1, 0], color=style.ink(), rasterized=rasterized)
+        drawings.append(figure)
+        return figure
+
+    for rasterized, count in ((False, 1), (True, 2)):
+        drawings = []
+        drawing = style.Drawing(partial(draw, rasterized))
+        light, dark = (drawing.save("svg", night) for night in PAGES)
+        assert len(drawings) == count and light != dark
+        assert light.count(b"<image") == rasterized
 
 
 def test_style_leaves_global_settings_as_they_were():
@@ -197,8 +257,9 @@ def test_a_figure_has_the_same_places_in_every_format():
         made.append(figure1.draw(figure1.measure()))
         return made[0]
 
-    save = style.drawn(draw)
-    save("svg")
+    drawing = style.Drawing(draw)
+    drawing.save("svg")
     places = [axis.get_position().bounds for axis in made[0].axes]
-    assert save("pdf").startswith(b"%PDF") and save("png").startswith(b"\x89PNG")
+    assert drawing.save("pdf").startswith(b"%PDF")
+    assert drawing.save("png").startswith(b"\x89PNG")
     assert [axis.get_position().bounds for axis in made[0].axes] == places

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import xarray as xr
 
-from adaptrnn.figure.style import drawn
+from adaptrnn.figure.style import Drawing
 from adaptrnn.paper.catalogue import ITEMS
 from adaptrnn.paper.verdict import Claim, Part, Verdict
 from adaptrnn.report.opening import findings, group, groups, headline, in_words, row_number
@@ -37,7 +37,7 @@ def test_the_mean_over_the_drive_is_said_for_each_network_and_the_best_is_named(
     robust = findings(results, [], DIGITS)[0]
     assert "80% for ARUN, 40% for RNN+gamma and 20% for RNN (ReLU)" in robust.sentence
     assert "(8x8 digits, 64 steps)" in robust.sentence and "Best of all" not in robust.sentence
-    assert drawn(robust.draw)("svg").count(b"<image") == 1  # a digit
+    assert Drawing(robust.draw).save("svg").count(b"<image") == 1  # a digit
     results = {"fig2-drive": curves(arun=0.8, gru=0.9)}
     assert "Best of all is GRU with 90%" in findings(results, [], DIGITS)[0].sentence
 
@@ -58,7 +58,7 @@ def test_without_tables_each_says_so_and_is_drawn():
         assert one.claim.startswith("The paper ")
         assert one.sentence.startswith("Our runs say nothing about ") and not one.numbers
         assert ", because numbers are missing. This profile has no " in one.sentence
-        assert drawn(one.draw)("svg").startswith(b"<?xml")
+        assert Drawing(one.draw).save("svg").startswith(b"<?xml")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adaptrnn.figure.style import colour, drawn, ink, subplots
+from adaptrnn.figure.style import Drawing, colour, ink, subplots
 from adaptrnn.report.picture import Picture, embed, merge, webp
 
 NUMBER = re.compile(r"-?(?:\d+\.?\d*|\.\d+)(?:e-?\d+)?")
@@ -31,7 +31,8 @@ def noise():
 
 @pytest.fixture(scope="module")
 def drawings():
-    return [drawn(figure, dark)("svg") for dark in (False, True)]
+    drawing = Drawing(figure)
+    return [drawing.save("svg", dark) for dark in (False, True)]
 
 
 def paths(svg):
@@ -83,17 +84,14 @@ def test_names_within_it_lead_somewhere(drawings):
     assert len(names) == len(set(names)) and used == set(names)
 
 
-def test_an_image_is_taken_where_it_is_smaller(drawings):
-    def never(dark):
-        raise AssertionError("a small drawing needs no image")
-
-    small = embed(*drawings, never)
+def test_an_image_is_taken_where_it_is_smaller():
+    small = embed(Drawing(figure))
     assert small.light.startswith("data:image/svg+xml,<svg") and not small.dark
     assert '"' not in small.light and "#" not in small.light
-    save = [drawn(noise, dark) for dark in (False, True)]
-    large = embed(save[0]("svg"), save[1]("svg"), lambda dark: save[dark]("png"))
+    drawing = Drawing(noise)
+    large = embed(drawing)
     assert large.light.startswith("data:image/webp") and large.dark.startswith("data:image/webp")
-    assert len(large) < len(save[0]("svg"))
+    assert len(large) < len(drawing.save("svg"))
 
 
 def test_webp_keeps_a_drawing():

@@ -11,7 +11,6 @@ import io
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
 from html import escape
 from typing import Any, ClassVar
 
@@ -30,7 +29,7 @@ from adaptrnn.activation import gamma_sup_slope
 from adaptrnn.analysis.noise import level_set
 from adaptrnn.explore.curve import EPSILON, FIRST_POINT, KNOWN, MAP_RANGE, curve
 from adaptrnn.explore.neuron import PLAN
-from adaptrnn.figure.style import colour, ink, style
+from adaptrnn.figure.style import colour, ink, recoloured, style
 
 __all__ = ["CurvePicture", "OrderPicture", "PlanePicture", "StatePicture", "TracePicture"]
 
@@ -61,18 +60,6 @@ def _style(dark: bool = False) -> Iterator[None]:
             yield
 
 
-@cache
-def _colours() -> dict[str, str]:
-    """Light to dark."""
-    found = []
-    for dark in (False, True):
-        with style(dark):
-            settings = matplotlib.rcParams
-            base = [ink(), settings["grid.color"], settings["figure.facecolor"]]
-            found.append([*base, *map(colour, SERIES)])
-    return dict(zip(*found, strict=True))
-
-
 class _Picture:
     """A figure and how it becomes SVG."""
 
@@ -93,8 +80,7 @@ class _Picture:
         text = content.getvalue()
         text = text[text.index("<svg") :]
         text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-        for light, dark in _colours().items():
-            text = text.replace(light, f"light-dark({light}, {dark})")
+        text = recoloured(text, "light-dark({light}, {dark})")
         # as wide as the page has room for
         text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", text, count=1)
         text = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1)

@@ -57,7 +57,7 @@ def cells(
             place: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 6}
             text = f"{value:{digits}}"
             text = ("0" if not float(text) else text).replace("-", "−")
-            axis.text(column, row, text, color="white" if dark else "black", **place)
+            axis.text(column, row, text, color="whitesmoke" if dark else "black", **place)
     return shown
 
 

@@ -12,9 +12,10 @@ before and after training, is a filled or hollow marker, a full or dashed line, 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import matplotlib
@@ -22,7 +23,13 @@ import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import BoundaryNorm, Colormap, LinearSegmentedColormap, ListedColormap
+from matplotlib.colors import (
+    BoundaryNorm,
+    Colormap,
+    LinearSegmentedColormap,
+    ListedColormap,
+    to_hex,
+)
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 from matplotlib.typing import ColorType
@@ -34,11 +41,11 @@ from adaptrnn.preset import preset_of
 
 __all__ = [
     "FORMATS",
+    "Drawing",
     "accents",
     "as_seeds",
     "colour",
     "count_seeds",
-    "drawn",
     "drive_axis",
     "has_controller",
     "ink",
@@ -53,6 +60,7 @@ __all__ = [
     "name_task",
     "paper_value",
     "percent_axis",
+    "recoloured",
     "render",
     "shade_bar",
     "shades",
@@ -131,21 +139,59 @@ def render(
         InputError: an unknown format.
     """
     choose("format", format, FORMATS)
-    return drawn(partial(draw, data), dark)(format)
+    return _saved(_laid_out(partial(draw, data), dark), format, dark)
 
 
-def drawn(draw: Callable[[], Figure], dark: bool = False) -> Callable[[str], bytes]:
-    """Draw a figure once, to be saved in several formats.
+class Drawing:
+    """A figure that is to be saved in several formats, for a light page and for a dark one.
+
+    It is drawn once. Only what can't be had by other colours is drawn again for a dark page: an
+    image of the page, or an SVG in which a part of the figure is an image (`rasterized`).
 
     Args:
         draw: the drawing.
-        dark: for a dark page.
-
-    Returns:
-        What gives the content of a file of a format, of one format always the same.
     """
-    kept: dict[str, bytes] = {}
-    undated: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+
+    def __init__(self, draw: Callable[[], Figure]) -> None:
+        self.draw = draw
+        self._figures: dict[bool, Figure] = {}
+        self._saved: dict[tuple[str, bool], bytes] = {}
+
+    def save(self, format: str = "svg", dark: bool = False) -> bytes:
+        """Return the content of a file, of one format and page always the same.
+
+        Args:
+            format: "svg", "pdf" or "png".
+            dark: for a dark page.
+
+        Returns:
+            The content.
+
+        Raises:
+            InputError: an unknown format.
+        """
+        choose("format", format, FORMATS)
+        kept = self._saved.get((format, dark))
+        if kept is None:
+            if dark and format == "svg" and not self._has_image():
+                kept = recoloured(self.save("svg").decode()).encode()
+            else:
+                kept = _saved(self._figure(dark), format, dark)
+            self._saved[format, dark] = kept
+        return kept
+
+    def _figure(self, dark: bool) -> Figure:
+        if dark not in self._figures:
+            self._figures[dark] = _laid_out(self.draw, dark)
+        return self._figures[dark]
+
+    def _has_image(self) -> bool:
+        """Whether a part of the figure is saved as an image, in the colours of one page."""
+        return any(part.get_rasterized() for part in self._figure(dark=False).findobj())
+
+
+def _laid_out(draw: Callable[[], Figure], dark: bool) -> Figure:
+    """A figure in which everything has its place, which saving does not change any more."""
     with style(dark):
         figure = draw()
         figure.set_dpi(_DPI)
@@ -154,16 +200,15 @@ def drawn(draw: Callable[[], Figure], dark: bool = False) -> Callable[[str], byt
             engine.execute(figure)  # once; saving would lay the figure out again for each format
     with matplotlib.rc_context(_AS_LAID_OUT):
         figure.set_layout_engine(None)
+    return figure
 
-    def save(format: str) -> bytes:
-        if format not in kept:
-            content = io.BytesIO()
-            with style(dark), matplotlib.rc_context(_AS_LAID_OUT):
-                figure.savefig(content, format=format, dpi=_DPI, metadata=undated.get(format))
-            kept[format] = content.getvalue()
-        return kept[format]
 
-    return save
+def _saved(figure: Figure, format: str, dark: bool) -> bytes:
+    undated: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    content = io.BytesIO()
+    with style(dark), matplotlib.rc_context(_AS_LAID_OUT):
+        figure.savefig(content, format=format, dpi=_DPI, metadata=undated.get(format))
+    return content.getvalue()
 
 
 _DPI = 200
@@ -233,6 +278,51 @@ def muted() -> str:
 def accents() -> list[str]:
     """Return colours that belong to no model and to no size."""
     return ["#b48ef0", "#e56a8f", "#a9b83c"] if _is_dark() else ["#6f42c1", "#b3123f", "#6b7500"]
+
+
+def recoloured(svg: str, written: str = "{dark}") -> str:
+    """Return a drawing for a light page in the colours of a dark page.
+
+    It is what drawing again would give, in no time, but for images in the drawing, which stay as
+    they are. A colour that has nothing in its place on a dark page is kept.
+
+    Args:
+        svg: the drawing, as `render` gives it.
+        written: how a colour is written, of `light` and `dark`.
+
+    Returns:
+        The drawing. Of the `shades`, some of which a light page can't tell apart, the colours are
+        right to 1/255 of red, green and blue.
+
+    Example:
+        >>> recoloured("<path style='fill: #1c1e21'/>")
+        "<path style='fill: #e4e6ea'/>"
+        >>> recoloured("<path style='fill: #1c1e21'/>", "light-dark({light}, {dark})")
+        "<path style='fill: light-dark(#1c1e21, #e4e6ea)'/>"
+    """
+    pairs = _pairs(tuple(_model(name).colours for name in (*MODELS, OWN_MODEL)))
+
+    def write(match: re.Match[str]) -> str:
+        light = match[0]
+        return written.format(light=light, dark=pairs[light]) if light in pairs else light
+
+    return _COLOUR.sub(write, svg)
+
+
+_COLOUR = re.compile("(?<=: )#[0-9a-f]{6}")
+
+
+@cache
+def _pairs(models: tuple[tuple[str, str], ...]) -> dict[str, str]:
+    """Each colour of a light page and the one that a dark page has in its place."""
+    palettes: list[list[ColorType]] = []
+    for dark, page in enumerate((_LIGHT, _DARK)):
+        with style(bool(dark)):
+            scale = _scale()
+            known = [*page.values(), *(colours[dark] for colours in models), *accents()]
+            palettes.append([*known, *(scale(step) for step in range(scale.N))])
+    light, dark_ones = ([to_hex(one) for one in palette] for palette in palettes)
+    return dict(zip(light, dark_ones, strict=True))
 
 
 def _is_dark() -> bool:

@@ -393,7 +393,7 @@ def draw_regions(data: xr.Dataset) -> Figure:
     right.images[0].colorbar.set_ticks([-1, 0, 1], labels=words)
     differ = (near != near.isel(draw=0)).any("draw").transpose("s", "n").values
     rows, columns = np.nonzero(differ)
-    right.plot(columns, rows, "o", color="black", mec="white", ms=5)
+    right.plot(columns, rows, "o", color="black", mec="whitesmoke", ms=5)
     right.set_title("region of most draws; dots: not of all")
     letters(axes)
     return figure

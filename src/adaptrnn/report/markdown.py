@@ -18,7 +18,7 @@ import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 
-from adaptrnn.figure.style import drawn
+from adaptrnn.figure.style import Drawing
 from adaptrnn.paper.catalogue import ITEMS
 from adaptrnn.paper.change import RULE, changes
 from adaptrnn.paper.cost import hours
@@ -84,11 +84,11 @@ def _picture(folder: Path, name: str, draw: Callable[[], Figure]) -> str:
     Returns:
         The name of the file.
     """
-    light = drawn(draw)
-    image = webp(light("png"), PAGE_WIDTH)
-    alone, vector = merge(light("svg"), light("svg")), None
-    if alone is not None and len(alone) < len(image):
-        vector = merge(light("svg"), drawn(draw, dark=True)("svg"))
+    drawing = Drawing(draw)
+    image = webp(drawing.save("png"), PAGE_WIDTH)
+    vector = merge(drawing.save("svg"), drawing.save("svg", dark=True))
+    if vector is not None and len(vector) >= len(image):
+        vector = None
     for old in folder.glob(f"{name}.*"):
         old.unlink()
     file = f"{name}.webp" if vector is None else f"{name}.svg"

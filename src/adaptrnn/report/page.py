@@ -11,7 +11,6 @@ import base64
 import csv
 import hashlib
 import io
-import multiprocessing
 import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -28,7 +27,8 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from rich.console import Console
 
-from adaptrnn.figure.style import drawn, label_of
+from adaptrnn._workers import workers
+from adaptrnn.figure.style import Drawing, label_of
 from adaptrnn.paper.catalogue import ITEMS
 from adaptrnn.paper.change import RULE, changes
 from adaptrnn.paper.cost import hours
@@ -195,9 +195,8 @@ def write_report(results: Path, folder: Path, console: Console) -> Path:
     for name, item in ITEMS.items():
         if name not in tables and not item.optional:
             problems.setdefault(name, "not in these results")
-    context = multiprocessing.get_context("spawn")
-    workers = max(1, min(os.cpu_count() or 1, len(tables) // 4))
-    with ProcessPoolExecutor(workers, context) as pool, console.status("drawing"):
+    count = max(1, min(os.cpu_count() or 1, len(tables) // 4))
+    with ProcessPoolExecutor(count, workers(__name__)) as pool, console.status("drawing"):
         jobs = {
             name: pool.submit(_item, name, tables[name], folder, manifest["profile"])
             for name in ITEMS
@@ -269,13 +268,7 @@ def _cards(found: Sequence[Finding], pictures: Sequence[Picture]) -> tuple[Card,
 
 def _card_picture(draw: Callable[[], Figure]) -> Picture:
     """The picture of one finding; called in another process."""
-    return _picture(draw)[0]
-
-
-def _picture(draw: Callable[[], Figure]) -> tuple[Picture, Callable[[str], bytes]]:
-    """A drawing for the page, and what saves it for a light page in other formats."""
-    save = [drawn(draw, dark=value) for value in (False, True)]
-    return embed(save[0]("svg"), save[1]("svg"), lambda dark: save[dark]("png")), save[0]
+    return embed(Drawing(draw))
 
 
 def _item(name: str, data: xr.Dataset, folder: Path, profile: str) -> tuple[Section, list[Verdict]]:
@@ -286,9 +279,9 @@ def _item(name: str, data: xr.Dataset, folder: Path, profile: str) -> tuple[Sect
 
 def _section(item: Item, data: xr.Dataset, folder: Path, profile: str) -> Section:
     files = [f"figures/{item.name}.svg", f"figures/{item.name}.pdf"]
-    picture, save = _picture(partial(item.draw, data))
+    drawing = Drawing(partial(item.draw, data))
     for file in files:
-        write_atomic(folder / file, save(file[-3:]))
+        write_atomic(folder / file, drawing.save(file[-3:]))
     alike: dict[tuple[Any, ...], list[Any]] = {}
     for name, values in data.data_vars.items():
         alike.setdefault(values.dims, []).append(name)
@@ -303,7 +296,7 @@ def _section(item: Item, data: xr.Dataset, folder: Path, profile: str) -> Sectio
         name=item.name,
         title=item.title,
         caption=item.caption,
-        picture=picture,
+        picture=embed(drawing),
         table=item.table(data) if item.table is not None else None,
         files=tuple(files),
         command=f"adaptrnn figure {item.name}{runs}",

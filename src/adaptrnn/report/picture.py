@@ -12,11 +12,12 @@ import base64
 import io
 import re
 import urllib.parse
-from collections.abc import Callable
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from PIL import Image
+
+from adaptrnn.figure.style import Drawing
 
 __all__ = ["Picture", "embed", "merge", "webp"]
 
@@ -43,17 +44,16 @@ class Picture:
         return len(self.light) + len(self.dark)
 
 
-def embed(light: bytes, dark: bytes, image: Callable[[bool], bytes]) -> Picture:
-    """Return the smallest picture of two drawings.
+def embed(drawing: Drawing) -> Picture:
+    """Return the smallest picture of a drawing, for a light and a dark page.
 
     Args:
-        light: the drawing for a light page, SVG.
-        dark: the same for a dark page.
-        image: gives the drawing as PNG, for a dark page or not; called only where it may help.
+        drawing: the drawing.
 
     Returns:
         One SVG or two; two WebP where the drawing is large and they are smaller.
     """
+    light, dark = drawing.save("svg"), drawing.save("svg", dark=True)
     both = merge(light, dark)
     if both is not None:
         drawn = Picture("data:image/svg+xml," + urllib.parse.quote(both.decode(), _SAFE))
@@ -62,7 +62,8 @@ def embed(light: bytes, dark: bytes, image: Callable[[bool], bytes]) -> Picture:
         drawn = Picture(*("data:image/svg+xml;base64," + _base64(one) for one in each))
     if len(drawn) <= SMALL_DRAWING:
         return drawn
-    taken = Picture(*("data:image/webp;base64," + _base64(webp(image(k))) for k in (False, True)))
+    images = (webp(drawing.save("png", dark)) for dark in (False, True))
+    taken = Picture(*("data:image/webp;base64," + _base64(image) for image in images))
     return min(drawn, taken, key=len)
 
 
