@@ -143,7 +143,7 @@ def render(
 
 
 class Drawing:
-    """A figure that is to be saved in several formats, for a light page and for a dark one.
+    """A drawing is a figure that is saved in several formats, for a light page and for a dark one.
 
     It is drawn once. Only what can't be had by other colours is drawn again for a dark page: an
     image of the page, or an SVG in which a part of the figure is an image (`rasterized`).
