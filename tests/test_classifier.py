@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -78,6 +81,13 @@ def test_all_models_within_two_percent(hidden_size, controller_size):
         core = Classifier(build_core(model, 1, size, controller_size), 10)
         assert sum(p.numel() for p in core.parameters()) == count
     assert "arun" in str(sizes)
+
+
+def test_counting_loads_no_compiler():
+    """torch loads one to draw numbers on its device without numbers, which takes seconds."""
+    code = "from adaptrnn import match_parameters; import sys; match_parameters(); "
+    code += "sys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
 
 
 def test_sizes_of_the_paper():

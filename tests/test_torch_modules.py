@@ -147,9 +147,13 @@ def test_input_that_is_not_contiguous():
 @pytest.mark.parametrize("order", [1, 2])
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
 def test_gradients(order, nonlinearity):
-    """Of inputs, state and parameters, against finite differences (torch's own step and bound)."""
+    """Of inputs, state and parameters, against finite differences (torch's own step and bound).
+
+    A packed sequence goes the same way, in stretches of one batch size, so its second derivatives
+    add nothing to its first.
+    """
     check = torch.autograd.gradcheck if order == 1 else torch.autograd.gradgradcheck
-    for build, given, _ in cases(requires_grad=True):
+    for build, given, _ in cases(requires_grad=True, packed=order == 1):
         if build["nonlinearity"] != nonlinearity:
             continue
         model = RNN(**build)

@@ -714,6 +714,8 @@ class Recurrent(nn.Module):
 
 
 def reset_weights(core: Recurrent, init: str, recurrent_init: str) -> None:
+    if core.all_weights[0][0].is_meta:  # without numbers; torch loads its compiler to draw some
+        return
     bound = 1 / math.sqrt(core.hidden_size)
     with torch.no_grad():
         for suffix, weights in zip(core._suffixes, core.all_weights, strict=True):

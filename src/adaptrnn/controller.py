@@ -120,6 +120,8 @@ class AdaptationController(AbstractController):
     @torch.no_grad()
     def reset_parameters(self) -> None:
         """Draw the initial values again."""
+        if self.weight_ag.is_meta:
+            return
         kaiming_(self.weight_ag)
         henaff_(self.weight_gg)
         nn.init.xavier_normal_(self.weight_gc[0:1], gain=0.1)

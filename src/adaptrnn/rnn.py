@@ -234,7 +234,8 @@ class RNN(Recurrent):
 def _fill_gain(parameter: Tensor, value: str | float | Tensor) -> None:
     if isinstance(value, str):
         if choose("n", value, ("paper", "code")) == "paper":
-            parameter.normal_(5.0, 2.0)
+            if not parameter.is_meta:
+                parameter.normal_(5.0, 2.0)
         else:
             parameter.fill_(torch.empty(()).uniform_(5.0, 7.0).item())
     else:

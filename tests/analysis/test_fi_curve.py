@@ -91,7 +91,15 @@ def test_units_of_a_network_and_its_own_table_agree():
     assert none.n.isnull().all() and none.span.isnull().all()
 
 
-@pytest.mark.parametrize(("n", "s"), [(6.0, 0.3), (6.0, 0.05), (6.0, 0.0), (20.0, 0.0)])
+@pytest.mark.parametrize(
+    ("n", "s"),
+    [
+        (6.0, 0.3),
+        (6.0, 0.0),
+        pytest.param(6.0, 0.05, marks=pytest.mark.slow),
+        pytest.param(20.0, 0.0, marks=pytest.mark.slow),
+    ],
+)
 def test_intervals_cover(n, s):
     """Where s is small too, and a twin of the other sign fits as well."""
     i, rng = np.linspace(0, 3, 40), np.random.default_rng(0)

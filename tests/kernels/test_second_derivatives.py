@@ -266,8 +266,8 @@ from adaptrnn import ARUN, RNN
 
 gc.disable()  # what only the collector would free counts as kept
 networks = [ARUN(2, 20, controller_size=4), RNN(2, 20, 2, "gamma", n=2.0)]
-x = torch.randn(20, 50, 2)
-target = torch.zeros(50, dtype=torch.int64)
+x = torch.randn(4, 500, 2)
+target = torch.zeros(500, dtype=torch.int64)
 
 def once(network):
     leaves = list(network.parameters())
@@ -279,7 +279,7 @@ def once(network):
     sum((slope ** 2).sum() for slope in slopes).backward()
 
 peaks = []
-for count in (20, 200):
+for count in (10, 100):
     for _ in range(count):
         for network in networks:
             once(network)
@@ -290,7 +290,7 @@ print(peaks[1] - peaks[0])
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no peak of memory to be read there")
 def test_no_memory_is_kept():
-    """200 second derivatives: one layer's rates alone, kept, would be 200 x 80 kB = 16 MB."""
+    """100 second derivatives: one layer's rates alone, kept, would be 100 x 160 kB = 16 MB."""
     grown = subprocess.run(
         [sys.executable, "-c", MEMORY], capture_output=True, text=True, check=True
     )

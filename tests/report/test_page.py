@@ -175,14 +175,14 @@ def test_a_mark_stands_under_its_figure(tmp_path):
     """A table that is not to be trusted as it is says so, in the docs and in the report."""
     tables, runs, manifest = read_results(Path(__file__).parents[2] / "results" / "night")
     results = tmp_path / "results"
-    chosen = {name: tables[name] for name in ("fig1-gamma", "prop1")}
+    chosen = {name: tables[name] for name in ("fig1-gamma", "s17-transplant")}
     write_results(
-        results, chosen, runs, manifest | {"marks": {"prop1": "Made with a wrong ruler."}}
+        results, chosen, runs, manifest | {"marks": {"s17-transplant": "Made with a wrong ruler."}}
     )
     write_docs(results, tmp_path / "docs")
     text = (tmp_path / "docs" / "reference" / "results.md").read_text()
     before, after = text.split("Made with a wrong ruler.")
-    assert before.rindex("###") == before.rindex(f"### {ITEMS['prop1'].title}")
+    assert before.rindex("###") == before.rindex(f"### {ITEMS['s17-transplant'].title}")
     assert "wrong ruler" not in after
     html = write_report(results, tmp_path / "report", Console(quiet=True)).read_text()
     assert html.count("Made with a wrong ruler.") == 1
@@ -200,13 +200,13 @@ def every_link_leads_somewhere(html):
     assert {link[1:] for link in links if link.startswith("#")} <= set(names)
 
 
-@pytest.mark.slow
 def test_epochs_are_named_for_the_models_that_have_others():
     runs = pd.DataFrame({"model": ["relu", "arun", "arun", "gru"], "epochs": [30, 30, 30, 120]})
     assert module._epochs(runs) == "30 epochs (GRU: 120)"
     assert module._epochs(runs[:3]) == "30 epochs"
 
 
+@pytest.mark.slow
 def test_the_page_of_night_is_under_five_megabytes(tmp_path):
     results = Path(__file__).parents[2] / "results" / "night"
     html = write_report(results, tmp_path, Console(quiet=True))
