@@ -52,7 +52,7 @@ def test_help_imports_nothing_heavy():
         "for words in [[], *([command] for command in COMMANDS)]:\n"
         "    with contextlib.suppress(SystemExit):\n"
         "        main([*words, '--help'])\n"
-        "heavy = {'torch', 'pandas', 'pytorch_lightning', 'datasets', 'matplotlib'}\n"
+        "heavy = {'torch', 'numpy', 'pandas', 'pytorch_lightning', 'datasets', 'matplotlib'}\n"
         "sys.exit(f'{heavy & {*sys.modules}}' if heavy & {*sys.modules} else 0)"
     )
     assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0

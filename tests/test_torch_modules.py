@@ -144,31 +144,30 @@ def test_input_that_is_not_contiguous():
             assert_same(found, wanted, torch.float64)
 
 
-@pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.parametrize(
+    ("order", "packed"),
+    [(1, True), (2, False), pytest.param(2, True, marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize("nonlinearity", ["tanh", "relu"])
-def test_gradients(order, nonlinearity):
-    """Of inputs, state and parameters, against finite differences (torch's own step and bound).
-
-    A packed sequence goes the same way, in stretches of one batch size, so its second derivatives
-    add nothing to its first.
-    """
+def test_gradients(order, packed, nonlinearity):
+    """Of inputs, state and parameters, against finite differences (torch's own step and bound)."""
     check = torch.autograd.gradcheck if order == 1 else torch.autograd.gradgradcheck
-    for build, given, _ in cases(requires_grad=True, packed=order == 1):
+    for build, given, _ in cases(requires_grad=True, packed=packed):
         if build["nonlinearity"] != nonlinearity:
             continue
         model = RNN(**build)
         names = [name for name, _ in model.named_parameters()]
         first, *rest = given
-        packed = isinstance(first, PackedSequence)
+        whole = isinstance(first, PackedSequence)
         count = 1 + len(rest)
 
-        def call(data, *others, model=model, names=names, first=first, packed=packed, count=count):
+        def call(data, *others, model=model, names=names, first=first, whole=whole, count=count):
             state, weights = others[: count - 1], others[count - 1 :]
-            x = first._replace(data=data) if packed else data
+            x = first._replace(data=data) if whole else data
             named = dict(zip(names, weights, strict=True))
             return tuple(flat(functional_call(model, named, (x, *state))))
 
-        data = first.data if packed else first
+        data = first.data if whole else first
         weights = [p.detach().clone().requires_grad_() for p in model.parameters()]
         inputs = [part.detach().clone().requires_grad_() for part in (data, *rest)]
         assert check(call, (*inputs, *weights), fast_mode=True)

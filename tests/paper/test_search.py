@@ -28,9 +28,7 @@ def test_an_unknown_task_is_one_error():
 
 def test_every_model_is_trained_at_the_same_rates(tmp_path):
     profile = load_profile("quick")
-    first, psmnist = next(iter(profile.roles.items()))
-    three = {name: psmnist.models[name] for name in ("relu", "arun", "gru")}
-    roles = {first: dataclasses.replace(psmnist, models=three)}
+    roles = {name: profile.roles[name] for name in list(profile.roles)[:1]}
     profile = dataclasses.replace(profile, roles=roles, grid=None, transplant=False)
     options = {"epochs": 1, "train_size": 100}
     found = search_rates(profile, tmp_path, (1e-3, 1e-2), (1001,), train_options=options)
