@@ -20,7 +20,7 @@ help:
 	@echo "make test-browser  explorer, site and report in a real browser (apt install chromium)"
 	@echo "make test-triton   the kernels for GPUs, interpreted and compiled; needs no GPU (minutes)"
 	@echo "make test-gpu      the tests that need an NVIDIA GPU"
-	@echo "make test-amx      the kernels' tests of bfloat16 with AMX's products emulated (needs AVX-512)"
+	@echo "make test-amx      the kernels' tests with AMX emulated, and AVX-512 where it is missing"
 	@echo "make check         format, lint, types, import rules, words of the pages; format: repair the format"
 	@echo "make docs          the documentation as a site, to site/, with report and notebooks"
 	@echo "make first-picture minutes from git clone to the first picture, in a new environment"
@@ -145,6 +145,10 @@ cognitive:
 	  -e '.[cognitive]' pytest pytest-timeout hypothesis
 	build/cognitive-venv/bin/python -m pytest -q tests/tasks/test_cognitive.py
 
+# instructions that the processor may lack; CMake remembers what it was told, so both ways are said
+MISSING = -DADAPTRNN_EMULATE_AMX=ON \
+  -DADAPTRNN_EMULATE_AVX512=$$(grep -qw avx512_bf16 /proc/cpuinfo && echo OFF || echo ON)
+
 SITE = build/sanitize/site
 # -S, since the editable install would put its own kernels before those of $(SITE)
 SANITIZED = LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libubsan.so)" \
@@ -154,7 +158,7 @@ SANITIZED = LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-n
 sanitize: $(INSTALLED)
 	$(BIN)/python -m pip install -q -c constraints.txt cmake ninja nanobind
 	PATH="$(abspath $(BIN)):$$PATH" cmake -S . -B build/sanitize -G Ninja -DADAPTRNN_SANITIZE=ON \
-	  -DADAPTRNN_EMULATE_AMX=ON -DPython_EXECUTABLE=$(abspath $(BIN)/python)
+	  $(MISSING) -DPython_EXECUTABLE=$(abspath $(BIN)/python)
 	PATH="$(abspath $(BIN)):$$PATH" cmake --build build/sanitize
 	rm -rf $(SITE) && mkdir -p $(SITE) && cp -r src/adaptrnn $(SITE)/
 	cp build/sanitize/_cpu*.so $(SITE)/adaptrnn/kernels/
@@ -162,18 +166,21 @@ sanitize: $(INSTALLED)
 	$(SANITIZED) -m pytest -q tests/kernels \
 	  -o pythonpath=$(SITE) -k "not thousand_calls and not compile" --timeout 1800
 
-# an editable install would put its own kernels before those of $(EMULATED)
+# without -n, whose processes would take the kernels of the editable install
 EMULATED = build/amx/site
+WITH_EMULATED = OMP_NUM_THREADS=1 \
+  PYTHONPATH=$(EMULATED):$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
+  $(BIN)/python -S
 test-amx: $(INSTALLED)
 	$(BIN)/python -m pip install -q -c constraints.txt cmake ninja nanobind
-	PATH="$(abspath $(BIN)):$$PATH" cmake -S . -B build/amx -G Ninja -DADAPTRNN_EMULATE_AMX=ON \
+	PATH="$(abspath $(BIN)):$$PATH" cmake -S . -B build/amx -G Ninja $(MISSING) \
 	  -DPython_EXECUTABLE=$(abspath $(BIN)/python)
 	PATH="$(abspath $(BIN)):$$PATH" cmake --build build/amx
 	rm -rf $(EMULATED) && mkdir -p $(EMULATED) && cp -r src/adaptrnn $(EMULATED)/
 	cp build/amx/_cpu*.so $(EMULATED)/adaptrnn/kernels/
-	OMP_NUM_THREADS=1 \
-	  PYTHONPATH=$(EMULATED):$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
-	  $(BIN)/python -S -m pytest -q -n $(WORKERS) -o pythonpath=$(EMULATED) \
+	$(WITH_EMULATED) -c 'from adaptrnn.kernels import native; print(native._module.__file__)' \
+	  | grep $(EMULATED)
+	$(WITH_EMULATED) -m pytest -q -o pythonpath=$(EMULATED) \
 	  tests/kernels/test_precision.py tests/kernels/test_native.py tests/kernels/test_leak.py
 
 # needs g++-aarch64-linux-gnu and qemu-user

@@ -32,11 +32,23 @@ namespace {
 using Array = nb::ndarray<nb::c_contig, nb::device::cpu>;
 
 #if defined(ADAPTRNN_X86)
+bool has_avx2() {
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+#if defined(ADAPTRNN_EMULATE_AVX512)
+bool has_avx512() { return has_avx2(); }
+bool has_avx512bf16() { return has_avx2(); }
+#else
 bool has_avx512() {
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
          __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
 }
+#if defined(ADAPTRNN_AVX512BF16)
+bool has_avx512bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+#endif
+#endif
 #endif
 
 bool intel() {
@@ -58,8 +70,7 @@ std::string amx_missing() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   const unsigned tile = 1u << 24, bf16 = 1u << 22;
   const bool known = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & tile) && (d & bf16);
-  if (!known || !has_avx512() || !__builtin_cpu_supports("avx512bf16"))
-    return "the processor lacks it";
+  if (!known || !has_avx512bf16()) return "the processor lacks it";
   unsigned low = 0, high = 0;  // the registers that the system keeps for a process
   asm volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
   return (low >> 17 & 3) == 3 ? "" : "the system does not know it";
@@ -86,7 +97,7 @@ const std::string& no_amx() {
 // What AMX's kernels do with numbers that are not bfloat16.
 const Table& amx_base() {
 #if defined(ADAPTRNN_AVX512BF16)
-  if (__builtin_cpu_supports("avx512bf16")) return avx512bf16::table;
+  if (has_avx512bf16()) return avx512bf16::table;
 #endif
   return avx512::table;
 }
@@ -112,12 +123,11 @@ std::vector<const Table*> tables() {
   if (has_avx512()) {
     if (amx_missing().empty()) found.push_back(amx_table());
 #if defined(ADAPTRNN_AVX512BF16)
-    if (__builtin_cpu_supports("avx512bf16")) found.push_back(&avx512bf16::table);
+    if (has_avx512bf16()) found.push_back(&avx512bf16::table);
 #endif
     found.push_back(&avx512::table);
   }
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
-    found.push_back(&avx2::table);
+  if (has_avx2()) found.push_back(&avx2::table);
 #endif
   found.push_back(&portable::table);
   return found;

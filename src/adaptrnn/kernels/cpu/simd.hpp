@@ -18,10 +18,21 @@
 
 #define ADAPTRNN_INLINE inline __attribute__((always_inline))
 
+#if defined(ADAPTRNN_EMULATE_AVX512)
+#include "emulated.hpp"
+#endif
+// what this file is compiled for; with its instructions, or those of emulated.hpp
+#if defined(__AVX512F__) || defined(ADAPTRNN_EMULATE_AVX512)
+#define ADAPTRNN_USE_AVX512
+#endif
+#if defined(__AVX512BF16__) || defined(ADAPTRNN_EMULATE_AVX512BF16)
+#define ADAPTRNN_USE_AVX512BF16
+#endif
+
 namespace adaptrnn {
 namespace ADAPTRNN_ISA {
 
-#if defined(__AVX512F__)
+#if defined(ADAPTRNN_USE_AVX512)
 constexpr int kBytes = 64;
 constexpr bool kManyRegisters = true;
 #elif defined(__AVX2__)
@@ -95,7 +106,7 @@ template <class T> ADAPTRNN_INLINE Vec<T> absolute(Vec<T> v) {
 
 // max(v, bound), min(v, bound); NaN in v stays NaN.
 template <class T> ADAPTRNN_INLINE Vec<T> at_least(Vec<T> v, Vec<T> bound) {
-#if defined(__AVX512F__)
+#if defined(ADAPTRNN_USE_AVX512)
   if constexpr (sizeof(T) == 4) return (Vec<T>)_mm512_max_ps((__m512)bound, (__m512)v);
   else return (Vec<T>)_mm512_max_pd((__m512d)bound, (__m512d)v);
 #else
@@ -103,7 +114,7 @@ template <class T> ADAPTRNN_INLINE Vec<T> at_least(Vec<T> v, Vec<T> bound) {
 #endif
 }
 template <class T> ADAPTRNN_INLINE Vec<T> at_most(Vec<T> v, Vec<T> bound) {
-#if defined(__AVX512F__)
+#if defined(ADAPTRNN_USE_AVX512)
   if constexpr (sizeof(T) == 4) return (Vec<T>)_mm512_min_ps((__m512)bound, (__m512)v);
   else return (Vec<T>)_mm512_min_pd((__m512d)bound, (__m512d)v);
 #else

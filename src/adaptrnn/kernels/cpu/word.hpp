@@ -52,7 +52,7 @@ struct Pair {
   // sum + first(a) first(b) + second(a) second(b); the instruction takes numbers below the normal
   // range for zero, as the whole call does, and rounds its two sums in an order of its own
   static ADAPTRNN_INLINE void multiply_add(Vec<float>& sum, V a, V b) {
-#if defined(__AVX512BF16__)
+#if defined(ADAPTRNN_USE_AVX512BF16)
     sum = (Vec<float>)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
 #else
     sum += first(a) * first(b);
@@ -61,7 +61,7 @@ struct Pair {
   }
   // The words of (a[lane], b[lane]), rounded to the nearest, ties to even; NaN stays NaN.
   static ADAPTRNN_INLINE V of(Vec<float> a, Vec<float> b) {
-#if defined(__AVX512BF16__)
+#if defined(ADAPTRNN_USE_AVX512BF16)
     const __m512i halves = (__m512i)_mm512_cvtne2ps_pbh((__m512)b, (__m512)a);
     return (V)_mm512_permutexvar_epi16(interleaved(), halves);
 #else
@@ -93,7 +93,7 @@ struct Pair {
     const Vec<float> u = x * x;
     const Vec<float> above = x * ((c(7.758804131e-4f) * u + c(0.1055094227f)) * u + c(1.0f));
     const Vec<float> below = (c(0.01380596496f) * u + c(0.4387722611f)) * u + c(1.0f);
-#if defined(__AVX512F__)
+#if defined(ADAPTRNN_USE_AVX512)
     return above * (Vec<float>)_mm512_rcp14_ps((__m512)below);
 #else
     return above / below;
@@ -102,7 +102,7 @@ struct Pair {
 
  private:
   static constexpr int32_t upper = int32_t(0xffff0000u), lower = 0xffff;
-#if defined(__AVX512BF16__)
+#if defined(ADAPTRNN_USE_AVX512BF16)
   // 0, 16, 1, 17, ...: one number of the first half, one of the second
   static ADAPTRNN_INLINE __m512i interleaved() {
     return _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22,
@@ -140,7 +140,7 @@ const typename M::Word* operands(int rows, int size, const typename M::T* from,
       const float* x = from + size_t(r) * size;
       uint32_t* y = to + size_t(r) * pitch;
       int i = 0;
-#if defined(__AVX512BF16__)
+#if defined(ADAPTRNN_USE_AVX512BF16)
       for (; i + 32 <= size; i += 32) {
         const __m512bh v = _mm512_cvtne2ps_pbh((__m512)load<float>(x + i + 16),
                                                (__m512)load<float>(x + i));
