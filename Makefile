@@ -6,13 +6,14 @@ WORKERS ?= auto
 INSTALLED = $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help reproduce test test-slow test-variants test-machines test-pythons test-slurm \
+.PHONY: help reproduce test test-all test-slow test-variants test-machines test-pythons test-slurm \
   test-browser first-picture test-triton triton-interpreted triton-compiled check format docs install wheel neurons cognitive \
   sanitize test-amx test-gpu arm64 mutants audit clean
 
 help:
 	@echo "make reproduce     train, evaluate, analyse, draw, write report/index.html (minutes)"
-	@echo "make test          the tests (minutes); test-slow: the long ones"
+	@echo "make test          the quick tests (minutes)"
+	@echo "make test-all      the quick and the long ones (a quarter of an hour); test-slow: the slow ones"
 	@echo "make test-variants the weakest instruction sets, and a random order (minutes)"
 	@echo "make test-machines the tests as on other machines, to docs/reference/reliability.md (an hour)"
 	@echo "make test-pythons  the tests in every Python that is here"
@@ -39,6 +40,10 @@ reproduce: $(INSTALLED)
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile
 
+EVERY = -m "not slow and not slurm and not browser and not triton and not gpu"
+test-all: $(INSTALLED)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(EVERY)
+
 test-slow: $(INSTALLED)
 	$(BIN)/python -m pytest -q -m slow --timeout 3600
 
@@ -46,8 +51,9 @@ test-slow: $(INSTALLED)
 ORDER ?= $(shell date +%j)
 test-variants: $(INSTALLED)
 	ATEN_CPU_CAPABILITY=default ADAPTRNN_INSTRUCTION_SET=portable OMP_NUM_THREADS=1 \
-	  $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile tests/analysis tests/kernels
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile \
+	  $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(EVERY) \
+	  tests/analysis tests/kernels
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile $(EVERY) \
 	  -p randomly --randomly-seed=$(ORDER)
 
 test-machines: $(INSTALLED)
@@ -121,7 +127,7 @@ wheel: $(INSTALLED)
 	build/wheel/bin/python -m pip install -q -c constraints.txt torch
 	build/wheel/bin/python -m pip install -q -c constraints.txt "$$(ls dist/*.whl)[train]" \
 	  pytest pytest-timeout hypothesis
-	build/wheel/bin/python -m pytest -q -o pythonpath= -k "not thousand_calls and not compile" \
+	build/wheel/bin/python -m pytest -q -o pythonpath= $(EVERY) -k "not thousand_calls and not compile" \
 	  tests/kernels tests/test_activation.py tests/test_rnn.py
 	build/wheel/bin/adaptrnn train digits --model arun --hidden-size 16 --controller-size 4 \
 	  --epochs 1 --out build/wheel/run
@@ -163,7 +169,7 @@ sanitize: $(INSTALLED)
 	rm -rf $(SITE) && mkdir -p $(SITE) && cp -r src/adaptrnn $(SITE)/
 	cp build/sanitize/_cpu*.so $(SITE)/adaptrnn/kernels/
 	$(SANITIZED) -c 'from adaptrnn.kernels import native; print(native._module.__file__)' | grep $(SITE)
-	$(SANITIZED) -m pytest -q tests/kernels \
+	$(SANITIZED) -m pytest -q tests/kernels $(EVERY) \
 	  -o pythonpath=$(SITE) -k "not thousand_calls and not compile" --timeout 1800
 
 # without -n, whose processes would take the kernels of the editable install
@@ -180,7 +186,7 @@ test-amx: $(INSTALLED)
 	cp build/amx/_cpu*.so $(EMULATED)/adaptrnn/kernels/
 	$(WITH_EMULATED) -c 'from adaptrnn.kernels import native; print(native._module.__file__)' \
 	  | grep $(EMULATED)
-	$(WITH_EMULATED) -m pytest -q -o pythonpath=$(EMULATED) \
+	$(WITH_EMULATED) -m pytest -q -o pythonpath=$(EMULATED) $(EVERY) \
 	  tests/kernels/test_precision.py tests/kernels/test_native.py tests/kernels/test_leak.py
 
 # needs g++-aarch64-linux-gnu and qemu-user

@@ -42,6 +42,7 @@ VARIABLES = {
 }
 SEED, ORDER = "seed", "order"  # further names for --only
 KEPT = ROOT / "build" / "machines.json"
+EVERY = "not slow and not slurm and not browser and not triton and not gpu"  # tests to run
 COLUMNS = ("torch", "our kernels", "threads", "MKL", "OpenBLAS", "order", "seed")
 START, END = "<!-- machines: written by tests/machines.py -->", "<!-- end of machines -->"
 
@@ -141,6 +142,7 @@ def tested(run: dict[str, str], arguments: list[str], workers: str) -> dict[str,
         subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", "-q", "-n", workers, "--dist", "loadfile"),
+                *("-m", EVERY),
                 *("--timeout", "1800", f"--junitxml={report}", f"--hypothesis-seed={run[SEED]}"),
                 *(*order, *arguments),
             ],

@@ -301,7 +301,9 @@ def check(site: str, arguments: list[str]) -> None:
     options = f"-x -q --tb=line -p no:cacheprovider -o pythonpath= -c {ROOT}/pyproject.toml"
     options += f" --rootdir {ROOT} --hypothesis-seed 0 -W ignore::pytest.PytestAssertRewriteWarning"
     run = importlib.import_module("pytest").main
-    os._exit(run([*options.split(), "-k", f"not ({SLOW})", *arguments], [Quickest()]))
+    os._exit(
+        run([*options.split(), "-m", "not slow", "-k", f"not ({SLOW})", *arguments], [Quickest()])
+    )
 
 
 def outcome(mutant: dict, limit: float | None = None) -> tuple[bool, float, str]:

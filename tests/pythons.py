@@ -24,6 +24,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 VERSIONS = ("3.10", "3.11", "3.12", "3.13")
+EVERY = "not slow and not slurm and not browser and not triton and not gpu"  # tests to run
 COMPILE = """
 import pathlib
 for path in pathlib.Path("src").rglob("*.py"):
@@ -77,7 +78,8 @@ def tried(version: str, torch: str, arguments: list[str]) -> tuple[str, bool]:
     if run(*pip, f"torch=={torch}", "-e", ".[dev]").returncode:
         return "failed: the package cannot be installed", True
     done = run(
-        *(inside, "-m", "pytest", "-q", "-n", "auto", "--dist", "loadfile", *arguments),
+        *(inside, "-m", "pytest", "-q", "-n", "auto", "--dist", "loadfile", "-m", EVERY),
+        *arguments,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
     )

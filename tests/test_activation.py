@@ -51,6 +51,7 @@ def ours(x: float, n: float, s: float, dtype: torch.dtype) -> dict[str, float]:
     return {"value": value.item(), "dx": dx.item(), "dn": dn.item(), "ds": ds.item()}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @settings(max_examples=500, deadline=None)
 @given(x=currents, n=gains, s=saturations)

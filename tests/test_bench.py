@@ -30,6 +30,7 @@ def test_peers_are_the_same_network(units):
     assert losses == pytest.approx([losses[-1]] * len(losses), rel=1e-5)  # float32's noise
 
 
+@pytest.mark.long
 def test_a_peer_that_fails_is_a_line_of_text():
     result = bench.in_process("nn.Nothing", SIZE, 0)
     assert isinstance(result, str) and "Nothing" in result

@@ -45,6 +45,7 @@ torch.distributed.destroy_process_group()
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("model", ["arun", "gamma", "gru"])
 def test_two_processes_have_the_gradient_of_the_whole_batch(model, tmp_path):
     words = [sys.executable, "-c", SCRIPT, model, str(tmp_path)]

@@ -23,6 +23,7 @@ from adaptrnn.tasks import COGNITIVE
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+LONG = ("train-perturb-probe.md", "cell.md")  # pages whose blocks take some seconds
 FENCED = re.compile(r"^( *)```(\w*)[^\n]*\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 
 # Parts that stand behind a command; docs/reference/paper.md shows what of them may be extended.
@@ -69,7 +70,11 @@ def commands(language, text):
                 yield shlex.split(line, comments=True)[1:]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(p, marks=pytest.mark.long) if p.name in LONG else p for p in PAGES],
+    ids=name_of,
+)
 def test_blocks_run(page, tmp_path, monkeypatch):
     """Blocks marked `python` run in order, in one namespace and an empty folder.
 

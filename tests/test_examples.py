@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from adaptrnn.config import TrainConfig
@@ -17,6 +18,7 @@ from adaptrnn.training import train
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
+@pytest.mark.long
 def test_gru_cell(capsys):
     path = EXAMPLES / "gru_cell.py"
     # the networks know nothing of this package: only analyses are imported from it

@@ -42,6 +42,7 @@ def test_reproduce_figure(capsys):
     assert capsys.readouterr().out.count("in this network") == len(found["verdicts"]) == 3
 
 
+@pytest.mark.long
 def test_swap_layer():
     results = run("swap_layer.py")["results"]
     torchs, ours = results["nn.RNN, relu"], results["adaptrnn.RNN, relu"]
@@ -52,6 +53,7 @@ def test_swap_layer():
         assert (values[:, 0] > 0.5).all(), layer
 
 
+@pytest.mark.long
 def test_probe_gru():
     found = run("probe_gru.py")
     # the running mean's target has variance of about 1; it was learned

@@ -191,6 +191,7 @@ def test_device_refuses_what_a_gpu_refuses(device: torch.device) -> None:
     assert torch.equal(layer.weight.grad.cpu(), torch.ones(2, 3))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("model", "question"), [(m, q) for m, questions in QUESTIONS.items() for q in questions]
 )
@@ -213,6 +214,7 @@ def test_an_analysis_finds_the_same(model: str, question: str, device: torch.dev
         )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("perturbation", [StepDrive(2.0), NoisyDrive(0.5), SinusoidalContrast(0.5)])
 @pytest.mark.parametrize("name", ["digits", "perceptual-decision"])
 def test_evaluation_and_recording_are_the_same(

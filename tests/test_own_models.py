@@ -61,6 +61,7 @@ def run(command):
     return Run(command.folder / "whole")
 
 
+@pytest.mark.long
 def test_every_command_knows_an_installed_model(command, run):
     """It is listed with a size, and a run of it is evaluated, analysed and drawn."""
     listed = output_of(command("models"))
@@ -71,11 +72,13 @@ def test_every_command_knows_an_installed_model(command, run):
     assert picture.read_bytes()[:4] == b"\x89PNG" and picture.stat().st_size > 10_000
 
 
+@pytest.mark.long
 def test_where_the_package_is_missing_the_run_says_so(run):
     with pytest.raises(InputError, match=r"config\.json: model='lstm-cell': must be one of "):
         run.model()
 
 
+@pytest.mark.long
 def test_a_killed_run_of_an_installed_model_resumes_bit_for_bit(command, run):
     """The same steps run in the same order, so the weights are the same, not only close."""
     words = (*TRAIN, "--train-size", "200", "--out", "killed")

@@ -78,6 +78,7 @@ def test_new_trials_interrupted_is_uninterrupted(tmp_path, monkeypatch, match, c
     same(match, train(cut))
 
 
+@pytest.mark.long
 def test_killed_on_new_trials_goes_on(tmp_path, match):
     """SIGKILL at a random save, then the same command again."""
     command = [sys.executable, "-m", "adaptrnn.cli", "train", MATCH.task, "--out", str(tmp_path)]
@@ -192,6 +193,7 @@ def test_a_network_that_is_not_ours(tmp_path):
         adaptrnn.train(task, nn.RNN(3, 5), epoch=4)
 
 
+@pytest.mark.long
 def test_without_the_extra_it_is_named():
     """In a process of its own: what is imported already would hide it."""
     code = (
@@ -247,6 +249,7 @@ def test_a_run_from_before_there_were_trials_resumes(tmp_path, monkeypatch):
 # --- evaluation, psychometric curve, analyses ----------------------------------------------------
 
 
+@pytest.mark.long
 def test_commands_for_trials(match, capsys):
     folder = str(match.folder)
     assert main(["psychometric", folder, "--perturb", "step:xi=5"]) == 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 ABSENT = """
 import builtins
 import os
@@ -82,6 +84,7 @@ def run(script: str) -> subprocess.CompletedProcess:
     return subprocess.run(command, capture_output=True, text=True, timeout=280)
 
 
+@pytest.mark.long
 def test_a_system_without_fcntl_resource_pwd_fork_and_kill():
     done = run(EVERY_MODULE + EVERY_COMMAND + ONE_EPOCH)
     assert done.returncode == 0, done.stderr

@@ -11,6 +11,7 @@ from adaptrnn.preset import PRESETS, preset_of
 from adaptrnn.tasks import TASKS, load
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_data_have_the_sizes_that_are_stated(name, request):
     """All but digits need the real data, and are skipped without them."""

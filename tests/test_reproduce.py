@@ -70,6 +70,7 @@ def done(tmp_path_factory):
     return folder, console.export_text()
 
 
+@pytest.mark.long
 def test_runs_results_and_report_are_there(done):
     folder, text = done
     assert all(Run(folder / "runs" / name).record()["state"] == "finished" for name in NAMES)
@@ -85,6 +86,7 @@ def test_runs_results_and_report_are_there(done):
     assert "train psmnist-arun-seed0" in text and "index.html" in text
 
 
+@pytest.mark.long
 def test_verdicts_know_what_is_missing(done):
     folder, _ = done
     verdicts = pd.read_csv(folder / "report" / "data" / "verdicts.csv")
@@ -101,6 +103,7 @@ def stamps(folder: Path) -> dict[str, int]:
     return {str(p.relative_to(folder)): p.stat().st_mtime_ns for p in kept}
 
 
+@pytest.mark.long
 def test_started_again_nothing_is_computed_twice(done):
     folder, _ = done
     before = stamps(folder)
@@ -112,6 +115,7 @@ def test_started_again_nothing_is_computed_twice(done):
     assert not any(f"/{step}" in text or f" {step} " in text for step in ("train", "collect"))
 
 
+@pytest.mark.long
 def test_the_report_is_made_of_the_tables_alone(done, tmp_path, monkeypatch):
     folder, _ = done
     # a few of the tables: drawing all of them takes as long as the workflow itself
@@ -143,6 +147,7 @@ def test_the_report_is_made_of_the_tables_alone(done, tmp_path, monkeypatch):
     assert sheet.count('alt="') == len(few) and 'alt=""' not in sheet
 
 
+@pytest.mark.long
 def test_a_failed_job_is_named_and_takes_no_other_with_it(tmp_path, monkeypatch):
     tiny(tmp_path, gamma={"lr": 0.01}, relu={"lr": 1e30, "clip": 1e30})
     asked = []  # the report of results with something missing is tested in tests/report
@@ -224,6 +229,7 @@ def test_a_picture_in_the_working_folder_is_not_overwritten_unasked(tmp_path, mo
     assert Path("fig1-gamma.png").stat().st_size > 1000
 
 
+@pytest.mark.long
 def test_a_figure_of_runs(done, tmp_path):
     folder, _ = done
     runs = tuple(folder / "runs" / name for name in NAMES)
@@ -233,6 +239,7 @@ def test_a_figure_of_runs(done, tmp_path):
     assert out.read_bytes() == drawn.read_bytes()
 
 
+@pytest.mark.long
 def test_a_figure_evaluates_what_is_missing(done, tmp_path):
     folder, _ = done
     first = Run(folder / "runs" / NAMES[0])

@@ -92,6 +92,7 @@ def test_a_network_given_in_python_is_not_built_from_its_configuration():
         build_model(replace(TINY, model="own"), load_task(TINY))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", ["cpu", "triton", "triton-graph"])
 def test_a_run_is_read_on_a_machine_without_its_backend(run, tmp_path, backend):
     """The GPU is not needed to load what it trained: the same weights run by `auto`."""

@@ -21,6 +21,7 @@ def called(shapes):
         yield called
 
 
+@pytest.mark.long
 def test_examples_run_with_their_shapes_checked(shapes):
     runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE)
     examples = [(module, doctest.DocTestFinder().find(module)) for module in shapes.modules()]

@@ -46,6 +46,7 @@ VALUES = st.recursive(
 )
 
 
+@pytest.mark.long
 @given(st.dictionaries(st.text(max_size=8).filter(lambda name: name != "sha256"), VALUES))
 @settings(deadline=None)
 def test_json_comes_back_the_same(tmp_path_factory, value):

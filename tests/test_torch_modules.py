@@ -144,6 +144,7 @@ def test_input_that_is_not_contiguous():
             assert_same(found, wanted, torch.float64)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("order", "packed"),
     [(1, True), (2, False), pytest.param(2, True, marks=pytest.mark.slow)],

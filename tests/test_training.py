@@ -118,6 +118,7 @@ def test_interrupted_twice_with_rare_checkpoints(tmp_path, monkeypatch, undistur
     same(undisturbed["plateau"], train(cut))
 
 
+@pytest.mark.long
 def test_killed_process_goes_on(tmp_path):
     """SIGKILL at a random step, then the same command again."""
     options = ["digits", "--model", "arun", "--hidden-size", "6", "--controller-size", "3"]
@@ -145,6 +146,7 @@ def test_killed_process_goes_on(tmp_path):
     same(whole, cut)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("sent, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_stopped_process_says_so(tmp_path, sent, code):
     # a job that a shell started in the background inherits an ignored SIGINT, and rightly survives

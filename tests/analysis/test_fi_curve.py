@@ -26,6 +26,7 @@ def curve(x, n, s):
     return gamma(torch.as_tensor(x, dtype=torch.float64), n, s).numpy()
 
 
+@pytest.mark.long
 @settings(max_examples=25, deadline=None)
 @given(
     n=st.floats(2, 60),
@@ -91,6 +92,7 @@ def test_units_of_a_network_and_its_own_table_agree():
     assert none.n.isnull().all() and none.span.isnull().all()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("n", "s"),
     [

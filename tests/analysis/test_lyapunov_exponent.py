@@ -85,6 +85,7 @@ def test_logistic_map():
     assert (found.kaplan_yorke == 1).all()  # all exponents are known and lengths do not shrink
 
 
+@pytest.mark.long
 def test_henon_map():
     """0.41922 and -1.62319, dimension 1.25827 (Sprott 2003, Chaos and Time-Series Analysis)."""
 
@@ -104,6 +105,7 @@ def test_henon_map():
     assert abs(float(found.kaplan_yorke.mean()) - 1.25827) < 4 * error
 
 
+@pytest.mark.long
 def test_lorenz_flow():
     """0.9056, 0, -14.5723 per unit of time (Sprott 2003), by Runge-Kutta steps of 0.02."""
     step = 0.02
@@ -278,6 +280,7 @@ def test_torch_cells_against_finite_differences(kind):
     np.testing.assert_allclose(found.lyapunov[0], total / 120, atol=1e-6)
 
 
+@pytest.mark.long
 def test_leading_exponents_are_the_first_of_all():
     network = ARUN(1, 5, controller_size=3).double()
     x = torch.rand(400, 2, 1, dtype=torch.float64)
@@ -290,6 +293,7 @@ def test_leading_exponents_are_the_first_of_all():
     np.testing.assert_allclose(some.lyapunov, slow.lyapunov, atol=1e-10)
 
 
+@pytest.mark.long
 def test_definitions():
     """With a controller that reads nothing the three systems have the same rates."""
     network = ARUN(1, 6, controller_size=4).double()
@@ -411,6 +415,7 @@ def test_float32_agrees():
     np.testing.assert_allclose(single.lyapunov, double.lyapunov, atol=1e-3)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("error")
 def test_convergence():
     model = as_system(lambda x, h: 4 * h * (1 - h), torch.zeros(1, 1, dtype=torch.float64))
@@ -426,6 +431,7 @@ def test_convergence():
     assert abs(many.lyapunov.item() - math.log(2)) < 5 * many.standard_error.item()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("repeats", [1, 3])
 def test_what_counts_as_converged(repeats):
     """Standard error and change over the last half, both at most tolerance max(1, |exponent|)."""

@@ -28,6 +28,7 @@ def test_no_file_hides_a_name():
     assert not set(adaptrnn.analysis.__all__) & {file.stem for file in folder.glob("*.py")}
 
 
+@pytest.mark.long
 def test_a_name_is_imported_when_it_is_used():
     code = (
         "import adaptrnn.analysis, sys; assert 'sklearn' not in sys.modules;"

@@ -48,6 +48,7 @@ def test_interval_covers_the_mean(seeds):
     assert np.allclose(found.standard_error, samples.std("seed", ddof=1) / seeds**0.5)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seeds", [3, 5, 8, 12])
 def test_interval_covers_the_difference(seeds):
     """Pairs and groups, one of the groups with a third of the other's spread and fewer seeds."""
@@ -209,6 +210,7 @@ def test_false_alarms_are_as_many_as_promised():
         assert 0.015 < (paired[name] <= 0.05).mean() < 0.077
 
 
+@pytest.mark.long
 def test_effect_size_is_unbiased():
     """Hedges' g of groups one standard deviation apart is 1 on average; Cohen's d is not."""
     rng = np.random.default_rng(4)

@@ -83,6 +83,7 @@ def test_the_rate_is_searched_on_another_seed_and_clean(monkeypatch, tmp_path):
     assert len(reported) == 2 * 5 * 2 and {job.seed for job in reported} == {0, 1}
 
 
+@pytest.mark.long
 def test_a_page_is_made_and_a_second_command_trains_nothing(monkeypatch, tmp_path):
     page = tmp_path / "docs" / "explanation" / "page.md"
     page.parent.mkdir(parents=True)

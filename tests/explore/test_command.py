@@ -102,6 +102,7 @@ def test_wrong_values():
             explore(ExploreConfig(port=taken.getsockname()[1]), Console(file=io.StringIO()))
 
 
+@pytest.mark.long
 def test_without_the_token_there_is_no_answer():
     port = free_port()
     program = MAIN.format(port=port, token=TOKEN)

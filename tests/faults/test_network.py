@@ -39,6 +39,7 @@ IMPORT_ALL = textwrap.dedent("""
 """)
 
 
+@pytest.mark.long
 def test_importing_every_module_needs_no_network(tmp_path):
     source = os.environ | {"PYTHONPATH": str(Path(adaptrnn.__file__).parents[1])}
     ended = subprocess.run(

@@ -65,6 +65,7 @@ POINTS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_sigkill_while_a_file_is_written(tmp_path, tiny, undisturbed, same):
     points = [(*point, str(tmp_path / f"{i}")) for i, point in enumerate(POINTS)]

@@ -378,6 +378,7 @@ def test_the_hosts_floating_point_state_is_untouched(arun_inputs):
     assert np.float32(1) + np.float32(2**-23) * np.float32(0.75) > 1
 
 
+@pytest.mark.long
 def test_torch_accepts_the_operations(arun_inputs):
     tensors = arun_inputs(20, 3, 5, 3, torch.float32)
     operations = torch.ops.adaptrnn

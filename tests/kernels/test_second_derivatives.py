@@ -96,7 +96,7 @@ def difference(function, leaves, along, step=1e-5):
 
 @pytest.mark.timeout(100)  # seconds pass; counted twice, three layers took longer than minutes
 @pytest.mark.parametrize("packed", [False, True], ids=["whole", "packed"])
-@pytest.mark.parametrize("layers", [1, 2, 3])
+@pytest.mark.parametrize("layers", [1, 2, pytest.param(3, marks=pytest.mark.long)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_hessian_vector_products(kind, layers, packed):
     """By the parameters alone, and by them, the input and the first state."""
@@ -288,6 +288,7 @@ print(peaks[1] - peaks[0])
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="no peak of memory to be read there")
 def test_no_memory_is_kept():
     """100 second derivatives: one layer's rates alone, kept, would be 100 x 160 kB = 16 MB."""

@@ -11,6 +11,7 @@ from adaptrnn.run import build_model, load_task
 from adaptrnn.training import Batches
 
 
+@pytest.mark.long
 @pytest.mark.skipif(native.why_not() is not None, reason="not built")
 def test_fifty_steps_of_training_have_the_same_losses():
     curves = []

@@ -21,6 +21,7 @@ from adaptrnn.run import build_model
 from adaptrnn.storage import write_dataset
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ANALYSES)
 def test_a_result_survives_the_file(results, name, tmp_path):
     path = tmp_path / f"{name}.nc"

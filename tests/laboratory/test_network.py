@@ -20,6 +20,7 @@ from adaptrnn.tasks import load
 SMALL = {"test_size": 40, "validation_size": 30}
 
 
+@pytest.mark.long
 def test_the_laboratory_takes_any_module(tmp_path, monkeypatch):
     task = load("perceptual-decision", parameters=SMALL)
 

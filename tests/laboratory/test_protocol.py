@@ -99,6 +99,7 @@ def test_step_response_within_the_trained_length(results, subject):
         np.testing.assert_array_equal(found[f"{name}_mean_r2_trained"], again[f"{name}_mean_r2"])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("model", ["relu", "gamma-shared", "lstm", "gru"])
 def test_every_analysis_works_for_the_models_that_it_names(model, subject):
     one = subject(model)

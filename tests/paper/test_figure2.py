@@ -23,6 +23,7 @@ def planted(axis, fall, start=None):
     return data.assign(images=xr.full_like(curves.isel({axis: 0}, drop=True), 1000.0))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("axis", ITEMS)
 def test_measures_of_the_protocol_are_drawn_and_judged(axis, collected, holds):
     data = collected(ITEMS[axis])

@@ -7,6 +7,7 @@ import xarray as xr
 from adaptrnn.paper import figure3
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("item", [figure3.HETEROGENEITY, figure3.SCALING])
 def test_measures_of_the_protocols_are_drawn_and_judged(item, collected, holds):
     data = collected(item)

@@ -16,6 +16,7 @@ def outcomes(verdicts):
     return [one.outcome for one in verdicts]
 
 
+@pytest.mark.long
 def test_step_reads_the_run_s_analysis_and_draws(collected, holds):
     data = collected(figure4.ITEM)
     # 200/784 of 64 steps, the length of the sequences of digits; the runs hold nothing else
@@ -67,6 +68,7 @@ def test_step_verdict(collected, n, s, depends, expected):
     assert outcomes(figure4.judge(data.assign(planted))) == [expected]
 
 
+@pytest.mark.long
 def test_orders_of_the_protocol(collected, holds):
     data = collected(figure4.NEURON_ORDERS)
     assert data.sizes["neuron"] == 8
@@ -168,6 +170,7 @@ RISING = [-0.2, 0.0, 0.1, 0.15, 0.2, 0.2, 0.2]
 LINE = np.log([0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0]) / 10
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("first", "second", "expected"),
     [

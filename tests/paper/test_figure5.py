@@ -16,6 +16,7 @@ def outcomes(verdicts):
     return [one.outcome for one in verdicts]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "item", [figure5.MANIFOLD, figure5.LEVELS, figure5.EXPONENTS, figure5.SPECTRUM]
 )

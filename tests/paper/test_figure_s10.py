@@ -36,6 +36,7 @@ def test_the_flatter_side_counts():
     assert found == pytest.approx(100 * (1 - 1 / (1 + 0.1 / 16)), abs=1e-9)
 
 
+@pytest.mark.long
 def test_measures_of_the_protocols_are_drawn_and_judged(collected, holds):
     data = collected(figure_s10.ITEM)
     assert data.nbytes < 200_000  # two seeds, two tasks

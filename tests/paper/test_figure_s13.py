@@ -10,6 +10,7 @@ LOSS = dict.fromkeys(COLUMNS, 20.0) | {"arun": 1.0}
 OTHERS = dict.fromkeys(("linear", "gamma-shared"), 0.5)
 
 
+@pytest.mark.long
 def test_measures_of_the_protocol_are_drawn_and_judged(collected, holds):
     data = collected(figure_s13.ITEM)
     holds(figure_s13.ITEM, data)

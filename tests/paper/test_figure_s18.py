@@ -11,6 +11,7 @@ HUMP = 8 * np.sin(np.linspace(0.1, 3.0, 64))  # rises, then falls to 1.1
 FALLING = RISING[::-1]
 
 
+@pytest.mark.long
 def test_measures_of_the_protocol_are_drawn_and_judged(collected, holds):
     data = collected(figure_s18.ITEM)
     holds(figure_s18.ITEM, data)

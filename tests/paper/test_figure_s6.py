@@ -46,6 +46,7 @@ def test_norm_item(holds):
     assert outcomes(figure_s6.judge_norm(flat)) == ["not"]
 
 
+@pytest.mark.long
 def test_trained_norm(collected, holds):
     data = collected(figure_s6.TRAINED_NORM)
     holds(figure_s6.TRAINED_NORM, data)
@@ -108,6 +109,7 @@ def good(norm):
     return 0.9 - 0.2 * abs(np.log(norm)) - 0.1 * (norm > 1.02)
 
 
+@pytest.mark.long
 def test_grid_is_put_together_and_judged(holds):
     data = grid(good, lambda n, s: (5.0, 0.0))
     assert data.accuracy.dims[3:] == ("start_n", "start_s", "learned")

@@ -6,6 +6,7 @@ import xarray as xr
 from adaptrnn.paper import figure_s9
 
 
+@pytest.mark.long
 def test_measures_of_the_protocols_are_drawn_and_judged(collected, holds):
     data = collected(figure_s9.ITEM)
     assert data.nbytes < 200_000  # two seeds

@@ -20,6 +20,7 @@ def plan(request):
     return Plan.of(request.param)
 
 
+@pytest.mark.long
 def test_commands_are_read_back_as_the_configurations(plan, tmp_path):
     plan.write(tmp_path)
     for name, run in plan.runs.items():

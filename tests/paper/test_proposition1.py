@@ -20,6 +20,7 @@ def predicted():
     return proposition1.measure(draws=2, samples=4000)
 
 
+@pytest.mark.long
 def test_item(predicted, holds):
     found = holds(proposition1.ITEM, predicted)
     # what the algebra says: exact to first order, and no slope beyond 1/sigma on this grid
@@ -77,6 +78,7 @@ def test_the_error_of_every_curve_falls_as_sigma_squared(n, s, mu):
         assert slope == pytest.approx(2, abs=0.1)
 
 
+@pytest.mark.long
 def test_trained(collected, holds):
     data = collected(proposition1.TRAINED_NOISE)
     holds(proposition1.TRAINED_NOISE, data)

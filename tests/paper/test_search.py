@@ -26,6 +26,7 @@ def test_an_unknown_task_is_one_error():
     assert re.search(r"--roles='scifar': must be one of .*'scifar10-conv'", printed.getvalue())
 
 
+@pytest.mark.long
 def test_every_model_is_trained_at_the_same_rates(tmp_path):
     profile = load_profile("quick")
     roles = {name: profile.roles[name] for name in list(profile.roles)[:1]}
@@ -80,6 +81,7 @@ def test_the_table_is_drawn_and_says_where_the_best_rate_is_at_the_edge(tmp_path
     assert rows["ARUN"][-2] == ""
 
 
+@pytest.mark.long
 def test_a_training_that_does_not_begin_gives_its_reason(tmp_path):
     profile = load_profile("laptop")
     role = profile.roles["psmnist"]

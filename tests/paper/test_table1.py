@@ -62,6 +62,7 @@ def outcomes(data):
     return {one.claim.id: one.outcome for one in table1.judge(data)}
 
 
+@pytest.mark.long
 def test_the_papers_table_is_reproduced(holds):
     found = outcomes(planted())
     assert found == dict.fromkeys(("E03", "E04", "E05", "E06", "E07", "E08"), "reproduced")

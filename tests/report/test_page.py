@@ -171,6 +171,7 @@ def test_a_row_is_named_by_its_claim_and_figure():
     ]
 
 
+@pytest.mark.long
 def test_a_mark_stands_under_its_figure(tmp_path):
     """A table that is not to be trusted as it is says so, in the docs and in the report."""
     tables, runs, manifest = read_results(Path(__file__).parents[2] / "results" / "night")

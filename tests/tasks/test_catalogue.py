@@ -186,6 +186,7 @@ def real(data_dir, real_cache, monkeypatch):
     return data_dir
 
 
+@pytest.mark.long
 def test_psmnist(real):
     task = load("psmnist", real)
     assert [len(s) for s in (task.train, task.validation, task.test)] == [50_000, 10_000, 10_000]

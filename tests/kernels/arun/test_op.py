@@ -387,6 +387,7 @@ def test_nan_stays_with_its_sample(arun_inputs, shape, data, value):
             assert output[at[0], at[1], at[2]].isnan()
 
 
+@pytest.mark.long
 def test_single_precision_over_the_papers_length(arun_inputs, relative):
     """At T = 784 no worse than twice the reference's own float32 error, over all gradients.
 

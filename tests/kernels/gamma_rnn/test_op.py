@@ -191,6 +191,7 @@ def test_trace(nonlinearity):
     assert torch.equal(h, call(gamma_rnn, tensors, nonlinearity)[0])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("nonlinearity", ["gamma", "tanh"])
 @pytest.mark.parametrize("last_only", [False, True])
 @pytest.mark.parametrize("keep", [False, True])
