@@ -72,6 +72,32 @@ def test_gradients_reach_the_weights_through_a_drive(ours, theirs, gates):
     assert all(p.grad is not None and p.grad.any() for p in core.parameters())
 
 
+@pytest.mark.parametrize("ours", [LSTM, GRU])
+@pytest.mark.parametrize("shape", [(1, 1, 4), (1, 3, 5), (2, 3, 4), (3, 4)])
+def test_a_state_that_does_not_fit_is_refused(ours, shape):
+    """With a drive torch's own function runs unchecked and would read beyond the state."""
+    core, x, wrong, right = (
+        ours(2, 4),
+        torch.zeros(5, 3, 2),
+        torch.zeros(shape),
+        torch.zeros(1, 3, 4),
+    )
+    states = [(wrong, right), (right, wrong)] if ours is LSTM else [wrong]
+    for hx in states:
+        for call in (
+            lambda hx=hx: core(x, hx, drive=1.0),
+            lambda hx=hx: core.trace(x, hx),
+            lambda hx=hx: core.step(x[0], hx),
+        ):
+            with pytest.raises(InputError, match=r"(hx|state).*must be of shape \(1, 3, 4\)"):
+                call()
+    with pytest.raises(InputError, match=r"input.shape=\(5, 3\).*D = input_size = 2"):
+        core(torch.zeros(5, 3), drive=1.0)
+    if ours is LSTM:
+        with pytest.raises(InputError, match="proj_size"):
+            LSTM(2, 4, proj_size=2).step(x[0], (right, right))
+
+
 def test_errors():
     with pytest.raises(InputError, match="one layer"):
         LSTM(2, 3, num_layers=2)(torch.zeros(4, 1, 2), drive=1.0)

@@ -13,12 +13,13 @@ from typing import Annotated, Any, NamedTuple, TypeAlias, TypedDict, TypeVar, ca
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
+from torch.nn.utils import parametrize
 from torch.nn.utils.rnn import PackedSequence
 
 from adaptrnn._error import KindError, ShapeError, bad, choose
 from adaptrnn.dale import balanced, neuron_signs, sign_weight
 from adaptrnn.init import kaiming_, recurrent_
-from adaptrnn.kernels.native import PRECISIONS
+from adaptrnn.kernels.native import BACKENDS, PRECISIONS
 from adaptrnn.kernels.readout import Readout, loss_of_rates
 from adaptrnn.leak import Noise, check_times, raw_tau, share, tau_of
 
@@ -124,7 +125,8 @@ class Recurrent(nn.Module):
         for name, flag in (("bias", bias), ("batch_first", batch_first)):
             if not isinstance(flag, bool):
                 raise bad(name, flag, "True or False", error=KindError)
-        if isinstance(dropout, bool) or not 0 <= dropout <= 1:
+        number = isinstance(dropout, int | float) and not isinstance(dropout, bool)
+        if not number or not 0 <= dropout <= 1:
             raise bad("dropout", dropout, "a probability, from 0 to 1")
         if dropout and num_layers == 1:
             message = f"dropout={dropout} acts between layers: with num_layers=1 it does nothing"
@@ -136,7 +138,7 @@ class Recurrent(nn.Module):
         self.batch_first = batch_first
         self.dropout = float(dropout)
         self.bidirectional = bidirectional
-        self.backend = backend
+        self.backend = choose("backend", backend, BACKENDS)
         self.memory_budget = memory_budget
         self.precision = choose("precision", precision, PRECISIONS)
         self.dt, self.learn_tau, self.noise, self._leaks = 1.0, False, Noise(0.0), False
@@ -162,16 +164,29 @@ class Recurrent(nn.Module):
         """Keep the time constants and the noise; called when the weights are there."""
         check_times(dt, tau, learn_tau, self.hidden_size)
         self.dt, self.learn_tau, self.noise = float(dt), learn_tau, Noise(noise)
-        self._leaks = tau is not None and bool((torch.as_tensor(tau) != dt).any())
+        if tau is None:
+            return
+        self._given_tau = torch.as_tensor(tau, device="cpu").detach().clone()
+        self._leaks = bool((self._given_tau != dt).any())
         if not self._leaks:
             return
         for row, suffix in enumerate(self._suffixes):
-            like = self._parameter("weight_hh", row)
-            times = torch.as_tensor(tau).to(like).expand(self.hidden_size).clone()
+            times = torch.empty_like(self._parameter("weight_hh", row)[0])
             if learn_tau:
-                self.register_parameter("raw_tau" + suffix, nn.Parameter(raw_tau(times, dt)))
+                self.register_parameter("raw_tau" + suffix, nn.Parameter(times))
             else:
                 self.register_buffer("tau" + suffix, times)
+        self._reset_times()
+
+    @torch.no_grad()
+    def _reset_times(self) -> None:
+        """Give the time constants their initial values."""
+        if not self._leaks:
+            return
+        for row in range(len(self._suffixes)):
+            kept = self._parameter("raw_tau" if self.learn_tau else "tau", row)
+            times = self._given_tau.to(kept)
+            kept.copy_(raw_tau(times, self.dt) if self.learn_tau else times)
 
     def _set_signs(self, dale: bool | float | Tensor) -> None:
         """Fix the sign of every neuron; called when the weights are there."""
@@ -471,7 +486,8 @@ class Recurrent(nn.Module):
             return loss_of_rates(output[-1] if head.target.ndim == 1 else output, head)
         if row:
             x, _ = self._stack(x, state, drive, segments, until=row)
-        rest, made = tuple(part[row] for part in state), dict[str, Tensor | None]()
+        rest = tuple(part[row] for part in state)
+        made: dict[str, Tensor | None] = {}
         drive = self._with_noise(x, row, drive)
         if self._makes_currents():
             x, made = self._made_of(x, row, drive)
@@ -618,9 +634,9 @@ class Recurrent(nn.Module):
         if input.dtype == dtype:
             return
         if not (torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)):
-            advice = (
-                f"Convert the input with input.to({dtype}) or the layer with .to({input.dtype})."
-            )
+            advice = f"Convert the input with input.to({dtype})"
+            layer = f" or the layer with .to({input.dtype})" if input.is_floating_point() else ""
+            advice += layer + "."
             raise bad("input.dtype", input.dtype, f"{dtype}, as the weights are", advice)
 
     def _enter_state(self, hx: Tensor | LayerState | None, x: Tensor, batched: bool) -> LayerState:
@@ -655,7 +671,7 @@ class Recurrent(nn.Module):
             raise bad("input.data.shape", tuple(data.shape), allowed, error=ShapeError)
         self._check_dtype(data)
         batch, steps = int(sizes[0]), len(sizes)
-        mask = (torch.arange(batch) < sizes.unsqueeze(1)).to(data.device)
+        mask = (torch.arange(batch, device=sizes.device) < sizes.unsqueeze(1)).to(data.device)
         x = data.new_zeros(steps, batch, self.input_size)
         x[mask] = data
         state = self._enter_state(hx, x, batched=True)
@@ -665,7 +681,7 @@ class Recurrent(nn.Module):
             check_drive(drive, (steps, batch, self.hidden_size))
             if order is not None and drive.ndim >= 2 and drive.shape[-2] == batch:
                 drive = drive.index_select(-2, order)
-        output, state = self._stack(x, state, drive, _segments(sizes.tolist()))
+        output, state = self._stack(x, state, drive, _segments(sizes.tolist()), present=mask)
         if back is not None:
             state = tuple(part.index_select(1, back) for part in state)
         return PackedSequence(output[mask], sizes, order, back), self._pack(state)
@@ -677,8 +693,12 @@ class Recurrent(nn.Module):
         drive: Tensor | float | None,
         segments: Segments,
         until: int | None = None,
+        present: Annotated[Tensor, "T B"] | None = None,
     ) -> tuple[Annotated[Tensor, "T B H"], tuple[Annotated[Tensor, "rows B N ..."], ...]]:
-        """All layers, or the first `until`: input (T, B, D), state (L, B, ...) -> output, state."""
+        """All layers, or the first `until`: input (T, B, D), state (L, B, ...) -> output, state.
+
+        `present` says which entries are not padding, where there is any.
+        """
         last: list[LayerState] = []
         for layer in range(self.num_layers if until is None else until):
             outputs = []
@@ -692,8 +712,16 @@ class Recurrent(nn.Module):
                 last.append(final)
             x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
             if self.dropout and layer < self.num_layers - 1:
-                x = nn.functional.dropout(x, self.dropout, self.training)
+                x = self._dropped(x, present)
         return x, tuple(torch.stack(part) for part in zip(*last, strict=True))
+
+    def _dropped(self, x: Tensor, present: Tensor | None) -> Tensor:
+        """The input of the next layer; dropout is drawn for what is there, as torch draws it."""
+        if present is None or not self.training:
+            return nn.functional.dropout(x, self.dropout, self.training)
+        kept = torch.zeros_like(x)
+        kept[present] = nn.functional.dropout(x[present], self.dropout, self.training)
+        return kept
 
     def extra_repr(self) -> str:
         """Return the sizes and what differs from the defaults, for printing."""
@@ -719,17 +747,34 @@ def reset_weights(core: Recurrent, init: str, recurrent_init: str) -> None:
     bound = 1 / math.sqrt(core.hidden_size)
     with torch.no_grad():
         for suffix, weights in zip(core._suffixes, core.all_weights, strict=True):
+            fresh = [torch.empty_like(weight) for weight in weights]
             if init == "torch":
-                for weight in weights:
+                for weight in fresh:
                     weight.uniform_(-bound, bound)
             else:
-                kaiming_(weights[0])
-                recurrent_(weights[1], recurrent_init)
-                for bias in weights[2:]:
+                if fresh[1].dtype in (torch.float16, torch.bfloat16):  # LAPACK has none so short
+                    fresh[1] = fresh[1].float()
+                kaiming_(fresh[0])
+                recurrent_(fresh[1], recurrent_init)
+                for bias in fresh[2:]:
                     bias.zero_()
             if core.excitatory is not None:
-                signs = torch.where(core.excitatory, 1.0, -1.0)
-                setattr(core, "weight_hh" + suffix, balanced(weights[1], signs))
+                fresh[1] = balanced(fresh[1], torch.where(core.excitatory, 1.0, -1.0))
+            names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            for name, weight in zip(names, fresh, strict=False):  # there may be no biases
+                if parametrize.is_parametrized(core, name + suffix):
+                    setattr(core, name + suffix, weight.to(weights[0]))
+                else:
+                    getattr(core, name + suffix).copy_(weight)
+
+
+def bare(*modules: nn.Module) -> bool:
+    """Return whether no module has a hook, so that nothing happens but what its method computes.
+
+    Pruning and torch's older weight norm make the weights in a hook, before each call.
+    """
+    hooks = ("_forward_pre_hooks", "_forward_hooks", "_backward_pre_hooks", "_backward_hooks")
+    return not any(getattr(module, name) for module in modules for name in hooks)
 
 
 def driven(

@@ -36,6 +36,10 @@ class ARUNState(NamedTuple):
     g: Annotated[Tensor, "L *B N G"]
 
 
+# torch.export.save needs a name for it; torch has no public function for a named tuple
+torch.utils._pytree._register_namedtuple(ARUNState, serialized_type_name="adaptrnn.ARUNState")
+
+
 class ARUN(Recurrent):
     """In this layer of adaptive recurrent units, each neuron adapts its f-I curve in real time.
 
@@ -140,6 +144,9 @@ class ARUN(Recurrent):
                 "controller", controller, "a module with the attribute controller_size", advice
             )
         self.controller = controller
+        if not self._has_kernels() and backend not in ("auto", "reference"):
+            advice = "The kernels know only AdaptationController."
+            raise bad("backend", backend, "'auto' or 'reference' with another controller", advice)
         self._set_times(dt, tau, learn_tau, noise)
         self._set_signs(dale)
 
@@ -152,8 +159,12 @@ class ARUN(Recurrent):
     def reset_parameters(self) -> None:
         """Draw the initial values again, also those of a controller that is trained."""
         reset_weights(self, self._init, self._recurrent_init)
+        self._reset_times()
         if any(parameter.requires_grad for parameter in self.controller.parameters()):
-            self.controller.reset_parameters()  # type: ignore[operator]
+            own = hasattr(self.controller, "reset_parameters")
+            for part in [self.controller] if own else self.controller.modules():
+                if hasattr(part, "reset_parameters"):
+                    part.reset_parameters()  # type: ignore[operator]
 
     def _initial(self, batch: int, like: Tensor) -> LayerState:
         shape = (len(self._suffixes), batch, self.hidden_size)

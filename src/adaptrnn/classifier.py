@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from adaptrnn._error import InputError, bad, choose
+from adaptrnn._recurrent import bare
 from adaptrnn.arun import ARUN
 from adaptrnn.kernels.native import fast_bfloat16
 from adaptrnn.model import MODELS
@@ -175,7 +176,7 @@ class Classifier(nn.Module):
         x = self.encoder(input)
         if target is None:
             return self.scores(x, drive)
-        if isinstance(self.core, RNN | ARUN):
+        if isinstance(self.core, RNN | ARUN) and bare(self.core, self.readout):
             weight, bias = self.readout.weight, self.readout.bias
             return self.core.loss(x, weight, bias, target, drive=drive)
         scores = self.scores(x, drive)
@@ -190,7 +191,7 @@ class Classifier(nn.Module):
             x: a sequence of features (T, B, D).
             drive: as in the call.
         """
-        if isinstance(self.core, RNN | ARUN):
+        if isinstance(self.core, RNN | ARUN) and bare(self.core):
             return self.readout(self.core.last(x, None, drive))
         output, _ = self.core(x, None, drive)
         return self.readout(output[-1])

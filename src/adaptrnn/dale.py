@@ -46,7 +46,7 @@ def neuron_signs(
     share = EXCITATORY if excitatory is True else float(excitatory)
     if not 0 <= share <= 1:
         raise bad("dale", excitatory, "the share of excitatory neurons, from 0 to 1")
-    signs = torch.ones(size)
+    signs = torch.ones(size, device="cpu")
     signs[round(share * size) :] = -1
     return signs
 
@@ -75,7 +75,11 @@ def balanced(
     ratio = count / (len(signs) - count) if 0 < count < len(signs) else 1.0
     signs = signs.to(weight)
     signed = weight.abs() * torch.where(signs > 0, signs, ratio * signs)
-    radius, found = (float(torch.linalg.eigvals(w).abs().max()) for w in (weight, signed))
+    if weight.is_meta:
+        return signed
+    short = weight.dtype in (torch.float16, torch.bfloat16)  # LAPACK has none so short
+    pair = (w.float() if short else w for w in (weight, signed))
+    radius, found = (float(torch.linalg.eigvals(w).abs().max()) for w in pair)
     return signed * (radius / found if found > 0 else 1.0)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear
 from torch.nn.utils.rnn import PackedSequence
 
-from adaptrnn._error import bad
+from adaptrnn._error import KindError, ShapeError, bad
 from adaptrnn._recurrent import check_drive
 
 __all__ = ["GRU", "LSTM", "GRUTrace", "LSTMTrace"]
@@ -52,12 +52,55 @@ class GRUTrace(NamedTuple):
     h: Annotated[Tensor, "*TB N"]
 
 
+def _single(core: nn.RNNBase) -> bool:
+    """Whether it is one layer of one direction whose output is its state."""
+    return core.num_layers == 1 and not core.bidirectional and not core.proj_size
+
+
+def _check_single(core: nn.RNNBase) -> None:
+    if not _single(core):
+        found = (core.num_layers, core.bidirectional, core.proj_size)
+        raise bad("num_layers, bidirectional, proj_size", found, "1, False, 0")
+
+
+def _check_input(core: nn.RNNBase, input: Tensor) -> None:
+    if input.ndim not in (2, 3) or input.shape[-1] != core.input_size:
+        layout = "(B, T, D)" if core.batch_first else "(T, B, D)"
+        allowed = f"{layout}, or (T, D) unbatched, with D = input_size = {core.input_size}"
+        raise bad("input.shape", tuple(input.shape), allowed, error=ShapeError)
+
+
+def _checked(
+    core: nn.RNNBase, name: str, state: Tensor, batch: tuple[int, ...]
+) -> Annotated[Tensor, "1 *B N"]:
+    """A state of shape (1, *B, N); torch's own functions would write beyond a smaller one."""
+    _check_single(core)
+    if not isinstance(state, Tensor):
+        raise bad(name, type(state).__name__, "a tensor", error=KindError)
+    want = (1, *batch, core.hidden_size)
+    if tuple(state.shape) != want:
+        raise bad(name, tuple(state.shape), f"of shape {want}", error=ShapeError)
+    return state
+
+
+def _pair(
+    core: nn.RNNBase, name: str, state: tuple[Tensor, Tensor], batch: tuple[int, ...]
+) -> tuple[Tensor, Tensor]:
+    """The state (h, c) of an LSTM."""
+    if not isinstance(state, tuple | list) or len(state) != 2:
+        raise bad(name, type(state).__name__, "a pair (h, c)")
+    h, c = state
+    return _checked(core, f"{name} (h)", h, batch), _checked(core, f"{name} (c)", c, batch)
+
+
 def _wide(
     core: nn.RNNBase, input: Tensor, drive: Tensor | float, gates: int
 ) -> tuple[Tensor, list[Tensor]]:
     """Input and weights with the drive as more inputs that enter every gate with weight 1."""
-    if core.num_layers > 1 or core.bidirectional or core.proj_size:
-        raise bad("drive", drive, "None for this layer", "It needs one layer and one direction.")
+    if not _single(core):
+        advice = "It needs one layer of one direction, without a projection."
+        raise bad("drive", drive, "None for this layer", advice)
+    _check_input(core, input)
     drive = torch.as_tensor(drive, dtype=input.dtype, device=input.device)
     check_drive(drive, (*input.shape[:-1], core.hidden_size))
     shared = drive.ndim == 0 or drive.shape[-1] == 1
@@ -80,15 +123,18 @@ def _options(core: nn.RNNBase) -> tuple[Any, ...]:
     return core.bias, layers, core.dropout, core.training, directions, core.batch_first
 
 
+def _batch(core: nn.RNNBase, input: Tensor) -> tuple[int, ...]:
+    """(B,), or () where there is one sample without a batch."""
+    return () if input.ndim == 2 else (input.shape[0 if core.batch_first else 1],)
+
+
 def _at_rest(core: nn.RNNBase, input: Tensor) -> Tensor:
-    batch = () if input.ndim == 2 else (input.shape[0 if core.batch_first else 1],)
-    return input.new_zeros(1, *batch, core.hidden_size)
+    return input.new_zeros(1, *_batch(core, input), core.hidden_size)
 
 
 def _split(core: nn.RNNBase, x_t: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
     """What the input and what the state send to the gates: (..., gates * N) each."""
-    if core.num_layers > 1 or core.bidirectional or core.proj_size:
-        raise bad("num_layers, bidirectional", (core.num_layers, core.bidirectional), "1, False")
+    _check_single(core)
     w_ih, w_hh, *biases = _weights(core)
     return linear(x_t, w_ih, *biases[:1]), linear(h, w_hh, *biases[1:])
 
@@ -137,7 +183,7 @@ class LSTM(nn.LSTM):
             raise bad("input", "PackedSequence", "a tensor where a drive is given")
         x, weights = _wide(self, input, drive, 4)
         rest = _at_rest(self, input)
-        state = (rest, rest) if hx is None else hx
+        state = (rest, rest) if hx is None else _pair(self, "hx", hx, _batch(self, input))
         side = 0 if self.batch_first else 1
         if unbatched := input.ndim == 2:
             x, state = x.unsqueeze(side), (state[0].unsqueeze(1), state[1].unsqueeze(1))
@@ -160,7 +206,8 @@ class LSTM(nn.LSTM):
             >>> torch.allclose(h, core(torch.ones(1, 2, 1))[1][0], atol=1e-6)
             True
         """
-        signals = self._signals(x_t, state[0][0], state[1][0], drive)
+        h, c = _pair(self, "state", state, tuple(x_t.shape[:-1]))
+        signals = self._signals(x_t, h[0], c[0], drive)
         return signals.h.unsqueeze(0), signals.c.unsqueeze(0)
 
     def _signals(
@@ -188,8 +235,9 @@ class LSTM(nn.LSTM):
             >>> torch.allclose(core.trace(x, drive=1.0).h, core(x, drive=1.0)[0], atol=1e-6)
             True
         """
+        _check_input(self, input)
         rest = _at_rest(self, input)
-        h, c = (rest, rest) if hx is None else hx
+        h, c = (rest, rest) if hx is None else _pair(self, "hx", hx, _batch(self, input))
         h, c, signals = h[0], c[0], []
         for x_t, xi in _steps(self, input, drive):
             signals.append(self._signals(x_t, h, c, xi))
@@ -222,7 +270,8 @@ class GRU(nn.GRU):
         if isinstance(input, PackedSequence):
             raise bad("input", "PackedSequence", "a tensor where a drive is given")
         x, weights = _wide(self, input, drive, 3)
-        state = _at_rest(self, input) if hx is None else hx
+        batch = _batch(self, input)
+        state = _at_rest(self, input) if hx is None else _checked(self, "hx", hx, batch)
         side = 0 if self.batch_first else 1
         if unbatched := input.ndim == 2:
             x, state = x.unsqueeze(side), state.unsqueeze(1)
@@ -245,7 +294,8 @@ class GRU(nn.GRU):
             >>> torch.allclose(h, core(torch.ones(1, 2, 1))[1], atol=1e-6)
             True
         """
-        return self._signals(x_t, state[0], drive).h.unsqueeze(0)
+        h = _checked(self, "state", state, tuple(x_t.shape[:-1]))
+        return self._signals(x_t, h[0], drive).h.unsqueeze(0)
 
     def _signals(self, x_t: Tensor, h: Tensor, drive: Tensor | float | None) -> GRUTrace:
         current, recurrent = _split(self, x_t, h)
@@ -270,7 +320,10 @@ class GRU(nn.GRU):
             >>> torch.allclose(core.trace(x, drive=1.0).h, core(x, drive=1.0)[0], atol=1e-6)
             True
         """
-        h, signals = (_at_rest(self, input) if hx is None else hx)[0], []
+        _check_input(self, input)
+        batch = _batch(self, input)
+        h = (_at_rest(self, input) if hx is None else _checked(self, "hx", hx, batch))[0]
+        signals = []
         for x_t, xi in _steps(self, input, drive):
             signals.append(self._signals(x_t, h, xi))
             h = signals[-1].h

@@ -22,7 +22,7 @@ def check_times(dt: float, tau: float | Tensor | None, learn_tau: bool, size: in
         if learn_tau:
             raise bad("tau", None, "a time constant in ms where it is learned, > dt")
         return
-    given = torch.as_tensor(tau, dtype=torch.float64)
+    given = torch.as_tensor(tau, dtype=torch.float64, device="cpu")
     if given.ndim and tuple(given.shape) != (size,):
         raise bad("tau.shape", tuple(given.shape), f"() or (N,) = ({size},)")
     if not bool(given.isfinite().all()) or bool((given < dt).any()):
@@ -95,8 +95,9 @@ class Noise:
             eta = torch.randn(shape, dtype=like.dtype, device=like.device)
         else:
             words = np.random.SeedSequence([*self.seed, self.drawn]).generate_state(1, np.uint64)
-            generator = torch.Generator().manual_seed(int(words[0]) >> 1)
-            eta = torch.randn(shape, dtype=like.dtype, generator=generator).to(like.device)
+            generator = torch.Generator("cpu").manual_seed(int(words[0]) >> 1)
+            eta = torch.randn(shape, dtype=like.dtype, device="cpu", generator=generator)
+            eta = eta.to(like.device)
             self.drawn += 1
         if alpha is None:
             return math.sqrt(2) * self.sigma * eta

@@ -156,6 +156,7 @@ class RNN(Recurrent):
             for row in range(len(self._suffixes)):
                 _fill_gain(self._parameter("n", row), self._n)
                 _fill("s", self._parameter("s", row), self._s)
+        self._reset_times()
 
     def _weights(self, row: int, **made: Tensor | None) -> Weights:
         """The weights as the operation takes them; `made` are those of the input."""
@@ -237,10 +238,10 @@ def _fill_gain(parameter: Tensor, value: str | float | Tensor) -> None:
             if not parameter.is_meta:
                 parameter.normal_(5.0, 2.0)
         else:
-            parameter.fill_(torch.empty(()).uniform_(5.0, 7.0).item())
+            parameter.fill_(torch.empty((), device="cpu").uniform_(5.0, 7.0).item())
     else:
         _fill("n", parameter, value)
-        if (parameter == 0).any():
+        if (torch.as_tensor(value, device="cpu") == 0).any():
             raise bad("n", value, "other than 0 everywhere")
 
 

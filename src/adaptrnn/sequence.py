@@ -7,6 +7,7 @@ from typing import Annotated
 from torch import Tensor, nn
 
 from adaptrnn._error import bad
+from adaptrnn._recurrent import bare
 from adaptrnn.arun import ARUN
 from adaptrnn.rnn import RNN
 from adaptrnn.tasks.task import Trials, trial_loss
@@ -110,7 +111,8 @@ class SequenceModel(nn.Module):
         self, trials: Trials, drive: Tensor | float | None = None
     ) -> tuple[Annotated[Tensor, ""], Annotated[Tensor, "T B K"]]:
         """Return the `loss` of trials, whose parts are not checked again."""
-        if isinstance(self.core, RNN | ARUN) and trials.inputs.ndim == 3:
+        batched = trials.inputs.ndim == 3
+        if isinstance(self.core, RNN | ARUN) and batched and bare(self.core, self.readout):
             weight, bias = self.readout.weight, self.readout.bias
             x, y = self.encoder(trials.inputs), trials.targets
             return self.core.loss(x, weight, bias, y, trials.weights, drive=drive)

@@ -210,7 +210,7 @@ def given(
     if bias_ih is not None and bias_ih.shape != (size,):
         raise bad("bias_ih.shape", tuple(bias_ih.shape), f"(N,) = ({size},)")
     native = takes(backend, *inputs, *others, *weights)
-    if not native or x.shape[2] > FEW_INPUTS or x.requires_grad:
+    if not native or x.shape[2] > FEW_INPUTS or x.requires_grad or _exporting():
         currents = linear(x, weight_ih, bias_ih)
         return inputs._replace(currents=currents), weights._replace(weight_ih=None, bias_ih=None)
     return inputs, weights._replace(bias_ih=x.new_zeros(size) if bias_ih is None else bias_ih)
@@ -236,8 +236,16 @@ def refuse_gradient_of_input(currents: Tensor, weight_ih: Tensor | None) -> None
         raise RuntimeError("with weight_ih the kernels have no gradient of the input")
 
 
+def _exporting() -> bool:
+    """Whether torch.export traces: the program must serve gradients and batches not seen now."""
+    asked = getattr(torch.compiler, "is_exporting", None)  # since torch 2.7
+    return asked is not None and torch.compiler.is_compiling() and asked()
+
+
 def segment_length(steps: int, batch: int) -> int:
     """Return the steps between two kept states, a multiple of 16 near the root of T."""
+    if _exporting():
+        batch = 10
     return 16 * max(1, round(math.sqrt(steps * max(batch, 10) / 10) / 16))
 
 
@@ -251,6 +259,11 @@ def run(
     """Call the native module; `arrays` are inputs and outputs, None and empty ones left out."""
     if _module is None:
         raise RuntimeError(why_not())
+    if forward_ad._current_level >= 0:  # of an exported program; torch would go on with zeros
+        raise RuntimeError(
+            "the native kernels have no forward-mode derivatives: export the layer with "
+            "backend='reference'"
+        )
     plain = {
         n: value.detach() for n, value in arrays.items() if value is not None and value.numel()
     }
@@ -471,6 +484,17 @@ def _wanted() -> str:
     return os.environ.get("ADAPTRNN_INSTRUCTION_SET", "")
 
 
+def _transformed() -> bool:
+    """Whether a transform of torch.func or a forward-mode derivative is being computed."""
+    inside = torch._C._functorch.maybe_current_level() is not None
+    return inside or forward_ad._current_level >= 0
+
+
+# torch.compile asks while it traces, as `torch.compiler.assume_constant_result` would tell it; that
+# function loads the whole compiler
+_transformed._dynamo_marked_constant = True  # type: ignore[attr-defined]
+
+
 def _obstacle(tensors: list[Tensor]) -> str | None:
     if _module is None:
         return why_not()
@@ -482,8 +506,6 @@ def _obstacle(tensors: list[Tensor]) -> str | None:
             return f"a tensor is on {tensor.device}, not in the memory of the CPU"
         if tensor.dtype != dtype:
             return f"dtypes are mixed: {dtype} and {tensor.dtype}"
-    if not torch.compiler.is_compiling() and (
-        torch._C._functorch.maybe_current_level() is not None or forward_ad._current_level >= 0
-    ):
+    if _transformed():
         return "transforms of torch.func and forward-mode derivatives are left to the reference"
     return None
