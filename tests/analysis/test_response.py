@@ -11,6 +11,7 @@ from hypothesis import given, settings
 
 from adaptrnn import ARUN, GRU, LSTM, RNN
 from adaptrnn._error import InputError
+from adaptrnn.analysis.fractional import respond
 from adaptrnn.analysis.response import describe_step, step_response
 
 
@@ -36,6 +37,37 @@ def test_time_constant_interval_covers():
     found = describe_step(noisy, (50, 150))
     hits = ((found.tau_low <= 12) & (found.tau_high >= 12)).mean()
     assert 0.92 < hits < 0.98  # 3 sd of 600 trials at .95 are .027
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("tau", [0.3, 1.0, 5.0, 100.0, 400.0])
+@pytest.mark.parametrize("sd", [0.1, 0.5])
+def test_time_constants_near_the_edge_of_what_is_seen_are_covered(tau, sd):
+    """+- t standard errors of the rate held them in 54 to 93% of noisy responses of 80 samples."""
+    clean = np.r_[np.zeros(20), np.exp(-np.arange(80) / tau)]
+    noise = np.random.default_rng(0).standard_normal((100, 2000))
+    noise[:20] = 0
+    found = describe_step(clean[:, None] + sd * noise, (20, 100))
+    hits = ((found.tau_low <= tau) & (found.tau_high >= tau)).mean()
+    # 3 sd of 2,000 trials at .95 are .015; open intervals may hold it more often
+    assert 0.925 < hits < 0.99
+
+
+def test_time_constants_beyond_what_is_seen_have_open_intervals():
+    """An integrator does not relax, an unstable unit grows, and a signal may be back at once."""
+    ends = []
+    for weight in (1.0, 1.01):
+        network = RNN(1, 1, nonlinearity="relu", bias=False)
+        with torch.no_grad():
+            network.weight_hh_l0.fill_(weight)
+            network.weight_ih_l0.fill_(1.0)
+        found = step_response(network, [1.0], durations=(20, 60, 20))
+        ends.append((float(found.h_tau_low.squeeze()), float(found.h_tau_high.squeeze())))
+    (low, high), growth = ends
+    assert low > 1000 and high == np.inf
+    assert np.isnan(growth).all()
+    found = describe_step(np.r_[np.zeros(20), 2.0, np.ones(59)], (20, 80))
+    assert float(found.tau_low) == 0 and 0 < float(found.tau_high) < 0.1
 
 
 def test_adaptation_index():
@@ -143,6 +175,26 @@ def test_noise_is_averaged_over_trials():
     )
     # 100 x 20 samples of standard deviation 1/20
     assert np.isclose(found.h.sel(time=slice(0, 49)).std(), 0.05, rtol=0.1)
+
+
+def two_channels():
+    """Three neurons that add the input's two channels, the first only, and none."""
+    network = RNN(2, 3, nonlinearity="tanh", bias=False)
+    with torch.no_grad():
+        network.weight_hh_l0.zero_()
+        network.weight_ih_l0.copy_(1e-3 * torch.tensor([[1.0, -1.0], [1.0, 0.0], [0.0, 0.0]]))
+    return network
+
+
+@pytest.mark.parametrize("probe", [step_response, respond])
+def test_every_channel_of_the_input_has_noise_of_its_own(probe):
+    """The difference of two channels has twice the variance of one; shared noise would cancel."""
+    found = probe(two_channels(), [0.0], noise=1.0, into="input")
+    # 150 samples or more: the standard deviation is within 1/sqrt(2 * 150) = 6%, 3 sd
+    wanted = 1e-3 * np.array([np.sqrt(2), 1.0, 0.0])
+    assert np.allclose(found.h.std("time").squeeze(), wanted, rtol=0.17)
+    same = probe(two_channels(), [0.0], noise=1.0, into="input", input_size=2)
+    assert np.array_equal(found.h, same.h)
 
 
 def test_labels_follow():

@@ -286,6 +286,34 @@ def test_nothing_differs():
         paired_test([1.0], [2.0])
 
 
+@pytest.mark.parametrize(
+    ("test", "a", "b"),
+    [
+        (paired_test, [0.91, 0.92, 0.93, 0.94, 0.95], [0.90, 0.91, 0.92, 0.93, 0.94]),
+        (paired_test, [0.1, 0.2, 0.3], [0.3, 0.4, 0.5]),
+        (paired_test, [0.1] * 3, [0.2] * 3),  # even equal values have a mean that is rounded
+        (paired_test, np.array([0.91, 0.92, 0.93]) * 1e9, np.array([0.9, 0.91, 0.92]) * 1e9),
+        (unpaired_test, [0.3, 0.1 + 0.2], [0.4, 0.4]),
+    ],
+)
+def test_values_that_differ_by_their_rounding_only_do_not_vary(test, a, b):
+    """A t of 1e14 and a p of 1e-58 would come from how 0.91 - 0.90 is rounded."""
+    found = test(a, b, resamples=FEW)
+    assert float(found.standard_error) == 0
+    for name in ("low", "high", "t", "p_t"):
+        assert np.isnan(found[name])
+    assert np.isclose(found.difference, np.mean(a) - np.mean(b))
+    # a spread of 1e-12 of the values is far above their rounding, 2e-16, and is tested
+    a, b = (np.asarray(x) * (1 + sign * 1e-12 * np.arange(len(x))) for x, sign in ((a, 1), (b, -1)))
+    assert np.isfinite(test(a, b, resamples=0).p_t)
+
+
+def test_an_interval_of_values_that_differ_by_rounding_is_none():
+    found = interval([0.3, 0.1 + 0.2])
+    assert np.isnan(found.low) and np.isnan(found.high)
+    assert float(interval([0.3, 0.3 + 1e-12]).low) < 0.3
+
+
 def test_replicates_that_are_not_finite_are_left_out_and_counted():
     """The rest gives what it gives alone, and n says how many that were."""
     a, b = np.array([0.9, 0.7, 0.8, 0.6, 0.95]), np.array([0.5, 0.65, 0.4, 0.55, 0.6])

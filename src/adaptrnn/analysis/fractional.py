@@ -39,8 +39,9 @@ from scipy import fft as sfft
 
 from adaptrnn._error import bad, choose
 from adaptrnn.analysis._finite import finite
-from adaptrnn.analysis._record import labelled, neuron_count, record_signals
+from adaptrnn.analysis._record import labelled, record_signals
 from adaptrnn.analysis._type import Array, State, Values
+from adaptrnn.analysis.response import noise_width
 from adaptrnn.analysis.system import Network
 
 __all__ = [
@@ -344,7 +345,7 @@ def respond(
     """Record the activity under the protocol's noisy step, averaged over trials (E20-E24, E37).
 
     The network starts at rest with no other input. The noise is Gaussian, independent for each
-    neuron, time and trial, and added to the step.
+    neuron (or channel of the input), time and trial, and added to the step.
 
     Args:
         network: any recurrent network (see `adaptrnn.analysis.system`); for isolated neurons,
@@ -378,7 +379,7 @@ def respond(
     levels = finite("amplitudes", np.asarray(amplitudes, dtype=np.float64))
     steps = np.stack([plan.stimulus(xi) for xi in levels], 1)
     sigma = plan.noise if noise is None else noise
-    units = neuron_count(network, state) if into == "drive" else (input_size or 1)
+    units = noise_width(network, into, state, input_size)
     generator = torch.Generator().manual_seed(seed)
     shape = (plan.steps, trials, len(levels), units)
     drive = torch.as_tensor(steps, dtype=torch.float32)[:, None, :, None].expand(shape)

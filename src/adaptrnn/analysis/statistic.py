@@ -45,7 +45,8 @@ def interval(
     holds it in 70 of 100 for n = 3 and 85 for n = 5. The interval of a median lies between order
     statistics, interpolated (Hettmansperger and Sheather 1986), and needs no distribution. Fewer
     than 6 values cannot reach 95%; they give their range, and `confidence` says how much that is,
-    1 - 2^(1 - n). With fewer than 2 replicates, or when all are equal, the interval is NaN.
+    1 - 2^(1 - n). With fewer than 2 replicates, or when all are equal but for rounding, the
+    interval is NaN.
 
     Args:
         values: a DataArray with dimension `unit`, or an array (seed,).
@@ -78,7 +79,7 @@ def interval(
         estimate, low, high, reached = (math.nan,) * 4
         if n:
             estimate = float(np.mean(sample) if statistic == "mean" else np.median(sample))
-        if n > 1 and np.ptp(sample) > 0:
+        if n > 1 and _variance(sample, sample) > 0:
             if statistic == "mean":
                 low, high = _student(estimate, error, n - 1, confidence)
                 reached = confidence
@@ -133,8 +134,8 @@ def paired_test(
         with n - 1 degrees of freedom); t, p_t, p_wilcoxon, p_permutation; cohen_dz (mean over
         standard deviation of the differences), hedges_gz (the same without its small-sample bias);
         n pairs. Each along the other dimensions. A pair with a value that is NaN or infinite is
-        left out; n counts the others. Where all differences are equal, standard_error is 0 and the
-        interval NaN.
+        left out; n counts the others. Where all differences are equal, but for the rounding of
+        the values, standard_error is 0, and the interval, t, p_t and the effect sizes are NaN.
 
     Raises:
         InputError: the replicates do not match, or fewer than two.
@@ -156,10 +157,11 @@ def paired_test(
         raise bad("b", f"other coordinates of {unit!r}", "those of a", advice) from None
 
     def one(x: Array, y: Array) -> dict[str, float]:
+        both = np.isfinite(x) & np.isfinite(y)
+        x, y = x[both], y[both]
         d = x - y
-        d = d[np.isfinite(d)]
         n = _enough(d, unit)
-        mean, sd = float(d.mean()), float(d.std(ddof=1))
+        mean, sd = float(d.mean()), math.sqrt(_variance(d, x, y))
         error = sd / math.sqrt(n)
         low, high = _student(mean, error, n - 1, confidence)
         student = stats.ttest_1samp(d, 0, alternative=alternative) if sd > 0 else None
@@ -215,7 +217,8 @@ def unpaired_test(
         p_permutation; hedges_g (difference over the pooled standard deviation, without
         small-sample bias), cliff_delta (P(a > b) - P(a < b)); n_a, n_b. Each along the other
         dimensions. A replicate that is NaN or infinite is left out; n_a and n_b count the others.
-        Where neither side varies, standard_error is 0 and the interval NaN.
+        Where neither side varies by more than rounding, standard_error is 0, and the interval, t,
+        p_t and hedges_g are NaN.
 
     Raises:
         InputError: fewer than two replicates on a side.
@@ -235,11 +238,11 @@ def unpaired_test(
     def one(x: Array, y: Array) -> dict[str, float]:
         x, y = x[np.isfinite(x)], y[np.isfinite(y)]
         n_a, n_b = _enough(x, unit), _enough(y, unit)
-        variance = ((n_a - 1) * x.var(ddof=1) + (n_b - 1) * y.var(ddof=1)) / (n_a + n_b - 2)
+        variances = _variance(x, x), _variance(y, y)
+        variance = ((n_a - 1) * variances[0] + (n_b - 1) * variances[1]) / (n_a + n_b - 2)
         varies = variance > 0
         difference = float(x.mean() - y.mean())
-        parts = x.var(ddof=1) / n_a, y.var(ddof=1) / n_b
-        error = math.sqrt(sum(parts))
+        error = math.sqrt(variances[0] / n_a + variances[1] / n_b)
         low = high = math.nan
         student = None
         if varies:
@@ -456,6 +459,15 @@ def _along(
 def _check(confidence: float) -> None:
     if not 0 < confidence < 1:
         raise bad("confidence", confidence, "between 0 and 1")
+
+
+def _variance(values: Array, *sources: Array) -> float:
+    """Variance of a sample, 0 where it is no more than the rounding of its sources.
+
+    A few roundings of float64, since values such as 1 - 0.09 or a mean have had several.
+    """
+    rounding = 8 * np.finfo(np.float64).eps * max(np.abs(source).max() for source in sources)
+    return float(values.var(ddof=1)) if np.ptp(values) > rounding else 0.0
 
 
 def _student(
