@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from dataclasses import replace
 
@@ -9,12 +10,13 @@ import pandas as pd
 import pytest
 import torch
 
-from adaptrnn import InputError, evaluation
+from adaptrnn import ARUN, InputError, SequenceModel, evaluation
 from adaptrnn.cli import main
 from adaptrnn.config import TrainConfig
 from adaptrnn.evaluation import evaluate, evaluate_run, kept_evaluations
 from adaptrnn.perturb import PAPER_PERTURBATIONS, NoisyDrive, SinusoidalContrast, StepDrive, Sum
 from adaptrnn.run import build_model, load_task
+from adaptrnn.tasks import load
 from adaptrnn.training import train
 
 TINY = TrainConfig("digits", "gamma", hidden_size=6, epochs=1, train_size=200, lr=0.01)
@@ -48,6 +50,44 @@ def test_what_is_computed(network):
         result = evaluate(model, task, perturbation)
         assert abs(result.loss - torch.nn.functional.cross_entropy(scores, y).item()) < 1e-5
         assert result.accuracy == (scores.argmax(-1) == y).double().mean().item()
+
+
+class Around(torch.nn.Module):
+    """A network of the user's own around a core that is batch first."""
+
+    def __init__(self, core, transposes):
+        super().__init__()
+        self.core, self.transposes, self.readout = core, transposes, torch.nn.Linear(4, 3)
+
+    def forward(self, x):
+        if not self.transposes:
+            return self.readout(self.core(x)[0])
+        return self.readout(self.core(x.transpose(0, 1))[0]).transpose(0, 1)
+
+
+@pytest.mark.parametrize("test_size", [1, 7])
+def test_a_core_that_is_batch_first_needs_a_network_that_transposes(test_size):
+    task = load("perceptual-decision", parameters={"test_size": test_size})
+    core = torch.nn.GRU(3, 4, batch_first=True)
+    state = torch.get_rng_state()
+    right, plain = Around(core, True), Around(torch.nn.GRU(3, 4), False)
+    plain.core.load_state_dict(core.state_dict())
+    plain.readout = right.readout
+    state = torch.get_rng_state()
+    # float32 sums over batches in another layout
+    assert math.isclose(evaluate(right, task).loss, evaluate(plain, task).loss, rel_tol=1e-5)
+    assert torch.equal(torch.get_rng_state(), state)
+    with pytest.raises(InputError, match=r"core.batch_first=True: must be False in a module that"):
+        evaluate(Around(core, False), task)
+
+
+def test_a_network_in_double_precision():
+    task = load("perceptual-decision", parameters={"test_size": 20})
+    model = SequenceModel(ARUN(3, 8, controller_size=4), 3)
+    single = evaluate(model, task, NoisyDrive())
+    double = evaluate(model.double(), task, NoisyDrive())
+    # rounding of float32
+    assert math.isclose(double.loss, single.loss, rel_tol=1e-4)
 
 
 def test_mode_is_left_as_it_was(network):

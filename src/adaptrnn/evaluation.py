@@ -67,7 +67,9 @@ def evaluate(
     a convolutional encoder on the pixels in raster order).
 
     Args:
-        model: the network; its mode (training or evaluation) is as before afterwards.
+        model: the network, called as ``model(x)``, under a drive as ``model(x, drive)``, with x
+            (T, B, D), time first, in the dtype of its parameters; its mode (training or evaluation)
+            is as before afterwards.
         task: the task.
         perturbation: what is done to the network; None for nothing.
         split: "test", "validation" or "train".
@@ -81,7 +83,8 @@ def evaluate(
         Accuracy, loss and number of images.
 
     Raises:
-        InputError: an unknown split; a network whose state is not finite.
+        InputError: an unknown split; a network that is not time first, or whose state is not
+            finite.
 
     Example:
         >>> from adaptrnn.config import TrainConfig
@@ -144,10 +147,11 @@ def evaluate_trials(
     if task.generator is not None and split == "train":
         raise bad("split", split, "test or validation: training trials are new in every epoch")
     perturbation = Sum(()) if perturbation is None else perturbation
-    device, was_training = next(model.parameters()).device, model.training
+    first_weight, was_training = next(model.parameters(), None), model.training
+    device = torch.device("cpu") if first_weight is None else first_weight.device
     image = task.kind == "image"
     network: Any = model  # with an encoder and scores where `encoded` is given
-    size = int(network.core.hidden_size) if hasattr(model, "core") else 1
+    size = int(getattr(getattr(model, "core", None), "hidden_size", 1))
     steps = task.core_steps
     if batch_size is None:
         batch_size = max(1, min(100 if image else 1000, 2**24 // (steps * size)))
@@ -158,7 +162,9 @@ def evaluate_trials(
         for first in range(0, len(data), batch_size):
             trials = task.batch(data, slice(first, first + batch_size))
             count, trials = len(trials), trials.to(device)
-            given = trials.inputs
+            given = in_dtype_of(model, trials.inputs)
+            if first == 0 and not image:
+                _check_time_first(model, given)
             x = perturbation.stimulus_image(given) if image else perturbation.stimulus(given)
             long = steps if image else len(given)
             drive = perturbation.drive(long, count, size, first, device, x.dtype)
@@ -187,6 +193,33 @@ def evaluate_trials(
         raise InputError(f"loss={loss} under {perturbation}: {cause}.")
     whole = torch.cat(kept, 0 if task.answers == "last" else 1) if keep_outputs else None
     return TrialEvaluation(torch.cat(scores), loss / weight, whole)
+
+
+def in_dtype_of(model: nn.Module, x: Tensor) -> Tensor:
+    """Return what a network reads in the dtype of its parameters, if they all have the same."""
+    dtypes = {weight.dtype for weight in model.parameters() if weight.is_floating_point()}
+    return x.to(dtypes.pop()) if len(dtypes) == 1 and x.is_floating_point() else x
+
+
+def _check_time_first(model: nn.Module, x: Tensor) -> None:
+    """Raise if a network with a layer that is batch first mixes the trials of a batch.
+
+    Such a layer takes the trials for its time steps, unless the network transposes for it.
+    """
+    named = model.named_modules()
+    names = [name for name, part in named if getattr(part, "batch_first", False)]
+    if not names:
+        return
+    trial, answers = x[:, :1], []
+    with torch.random.fork_rng([x.device] if x.is_cuda else []):
+        for other in (trial, trial.flip(0), x[:, -1:]):
+            torch.manual_seed(0)
+            answers.append(model(torch.cat([other, trial], 1)).select(-2, -1))
+    if not all(torch.allclose(one, answers[0], 0, 0, equal_nan=True) for one in answers):
+        name = names[0] or type(model).__name__
+        allowed = "False in a module that reads (T, B, D), unless it transposes for that layer"
+        advice = "Here the answer to a trial depends on the other trials of its batch."
+        raise bad(f"{name}.batch_first", True, allowed, advice)
 
 
 def evaluate_run(

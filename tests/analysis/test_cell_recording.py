@@ -41,6 +41,8 @@ def test_csv(tmp_path):
         read_fi_table(path)
     with pytest.raises(InputError, match="exists"):
         read_fi_table(tmp_path / "none.csv")
+    path.write_text("current,rate\n0,1\n", encoding="utf-8-sig")  # as Excel writes "CSV UTF-8"
+    assert read_fi_table(path).current.values.tolist() == [0]
     path.write_bytes("I,rate\n0.1,5 \N{MICRO SIGN}\n".encode("latin-1"))
     with pytest.raises(InputError, match="CSV file in UTF-8"):
         read_fi_table(path)

@@ -11,6 +11,7 @@ from scipy import stats
 from adaptrnn import ARUN, RNN
 from adaptrnn._error import InputError
 from adaptrnn.analysis.curve_parameter import activation_parameters, heterogeneity
+from adaptrnn.analysis.system import as_system
 
 
 def cloud(n, s, dims=("neuron",)):
@@ -104,7 +105,25 @@ def test_adaptive_network():
     assert "n_within" in heterogeneity(found)
 
 
+@pytest.mark.parametrize("batch_first", [False, True])
+def test_only_the_steps_of_each_sample_count(batch_first):
+    torch.manual_seed(0)
+    core = ARUN(1, 4, controller_size=3, batch_first=batch_first)
+    x, lengths = torch.randn(7, 2, 1), torch.tensor([7, 3])
+    x[3:, 1] = 100.0
+    given = x.transpose(0, 1) if batch_first else x
+    found = activation_parameters(core, given, lengths=lengths)
+    trace = core.trace(given)
+    n = trace.n.transpose(0, 1) if batch_first else trace.n
+    expected = torch.cat([n[:, 0], n[:3, 1]]).mean(0)
+    # float32 sums in another order
+    assert np.allclose(found.n, expected, rtol=1e-5)
+
+
 def test_errors():
+    step = as_system(lambda x, state: state, torch.zeros(1, 2))
+    with pytest.raises(InputError, match="network='System': must be an RNN with"):
+        activation_parameters(step)
     with pytest.raises(InputError, match="'gamma'"):
         activation_parameters(RNN(1, 2))
     with pytest.raises(InputError, match="x=None"):

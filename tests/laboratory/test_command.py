@@ -15,10 +15,12 @@ from rich.console import Console
 from adaptrnn import InputError
 from adaptrnn.cli import main
 from adaptrnn.config import AnalyzeConfig, TrainConfig, to_dict
+from adaptrnn.laboratory import command
 from adaptrnn.laboratory.command import read_analysis, run_analyze
 from adaptrnn.laboratory.protocol import ANALYSES
 from adaptrnn.run import build_model
 from adaptrnn.storage import write_dataset
+from adaptrnn.training import train
 
 
 @pytest.mark.long
@@ -122,6 +124,26 @@ def test_list_of_analyses(capsys):
     assert main(["analyze"]) == 0
     text = capsys.readouterr().out
     assert all(name in text for name in ANALYSES)
+
+
+def test_all_goes_on_where_a_network_lacks_something(tmp_path, monkeypatch, capsys):
+    """One neuron has no spread of gains; the run after it is analysed all the same."""
+    config = TrainConfig("perceptual-decision", "gamma", epochs=1, train_size=40, lr=0.01)
+    one, two = (
+        train(replace(config, hidden_size=size, out=tmp_path / name)).folder
+        for name, size in (("one", 1), ("two", 3))
+    )
+    few = {name: ANALYSES[name] for name in ("heterogeneity", "spectrum")}
+    monkeypatch.setattr(command, "ANALYSES", few)
+    assert main(["analyze", "all", str(one), str(two)]) == 0
+    found = capsys.readouterr().out
+    assert f"{one}: heterogeneity: skipped; parameters=1: must be of at least 2" in found
+    assert not (one / "analysis" / "heterogeneity.nc").exists()
+    for path in (one / "analysis/spectrum.nc", two / "analysis/heterogeneity.nc"):
+        assert path.exists()
+    assert main(["analyze", "heterogeneity", str(one)]) == 2
+    error = capsys.readouterr().err
+    assert f"{one}: heterogeneity: parameters=1: must be of at least 2 neurons" in error
 
 
 @pytest.mark.slow

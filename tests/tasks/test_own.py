@@ -28,6 +28,8 @@ def test_a_file_of_the_users_own(tmp_path):
         (f"{path}:number", "must be an adaptrnn.tasks.Task"),
         (f"{path}:nothing", "has no function 'nothing'"),
         (f"{tmp_path}/other.py:task", "the path of a Python file"),
+        (str(path), "Write .*my_task.py:FUNCTION"),
+        ("./my_task.py", "Write ./my_task.py:FUNCTION"),
     ):
         with pytest.raises(InputError, match=message):
             load(wrong)

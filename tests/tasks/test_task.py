@@ -69,6 +69,38 @@ def test_what_comes_after_a_trial_does_not_count():
     assert torch.allclose(trial_loss(outputs, trials), expected, rtol=1e-6)
 
 
+def test_what_the_padding_holds_changes_nothing():
+    """Inputs and real targets after the end of a trial may be anything, and are never scored."""
+    x, y, after = np.ones((4, 2, 1)), np.ones((4, 2, 1)), np.arange(4)[:, None] >= [2, 4]
+
+    def padded(value):
+        inside = (np.where(after[..., None], value, part) for part in (x, y))
+        return Trials(*inside, decision=np.ones((4, 2), bool), lengths=np.array([2, 4]))
+
+    zero = padded(0.0)
+    outputs = torch.zeros(4, 2, 1)
+    for value in (50.0, np.nan, np.inf):
+        trials = padded(value)
+        assert torch.equal(trials.inputs, zero.inputs)
+        assert torch.equal(trial_loss(outputs, trials), trial_loss(outputs, zero))
+        # every step of a trial is wrong by 1; those after its end would be wrong by `value`
+        assert trial_scores(outputs, trials).tolist() == [1.0, 1.0]
+
+
+def test_a_target_that_counts_is_finite():
+    y = np.zeros((5, 2, 1))
+    y[3, 1, 0] = np.nan
+    weights = np.ones((5, 2))
+    weights[3, 1] = 0
+    with pytest.raises(InputError, match=r"targets\[3, 1, 0\]=nan: must be finite .*weights of 0"):
+        Trials(np.zeros((5, 2, 1)), y)
+    with pytest.raises(InputError, match=r"targets\[3, 1, 0\]=nan"):
+        Trials(np.zeros((5, 2, 1)), y, weights, decision=np.ones((5, 2), bool))
+    trials = Trials(np.zeros((5, 2, 1)), y, weights)
+    assert trial_loss(torch.zeros(5, 2, 1), trials).item() == 0
+    assert trial_scores(torch.zeros(5, 2, 1), trials).tolist() == [0, 0]
+
+
 def test_some_of_the_trials():
     whole = Trials(
         np.random.normal(size=(5, 4, 2)),  # noqa: NPY002 - the fixture seeds it
@@ -98,6 +130,7 @@ def test_some_of_the_trials():
         ({"lengths": np.array([6, 1])}, "integers from 1 to 5"),
         ({"conditions": {"coherence": np.zeros(3)}}, "conditions"),
         ({"targets": np.zeros(2, int), "weights": np.ones((5, 2))}, "one class for each trial"),
+        ({"targets": np.zeros(5, int)}, r"targets.shape=\(5,\): must be \(2,\), one for each"),
     ],
 )
 def test_wrong_trials_are_one_error(arguments, message):

@@ -80,7 +80,7 @@ def read_fi_table(
 
 
 def _read_csv(path: Path, current: str, rate: str, neuron: str) -> list[tuple[float, float, str]]:
-    with path.open(newline="") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:  # Excel begins a file with a mark
         reader = csv.DictReader(file)
         columns = reader.fieldnames or []
         for name in (current, rate):

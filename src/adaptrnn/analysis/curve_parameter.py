@@ -27,6 +27,7 @@ def activation_parameters(
     x: Annotated[Tensor, "... D"] | None = None,
     drive: Tensor | float | None = None,
     layer: int = 0,
+    lengths: Annotated[Tensor, "B"] | None = None,
 ) -> xr.Dataset:
     """Return the gain and the saturation of every neuron of one network.
 
@@ -36,6 +37,7 @@ def activation_parameters(
             not needed for an `RNN`.
         drive: external current along with x.
         layer: which layer.
+        lengths: steps of each sample of x that count; None for all of them.
 
     Returns:
         n, s (neuron): parameters, or means over time and samples; n_within, s_within (neuron):
@@ -51,8 +53,8 @@ def activation_parameters(
         [5.0, 5.0, 5.0]
     """
     name = type(network).__name__
-    count: Any = network.hidden_size
     if hasattr(network, f"n_l{layer}"):
+        count: Any = network.hidden_size
         found = {
             key: torch.as_tensor(getattr(network, f"{key}_l{layer}")).detach().expand(count)
             for key in "ns"
@@ -63,6 +65,11 @@ def activation_parameters(
             raise bad("x", None, "an input (T, B, D)", f"n and s of an {name} depend on it.")
         trace = network.trace(x, drive=drive, layer=layer)  # type: ignore[operator]
         flat = {key: getattr(trace, key).flatten(0, -2).double() for key in "ns"}
+        if lengths is not None:
+            first: Any = network.batch_first
+            steps = torch.arange(x.shape[1 if first else 0], device=lengths.device)
+            counts = steps < lengths[:, None] if first else steps[:, None] < lengths
+            flat = {key: value[counts.flatten()] for key, value in flat.items()}
         found = {key: value.mean(0) for key, value in flat.items()}
         within = {key: value.std(0, correction=0) for key, value in flat.items()}
     else:

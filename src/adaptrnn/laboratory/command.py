@@ -33,7 +33,8 @@ __all__ = ["read_analysis", "run_analyze"]
 def run_analyze(config: AnalyzeConfig, console: Console) -> list[Path]:
     """Analyse trained runs by the standard protocols, or list the analyses.
 
-    A result that is there, of the same weights, seed and version, is not computed again.
+    A result that is there, of the same weights, seed and version, is not computed again. With "all"
+    an analysis that a network cannot have is passed over, and the reason is printed.
 
     Args:
         config: which analysis, of which runs.
@@ -44,7 +45,7 @@ def run_analyze(config: AnalyzeConfig, console: Console) -> list[Path]:
 
     Raises:
         InputError: an unknown analysis; a folder that is not a finished run; a network without
-            what the analysis needs; a damaged file.
+            what a named analysis needs; a damaged file.
 
     Example:
         >>> from rich.console import Console
@@ -84,7 +85,7 @@ def run_analyze(config: AnalyzeConfig, console: Console) -> list[Path]:
         for name in names:
             lacks = _lacks(name, run)
             if lacks is not None:
-                console.print(f"{name}: skipped; {lacks}", highlight=False, soft_wrap=True)
+                _say_skipped(console, run, name, lacks)
                 continue
             path, stamp = _path(run, name), _stamp(run, config)
             data = None if config.force or not path.exists() else read_analysis(path)
@@ -93,7 +94,13 @@ def run_analyze(config: AnalyzeConfig, console: Console) -> list[Path]:
             else:
                 if subject is None:
                     subject = subject_of_run(run.on_task(config.task), config.seed, config.effort)
-                data = _measure(name, subject, console)
+                try:
+                    data = _measure(name, subject, console)
+                except InputError as error:
+                    if "all" not in wanted:
+                        raise InputError(f"{run.folder}: {name}: {error}") from error
+                    _say_skipped(console, run, name, error)
+                    continue
                 command = shlex.join(_command(dataclasses.replace(config, name=name), run))
                 data = data.assign_attrs(stamp | _origin(run, command))
                 write_dataset(path, data)
@@ -159,6 +166,11 @@ def _lacks(name: str, run: Run) -> str | None:
     if name == "transfer" and "answers" in (run.record().get("task") or {}):
         return f"transfer turns images, and the task {config.task} has none."
     return None
+
+
+def _say_skipped(console: Console, run: Run, name: str, reason: object) -> None:
+    text = f"{run.folder}: {name}: skipped; {reason}"
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
 def _measure(name: str, subject: Subject, console: Console) -> xr.Dataset:

@@ -202,8 +202,9 @@ def draw_jacobian(data: xr.Dataset) -> Figure:
     for rank, tone in zip((0, 1, 3, 9, 29), shades(5), strict=True):
         if rank < data.sizes["rank"]:
             # without the part that is rounding of the product
-            seen = data.resolved.isel(rank=rank).all("image")
-            one = data.exponent.isel(rank=rank).mean("image").where(seen)
+            one = data.exponent.isel(rank=rank)
+            seen = (data.resolved.isel(rank=rank) | one.isnull()).all("image")
+            one = one.mean("image").where(seen)
             axes[0, -1].plot(data.time, one, color=tone, label=f"rank {rank + 1}")
     axes[0, -1].axhline(0, color=ink(), lw=0.8)
     axes[0, -1].set(xlabel="T (steps)", ylabel=r"$\ln \sigma(P_T) / T$", title="products")

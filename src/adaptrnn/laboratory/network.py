@@ -46,7 +46,7 @@ def analyze(
             function (x_t, state) -> state or (x_t, state, drive) -> state, with its `state`. What
             is scored, such as robustness, needs a module called as ``module(x, drive)`` that
             returns what the task's targets are compared with, and the gradients need its
-            `readout`.
+            `readout`. A module reads (T, B, D), time first, in the dtype of its parameters.
         task: the task, whose test trials the network is probed with; None takes the run's.
         names: the analyses, as `adaptrnn analyze` lists them, or "all" that the network can have.
         state: of a step function: one example of its state, with samples along the first axis.

@@ -45,7 +45,7 @@ from adaptrnn.analysis.transfer import (
     rotated_digits,
 )
 from adaptrnn.arun import ARUN
-from adaptrnn.evaluation import Evaluation, evaluate
+from adaptrnn.evaluation import Evaluation, evaluate, in_dtype_of
 from adaptrnn.laboratory.subject import Subject
 from adaptrnn.model import MODELS, Model
 from adaptrnn.perturb import PAPER_PERTURBATIONS, START, Perturbation, SinusoidalContrast, StepDrive
@@ -128,8 +128,9 @@ def lyapunov_protocol(subject: Subject) -> xr.Dataset:
         s as xi leaves them, and "fixed", n and s as they are at rest, which is all that a static
         network has. In definition "paper", where no drive comes in, the first state for each xi is
         the one that 200 steps of it leave in the network. on_task (image), the conditional
-        exponent of the whole state under test images. steps says how many counted. LSTM and GRU
-        have lyapunov in definition "full" and on_task only.
+        exponent of the whole state under test images, each to the end of its trial; NaN for a trial
+        of one step. steps says how many counted. LSTM and GRU have lyapunov in definition "full"
+        and on_task only.
     """
     steps, core = subject.count(1000, 40), subject.core
     ours = isinstance(core, RNN | ARUN)  # others have no current that a drive adds to
@@ -182,13 +183,29 @@ def lyapunov_protocol(subject: Subject) -> xr.Dataset:
             ("definition", "condition", "xi"),
             np.stack(parts).reshape(shape),
         )
-    x = subject.inputs(subject.count(10, 2))
+    count = subject.count(10, 2)
+    x, lengths = subject.inputs(count), subject.lengths(count)
     subject.say("under the task's input")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        task = lyapunov(subject.core, x, burn_in=len(x) // 8, interval=5, seed=subject.seed)
-    found["on_task"] = "image", task.lyapunov.values[:, 0]
-    found["on_task_error"] = "image", task.standard_error.values[:, 0]
+    ends = torch.full((x.shape[1],), len(x)) if lengths is None else lengths.cpu()
+    exponents = np.full((2, len(ends)), np.nan)
+    for end in ends.unique().tolist():  # trials of equal length together
+        here, burn_in = ends == end, end // 8
+        if lengths is not None and end < 2:
+            continue
+        # at least two intervals, in trials that are shorter than others too
+        interval = 5 if lengths is None else min(5, (end - burn_in) // 2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            task = lyapunov(
+                subject.core,
+                x[:end, here.to(x.device)],
+                burn_in=burn_in,
+                interval=interval,
+                seed=subject.seed,
+            )
+        pair = task.lyapunov.values[:, 0], task.standard_error.values[:, 0]
+        exponents[:, here.numpy()] = pair
+    found["on_task"], found["on_task_error"] = (("image", row) for row in exponents)
     result = xr.Dataset(
         found,
         coords={"definition": definitions, "condition": conditions, "xi": list(DRIVES)},
@@ -256,9 +273,13 @@ def jacobian_protocol(subject: Subject) -> xr.Dataset:
         there is one W_hh; own_norm, at the network's own n and s; exponent (time, image, rank),
         ln of the singular values of P_T over T, whether each is resolved or rounding, and step_norm
         (step, image), along test images. Of an ARUN these hold n and s at their means on the task.
+        Where trials differ in length there is length (image), and NaN after the end of a trial.
     """
     core, found = subject.core, xr.Dataset()
-    x = subject.inputs(subject.count(4, 1))
+    count = subject.count(4, 1)
+    x, lengths = subject.inputs(count), subject.lengths(count)
+    if lengths is not None:
+        x = x[: int(lengths.max())]
     network = subject.core
     if isinstance(core, RNN | ARUN):
         subject.say("norms over gains and saturations")
@@ -276,7 +297,7 @@ def jacobian_protocol(subject: Subject) -> xr.Dataset:
         ).assign_coords(weights=[name for name, _ in subject.stages])
         found.attrs |= norms[0].attrs
         if subject.adaptive:
-            mean = activation_parameters(core, x)
+            mean = _mean_curves(core, x, lengths)
             network = freeze(core, torch.as_tensor(mean.n.values), torch.as_tensor(mean.s.values))
         if hasattr(network, "n_l0"):
             own = jacobian_norm(network, samples=samples, seed=subject.seed)
@@ -284,10 +305,22 @@ def jacobian_protocol(subject: Subject) -> xr.Dataset:
     subject.say("products along the task's input")
     product = jacobian_product(network, x, every=max(1, len(x) // 16))
     product = product[["step_norm", "exponent", "resolved"]].rename(sample="image")
+    if lengths is not None:
+        product["length"] = "image", lengths.cpu().numpy(), {"units": "steps"}
+        within = product.time <= product.length
+        product["step_norm"] = product.step_norm.where(product.step <= product.length)
+        product["exponent"] = product.exponent.where(within)
+        product["resolved"] = product.resolved & within
     found = found.merge(product, combine_attrs="override")
     found.attrs["products"] = product.attrs["definition"]
     found.attrs["images"] = x.shape[1]
     return found
+
+
+def _mean_curves(core: nn.Module, x: Tensor, lengths: Tensor | None) -> xr.Dataset:
+    """Mean n and s under (T, B, D), over the steps of each trial, whatever the core's layout."""
+    x = x.transpose(0, 1) if getattr(core, "batch_first", False) else x
+    return activation_parameters(core, x, lengths=lengths)
 
 
 def spectrum_protocol(subject: Subject) -> xr.Dataset:
@@ -413,12 +446,16 @@ def heterogeneity_protocol(subject: Subject) -> xr.Dataset:
 
     Returns:
         What `analysis.heterogeneity` does, and n_initial, s_initial. Those of an ARUN are means
-        over time and test images.
+        over the steps of all test images.
     """
     clouds = []
+    count = subject.count(200, 2)
     for _, model in subject.stages:
-        x = subject.inputs(subject.count(200, 2), model) if subject.adaptive else None
-        clouds.append(activation_parameters(model.core, x))
+        if subject.adaptive:
+            x = subject.inputs(count, model)
+            clouds.append(_mean_curves(model.core, x, subject.lengths(count)))
+        else:
+            clouds.append(activation_parameters(model.core))
     if len(clouds) == 1:
         return heterogeneity(clouds[0])
     found = heterogeneity(clouds[1], clouds[0])
@@ -540,7 +577,10 @@ def transfer_protocol(subject: Subject) -> xr.Dataset:
     turned = rotate(task.test.images / task.maximum)
     turned = (turned * task.maximum).round().to(torch.uint8)
     upright, train, test = (
-        (task.inputs(images).to(subject.device), labels[part].to(subject.device))
+        (
+            in_dtype_of(subject.model, task.inputs(images).to(subject.device)),
+            labels[part].to(subject.device),
+        )
         for images, part in (
             (task.test.images[second], second),
             (turned[first], first),

@@ -16,6 +16,7 @@ from adaptrnn.analysis._type import State
 from adaptrnn.analysis.system import Network, System, as_system
 from adaptrnn.arun import ARUN
 from adaptrnn.classifier import Classifier
+from adaptrnn.evaluation import in_dtype_of
 from adaptrnn.gated import GRU, LSTM
 from adaptrnn.model import name_of
 from adaptrnn.run import Run
@@ -88,14 +89,24 @@ class Subject:
         return test[index]
 
     def trials(self, count: int) -> Trials:
-        """Return a number of test trials as the network reads them, on its device."""
-        return self.task.batch(self.part(count), slice(None)).to(self.device)
+        """Return a number of test trials as the network reads them, on its device, in its dtype."""
+        found = self.task.batch(self.part(count), slice(None)).to(self.device)
+        return found.with_inputs(in_dtype_of(self.model, found.inputs))
+
+    def lengths(self, count: int) -> Tensor | None:
+        """Return the steps of each of these trials, (B,), or None if none of them is padded."""
+        trials = self.trials(count)
+        lengths = trials.lengths
+        return None if lengths is None or (lengths == len(trials.inputs)).all() else lengths
 
     @torch.no_grad()
     def inputs(self, count: int, model: nn.Module | None = None) -> Tensor:
-        """Return the sequences (T, B, D) of test trials that the core reads."""
+        """Return the sequences (T, B, D) of test trials that the core reads, padded to T steps.
+
+        Where trials differ in length, `lengths` says where each of them ends.
+        """
         network: Any = self.model if model is None else model
-        return network.encoder(self.trials(count).inputs)
+        return network.encoder(in_dtype_of(network, self.trials(count).inputs))
 
 
 def subject_of_run(run: Run, seed: int = 0, effort: float = 1.0) -> Subject:

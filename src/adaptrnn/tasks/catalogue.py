@@ -108,6 +108,9 @@ def load(
         >>> len(task.train), len(task.validation), len(task.test), task.sequence_length
         (1079, 359, 359, 64)
     """
+    if isinstance(name, str) and name.endswith(".py"):
+        allowed = "a file and its function that returns the task, FILE.py:FUNCTION"
+        raise bad("task", name, allowed, f"Write {name}:FUNCTION.")
     if _of_trials(name):
         images = {
             "data_dir": data_dir,

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adaptrnn._error import bad
+from adaptrnn._error import NotFiniteError, bad
 from adaptrnn.kernels.readout import mean_loss
 
 __all__ = [
@@ -36,15 +36,16 @@ class Trials:
     """Trials hold what a network reads, what it should answer, and where the answer counts.
 
     T counts time steps, B trials, D inputs, K outputs. NumPy arrays are accepted too. Trials of
-    unequal length are padded to T; `lengths` says where each of them ends, and the steps
-    after the end have no weight.
+    unequal length are padded to T with any values; `lengths` says where each of them ends. Inputs
+    after the end become 0, and these steps have no weight and are not scored.
 
     Args:
         inputs: (T, B, D) float32; of an image task whatever its encoder reads.
         targets: a class for each trial, answered after the last step, (B,) int64; a class for
             every step, (T, B) int64; or real values for every step, (T, B, K) float32. With
             `lengths`, one class for each trial becomes a class for every step, which has weight at
-            the trial's own last step only.
+            the trial's own last step only. Real values must be finite where they have weight or are
+            scored; elsewhere those that are not finite become 0.
         weights: (T, B) >= 0, the weight of each step in the loss; None for 1 everywhere.
         decision: (T, B) bool, the steps at which the answer is scored; None for all those that
             have weight.
@@ -53,7 +54,7 @@ class Trials:
 
     Raises:
         InputError: shapes or dtypes that do not fit, a weight that is negative or not finite, a
-            trial without any weight or without a decision.
+            target that counts and is not finite, a trial without any weight or without a decision.
 
     Example:
         >>> trials = Trials(np.zeros((5, 2, 3)), np.array([0, 1]), lengths=np.array([5, 3]))
@@ -85,6 +86,9 @@ class Trials:
             )
         if self.weights is None and self.lengths is None and y.ndim == 1:
             self._fits(("decision", self.decision, None))
+            if x.ndim == 3 and x.shape[1] != len(y):
+                allowed = f"({x.shape[1]},), one for each trial of inputs (T, B, D)"
+                raise bad("targets.shape", tuple(y.shape), allowed)
             self._keep_conditions(len(y))
             return  # one answer after the last step
         if x.ndim != 3:
@@ -95,13 +99,16 @@ class Trials:
             raise bad("targets.shape", tuple(y.shape), f"of the {steps} steps and {count} trials")
         weights = torch.ones(shape) if self.weights is None else torch.as_tensor(self.weights)
         self._fits(("weights", weights, shape))
+        inside: Tensor | None = None  # which steps are of a trial, not after its end
         if self.lengths is not None:
             lengths = keep("lengths", torch.as_tensor(self.lengths).long())
             self._fits(("lengths", lengths, (count,)))
             if count and not (int(lengths.min()) >= 1 and int(lengths.max()) <= steps):
                 raise bad("lengths", lengths.tolist(), f"integers from 1 to {steps}")
             time = torch.arange(steps, device=x.device)[:, None]
-            weights = torch.where(time < lengths, weights, 0.0)
+            inside = time < lengths
+            x = keep("inputs", torch.where(inside[..., None], x, 0.0))
+            weights = torch.where(inside, weights, 0.0)
             if y.ndim == 1:
                 weights = torch.where(time == lengths - 1, weights, 0.0)
         if y.ndim == 1:
@@ -113,17 +120,31 @@ class Trials:
             raise bad("weights", "negative or not finite", "finite numbers >= 0")
         decision = weights > 0 if self.decision is None else torch.as_tensor(self.decision).bool()
         self._fits(("decision", decision, shape))
-        keep("decision", decision)
+        decision = keep("decision", decision if inside is None else decision & inside)
         for name, has in (("weights", weights > 0), ("decision", decision)):
             empty = (~has.any(0)).nonzero().flatten()
             if len(empty):
                 raise bad(name, f"0 in all of trial {int(empty[0])}", "other than 0 at some step")
+        if real and not y.isfinite().all():
+            keep("targets", self._finite_targets((weights > 0) | decision))
         self._keep_conditions(count)
 
     def _keep_conditions(self, count: int) -> None:
         found = {k: torch.as_tensor(v) for k, v in self.conditions.items()}
         self._fits(*((f"conditions[{k!r}]", value, (count,)) for k, value in found.items()))
         object.__setattr__(self, "conditions", found)
+
+    def _finite_targets(self, counts: Tensor) -> Tensor:
+        """Real targets with 0 for what is not finite; an error where a step counts."""
+        y, lost = self.targets, ~self.targets.isfinite()
+        wrong = (lost & counts[..., None]).nonzero()
+        if len(wrong):
+            place = ", ".join(map(str, wrong[0].tolist()))
+            allowed = "finite at every step that has weight or is scored"
+            advice = "Give weights of 0, or lengths, where there is no target."
+            value = float(y[tuple(wrong[0])])
+            raise bad(f"targets[{place}]", value, allowed, advice, NotFiniteError)
+        return torch.where(lost, 0.0, y)
 
     @staticmethod
     def _fits(*given: tuple[str, Tensor | None, tuple[int, ...] | None]) -> None:
@@ -173,6 +194,12 @@ class Trials:
             each(self.lengths),
             {name: function(value) for name, value in self.conditions.items()},
         )
+
+    def with_inputs(self, inputs: Tensor) -> Trials:
+        """Return the same trials with other inputs, which are not checked."""
+        new = copy.copy(self)
+        object.__setattr__(new, "inputs", inputs)
+        return new
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Trials:
         """Return the same trials on a device; `non_blocking` does not wait for pinned memory."""
@@ -348,7 +375,8 @@ class AbstractTask(ABC, Generic[_Part]):
 
 
 Generator = Callable[[int, np.random.RandomState], Trials]
-"""Makes new trials: a function of their number and of the source of randomness to draw from."""
+"""Makes new trials: a function of their number and of the source of randomness to draw from, which
+is a numpy.random.RandomState, not a numpy.random.Generator."""
 
 
 @dataclass(frozen=True)
@@ -373,7 +401,8 @@ class Task(AbstractTask[Trials]):
     Args:
         name: of the task.
         train: trials to train on, or a function (count, random) -> `Trials`, which draws all that
-            is random from `random`, a numpy.random.RandomState, whose stream NumPy has frozen.
+            is random from `random`, a numpy.random.RandomState, whose stream NumPy has frozen; it
+            has `normal`, `uniform`, `choice`, `permutation` and, for integers, `randint`.
         validation: trials, or how many to draw from the function.
         test: trials, or how many to draw from the function.
         train_size: trials of an epoch, where they are drawn.
