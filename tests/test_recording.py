@@ -41,6 +41,13 @@ def test_signals_are_those_of_the_layer():
     np.testing.assert_array_equal(data.input, x.movedim(1, 0))
 
 
+def test_a_network_in_float64_is_recorded_as_one_in_float32():
+    model, data = session()
+    double = record(model.double(), TASK, trials=[1, 4, 5, 7])
+    # float32 over 70 steps, a few roundings of 6e-8 each
+    np.testing.assert_allclose(double.h, data.h, rtol=1e-4, atol=1e-5)
+
+
 def test_what_comes_after_a_trial_is_nan():
     _, data = session()
     after = data.time >= data.length

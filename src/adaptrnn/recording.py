@@ -22,6 +22,7 @@ from adaptrnn._error import bad, require
 from adaptrnn.analysis.system import Network, System, as_system
 from adaptrnn.arun import ARUN
 from adaptrnn.config import RecordConfig
+from adaptrnn.evaluation import in_dtype_of
 from adaptrnn.perturb import Perturbation, Sum, parse
 from adaptrnn.rnn import RNN
 from adaptrnn.run import Run, runs_in
@@ -92,7 +93,9 @@ def record(
     perturbation = Sum(()) if perturbation is None else perturbation
     encoder = getattr(model, "encoder", torch.nn.Identity())
     weights = next(model.parameters(), None) if isinstance(model, torch.nn.Module) else None
-    x = batch.inputs if weights is None else batch.inputs.to(weights.device)
+    x = batch.inputs
+    if weights is not None:
+        x = in_dtype_of(model, x.to(weights.device))
     x = perturbation.stimulus_image(x) if task.kind == "image" else perturbation.stimulus(x)
     was_training = bool(getattr(model, "training", False))
     if was_training:

@@ -6,6 +6,7 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 import torch
+import xarray as xr
 from hypothesis import example, given, settings
 from scipy import optimize, special, stats
 from sklearn import metrics
@@ -239,6 +240,20 @@ def test_a_table_of_one_neuron_is_its_fit():
     found = fit_fi_table(table, confidence=0.9)
     assert found.attrs == alone.attrs and found.sizes == {"neuron": 1}
     assert float(found.n.sel(neuron="a")) == float(alone.n)
+
+
+def test_a_neuron_that_cannot_be_fitted_is_named():
+    i = np.tile(np.linspace(0, 3, 20), 2)
+    rate = np.where(np.arange(40) < 20, 30 * i, 0.0)
+    table = xr.Dataset(
+        {
+            "current": ("point", i),
+            "rate": ("point", rate),
+            "neuron": ("point", ["a"] * 20 + ["silent"] * 20),
+        }
+    )
+    with pytest.raises(InputError, match="neuron 'silent': "):
+        fit_fi_table(table)
 
 
 def test_a_straight_line_has_no_threshold():

@@ -32,7 +32,7 @@ from numpy.typing import ArrayLike
 from scipy import optimize, special, stats
 from torch import Tensor
 
-from adaptrnn._error import bad
+from adaptrnn._error import InputError, bad
 from adaptrnn.analysis._type import Array
 from adaptrnn.analysis.curve_parameter import activation_parameters
 from adaptrnn.arun import ARUN
@@ -174,7 +174,7 @@ def fit_fi_table(
         The numbers of `fit_fi` along "neuron", without the points.
 
     Raises:
-        InputError: as `fit_fi`, or a table without these.
+        InputError: as `fit_fi`, with the name of the neuron; or a table without these.
     """
     if not {"current", "rate", "neuron"} <= set(table.variables):
         raise bad("table", list(table.variables), "a Dataset with current, rate and neuron")
@@ -183,7 +183,10 @@ def fit_fi_table(
     for name in names:
         own = table.neuron.values == name
         pair = table.current.values[own], table.rate.values[own]
-        found = fit_fi(*pair, input_scale=input_scale, confidence=confidence)
+        try:
+            found = fit_fi(*pair, input_scale=input_scale, confidence=confidence)
+        except InputError as error:
+            raise InputError(f"neuron {name!r}: {error}") from None
         fits.append(found.drop_dims("point"))
     together = xr.concat(fits, "neuron").assign_coords(neuron=names)
     together.attrs = fits[0].attrs
