@@ -555,7 +555,7 @@ def _training(networks: pd.DataFrame, curves: pd.DataFrame) -> str:
         "parameters",
         "rate",
         "seeds",
-        "fall of the loss at the end",
+        "decrease of the validation loss in the last fifth of training",
     ]
     return _table(head, rows)
 

@@ -357,8 +357,8 @@ class ReproduceConfig:
     """These options say which part of the paper is reproduced, and where the results go."""
 
     profile: str = "quick"
-    """quick (bundled digits, minutes), laptop (real data, two hours), paper (a cluster), or a YAML
-    file of the same form."""
+    """quick (bundled digits, minutes), laptop (real data, a few hours), night (the same and more,
+    a night), paper (a cluster), or a YAML file of the same form."""
     data_dir: Path | None = None
     """Folder with mnist/ and cifar10/ parquet files; default: the Hugging Face hub."""
     out: Path | None = None

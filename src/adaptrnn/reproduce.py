@@ -387,8 +387,8 @@ def _show(plan: Plan, config: ReproduceConfig, console: Console) -> None:
         f"{jobs} jobs, {hours(total)} of one processor, about {hours(wall)} on {cores} of them; "
         f"{disk / 1000:.1f} GB of disk.",
         f"One processor would take, with {more}.",
-        "An estimate from the speeds in docs/reference/benchmarks.md, good to a factor of two; a "
-        "GPU is not in it.",
+        "This estimate uses the speeds of an older processor, which takes twice as long as that of "
+        "docs/reference/benchmarks.md. It is good to a factor of two, and a GPU is not in it.",
         "Nothing was done. The jobs one by one: adaptrnn reproduce ... --snakemake=--dry-run",
     )
     for line in lines:

@@ -53,6 +53,15 @@ def test_outcomes(axis, fall, start, expected):
     assert all(part.quantity.startswith("psMNIST") for part in first.parts)
 
 
+@pytest.mark.parametrize("axis", ITEMS)
+def test_images_are_counted_on_the_claims_own_task(axis):
+    data = planted(axis, FALL)
+    counts = xr.DataArray([1000.0, 300.0, 400.0], {"role": ROLES})
+    first, second = ITEMS[axis].judge(data.assign(images=counts.broadcast_like(data["images"])))
+    assert "With 1,000 test images" in first.note and "at most 1.6 percentage" in first.note
+    assert "With 400 test images" in second.note
+
+
 def test_gated_networks_are_judged_under_contrast_and_shown_under_drive():
     flat = FALL | {"lstm": 0.0, "gru": 0.0}
     assert ITEMS["xi"].judge(planted("xi", flat))[0].outcome == "reproduced"

@@ -53,6 +53,13 @@ def test_scaling(collected, r2, delta, slopes, expected):
     assert [one.outcome for one in figure3.judge_scaling(planted)] == expected
 
 
+def test_a_mean_that_one_network_carries_is_said_to_be_so():
+    said = figure3._by_seed(np.array([3.76, 0.08, 0.11, -0.36, -0.82, np.nan]))
+    assert "above 0 in 3 of 5 networks" in said and "+3.76, +0.08" in said
+    assert said.endswith("Without the network of +3.76 the mean would be -0.25.")
+    assert "Without" not in figure3._by_seed(np.array([0.5, 0.4, 0.6]))
+
+
 def test_another_shape_does_not_stand_for_the_one_claimed(collected):
     data = collected(figure3.SCALING)
     line = xr.where(data["shape"] == "linear", 1.0, 0.1)

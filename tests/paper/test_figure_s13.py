@@ -1,5 +1,6 @@
 """S13 to S16: verdicts on planted maps; the real protocol."""
 
+import numpy as np
 import pytest
 import xarray as xr
 
@@ -49,6 +50,22 @@ def test_a_tie_counts_as_best_in_half_of_the_cells(collected):
     (found,) = figure_s13.judge(flat.assign(images=data["images"]))
     shares = [part.number for part in found.shown if "cells" in part.quantity]
     assert shares == ["100%"] * 12
+
+
+def test_images_are_counted_by_task(collected):
+    data = collected(figure_s13.ITEM)
+    counts = xr.DataArray([250.0, 75.0, 60.0], {"role": ["psmnist", "scifar10", "scifar10-conv"]})
+    (found,) = figure_s13.judge(data.assign(images=counts.broadcast_like(data["images"])))
+    said = "250 on psMNIST, 75 on sCIFAR10 and 60 on sCIFAR10 (conv)"
+    assert f"The test images of each cell are {said}, so" in found.note
+
+
+def test_a_verdict_that_depends_on_the_kind_of_mean_says_so():
+    ratios = np.array([20.3, 30.0, 78.4, 0.65, 0.14, np.nan])
+    said = figure_s13._means(ratios)
+    assert "20, 30, 78, 0.65 and 0.14" in said
+    assert "the geometric mean is 5.34, the median is 20.3 and the arithmetic mean is 25.9" in said
+    assert figure_s13._means(ratios[:3]) == figure_s13._means(ratios[5:]) == ""
 
 
 def test_a_table_without_clean_accuracies_is_no_data(collected):

@@ -134,6 +134,12 @@ def test_grid_the_other_way_round():
     assert figure_s6.judge_grid(worse)[1].outcome == "not"
 
 
+def test_curves_that_hardly_moved_are_said_to_test_little():
+    still = figure_s6.judge_grid(grid(good, lambda n, s: (n + 0.15, s - 0.13)))[1].note
+    assert "at most by 0.15 in n and by 0.13 in s" in still and "barely tested" in still
+    assert "barely" not in figure_s6.judge_grid(grid(good, lambda n, s: (5.0, 0.0)))[1].note
+
+
 def test_learned_alone_knows_the_norm_but_no_map():
     data = grid(good, lambda n, s: (5.0, 0.0))
     found = figure_s6.judge_grid(data.sel(learned=[1]))

@@ -57,6 +57,28 @@ def test_a_curve_that_is_flat_gains_nothing_and_none_gains_none():
     assert np.isnan(learning.late_gain(flat * np.nan))
 
 
+def test_the_rate_used_is_that_of_the_networks_and_not_always_the_best():
+    rows = {"role": ["psmnist"], "model": ["arun", "gru"], "rate": [0.001, 0.003], "seed": [1001]}
+    accuracy = np.array([0.80, 0.805, 0.7, 0.9]).reshape(1, 2, 2, 1)
+    tables = {"learning-rates": xr.Dataset({"accuracy": (tuple(rows), accuracy)}, rows)}
+    runs = pd.DataFrame(
+        {
+            "role": "psmnist",
+            "model": ["arun", "arun", "arun", "gru", "gru"],
+            "variant": ["", "", "ladder", "", ""],
+            "learning_rate": [0.001, 0.001, 0.0003, 0.001, 0.003],
+        }
+    )
+    found = learning.rates_table(learning.with_used_rates(tables, runs)["learning-rates"])
+    assert found.header[-2:] == ("best rate", "rate used")
+    # two rates of one model are not said as one
+    assert [row[-1] for row in found.rows] == ["0.001", ""]
+    assert found.rows[0][-2].startswith("0.003")
+    alone = learning.with_used_rates(tables, runs.iloc[:0])["learning-rates"]
+    assert learning.rates_table(alone).header[-1] == "best rate"
+    assert learning.with_used_rates({}, runs) == {}
+
+
 def test_the_search_is_not_measured_on_runs():
     with pytest.raises(InputError, match=r"adaptrnn\.paper\.search"):
         learning.RATE_TABLE.measure()

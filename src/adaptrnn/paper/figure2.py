@@ -146,7 +146,7 @@ def judge_drive(data: xr.Dataset) -> list[Verdict]:
             notes += _listings(name, mean, distance, digits, over, "without drive")
         if claim is E11:
             shown += _elsewhere(data, "xi")
-        notes.append(image_note(data["images"]))
+        notes.append(image_note(data["images"].reindex(role=[role])))
         verdicts.append(verdict(claim, parts, shown, note=" ".join(n for n in notes if n)))
     return verdicts
 
@@ -184,7 +184,7 @@ def judge_contrast(data: xr.Dataset) -> list[Verdict]:
             notes += _listings(name, mean, distance, digits, over, "with the contrast unchanged")
         if claim is E13:
             shown += _elsewhere(data, "amplitude")
-        notes.append(image_note(data["images"]))
+        notes.append(image_note(data["images"].reindex(role=[role])))
         verdicts.append(verdict(claim, parts, shown, note=" ".join(n for n in notes if n)))
     return verdicts
 

@@ -217,8 +217,8 @@ ITEM = Item(
         "shows this in Figs S10 to S12."
     ),
     alt=(
-        "Error curves against the fractional order with one sharp minimum each, a row for each "
-        "task and three drives, and next to them the de-filtered mean rate over the step."
+        "Error curves against the fractional order for three drives, each with its minimum, sharp "
+        "or flat, a row for each task, and next to them the de-filtered mean rate over the step."
     ),
     roles=("psmnist", "scifar10-conv"),
     models=("arun",),

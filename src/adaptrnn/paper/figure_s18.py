@@ -26,7 +26,7 @@ E43 = Claim(
     "In trained RNN+ReLU and RNN+gamma the rank correlation of the gradient's norm with the "
     "length over which it is accumulated is above 0. In trained ARUN the norm at full length is "
     "below its greatest. At full length the norms of RNN+ReLU and of RNN+gamma are each at least "
-    "10 times that of ARUN (at least 5 times counts as partly)",
+    "10 times that of ARUN (at least 5 times counts as partly, ours)",
     {"psmnist": ("relu", "gamma", "arun")},
 )
 

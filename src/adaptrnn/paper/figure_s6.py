@@ -66,8 +66,8 @@ E32 = Claim(
     "Fig S6a",
     "The shape of the f-I curve decides on the norm of the Jacobian: over gains n and saturations "
     "s it has regions below, at and above 1.",
-    "All three regions exist. At ≥ 90% of (n, s) the norm is in the region of sup gamma', the "
-    "largest slope of the f-I curve",
+    "All three regions exist. At ≥ 90% of (n, s) (ours) the norm is in the region of sup gamma', "
+    "the largest slope of the f-I curve",
 )
 E32_TRAINED = Claim(
     "E32",
@@ -80,8 +80,9 @@ E33 = Claim(
     "E33",
     "Fig S6b",
     "The largest exponent of untrained networks has distinct regions of stability over (n, s).",
-    "The largest exponent λ is in the same region in all draws at ≥ 90% of (n, s). Of the regions "
-    "(ours), which are λ < -0.01, λ about 0 and λ > 0.01, two have ≥ 10% of (n, s) each",
+    "The largest exponent λ is in the same region in all draws at ≥ 90% of (n, s) (ours). Of the "
+    "regions (ours), which are λ < -0.01, λ about 0 and λ > 0.01, two have ≥ 10% of (n, s) each "
+    "(ours)",
 )
 E34 = Claim(
     "E34",
@@ -89,7 +90,7 @@ E34 = Claim(
     "Accuracy with fixed (n, s) is best near Jacobian norm 1; poor performance always goes with an "
     "exploding norm, never with a vanishing one.",
     "Spearman's correlation of accuracy and -|ln JN|, where JN is the Jacobian norm, is above "
-    "0.5. The least accurate tenth of (n, s) all have JN > 1",
+    "0.5 (ours). The least accurate tenth of (n, s) all have JN > 1.02 (ours)",
 )
 E35 = Claim(
     "E35",
@@ -105,6 +106,10 @@ CLEAN = {"clean": Sum(())}
 NEURONS = 400
 STILL = 0.01
 """Exponents nearer to 0 than this count as 0."""
+LITTLE = 0.2
+"""If no n or s moves farther than this in training, learned curves are nearly as at the start."""
+EXPLODING = 1.02
+"""A Jacobian norm above this counts as exploding."""
 
 
 def norms(n: Tensor, s: Tensor, neurons: int = NEURONS, samples: int = 20, seed: int = 0) -> Tensor:
@@ -431,7 +436,7 @@ def judge_grid(data: xr.Dataset) -> list[Verdict]:
         accuracy = fixed.accuracy.sel(seed=seed).values.ravel()
         near = nearness.sel(seed=seed).values.ravel()
         known = np.isfinite(accuracy) & np.isfinite(near)
-        above = fixed.norm_start.sel(seed=seed).values.ravel() > 1.02
+        above = fixed.norm_start.sel(seed=seed).values.ravel() > EXPLODING
         if known.sum() > 2:
             found = correlation(near[known], accuracy[known], resamples=199)
             spearman.append(float(found.r))
@@ -450,7 +455,8 @@ def judge_grid(data: xr.Dataset) -> list[Verdict]:
             above=0.5,
         ),
         part(
-            "share of the least accurate tenth of (n, s) whose Jacobian norm JN is > 1",
+            "share of the least accurate tenth of (n, s) whose Jacobian norm JN is > "
+            f"{EXPLODING:g}",
             tenth,
             "%",
             ".0f",
@@ -459,7 +465,8 @@ def judge_grid(data: xr.Dataset) -> list[Verdict]:
     ]
     first_shown = [
         part(
-            "mean accuracy at fixed (n, s) with Jacobian norm JN ≤ 1 minus that with JN > 1",
+            f"mean accuracy at fixed (n, s) with Jacobian norm JN ≤ {EXPLODING:g} minus that with "
+            f"JN > {EXPLODING:g}",
             100 * np.array(worse),
             " pp",
             "+.1f",
@@ -508,11 +515,28 @@ def judge_grid(data: xr.Dataset) -> list[Verdict]:
     slow = ""
     if best < LEAST:
         slow = f"On psMNIST, no network of the grid reaches {LEAST:.0%} (the best has {best:.1%})."
+    moved = [_moved(learned, name) for name in "ns"]
+    short = (
+        "Networks of the grid are trained for a much shorter time than the others, in `night` for "
+        "2 epochs of 10,000 images, or 200 steps."
+    )
+    barely = ""
+    if max(moved) < LITTLE:  # nothing is less than NaN
+        barely = (
+            f"In that time learned (n, s) hardly move, at most by {moved[0]:.2f} in n and by "
+            f"{moved[1]:.2f} in s, so the claim that learned curves outperform others is barely "
+            "tested."
+        )
     verdicts = (
-        verdict(E34, first, first_shown, note=" ".join(notes)),
-        verdict(E35, second, second_shown, note=f"{notes[0]} {cell}"),
+        verdict(E34, first, first_shown, note=" ".join([*notes, short])),
+        verdict(E35, second, second_shown, note=f"{notes[0]} {cell} {short} {barely}".strip()),
     )
     return [dataclasses.replace(one, untrained=slow) for one in verdicts]
+
+
+def _moved(learned: xr.Dataset, name: str) -> float:
+    """The largest distance of a learned n or s from its start; NaN without any network."""
+    return float(abs(learned[name] - learned[f"start_{name}"]).max())
 
 
 def _traditional(data: xr.Dataset) -> list[tuple[str, float, float]]:
@@ -576,7 +600,7 @@ def draw_grid(data: xr.Dataset) -> Figure:
     accuracy = 100 * fixed.accuracy.mean("seed").rename(start_n="n", start_s="s")
     _map(left, accuracy, "test accuracy (%)", digits=".0f")
     norm = data.norm_start.max(["seed", "learned"]).rename(start_n="n", start_s="s")
-    _contour(left, norm, 1.02)
+    _contour(left, norm, EXPLODING)
     left.set_title(f"{task}: n and s fixed")
     before, after = (abs(xr.apply_ufunc(np.log, learned[k])) for k in ("norm_start", "norm"))
     good = (after < before) | (before <= 0.05)
@@ -698,12 +722,14 @@ GRID_ACCURACY = Item(
         "norm is 1.02, which is exceeded to the right of it. Panel b shows lines from the start "
         "(circle) to the end (dot) where (n, s) were learned, for all seeds. A full line ends "
         "nearer to Jacobian norm 1, or was at it from the start, and a dotted line ends farther "
-        "from it. The paper shows this in Fig S6c, d."
+        "from it. These networks are trained for a much shorter time than the others, in `night` "
+        "for 2 epochs of 10,000 images, or 200 steps. In that time (n, s) hardly move. The paper "
+        "shows this in Fig S6c, d."
     ),
     alt=(
         "Left: a map of test accuracy over gain and saturation, in numbered cells, with a line "
-        "where the Jacobian norm passes 1. Right: lines from where gain and saturation started to "
-        "where learning took them."
+        "where the Jacobian norm passes 1.02. Right: lines from where gain and saturation started "
+        "to where learning took them."
     ),
     roles=("psmnist",),
     models=("gamma-shared",),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -28,7 +30,15 @@ from adaptrnn.paper.item import ROLES, Item, RunData, Table
 from adaptrnn.paper.ordering import TASK_LABELS, drop_missing
 from adaptrnn.paper.table1 import COLUMNS
 
-__all__ = ["CURVES", "RATE_TABLE", "late_gain", "measure", "rates_table", "table"]
+__all__ = [
+    "CURVES",
+    "RATE_TABLE",
+    "late_gain",
+    "measure",
+    "rates_table",
+    "table",
+    "with_used_rates",
+]
 
 LATE = 0.25
 """The last part of training, in which a curve should be flat."""
@@ -157,7 +167,12 @@ def _panels(rates: xr.DataArray, xlabel: str) -> tuple[Figure, np.ndarray]:
 
 
 def rates_table(data: xr.Dataset) -> Table:
-    """Return each model's mean validation accuracy by rate, and whether the best is at the edge."""
+    """Return each model's mean validation accuracy by rate, the best rate and the one used.
+
+    Args:
+        data: accuracy (role, model, rate, seed), 0 to 1; and perhaps the coordinate used (role,
+            model), see `with_used_rates`.
+    """
     mean = 100 * data.accuracy.mean("seed")
     rates = mean.rate.values
     rows = []
@@ -170,9 +185,37 @@ def rates_table(data: xr.Dataset) -> Table:
             best = float(one.idxmax("rate"))
             edge = ", at the edge" if best in (tried.min(), tried.max()) else ""
             cells = [f"{v:.1f}" if np.isfinite(v) else "" for v in one.values]
-            rows.append((TASK_LABELS[role], label_of(model), *cells, f"{best:g}{edge}"))
+            cells.append(f"{best:g}{edge}")
+            if "used" in data.coords:
+                used = float(data.used.sel(role=role, model=model))
+                cells.append(f"{used:g}" if np.isfinite(used) else "")
+            rows.append((TASK_LABELS[role], label_of(model), *cells))
     header = ("task", "model", *(f"{rate:g}" for rate in rates), "best rate")
-    return Table(header, tuple(rows))
+    return Table((*header, *(["rate used"] if "used" in data.coords else [])), tuple(rows))
+
+
+def with_used_rates(tables: Mapping[str, xr.Dataset], runs: pd.DataFrame) -> dict[str, xr.Dataset]:
+    """Return collected tables in which that of the search also says which rates were used.
+
+    Args:
+        tables: the collected measures by item.
+        runs: the networks, with their role, variant, model and learning_rate.
+
+    Returns:
+        The tables; that of the search, if it is there, has the coordinate used (role, model). It is
+        NaN where there is no network, or where the networks of a model differ in their rate.
+    """
+    found = tables.get(RATE_TABLE.name)
+    if found is None or not len(runs):
+        return dict(tables)
+    plain = runs[runs.variant == ""].groupby(["role", "model"]).learning_rate
+    known = plain.first().where(plain.nunique() == 1)
+    used = [
+        [known.get((role, model), np.nan) for model in found.model.values.tolist()]
+        for role in found.role.values.tolist()
+    ]
+    with_used = found.assign_coords(used=(("role", "model"), np.array(used, dtype=float)))
+    return {**tables, RATE_TABLE.name: with_used}
 
 
 def _not_measured() -> xr.Dataset:
@@ -215,7 +258,10 @@ RATE_TABLE = Item(
         "for seeds that are not reported, with a line through their means, in a panel for each "
         "task. Every model gets the same rates and nothing else that others do not get. A network "
         "whose loss was not finite has no dot. Rates are chosen on clean validation accuracy "
-        "alone."
+        "alone. The best rate is not always the rate used, which is the smallest whose mean "
+        "accuracy is less than 1 percentage point below the best (in `quick` it is the best one). "
+        "Networks of the ladder and of the grid may have another rate, which their caption or the "
+        "profile gives."
     ),
     alt=(
         "Validation accuracy against the peak learning rate on a logarithmic axis, a panel for "

@@ -136,7 +136,7 @@ def part(
         partly: a weaker threshold of the same direction; a mean that meets only this one holds
             weakly.
         ratio: the values are ratios, > 0: mean, standard error and interval are of their
-            logarithms, so the mean is geometric.
+            logarithms, so the mean is geometric, and the quantity says so.
 
     Returns:
         The part; without any threshold it is only a number to be shown.
@@ -147,6 +147,7 @@ def part(
         ('+2.0 pp', '-0.5 to +4.5, includes 0', '+1.0 to +3.0 (3)', 'yes')
     """
     threshold = _threshold(above=above, least=least, below=below, most=most)
+    quantity += " (geometric mean)" if ratio else ""
     found = np.asarray(values, dtype=float)
     exact = found.ndim == 0
     found = found[np.isfinite(found)]

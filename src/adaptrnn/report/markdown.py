@@ -25,6 +25,7 @@ from adaptrnn.paper.cost import hours
 from adaptrnn.paper.equation import EQUATIONS
 from adaptrnn.paper.gate import in_order
 from adaptrnn.paper.item import Table
+from adaptrnn.paper.learning import with_used_rates
 from adaptrnn.paper.store import read_results
 from adaptrnn.paper.verdict import OUTCOMES, Part, Verdict
 from adaptrnn.report.difference import difference_table
@@ -38,6 +39,13 @@ from adaptrnn.report.opening import (
     headline,
     in_words,
     row_number,
+)
+from adaptrnn.report.origin import (
+    caveats,
+    costs_in_words,
+    machines_in_words,
+    present_command,
+    profile_in_words,
 )
 from adaptrnn.report.picture import merge, webp
 from adaptrnn.storage import write_atomic
@@ -56,6 +64,7 @@ def write_docs(results: Path, docs: Path) -> list[Path]:
         The pages.
     """
     tables, runs, manifest = read_results(results)
+    tables = with_used_rates(tables, runs)
     found = [
         (verdict, name)
         for name, item in ITEMS.items()
@@ -164,21 +173,18 @@ def _results(
     opening: list[Finding],
     files: Mapping[str, str],
 ) -> str:
-    machine, jobs = manifest["processor"], dict(manifest["jobs"])
-    disk = jobs.pop("disk", {})
+    profile, machine = manifest["profile"], manifest["processor"]
+    recorded = manifest.get("command", "")
     tally = {o: sum(verdict.outcome == o for verdict, _ in verdicts) for o in OUTCOMES}
     wall = f"{hours(manifest['wall_seconds'])} in all, " if "wall_seconds" in manifest else ""
     if manifest.get("sittings", 1) > 1:
         wall += f"in {manifest['sittings']} sittings, "
-    spent = "; ".join(
-        f"{step} {one['jobs']} jobs, {hours(one['seconds'])}" for step, one in jobs.items()
-    )
     lines = ["# Which claims hold", "", " ".join(headline(verdicts, runs)), ""]
     for one in opening:
         lines += _finding(one, files[f"opening-{one.name}"])
     lines += [
-        "A number is a mean over seeds, with its 95% interval. “Includes” says that the seeds are "
-        "too few to exclude that value.",
+        "A number is a mean over seeds (of a ratio the geometric mean), with its 95% interval. "
+        "“Includes” says that the seeds are too few to exclude that value.",
         "",
         "## Map of verdicts",
         "",
@@ -211,17 +217,26 @@ def _results(
     lines += [
         "## How this page was made",
         "",
-        f"Profile `{manifest['profile']}`: {manifest['summary']}. Written by a command from the "
-        f"tables in `results/{manifest['profile']}`, which was made by",
+        f"Profile `{profile}`: {profile_in_words(profile, manifest['summary'])}. This page was "
+        f"written by a command from the tables in `results/{profile}`. They are made by",
         "",
         "```console",
-        manifest.get("command", ""),
+        present_command(profile, recorded),
         f"adaptrnn report results/{manifest['profile']} --docs docs",
         "```",
         "",
-        f"on {machine['name']}, {machine['cores']} cores, {machine['memory_gb']:g} GB: {wall}"
-        f"{len(runs)} networks; {spent}; {disk.get('megabytes', 0):g} MB of disk. The figures are "
-        "drawn again, and the report is written, from the tables alone by "
+        f"There are {len(runs)} networks. "
+        + " ".join(
+            [
+                machines_in_words(manifest.get("machines", {})),
+                f"The tables were collected on {machine['name']}, {machine['cores']} cores, "
+                f"{machine['memory_gb']:g} GB. The recorded costs are: {wall}"
+                f"{costs_in_words(manifest['jobs'])}.",
+                *caveats(profile, recorded, manifest["jobs"], len(runs)),
+            ]
+        ).strip(),
+        "",
+        "The figures are drawn again, and the report is written, from the tables alone by "
         f"`adaptrnn reproduce --from-results results/{manifest['profile']}`.",
         "",
     ]
@@ -334,7 +349,7 @@ def _map(profile: str, verdicts: list[tuple[Verdict, str]]) -> str:
         functions = "<br>".join(f"`{one}`" for one in item.functions)
         tests = "<br>".join(f"`{one}`" for one in item.tests)
         runs = f" runs/{profile}/*" if item.roles else ""
-        first = verdict.parts[0] if verdict.parts else None
+        first = row_number(verdict) if verdict.parts else None
         number = f"{_cell(first.quantity)}: {first.number}" if first else ""
         lines.append(
             f"| [{verdict.claim.id}](results.md#{name}) | {_cell(verdict.claim.place)} "

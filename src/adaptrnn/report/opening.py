@@ -55,7 +55,8 @@ SIGNS = {
 
 LEGEND = (
     "A claim is judged by what the paper's text says, and a threshold that the text does not give "
-    "is marked as ours. The judged parts decide, by their means over seeds. A part says yes if its "
+    "is marked as ours. The judged parts decide, by their means over seeds; the mean of a ratio is "
+    "geometric. A part says yes if its "
     "mean meets the threshold by at least one standard error, which is paired where seeds pair. It "
     "says weakly if its mean meets the threshold by less, or if there is one seed only. The "
     "verdict is “reproduced” if every judged part says yes, “not” if every one says no, and "
@@ -268,15 +269,18 @@ def _parts(
 
 
 def _agreement(verdicts: Verdicts, item_claim_topic: Sequence[tuple[str, str, str]]) -> str:
-    """Whether our runs agree with the paper on each topic, by the verdict of an item's claim."""
+    """Whether our runs agree with the paper on each topic, by the verdict of an item's claim.
+
+    There is a sentence for what holds, one for what holds in part, and one for what does not.
+    """
     topics: dict[str, list[str]] = {}
     for item, claim, topic in item_claim_topic:
         of_claim = (one.outcome for one, name in verdicts if (name, one.claim.id) == (item, claim))
-        topics.setdefault(next(of_claim, "no data"), []).append(topic)
-    judged = [f"{words} {enumerated(topics[o])}" for o, words in _AGREE.items() if o in topics]
-    words = ", ".join(judged).removeprefix("and ").removeprefix("but ")
-    words = words.replace("agree", "agree with the paper", 1)
-    said = [f"Our runs {words}."] if judged else []
+        topics.setdefault(next(of_claim, "no data"), []).append(f"{topic} ({claim})")
+    judged = [f"{words} {enumerated(topics[o])}." for o, words in _AGREE.items() if o in topics]
+    said = [f"They {text}" for text in judged]
+    if judged:
+        said[0] = "Our runs " + judged[0].replace("agree", "agree with the paper", 1)
     said += [
         f"Our runs say nothing about {enumerated(topics[outcome])}, because {reason}."
         for outcome, reason in _SILENT.items()
@@ -287,8 +291,8 @@ def _agreement(verdicts: Verdicts, item_claim_topic: Sequence[tuple[str, str, st
 
 _AGREE = {
     "reproduced": "agree on",
-    "partly": "and agree only in part on",
-    "not": "but do not agree on",
+    "partly": "agree only in part on",
+    "not": "do not agree on",
 }
 _SILENT = {
     "not trained enough": "a network has not learned its task",
@@ -350,11 +354,22 @@ def _robust(results: Tables, verdicts: Verdicts, task: str, image: xr.DataArray 
                     f" Best of all is {label_of(best)} with {known[best]:.0f}%, which the paper "
                     "leaves out of this comparison."
                 )
+    topics = [
+        ("table1", "E06", "the noisy drive"),
+        ("table1", "E07", "a step of drive"),
+        ("fig2-drive", "E10", "the size of the drive on psMNIST"),
+        ("fig2-drive", "E11", "the size of the drive on sCIFAR10"),
+        ("table1", "E08", "a changed contrast"),
+        ("fig2-contrast", "E12", "the size of the contrast on psMNIST"),
+        ("fig2-contrast", "E13", "the size of the contrast on sCIFAR10"),
+        ("s13-maps", "E39", "the length of the drive and the phase of the contrast"),
+    ]
     seen = "Accuracy and loss of RNN (ReLU), RNN+gamma and ARUN against the drive from 0 to 30. "
     return Finding(
         "robust",
-        "The paper finds that adaptation makes a network robust to a drive that it never met",
-        _agreement(verdicts, [("fig2-drive", "E10", "robustness to the drive")]) + sentence,
+        "The paper finds that adaptation makes a network robust to a drive or a contrast that it "
+        "never met",
+        _agreement(verdicts, topics) + sentence,
         numbers,
         partial(figures.robust, _empty("accuracy", "loss") if data is None else data),
         seen + sentence,
@@ -372,6 +387,7 @@ def _adaptation(results: Tables, verdicts: Verdicts) -> Finding:
     scaling, orders = _at(results, "fig3-scaling", "arun"), _at(results, "fig4-orders", "arun")
     numbers = (
         *_parts(verdicts, "fig3-scaling", "E16", "R²"),
+        *_parts(verdicts, "fig3-scaling", "E17", "R²"),
         *_parts(
             verdicts, "fig4-orders", "E20-23", "protocol A: fractional order alpha, isolated minus"
         ),
@@ -397,8 +413,12 @@ def _adaptation(results: Tables, verdicts: Verdicts) -> Finding:
         )
     words = _sentence("; ".join(said)) if said else _NONE.format("gain scaling or orders of ARUN")
     topics = [
-        ("fig3-scaling", "E16", "gain scaling"),
-        ("fig4-orders", "E20-23", "fractional order"),
+        ("fig3-scaling", "E16", "the gain as a power law of the noise"),
+        ("fig3-scaling", "E17", "the saturation as an exponential of the noise"),
+        ("fig3-scaling", "E18", "the range of the output"),
+        ("fig4-step", "E19", "the course of gain and saturation after a step"),
+        ("fig4-orders", "E20-23", "the fractional orders in the network and isolated"),
+        ("fig4-tasks", "E24", "how the orders depend on task and drive"),
     ]
     seen = (
         "Left: steady gain of ARUN against the size of the noise, with power laws. Right: "
@@ -460,7 +480,10 @@ def _explanation(results: Tables, verdicts: Verdicts) -> Finding:
     topics = [
         ("fig5-manifold", "E26", "the manifold of the controller's states"),
         ("fig5-levels", "E27", "the slope at the drive"),
+        ("prop1", "E28", "the variance of a neuron's output"),
         ("fig5-lyapunov", "E29, E30", "the largest exponent"),
+        ("fig5-spectrum", "E31", "the eigenvalues of the recurrent weights"),
+        ("s18-gradients", "E43", "the gradient of the recurrent weights"),
     ]
     absent = [] if size is None else [label_of(m) for m in PLAIN if not _has(size, m)]
     if absent:
@@ -484,7 +507,11 @@ def _explanation(results: Tables, verdicts: Verdicts) -> Finding:
 
 def _learned(results: Tables, verdicts: Verdicts) -> Finding:
     data = _at(results, "fig3-heterogeneity", "gamma")
-    numbers = _parts(verdicts, "fig3-heterogeneity", "E14", "", 2)
+    against = _parts(verdicts, "s6-grid", "E35", "", 9)
+    numbers = (
+        *_parts(verdicts, "fig3-heterogeneity", "E14", "", 2),
+        *sorted(against, key=_value)[:1],
+    )
     words = _NONE.format("learned curves of RNN+gamma")
     if data is not None:
         least = max(float(data[f"{name}_initial"].std("neuron").max()) for name in "ns")
@@ -497,12 +524,17 @@ def _learned(results: Tables, verdicts: Verdicts) -> Finding:
             f"All neurons of an RNN+gamma start {start} (cross); after training the middle nine "
             f"tenths of them spread over {enumerated(wide)}."
         )
+    topics = [
+        ("fig3-heterogeneity", "E14", "differences between neurons"),
+        ("b3-rotated", "E15", "learning turned digits by the curves alone"),
+        ("s6-grid", "E35", "learned curves in place of traditional ones"),
+        ("b1-shared", "E40", "a curve for each neuron in place of one for all"),
+    ]
     nothing = xr.Dataset({"n": (("seed", "neuron"), np.full((1, 1), np.nan))}, {"seed": [0]})
     return Finding(
         "learned",
-        "The paper finds that learned curves make equal neurons different",
-        _agreement(verdicts, [("fig3-heterogeneity", "E14", "differences between neurons")])
-        + words,
+        "The paper finds that learned curves make equal neurons different, and networks better",
+        _agreement(verdicts, topics) + words,
         numbers,
         partial(figures.learned, nothing if data is None else data),
         "Gain and saturation of every neuron after training, in three networks. " + words,

@@ -34,6 +34,7 @@ from adaptrnn.paper.change import RULE, changes
 from adaptrnn.paper.cost import hours
 from adaptrnn.paper.gate import in_order
 from adaptrnn.paper.item import Item, Table
+from adaptrnn.paper.learning import with_used_rates
 from adaptrnn.paper.store import read_results, task_words
 from adaptrnn.paper.verdict import OUTCOMES, Verdict
 from adaptrnn.report.difference import difference_table
@@ -49,6 +50,7 @@ from adaptrnn.report.opening import (
     in_words,
     row_number,
 )
+from adaptrnn.report.origin import caveats, present_command, profile_in_words
 from adaptrnn.report.picture import Picture, embed
 from adaptrnn.storage import write_atomic
 
@@ -191,6 +193,7 @@ def write_report(results: Path, folder: Path, console: Console) -> Path:
         InputError: no results there, or a damaged table.
     """
     tables, runs, manifest = read_results(results)
+    tables = with_used_rates(tables, runs)
     problems, sections, verdicts = dict(manifest["missing"]), [], []
     for name, item in ITEMS.items():
         if name not in tables and not item.optional:
@@ -220,8 +223,8 @@ def write_report(results: Path, folder: Path, console: Console) -> Path:
     _write_verdicts(folder / "data" / "verdicts.csv", [verdict for verdict, _ in verdicts])
     page = Page(
         profile=manifest["profile"],
-        summary=manifest["summary"],
-        command=manifest.get("command", ""),
+        summary=profile_in_words(manifest["profile"], manifest["summary"]),
+        command=present_command(manifest["profile"], manifest.get("command", "")),
         scope=_SCOPE.get(manifest["profile"], ""),
         lead=headline(verdicts, runs),
         findings=_cards(opening, pictures),
@@ -434,4 +437,7 @@ def _costs(manifest: Mapping[str, Any], runs: pd.DataFrame) -> tuple[tuple[str, 
         found.append(("wall time", hours(manifest["wall_seconds"]) + more))
     if disk:
         found.append(("disk", f"{disk['megabytes']:g} MB in {disk['files']} files"))
+    command = manifest.get("command", "")
+    said = caveats(manifest["profile"], command, manifest["jobs"], len(runs))
+    found += [("note", text) for text in said]
     return tuple(found)
