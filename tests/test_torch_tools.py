@@ -35,12 +35,14 @@ def largest(one, other):
     return float((one - other).detach().abs().max())
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def _forget_what_was_compiled():
     yield
     torch.compiler.reset()
 
 
+@pytest.mark.long
+@pytest.mark.usefixtures("_forget_what_was_compiled")
 def test_transforms_of_compiled_functions_are_those_of_plain_ones(layer):
     """The backend "eager" has the compiler's view of a function, and needs no C++ compiler."""
     x = torch.rand(6, 3, layer.input_size)

@@ -79,6 +79,7 @@ def test_intervals_of_differences_by_hand():
     assert np.allclose([found.low, found.high], [1 - 2.306, 1 + 2.306], atol=1e-3)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("draw", ["normal", "exponential", "uniform"])
 @pytest.mark.parametrize("seeds", [3, 5, 6, 8, 9, 20])
 def test_interval_covers_the_median(draw, seeds):

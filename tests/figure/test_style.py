@@ -168,6 +168,7 @@ DRAWINGS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", DRAWINGS)
 def test_drawings_are_the_same_for_the_same_data_and_other_when_dark(name):
     draw, data = DRAWINGS[name]

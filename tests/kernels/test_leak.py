@@ -332,6 +332,7 @@ def test_a_layer_with_noise_and_signs_runs_in_the_kernels(kind, dale):
         assert torch.allclose(got, want, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("keep", [False, True])
 def test_torch_accepts_the_operations(keep, arun_inputs):
     operations, segment = torch.ops.adaptrnn, 20 if keep else 16

@@ -105,6 +105,7 @@ def test_equals_layer_readout_and_loss(instruction_set, dtype, layer, kind, arun
         assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("layer", LAYERS)
 def test_derivatives_to_second_order(layer, kind, arun_inputs):

@@ -96,7 +96,9 @@ def difference(function, leaves, along, step=1e-5):
 
 # seconds pass; counted twice, three layers took longer than the minutes that a test has
 @pytest.mark.parametrize("packed", [False, True], ids=["whole", "packed"])
-@pytest.mark.parametrize("layers", [1, 2, pytest.param(3, marks=pytest.mark.long)])
+@pytest.mark.parametrize(
+    "layers", [1, *(pytest.param(layers, marks=pytest.mark.long) for layers in (2, 3))]
+)
 @pytest.mark.parametrize("kind", KINDS)
 def test_hessian_vector_products(kind, layers, packed):
     """By the parameters alone, and by them, the input and the first state."""

@@ -18,6 +18,7 @@ def test_measures_of_the_protocol_are_drawn_and_judged(collected, holds):
     assert data.nbytes < 100_000
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("loss", "expected"),
     [

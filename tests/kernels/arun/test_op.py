@@ -243,6 +243,7 @@ def test_only_the_gradients_asked_for(arun_inputs):
         assert all(t.grad is None for i, t in enumerate(some) if i != one)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("keep", [False, True])
 def test_torch_accepts_the_operations(keep, arun_inputs):
     tensors = arun_inputs(20, 3, 5, 4)
